@@ -1,0 +1,65 @@
+# Everything a contributor or an operator starts; `make` lists it. Needs Python >= 3.11 and make, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: setup setup-run
+setup: ## install everything into .venv, once per lock
+	@sh scripts/setup.sh dev
+
+setup-run:
+	@sh scripts/setup.sh run
+
+.PHONY: demo
+demo: setup-run ## a hub, a CPO with charge points and an eMSP, live; ARGS="--seconds 60 --json" stops by itself
+	@$(PYTHON) manage.py demo $(ARGS)
+
+.PHONY: run
+run: setup-run ## one durable instance of what OCPI_SIDES says
+	@$(PYTHON) manage.py run $(ARGS)
+
+.PHONY: worker
+worker: setup-run ## one more worker for an instance whose web runs elsewhere
+	@$(PYTHON) manage.py run --only worker --no-migrate $(ARGS)
+
+.PHONY: test scenarios
+test: setup ## unit, conformance and scenario tests; ARGS="tests/unit -k tariff" narrows
+	@$(PYTHON) -m pytest $(ARGS)
+
+scenarios: setup ## only the scenarios: several platforms, real HTTP
+	@$(PYTHON) -m pytest tests/scenarios $(ARGS)
+
+.PHONY: bench
+bench: setup ## the benchmarks, one JSON line each, beside their baselines
+	@$(PYTHON) -m tests.load $(ARGS)
+
+.PHONY: lint format
+lint: setup ## style, types, import contracts, Django checks, missing migrations
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports --no-cache
+	for sides in hub cpo emsp cpo,emsp; do OCPI_SIDES=$$sides $(PYTHON) manage.py check --fail-level WARNING || exit 1; done
+	$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+format: setup ## let ruff repair what it can
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+.PHONY: docs
+docs: setup-run ## write openapi.json and the state diagrams again
+	@$(PYTHON) manage.py write_docs $(ARGS)
+
+.PHONY: lock
+lock: setup ## resolve requirements/*.in into the hash-pinned locks; UPGRADE=1 takes newer versions
+	@sh scripts/lock.sh
+
+.PHONY: clean
+clean: ## remove caches and .venv; the data of `make run` in .data stays
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

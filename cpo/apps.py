@@ -1,0 +1,10 @@
+"""The cpo app."""
+
+from django.apps import AppConfig
+
+
+class CpoConfig(AppConfig):
+    """The owner side: charge points, locations, tariffs, sessions, CDRs."""
+
+    name = "cpo"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,1 @@
+"""The OCPP gateway: its own process, asyncio, knows sockets and frames, no OCPI."""

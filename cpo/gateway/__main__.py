@@ -1,0 +1,49 @@
+"""Run one gateway node until SIGTERM: `python -m cpo.gateway`. Loads Django's settings, not its apps."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+
+import uvloop
+
+from cpo.gateway import config
+from cpo.gateway.server import Gateway
+
+
+async def serve(chosen: config.Config) -> None:
+    """Serve until told to stop; drain on the first signal, go at once on the second."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    gateway = Gateway(chosen)
+    await gateway.start()
+    await stop.wait()
+    waits = [asyncio.create_task(gateway.drain()), asyncio.create_task(hurry.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await gateway.stop()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="ocpp_gateway", description="The OCPP gateway charge points connect to.")
+    parser.add_argument("--host", help="address to listen on (every one)")
+    parser.add_argument("--port", type=int, help="port to listen on (OCPP_GATEWAY_PORT)")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("websockets", "psycopg.pool"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(config.read(host=options.host, port=options.port)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Keep every frame as it was on the wire, in batches, with secrets masked (OCPP-29).
+
+The log is for people: it never holds up a frame, and while PostgreSQL is away the oldest frames are dropped and counted.
+"""
+
+import asyncio
+import logging
+import re
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from cpo.gateway.config import Config
+
+logger = logging.getLogger(__name__)
+
+_HELD = 20_000
+_BATCH = 1_000
+_EVERY_SECONDS = 1.0
+_SUSPICIOUS = re.compile(r"AuthorizationKey|[Pp]assword|://[^/\"\s]*@")
+_MASKS = (
+    (re.compile(r'("(?:AuthorizationKey|BasicAuthPassword|[A-Za-z]*[Pp]assword)"\s*:\s*")(?:[^"\\]|\\.)*'), r"\1***"),
+    (re.compile(r"(://)[^/\"\s]*@"), r"\1***@"),
+    # {"key": "AuthorizationKey", "value": "…"} and 2.0.1's attributeValue beside BasicAuthPassword, in either order
+    (
+        re.compile(
+            r'(\{[^{}]*"(?:AuthorizationKey|BasicAuthPassword)"[^{}]*"(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*'
+        ),
+        r"\1***",
+    ),
+    (
+        re.compile(
+            r'("(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*(?="[^}]*"(?:AuthorizationKey|BasicAuthPassword)")'
+        ),
+        r"\1***",
+    ),
+    (re.compile(r'("attributeValue"\s*:\s*")(?:[^"\\]|\\.)*(?=".{0,200}"BasicAuthPassword")'), r"\1***"),
+)
+
+Row = tuple[datetime, int, str, int, bool, str, str, str]
+
+
+def mask(text: str) -> str:
+    """Return the text without passwords and keys."""
+    if _SUSPICIOUS.search(text):
+        for pattern, replacement in _MASKS:
+            text = pattern.sub(replacement, text)
+    return text
+
+
+class FrameLog:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._rows: deque[Row] = deque(maxlen=_HELD)
+        self.dropped = 0
+
+    def add(
+        self, at: datetime, charge_point: int, epoch: int, *, outgoing: bool, action: str, message_id: str, text: str
+    ) -> None:
+        if not self._config.frame_log:
+            return
+        if len(self._rows) == _HELD:
+            self.dropped += 1
+        clean = mask(text).replace("\x00", "")
+        message_id, action = message_id[:64].replace("\x00", ""), action[:64].replace("\x00", "")
+        self._rows.append((at, charge_point, self._config.node, epoch, outgoing, action, message_id, clean))
+
+    async def run(self) -> None:
+        connection: psycopg.AsyncConnection[Any] | None = None
+        while True:
+            await asyncio.sleep(0.05 if len(self._rows) >= _BATCH else _EVERY_SECONDS)
+            try:
+                if self._rows and (connection is None or connection.closed):
+                    connection = await psycopg.AsyncConnection.connect(
+                        self._config.conninfo, autocommit=True, connect_timeout=3
+                    )
+                if connection is not None:
+                    await self.write(connection)
+            except psycopg.Error as error:
+                logger.warning("ocpp frame log not written: %s", str(error).strip()[:200])
+                connection = None
+
+    async def flush(self) -> None:
+        """Write what is left, once."""
+        if self._rows:
+            async with await psycopg.AsyncConnection.connect(self._config.conninfo, connect_timeout=3) as connection:
+                await self.write(connection)
+
+    async def write(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        while self._rows:
+            batch = [self._rows.popleft() for _ in range(min(_BATCH, len(self._rows)))]
+            async with (
+                connection.cursor() as cursor,
+                cursor.copy(
+                    "COPY cpo_framelog (at, charge_point_id, node, epoch, outgoing, action, message_id, text) FROM STDIN"
+                ) as copy,
+            ):
+                for row in batch:
+                    await copy.write_row(row)

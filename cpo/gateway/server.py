@@ -1,0 +1,340 @@
+"""The WebSocket server of one gateway node: handshake, one connection per charge point, health, draining."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from cpo.gateway.admission import Admission, Door
+from cpo.gateway.bus import Bus
+from cpo.gateway.config import Config
+from cpo.gateway.connection import Connection
+from cpo.gateway.decisions import Decisions
+from cpo.gateway.frame_log import FrameLog
+from cpo.gateway.handshake import Refused
+from cpo.gateway.inbox_writer import InboxWriter
+from cpo.gateway.operation_runner import UNREACHABLE, OperationRunner
+from cpo.gateway.registry import Entry, Registry
+from cpo.gateway.store import Store
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 500
+_PROBE_SECONDS = 5
+_INTRODUCE_SECONDS = 10
+
+
+class Socket(ServerConnection):
+    """A connection that remembers what its handshake has found."""
+
+    admission: Admission | None = None
+
+
+class Gateway:
+    """One node."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.store = Store(config)
+        self.inbox = InboxWriter(config)
+        self.decisions = Decisions(self.store)
+        self.frame_log = FrameLog(config)
+        self.connections: dict[int, Connection] = {}
+        self.registry = Registry(config.redis_url, config.node, self._entries)
+        self.runner = OperationRunner(self.store, config.node, self.connections.get)
+        self.draining = False
+        self._door = Door(config, self.store)
+        self._bus = Bus(
+            config.conninfo,
+            {
+                "ocpp_answer": self.decisions.hear,
+                "ocpp_operation": self.runner.hear,
+                "ocpp_connection": self._hear_connection,
+                "ocpp_charge_point": self._hear_change,
+                "ocpp_ping": self._hear_ping,
+                "ocpp_pong": self._hear_pong,
+            },
+            self._caught_up,
+        )
+        self._pongs: dict[str, asyncio.Event] = {}
+        self._heard_by: float = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._server: Server | None = None
+        self._alive = False
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the connections; a lost database is no reason to fail."""
+        task = asyncio.create_task(self._quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except (*UNREACHABLE, psycopg.Error) as error:
+            logger.warning("ocpp store: %s", str(error).strip()[:200])
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> int:
+        """Open everything; return the port."""
+        await self.store.open()
+        self.inbox.start()
+        self._loops = [
+            asyncio.create_task(work)
+            for work in (
+                self._bus.run(),
+                self.decisions.run(),
+                self.registry.run(),
+                self.frame_log.run(),
+                self._every(5, self._beat),
+                self._every(1, self._keep_alive),
+                self._every(5, self.runner.sweep),
+                self._every(30, self._refresh),
+            )
+        ]
+        self._server = await serve(
+            self._handle,
+            self.config.host,
+            self.config.port,
+            create_connection=Socket,
+            process_request=self._process_request,
+            select_subprotocol=_select_subprotocol,
+            compression=None,
+            ping_interval=None,  # one sweep pings all: no task per connection
+            close_timeout=1,
+            open_timeout=20,
+            max_size=self.config.frame_bytes,
+            max_queue=8,
+            server_header=None,
+        )
+        port = int(next(iter(self._server.sockets)).getsockname()[1])
+        logger.info("ocpp gateway %s listens on %s:%s", self.config.node, self.config.host, port)
+        return port
+
+    async def drain(self) -> None:
+        """Refuse newcomers, let open CALLs and operations end, then close all sockets bit by bit (OCPP-102)."""
+        self.draining = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.config.drain_calls_seconds
+        while any(connection.busy for connection in self.connections.values()) and loop.time() < deadline:
+            await asyncio.sleep(0.05)
+        waiting = list(self.connections.values())
+        pause = self.config.drain_seconds / len(waiting) if waiting else 0
+        for connection in waiting:
+            self.spawn(connection.socket.close(1012, "service restart"))
+            await asyncio.sleep(pause)
+
+    async def stop(self) -> None:
+        """Close everything that is still open."""
+        if self._server is not None:
+            self._server.close(close_connections=True)
+            await self._server.wait_closed()
+        deadline = asyncio.get_running_loop().time() + 3
+        while self._tasks and asyncio.get_running_loop().time() < deadline:
+            await asyncio.wait(self._tasks, timeout=0.5)
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.inbox.stop()
+        await self._quietly(self.frame_log.flush())
+        await self._quietly(self.store.bury(self.config.node))
+        await self.registry.close()
+        await self.store.close()
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except UNREACHABLE as error:
+                self._alive = False
+                logger.warning("ocpp store unreachable: %s", str(error).strip()[:200])
+            except Exception:
+                logger.exception("ocpp sweep failed")
+            await asyncio.sleep(seconds)
+
+    async def _beat(self) -> None:
+        await self.store.beat()
+        self._alive = True
+
+    async def _keep_alive(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.connections.values()):
+            connection.keep_alive(now)
+
+    async def _refresh(self) -> None:
+        """Bring records up to date, say who was heard, and take out who is gone (OCPP-105)."""
+        now, since = asyncio.get_running_loop().time(), self._heard_by
+        held = list(self.connections)
+        for start in range(0, len(held), _CHUNK):
+            part = held[start : start + _CHUNK]
+            await self._read_again(part)
+            here = [(cp, self.connections[cp]) for cp in part if cp in self.connections]
+            heard = [cp for cp, connection in here if connection.heard_at >= since]
+            await self.store.seen(heard, datetime.now(UTC))
+        self._heard_by = now
+        await self.store.execute(
+            """UPDATE cpo_chargepoint SET online = false WHERE node = %s AND online AND id <> ALL(%s)
+               AND connected_at < clock_timestamp() - interval '30 seconds'""",
+            (self.config.node, list(self.connections)),
+        )
+
+    async def _read_again(self, charge_points: list[int]) -> None:
+        found = {record.id: record for record in await self.store.records(charge_points)}
+        for charge_point in charge_points:
+            connection = self.connections.get(charge_point)
+            if connection is None:
+                continue
+            if charge_point in found:
+                connection.record = found[charge_point]
+            else:
+                self.spawn(connection.socket.close(1008, "no longer known"))
+
+    async def _caught_up(self) -> None:
+        await self._read_again(list(self.connections))
+        await self.runner.sweep()
+
+    def _entries(self) -> list[Entry]:
+        return [_entry(connection) for connection in self.connections.values()]
+
+    # ------------------------------------------------------------ notes of other processes
+
+    def _hear_connection(self, note: str) -> None:
+        charge_point, epoch, _node = note.split(" ")
+        connection = self.connections.get(int(charge_point))
+        if connection is not None and connection.epoch < int(epoch):
+            connection.supersede()
+
+    def _hear_change(self, note: str) -> None:
+        if int(note) in self.connections:
+            self.spawn(self._read_again([int(note)]))
+
+    def _hear_ping(self, note: str) -> None:
+        charge_point, question = note.split(" ")
+        connection = self.connections.get(int(charge_point))
+        if connection is not None and not connection.superseded:
+            self.spawn(self._answer_ping(connection, question))
+
+    async def _answer_ping(self, connection: Connection, question: str) -> None:
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                asked_at = asyncio.get_running_loop().time()
+                await connection.ping()
+        except TimeoutError:
+            return
+        if connection.heard_at >= asked_at:
+            await self.store.tell("ocpp_pong", question)
+
+    def _hear_pong(self, note: str) -> None:
+        if note in self._pongs:
+            self._pongs[note].set()
+
+    async def _older_answers(self, charge_point: int) -> bool:
+        """Ask the older socket, on whichever node, whether anyone is still there (OCPP-09, profile 0)."""
+        question = secrets.token_hex(8)
+        self._pongs[question] = asyncio.Event()
+        try:
+            await self.store.tell("ocpp_ping", f"{charge_point} {question}")
+            async with asyncio.timeout(_PROBE_SECONDS + 0.5):
+                await self._pongs[question].wait()
+        except TimeoutError:
+            return False
+        finally:
+            del self._pongs[question]
+        return True
+
+    # ------------------------------------------------------------ handshake and connection
+
+    async def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        path = request.path.partition("?")[0]
+        if path == "/health":
+            return socket.respond(HTTPStatus.OK, "ok\n")
+        if path == "/ready":
+            ready = not self.draining and self._alive and self._bus.listening.is_set() and self.registry.reachable
+            return socket.respond(
+                HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, "ready\n" if ready else "not ready\n"
+            )
+        if self.draining:
+            return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
+        try:
+            admission = await self._door.admit(request, str(socket.remote_address[0]))
+            record = admission.record
+            if record.online or record.id in self.connections:
+                if not admission.authenticated and await self._older_answers(record.id):
+                    raise Refused(HTTPStatus.CONFLICT, "already connected")
+                self._door.took_over(record)
+        except Refused as refused:
+            response = socket.respond(HTTPStatus(refused.status), refused.text + "\n")
+            if refused.status == HTTPStatus.UNAUTHORIZED:
+                response.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
+            return response
+        except UNREACHABLE as error:
+            logger.warning("ocpp store unreachable: %s", str(error).strip()[:200])
+            return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
+        if isinstance(socket, Socket):
+            socket.admission = admission
+        return None
+
+    async def _handle(self, socket: ServerConnection) -> None:
+        admission = socket.admission if isinstance(socket, Socket) else None
+        if admission is None:
+            return
+        record = admission.record
+        try:
+            epoch = await self.store.connected(record.id, protocol=admission.version, address=admission.address)
+        except (*UNREACHABLE, LookupError):
+            await socket.close(1013, "try again later")
+            return
+        connection = Connection(self, socket, record, version=admission.version, epoch=epoch, address=admission.address)
+        older = self.connections.get(record.id)
+        if older is not None and older.epoch > epoch:
+            await socket.close(1000, "a newer connection has come")
+            return
+        self.connections[record.id] = connection
+        if older is not None:
+            older.supersede()
+        self.registry.add(_entry(connection))
+        self.runner.wake(record.id)
+        if not record.booted:
+            asyncio.get_running_loop().call_later(_INTRODUCE_SECONDS, self._introduce, connection)
+        try:
+            await connection.run()
+        finally:
+            if self.connections.get(record.id) is connection:
+                del self.connections[record.id]
+            self.registry.remove(_entry(connection))
+            self.spawn(_shielded(self.store.disconnected(record.id, epoch)))
+
+    def _introduce(self, connection: Connection) -> None:
+        if self.connections.get(connection.record.id) is connection and not connection.booted:
+            self.spawn(self.runner.trigger_boot(connection))
+
+
+async def _shielded(work: Awaitable[None]) -> None:
+    await asyncio.shield(work)
+
+
+def _entry(connection: Connection) -> Entry:
+    since = connection.since.isoformat(timespec="seconds")
+    return Entry(
+        connection.record.identity,
+        connection.services.config.node,
+        connection.epoch,
+        since,
+        connection.version,
+        connection.address,
+    )
+
+
+def _select_subprotocol(socket: ServerConnection, offered: Any) -> Subprotocol | None:
+    admission = socket.admission if isinstance(socket, Socket) else None
+    return Subprotocol(admission.subprotocol) if admission is not None and admission.subprotocol else None

@@ -1,0 +1,172 @@
+"""What can happen at a charge point, and what can be asked of it, in the words of neither OCPP version. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from cpo.gateway.moments import Moment
+
+# ------------------------------------------------------------ what happens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booted:
+    vendor: str
+    model: str
+    serial: str = ""
+    box_serial: str = ""
+    firmware: str = ""
+    iccid: str = ""
+    imsi: str = ""
+    meter_type: str = ""
+    meter_serial: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorStatus:
+    connector: int  # 0: the charge point as a whole
+    status: str
+    error_code: str
+    moment: Moment
+    evse: int | None = None
+    info: str = ""
+    vendor_id: str = ""
+    vendor_error_code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizeAsked:
+    id_token: str
+    token_type: str = ""  # 1.6 has none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStarted:
+    connector: int
+    id_token: str
+    meter_start_wh: Decimal
+    moment: Moment
+    reservation_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterSample:
+    """One value; `value` is in Wh, W, A, V, % … and None if it is no number or signed, `raw` is always as it came."""
+
+    moment: Moment
+    value: Decimal | None
+    raw: str
+    measurand: str = "Energy.Active.Import.Register"
+    unit: str = "Wh"
+    phase: str = ""
+    context: str = "Sample.Periodic"
+    location: str = "Outlet"
+    signed: bool = False
+    flag: str = ""  # why the value is not used, if so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterValues:
+    connector: int  # 0: the main meter, never billed
+    samples: tuple[MeterSample, ...]
+    transaction_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStopped:
+    transaction_id: int
+    meter_stop_wh: Decimal
+    moment: Moment
+    reason: str = "Local"
+    id_token: str = ""
+    samples: tuple[MeterSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataTransferred:
+    vendor_id: str
+    message_id: str = ""
+    data: Any = None  # as it came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadStatus:
+    """Where a firmware update, a diagnostics or a log upload has got to."""
+
+    subject: str  # the action that said so
+    status: str
+    request_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityEvent:
+    kind: str
+    moment: Moment
+    info: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """A message that is kept and means nothing to us yet."""
+
+    action: str
+    payload: Mapping[str, Any]
+
+
+Event = (
+    Booted
+    | Heartbeat
+    | ConnectorStatus
+    | AuthorizeAsked
+    | TransactionStarted
+    | TransactionStopped
+    | MeterValues
+    | DataTransferred
+    | UploadStatus
+    | SecurityEvent
+    | Other
+)
+
+# ------------------------------------------------------------ what can be asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteStart:
+    id_token: str
+    connector: int | None = None
+    charging_profile: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteStop:
+    transaction_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlock:
+    connector: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    reservation_id: int
+    id_token: str
+    expires_at: datetime
+    connector: int = 0  # 0: any
+    parent_id_token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelReservation:
+    reservation_id: int
+
+
+Request = RemoteStart | RemoteStop | Unlock | Reserve | CancelReservation

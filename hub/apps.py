@@ -1,0 +1,14 @@
+"""The hub app; it also brings up Celery, so that every process publishes to the same broker."""
+
+from django.apps import AppConfig
+
+from hub.celery import app as celery_app
+
+__all__ = ["HubConfig", "celery_app"]
+
+
+class HubConfig(AppConfig):
+    """A roaming hub: connects platforms, owns nothing."""
+
+    name = "hub"
+    default_auto_field = "django.db.models.BigAutoField"

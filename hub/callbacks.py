@@ -1,0 +1,142 @@
+"""The hub's own URL in a partner's place: response_url, a CDR's Location, a page's Link (HUB-72…75).
+
+The CPO has no token for the eMSP and must not send the hub's token to it, so it gets a URL of the hub that nobody can
+guess, that only the CPO's platform may use, and that ends by itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import parse_qsl, quote, urlencode
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+
+from hub.models import Callback
+from ocpi import documents, status
+from ocpi.v2_2_1.types import parse_datetime
+
+PATH = "hub/2.2.1/callbacks"
+_LIFE = timedelta(hours=1)  # beyond the announced timeout or the reservation's end
+_DEFAULT_TIMEOUT = timedelta(seconds=120)
+_LONGEST = timedelta(days=30)
+_MEMBER = b'"response_url"'
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A message with the hub's URL in the partner's place."""
+
+    body: bytes
+    query: str
+    callback: Callback | None
+
+
+def replace_response_url(
+    body: bytes, query: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str
+) -> Replaced:
+    """Keep the response_url of a command or profile and put the hub's own in its place, the rest untouched.
+
+    :raises InvalidParameters: if the response_url is not an absolute http(s) URL.
+    """
+    asked = {"module": module, "owner_id": owner_id, "caller_id": caller_id, "correlation_id": correlation_id}
+    if _MEMBER in body:
+        members = documents.members(body)
+        if "response_url" in members:
+            original = msgspec.json.decode(members["response_url"])
+            callback = _keep(Callback.Kind.RESPONSE_URL, original, _expiry(members), **asked)
+            members["response_url"] = msgspec.Raw(msgspec.json.encode(url_of(callback)))
+            return Replaced(msgspec.json.encode(members), query, callback)
+    if "response_url=" in query:
+        before, original = _split_query(query)
+        callback = _keep(Callback.Kind.RESPONSE_URL, original, _expiry({}), **asked)
+        pairs = [*before, ("response_url", url_of(callback))]
+        return Replaced(body, urlencode(pairs, quote_via=quote), callback)
+    return Replaced(body, query, None)
+
+
+def extend(callback: Callback, timeout_seconds: int) -> None:
+    """Keep a callback alive for the timeout the receiver announced."""
+    wanted = timezone.now() + timedelta(seconds=min(max(timeout_seconds, 0), 86_400)) + _LIFE
+    if callback.expires_at and wanted > callback.expires_at:
+        Callback.objects.filter(pk=callback.pk).update(expires_at=wanted)
+
+
+def drop(callback: Callback) -> None:
+    """Forget a callback whose request was not accepted."""
+    Callback.objects.filter(pk=callback.pk, used_at=None).delete()
+
+
+def replace_url(kind: Callback.Kind, url: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str) -> str:
+    """Return the hub's URL in place of a Location or Link URL of an answer."""
+    expires_at = None if kind == Callback.Kind.LOCATION else timezone.now() + timedelta(hours=24)
+    callback = _keep(
+        kind, url, expires_at, module=module, owner_id=owner_id, caller_id=caller_id, correlation_id=correlation_id
+    )
+    return url_of(callback)
+
+
+def find(key: str, *, caller_id: int) -> Callback:
+    """Return a live callback, if this platform may use it.
+
+    :raises UnknownObject: for an unknown, expired or foreign one, all alike (SEC-39, SEC-41).
+    """
+    callback = Callback.objects.filter(key=key, caller_id=caller_id).first()
+    if callback is None or (callback.expires_at and callback.expires_at < timezone.now()):
+        raise status.UnknownObject("There is nothing at this URL")
+    return callback
+
+
+def used(callback: Callback) -> None:
+    """Note that a result came through; the first time counts."""
+    Callback.objects.filter(pk=callback.pk, used_at=None).update(used_at=timezone.now())
+
+
+def url_of(callback: Callback) -> str:
+    return f"{settings.OCPI_BASE_URL}/ocpi/{PATH}/{callback.key}"
+
+
+def _keep(
+    kind: Callback.Kind, url: object, expires_at: datetime | None, *, module: str, owner_id: int, caller_id: int,
+    correlation_id: str,
+) -> Callback:
+    if not isinstance(url, str) or not url.startswith(("https://", "http://")) or len(url) > 2048:
+        raise status.InvalidParameters("response_url", "must be an absolute URL")
+    return Callback.objects.create(
+        key=secrets.token_urlsafe(32),
+        kind=kind,
+        url=url,
+        owner_id=owner_id,
+        caller_id=caller_id,
+        module=module,
+        correlation_id=correlation_id,
+        expires_at=expires_at,
+    )
+
+
+def _expiry(members: Mapping[str, msgspec.Raw]) -> datetime:
+    """Return when a callback ends if nothing else is announced; a reservation's outlives its expiry_date (CMD-20)."""
+    now = timezone.now()
+    end = now + _DEFAULT_TIMEOUT
+    if "expiry_date" in members:
+        text = msgspec.json.decode(members["expiry_date"])
+        try:
+            end = max(end, min(parse_datetime(str(text)), now + _LONGEST))
+        except ValueError:
+            pass  # the receiver judges the date, the hub only needs an end
+    return end + _LIFE
+
+
+def _split_query(query: str) -> tuple[list[tuple[str, str]], str]:
+    """Return the other parameters and the response_url; an unencoded one reaches to the end (CHP-08, PIT-18)."""
+    head, _, tail = query.partition("response_url=")
+    pairs = parse_qsl(head.rstrip("&"), keep_blank_values=True)
+    if "://" in tail:
+        return pairs, tail
+    first, _, rest = tail.partition("&")
+    pairs += parse_qsl(rest, keep_blank_values=True)
+    return pairs, dict(parse_qsl(f"response_url={first}")).get("response_url", "")

@@ -1,0 +1,149 @@
+"""Processes of the demo, forked from one warmed-up parent: Django is loaded once, not ten times.
+
+A fork becomes an instance by reading the settings again under that instance's environment. Every instance has the same
+apps (docs/adr/0005), so the loaded registry of models stays true; only addresses, sides and secrets differ.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+import django
+from django.conf import Settings, settings
+from django.core.management import call_command
+from django.db import connections
+
+from hub.processes import die_with_parent
+
+_fork = multiprocessing.get_context("fork")
+
+
+def warm_up(environment: Mapping[str, str]) -> None:
+    """Load everything an instance will need, once. Opens no connection and starts no thread."""
+    os.environ.update(environment)
+    django.setup()
+    for module in ("hub.urls", "hub.celery", "celery.apps.worker", "celery.beat", "gunicorn.app.base"):
+        importlib.import_module(module)
+
+
+class Process:
+    """A forked child that does one thing and ends with its parent, however that one ends."""
+
+    def __init__(self, name: str, environment: Mapping[str, str], work: Callable[[], Any], log: str = "") -> None:
+        self.name = name
+        self.result: Connection
+        self.result, answering = _fork.Pipe(duplex=False)
+        asked = die_with_parent(signal.SIGKILL)
+        self._process = _fork.Process(
+            target=_live, args=(asked, name, dict(environment), work, answering, log), name=name, daemon=False
+        )
+        self._process.start()
+        answering.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    def running(self) -> bool:
+        return self._process.is_alive()
+
+    def value(self, seconds: float) -> Any:
+        """Return what the work returned.
+
+        :raises RuntimeError: with the child's own words if it failed, or if it takes too long.
+        """
+        try:
+            if not self.result.poll(seconds):
+                raise RuntimeError(f"{self.name} took longer than {seconds:.0f} s")
+            good, value = self.result.recv()
+        except EOFError as error:
+            raise RuntimeError(f"{self.name} ended without a word") from error
+        if not good:
+            raise RuntimeError(f"{self.name}: {value}")
+        return value
+
+    def stop(self, seconds: float = 8.0) -> None:
+        """Ask it to end; force it after the limit."""
+        if self.running():
+            self._process.terminate()
+            self._process.join(seconds)
+        if self.running():
+            self._process.kill()
+            self._process.join(5)
+
+
+def stop_all(processes: list[Process]) -> None:
+    """Ask all to end at the same time, then wait."""
+    threads = [threading.Thread(target=process.stop) for process in processes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _live(
+    ask_kernel: Callable[[], None],
+    name: str,
+    environment: dict[str, str],
+    work: Callable[[], Any],
+    answering: Connection,
+    log: str,
+) -> None:
+    ask_kernel()
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if log:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+    try:
+        become(environment)
+        value = work()
+    except BaseException as error:  # the edge of the process: whatever it is, the parent must hear of it
+        traceback.print_exc()
+        answering.send((False, f"{type(error).__name__}: {error}"))
+        sys.stderr.flush()
+        os._exit(1)
+    answering.send((True, value))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def become(environment: Mapping[str, str]) -> None:
+    """Make this process the instance that an environment describes."""
+    os.environ.update(environment)
+    fresh = importlib.reload(importlib.import_module("hub.settings"))
+    settings._wrapped = Settings(fresh.__name__)  # type: ignore[assignment]
+    connections.__dict__.pop("settings", None)
+    connections._settings = None  # type: ignore[assignment]
+    connections.settings = connections.configure_settings(None)
+    for alias in list(connections):
+        if hasattr(connections._connections, alias):
+            delattr(connections._connections, alias)
+    urls = importlib.import_module("hub.urls")
+    importlib.reload(urls)
+    celery = importlib.import_module("hub.celery").app
+    celery.config_from_object("django.conf:settings", namespace="CELERY", force=True)
+
+
+def command(name: str, *arguments: str) -> Callable[[], Any]:
+    """Return the work of one management command that prints JSON; its value is the text it printed."""
+
+    def work() -> str:
+        output = io.StringIO()
+        call_command(name, *arguments, stdout=output)
+        return output.getvalue()
+
+    return work
+

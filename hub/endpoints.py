@@ -1,0 +1,21 @@
+"""What the hub serves: every functional module, both interfaces, all to one view; and the URLs it hands out."""
+
+from __future__ import annotations
+
+from hub.callbacks import PATH
+from hub.views import CallbackView, RouteView
+from ocpi.endpoints import Serve
+from ocpi.enums import FUNCTIONAL_MODULES, InterfaceRole, ModuleID
+from ocpi.views import OcpiView
+
+_TAILS = ("", "{a}", "{a}/{b}", "{a}/{b}/{c}", "{a}/{b}/{c}/{d}", "{a}/{b}/{c}/{d}/{e}")
+
+
+def _serve(module: ModuleID, role: InterfaceRole) -> Serve:
+    view = type(f"Route{module.title()}{role.title()}", (RouteView,), {"module": module, "interface": role})
+    return Serve(module, role, f"hub/2.2.1/{role.lower()}/{module}", dict.fromkeys(_TAILS, view))
+
+
+ENDPOINTS: list[Serve] = [_serve(module, role) for module in FUNCTIONAL_MODULES for role in InterfaceRole]
+# URLs that stand for a partner's; in no version details.
+UNLISTED: list[tuple[str, type[OcpiView]]] = [(f"{PATH}/{{key}}", CallbackView)]

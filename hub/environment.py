@@ -1,0 +1,115 @@
+"""Read one setting from the environment, typed, or fail with the variable's name."""
+
+import base64
+import os
+import secrets
+from collections.abc import Iterable
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+def text(name: str, default: str | None = None) -> str:
+    """Return a variable as it is; without a default it must be set.
+
+    :raises ImproperlyConfigured: if it is missing.
+    """
+    value = os.environ.get(name, "").strip() or default
+    if value is None:
+        raise ImproperlyConfigured(f"{name} is not set: put it into the environment")
+    return value
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """Return a yes or a no.
+
+    :raises ImproperlyConfigured: if it is neither.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if value.strip().lower() in _TRUE:
+        return True
+    if value.strip().lower() in _FALSE:
+        return False
+    raise ImproperlyConfigured(f"{name} must be true or false")
+
+
+def integer(name: str, default: int, *, at_least: int = 0) -> int:
+    """Return a whole number.
+
+    :raises ImproperlyConfigured: if it is none, or too small.
+    """
+    value = os.environ.get(name, "").strip() or str(default)
+    if not (value.isascii() and value.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a whole number, got {value[:20]!r}")
+    if int(value) < at_least:
+        raise ImproperlyConfigured(f"{name} must be at least {at_least}")
+    return int(value)
+
+
+def seconds(name: str, default: float) -> float:
+    """Return a duration in seconds, above zero.
+
+    :raises ImproperlyConfigured: if it is none.
+    """
+    value = os.environ.get(name, "").strip() or str(default)
+    try:
+        duration = float(value)
+    except ValueError:
+        duration = 0.0
+    if not 0 < duration < 10_000_000:
+        raise ImproperlyConfigured(f"{name} must be a number of seconds above 0, got {value[:20]!r}")
+    return duration
+
+
+def names(name: str, default: Iterable[str] = ()) -> list[str]:
+    """Return a list separated by commas; set but empty means an empty list."""
+    value = os.environ.get(name)
+    return list(default) if value is None else members(value)
+
+
+def members(value: str) -> list[str]:
+    """Return what stands between the commas."""
+    return [member.strip() for member in value.split(",") if member.strip()]
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return one of the allowed words.
+
+    :raises ImproperlyConfigured: if it is another.
+    """
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}")
+    return value
+
+
+def database(name: str, default: str) -> dict[str, object]:
+    """Return Django's connection entries for a postgresql:// address.
+
+    :raises ImproperlyConfigured: if it is no such address. The address itself is not shown: it holds a password.
+    """
+    parts = urlsplit(text(name, default))
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
+        raise ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/name")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.strip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "OPTIONS": dict(parse_qsl(parts.query)),
+    }
+
+
+def new_secrets() -> dict[str, str]:
+    """Return a fresh SECRET_KEY and FIELD_KEYS."""
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "FIELD_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }

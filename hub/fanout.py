@@ -1,0 +1,38 @@
+"""Broadcast push: keep the object, one delivery per receiving party, and answer at once (HUB-28…47)."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from hub import registry, shared_objects
+from hub.shared_objects import Push
+from ocpi import outbox
+from ocpi.headers import Address
+from ocpi.snapshot import KnownPlatform, Snapshot
+
+
+def broadcast(
+    push: Push, *, snapshot: Snapshot, caller: KnownPlatform, sender: Address, hub: Address, correlation_id: str
+) -> bool:
+    """Keep a push and leave one delivery for each receiver, all in one transaction. Return whether it was new.
+
+    :raises InvalidParameters: if the object breaks its table or is older than what is kept: nothing is kept or sent.
+    :raises UnknownObject: for a PATCH or DELETE of an unknown object.
+    """
+    shared_objects.check(push)
+    places = registry.receivers(snapshot, caller, sender, push.module)
+    with transaction.atomic():
+        applied = shared_objects.apply(push)
+        outbox.mark(
+            [outbox.Recipient(place.platform.id, place.party.address, hub) for place in places],
+            module=push.module,
+            source="hub.SharedObject",
+            source_id=applied.row_id,
+            path=applied.path,
+            order_key=applied.order_key,
+            fields=applied.fields,
+            query=f"type={push.kind}" if push.kind else "",
+            deleted=push.method == "DELETE",
+            correlation_id=correlation_id,
+        )
+    return applied.created

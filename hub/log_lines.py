@@ -1,0 +1,41 @@
+"""Log lines for people and for machines, with credentials taken out."""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+
+_CREDENTIALS = re.compile(r"\b(Token|Basic|Bearer)(\s+|%20)[A-Za-z0-9+/=_.:~-]{6,}", re.IGNORECASE)
+_ADDRESS_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def redact(line: str) -> str:
+    """Return a line without what follows Token, Basic or Bearer, and without passwords in addresses."""
+    return _ADDRESS_PASSWORD.sub(r"\1****@", _CREDENTIALS.sub(r"\1 ****", line))
+
+
+class TextLines(logging.Formatter):
+    """One line per record, time first."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per record, with whatever was given in `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update({name: value for name, value in vars(record).items() if name not in _OWN})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return redact(json.dumps(line, default=str, ensure_ascii=False))

@@ -1,0 +1,87 @@
+"""Run one instance: web, worker, beat and, with the cpo side, the gateway for charge points."""
+
+import json
+import sys
+from argparse import BooleanOptionalAction
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+from hub.supervision import Child, supervise
+
+_MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
+
+
+def web() -> Child:
+    """Return the web server: ASGI where the hub passes requests on, threads for everything else."""
+    address = f"{settings.HOST}:{settings.PORT}"
+    python = [sys.executable, "-m"]
+    if "hub" in settings.OCPI_SIDES and find_spec("hub.asgi"):
+        server = ["uvicorn", "hub.asgi:application", "--host", settings.HOST, "--port", str(settings.PORT)]
+        server += ["--workers", str(settings.WEB_PROCESSES), "--no-access-log", "--log-level", "warning"]
+        server += ["--loop", "uvloop", "--http", "httptools", "--no-server-header", "--timeout-graceful-shutdown", "8"]
+        return Child("web", python + server, {"DATABASE_POOL_SIZE": str(settings.DATABASE_POOL_SIZE or 16)})
+    server = ["gunicorn", "hub.wsgi:application", "--bind", address, "--worker-class", "gthread"]
+    server += ["--threads", str(settings.WEB_THREADS), "--workers", str(settings.WEB_PROCESSES)]
+    server += ["--keep-alive", "75", "--graceful-timeout", "8", "--timeout", "60", "--log-level", "warning"]
+    # Instances of one user would fight for the one control socket.
+    return Child("web", [*python, *server, "--no-control-socket"])
+
+
+def worker() -> Child:
+    """Return the worker that sends deliveries and does what is due."""
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
+    threads = ["--pool", "threads", "--concurrency", str(settings.OCPI_SEND_THREADS)]
+    return Child("worker", [sys.executable, "-m", "celery", "-A", "hub.celery", "worker", *threads, *quiet])
+
+
+def beat() -> Child:
+    """Return the clock that wakes the worker."""
+    return Child("beat", [sys.executable, "-m", "celery", "-A", "hub.celery", "beat", "--pidfile=", "-l", "WARNING"])
+
+
+def gateway() -> Child:
+    """Return the gateway that charge points connect to."""
+    port = str(settings.OCPP_GATEWAY_PORT)
+    return Child("gateway", [sys.executable, _MANAGE, "ocpp_gateway", "--host", settings.HOST, "--port", port])
+
+
+class Command(BaseCommand):
+    help = "Run web, worker, beat and, with the cpo side, the gateway; start again what dies, until Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print the addresses as one JSON line")
+        parser.add_argument("--migrate", action=BooleanOptionalAction, default=True, help="bring the tables up to date")
+        parser.add_argument(
+            "--only",
+            action="append",
+            choices=["web", "worker", "beat", "gateway"],
+            help="run only this, may be repeated",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["migrate"]:
+            call_command("migrate", interactive=False, verbosity=0)
+        children = [web(), worker(), beat(), *([gateway()] if "cpo" in settings.OCPI_SIDES else [])]
+        children = [child for child in children if child.name in (options["only"] or [child.name])]
+        self._print_addresses(as_json=options["json"])
+        supervise(children)
+
+    def _print_addresses(self, *, as_json: bool) -> None:
+        local = f"http://{settings.HOST}:{settings.PORT}"
+        addresses = {
+            "sides": ",".join(settings.OCPI_SIDES),
+            "versions_url": f"{settings.OCPI_BASE_URL}/ocpi/versions",
+            "admin": f"{local}/admin/",
+            "live": f"{local}/live/",
+            "docs": f"{local}/docs/",
+        }
+        if "cpo" in settings.OCPI_SIDES:
+            addresses["charge_points"] = f"{settings.OCPP_GATEWAY_URL}/ocpp/IDENTITY"
+        lines = [json.dumps(addresses)] if as_json else [f"{name:14} {text}" for name, text in addresses.items()]
+        self.stdout.write("\n".join(lines))
+        self.stdout.flush()

@@ -1,0 +1,74 @@
+"""What the hub keeps: the objects meant for all, and the URLs it put in place of a partner's."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Now, Upper
+
+from ocpi.models import Platform
+
+
+class SharedObject(models.Model):
+    """The last accepted state of an object that was broadcast; one table, the hub has no opinion on contents.
+
+    An object that is pushed on its own has its own row: a Location "LOC1" and its EVSE "LOC1/3256".
+    """
+
+    # Member, model and column of the rows that belong inside this one (ocpi/stored.py).
+    parts: ClassVar[tuple[str, str, str]] = ("evses", "hub.SharedObject", "parent_id")
+    parent_of: ClassVar[tuple[str, str]] = ("hub.SharedObject", "parent_id")
+
+    platform = models.ForeignKey(Platform, on_delete=models.PROTECT, related_name="+", help_text="who pushed it")
+    module = models.CharField(max_length=50)
+    country_code = models.CharField(max_length=2)
+    party_id = models.CharField(max_length=3)
+    path = models.CharField(max_length=120, help_text="what follows the owner in the URL")
+    kind = models.CharField(max_length=20, blank=True, help_text="the query's type, of Tokens")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    last_updated = models.DateTimeField()
+    # When it reached the hub: a late object must not be missed by those who pull since a moment (PIT-87).
+    received_at = models.DateTimeField(db_default=Now())
+    document = models.TextField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "module", Upper("country_code"), Upper("party_id"), Upper("path"), "kind", name="shared_object_identity"
+            ),
+        ]
+        indexes = [models.Index("module", "last_updated", "id", name="shared_object_updated")]
+
+    def __str__(self) -> str:
+        return f"{self.module} {self.country_code}/{self.party_id}/{self.path}"
+
+
+class Callback(models.Model):
+    """A partner's URL that the hub replaced by its own: a response_url, a CDR's Location, a page's Link (HUB-72…75)."""
+
+    class Kind(models.TextChoices):
+        RESPONSE_URL = "RESPONSE_URL"
+        LOCATION = "LOCATION"
+        LINK = "LINK"
+
+    # 128 random bits, so that it cannot be guessed (SEC-41).
+    key = models.CharField(max_length=43, unique=True, editable=False)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    url = models.CharField(max_length=2048)
+    # Whose URL it is, and the only platform that may use the hub's URL in its place.
+    owner = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+")
+    caller = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+")
+    module = models.CharField(max_length=50)
+    correlation_id = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index("expires_at", name="callback_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.module} …{self.key[-4:]}"

@@ -1,0 +1,335 @@
+"""Every setting of every process, read from the environment; the unit stands beside each one."""
+
+import ipaddress
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hub import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# ---------------------------------------------------------------- the process
+
+# Shows tracebacks to strangers; never on in production.
+DEBUG = env.flag("DEBUG")
+
+# The folder of the embedded servers and the secrets made for them, used when DATABASE_URL is not set.
+EMBEDDED_DATA = Path(env.text("EMBEDDED_DATA", str(BASE_DIR / ".data")))
+
+# Without an address nothing can be stored, so a command that needs no database (check, makemigrations) gets
+# secrets that live as long as its process. `manage.py` sets all of them when it starts the embedded servers.
+_NO_DATABASE = not os.environ.get("DATABASE_URL", "").strip()
+_LASTING = {"SECRET_KEY": "debug-" * 10, "FIELD_KEYS": "A" * 43 + "="} if DEBUG else {}
+_SECRETS = env.new_secrets() if _NO_DATABASE else _LASTING
+
+# Signs sessions and derives the pepper of the credentials tokens; at least 50 random characters.
+SECRET_KEY = env.text("SECRET_KEY", _SECRETS.get("SECRET_KEY"))
+
+# URL-safe Base64 keys of 32 bytes that encrypt the tokens we use towards others; newest first, commas between.
+FIELD_KEYS = env.members(env.text("FIELD_KEYS", _SECRETS.get("FIELD_KEYS")))
+
+# Host names this instance answers to; the one of OCPI_BASE_URL is always among them.
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS")
+
+# TCP port of the web server that `manage.py run` starts.
+PORT = env.integer("PORT", 8000, at_least=1)
+
+# Where `manage.py run` listens; "0.0.0.0" behind a proxy on another machine.
+HOST = env.text("HOST", "127.0.0.1")
+
+# Threads of one web process, and web processes.
+WEB_THREADS = env.integer("WEB_THREADS", 16, at_least=1)
+WEB_PROCESSES = env.integer("WEB_PROCESSES", 1, at_least=1)
+
+# ---------------------------------------------------------------- OCPI
+
+# Which sides this instance is: hub, or cpo, or emsp, or cpo,emsp. `manage.py check` refuses others.
+OCPI_SIDES = env.names("OCPI_SIDES", ["hub"])
+
+# What partners see in front of /ocpi/versions; https outside of a machine of one's own. No slash at the end.
+OCPI_BASE_URL = env.text("OCPI_BASE_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+
+# Our own parties with their roles, as COUNTRY*PARTY:ROLE, commas between.
+OCPI_PARTIES = env.names("OCPI_PARTIES", ["NL*HUB:HUB"] if OCPI_SIDES == ["hub"] else [])
+
+# The business name that partners read in our credentials.
+OCPI_BUSINESS_NAME = env.text("OCPI_BUSINESS_NAME", "OCPI roaming")
+
+# OCPI versions we offer, newest last.
+OCPI_VERSIONS = env.names("OCPI_VERSIONS", ["2.2.1"])
+
+# Threads of a worker that send deliveries.
+OCPI_SEND_THREADS = env.integer("OCPI_SEND_THREADS", 16, at_least=1)
+
+# Seconds until a connection to a partner must stand.
+OCPI_CONNECT_TIMEOUT = env.seconds("OCPI_CONNECT_TIMEOUT", 3)
+
+# Seconds from connect to the last byte of a push's answer.
+OCPI_REQUEST_TIMEOUT = env.seconds("OCPI_REQUEST_TIMEOUT", 10)
+
+# Seconds a hub waits for the receiver of a Direct request before it answers 4002.
+OCPI_FORWARD_TIMEOUT = env.seconds("OCPI_FORWARD_TIMEOUT", 25)
+
+# Seconds a charge point owner waits for a real-time authorization before the local rule decides.
+OCPI_AUTHORIZE_TIMEOUT = env.seconds("OCPI_AUTHORIZE_TIMEOUT", 8)
+
+# Seconds after which a failed push is kept as a mark, without a body; above OCPI_REQUEST_TIMEOUT.
+OCPI_PUSH_TTL = env.seconds("OCPI_PUSH_TTL", 60)
+
+# Seconds a platform that came back has to pull before we push what it missed.
+OCPI_PULL_GRACE = env.seconds("OCPI_PULL_GRACE", 600)
+
+# Objects on one page of a list.
+OCPI_PAGE_LIMIT = env.integer("OCPI_PAGE_LIMIT", 100, at_least=1)
+
+# Networks that partner URLs may lead into although they are not public; empty = public addresses only.
+OCPI_ALLOWED_NETWORKS = env.names("OCPI_ALLOWED_NETWORKS")
+
+# Confirms private networks in OCPI_ALLOWED_NETWORKS for `manage.py check --deploy`.
+OCPI_PRIVATE_NETWORKS_CONFIRMED = env.flag("OCPI_PRIVATE_NETWORKS_CONFIRMED")
+
+# Requests per second / burst that one platform may make; "off" switches the limit off. Empty = off, too.
+OCPI_RATE_PER_PLATFORM = os.environ.get("OCPI_RATE_PER_PLATFORM", "50/200").strip().removeprefix("off")
+
+# Whether a process listens for changes of the registry (NOTIFY); off, it sees them within a second.
+OCPI_SNAPSHOT_LISTEN = env.flag("OCPI_SNAPSHOT_LISTEN", default=True)
+
+# Days in which an invited platform may use its token A.
+OCPI_TOKEN_A_DAYS = env.integer("OCPI_TOKEN_A_DAYS", 7, at_least=1)
+
+
+def _at_home(url: str) -> bool:
+    """Say whether a URL names an address inside the allowed networks."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        return any(address in ipaddress.ip_network(network, strict=False) for network in OCPI_ALLOWED_NETWORKS)
+    except ValueError:
+        return False
+
+
+# Partners' URLs must be https, unless this instance itself only lives on a developer's machine.
+OCPI_TLS_REQUIRED = not (DEBUG or _at_home(OCPI_BASE_URL))
+
+# ---------------------------------------------------------------- OCPP
+
+# TCP port that charge points connect to.
+OCPP_GATEWAY_PORT = env.integer("OCPP_GATEWAY_PORT", 8887, at_least=1)
+
+# What charge points are told to connect to, in front of /ocpp/IDENTITY.
+OCPP_GATEWAY_URL = env.text("OCPP_GATEWAY_URL", f"ws://127.0.0.1:{OCPP_GATEWAY_PORT}").rstrip("/")
+
+# Seconds between two Heartbeats of a charge point.
+OCPP_HEARTBEAT = env.integer("OCPP_HEARTBEAT", 300, at_least=1)
+
+# What happens to a charge point nobody has added: refused, kept waiting, or taken in.
+OCPP_UNKNOWN = env.choice("OCPP_UNKNOWN", "reject", ("reject", "pending", "accept"))
+
+# ---------------------------------------------------------------- servers behind us
+
+# Connections of a pool shared by all threads of a process; 0 = one persistent connection per thread, which
+# costs less, but only where threads live on (an ASGI server makes a thread per request: it needs the pool).
+DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 0)
+
+_DATABASE = env.database("DATABASE_URL", "postgresql://127.0.0.1:1/none")
+_OPTIONS: dict[str, object] = {
+    # Milliseconds; a lost worker or a wild query must not hold locks for longer.
+    "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=30000",
+    "connect_timeout": 5,
+    **(_DATABASE["OPTIONS"] if isinstance(_DATABASE["OPTIONS"], dict) else {}),
+}
+if DATABASE_POOL_SIZE:
+    _OPTIONS["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}
+DATABASES = {
+    "default": {
+        **_DATABASE,
+        "OPTIONS": _OPTIONS,
+        "CONN_MAX_AGE": 0 if DATABASE_POOL_SIZE else 600,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Broker of the workers, wake-ups and the charge points' connection epochs. Never the only place of anything.
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:1/0")
+
+# ---------------------------------------------------------------- Django
+
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # the plain config replaces the default admin site; ours is our own
+    "unfold.contrib.filters",
+    "unfold.contrib.import_export",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
+    "import_export",
+    "auditlog",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    # Always all four, so that every instance has the same tables; OCPI_SIDES decides about URLs and behavior.
+    "ocpi",
+    "hub",
+    "cpo",
+    "emsp",
+]
+
+ROOT_URLCONF = "hub.urls"
+WSGI_APPLICATION = "hub.wsgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+# OCPI requests pass through nothing but the view; the admin's middleware stays with the admin's pages.
+MIDDLEWARE = ["hub.middleware.PagesOnly"]
+PAGES_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "hub.middleware.ContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = os.environ.get("STATIC_ROOT") or None  # only for an image that collects them; else found in place
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+WHITENOISE_MAX_AGE = 3600  # seconds
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 << 20  # bytes; OCPI bodies have limits of their own below this
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# ---------------------------------------------------------------- the admin
+
+LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+AXES_FAILURE_LIMIT = 5  # failed logins of one account from one address …
+AXES_COOLOFF_TIME = 0.25  # … lock it for so many hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+# A plain http address is a developer's own machine; a browser would drop Secure cookies there.
+_HTTPS = OCPI_BASE_URL.startswith("https://")
+SESSION_COOKIE_AGE = 30 * 60  # seconds without a click
+SESSION_SAVE_EVERY_REQUEST = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
+SECURE_SSL_REDIRECT = False  # the proxy that ends TLS does it; a redirect on an OCPI path would lose the body
+SILENCED_SYSTEM_CHECKS = ["security.W003", "security.W008"]  # W003: csrf sits in PAGES_MIDDLEWARE; W008: see above
+X_FRAME_OPTIONS = "DENY"
+if _HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+if urlsplit(OCPI_BASE_URL).hostname:
+    ALLOWED_HOSTS.append(str(urlsplit(OCPI_BASE_URL).hostname))
+    CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(OCPI_BASE_URL))]
+
+# ---------------------------------------------------------------- Django REST framework
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "OCPI 2.2.1",
+    "OAS_VERSION": "3.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# ---------------------------------------------------------------- Celery: rows are the truth, tasks only wake
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = False  # a lost wake-up is found by the sweep
+CELERY_TASK_PUBLISH_RETRY = False  # Redis away = later, not lost; a publish never holds a request
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_POOL_LIMIT = 32
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 0.5,  # seconds
+    "socket_connect_timeout": 0.5,
+    "retry_on_timeout": False,
+    "max_retries": 0,
+}
+CELERY_TASK_DEFAULT_QUEUE = "ocpi"
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = OCPI_SEND_THREADS
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_ENABLE_UTC = True
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: no file, no pickle
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds
+# Seconds between two runs; a wake-up nobody took by then expires, so that none pile up in Redis.
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "ocpi.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
+}
+
+# ---------------------------------------------------------------- logging
+
+# text for people, json for machines; both to stderr and with credentials taken out.
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", ("text", "json"))
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"text": {"()": "hub.log_lines.TextLines"}, "json": {"()": "hub.log_lines.JsonLines"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
+        "django.server": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
+        "celery": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,45 @@
+"""GET All: what the hub can answer for itself, from the objects it keeps (HUB-57…62)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from hub import registry
+from hub.routing import Asked, GetAll
+from ocpi import lists, pagination, status
+
+# Who may read whose objects: Tokens are for CPOs, Locations and Tariffs for those who sell charging.
+_READERS = {
+    "locations": ("EMSP", "NSP", "NAP", "OTHER"),
+    "tariffs": ("EMSP", "NSP", "NAP", "OTHER"),
+    "tokens": ("CPO", "OTHER"),
+}
+_TEXT = (
+    "CASE WHEN o.module <> 'locations' THEN o.document ELSE COALESCE(left(o.document, -1) || ',\"evses\":[' || ("
+    "SELECT string_agg(e.document, ',' ORDER BY e.id) FROM hub_sharedobject e WHERE e.parent_id = o.id"
+    ") || ']}', o.document) END"
+)
+
+
+def page(request: HttpRequest, asked: Asked, everything: GetAll) -> HttpResponse:
+    """Return a page over the objects of all parties but the requester's own platform.
+
+    :raises InvalidParameters: if the hub keeps no such objects, or the requester has no role to read them.
+    """
+    readers = _READERS.get(asked.module)
+    if readers is None or asked.module not in registry.BROADCAST_MODULES:
+        raise status.InvalidParameters("OCPI-to-party-id", f"{asked.module} are read from their owner: name the party")
+    if not asked.caller.has_party(everything.requester, *readers):
+        raise status.InvalidParameters("OCPI-from-party-id", f"{everything.requester} may not read {asked.module}")
+    asked_page = pagination.read(request.GET)
+    listing = lists.Listing(
+        table="hub_sharedobject",
+        text=_TEXT,
+        where="o.module = %s AND o.parent_id IS NULL AND o.deleted_at IS NULL AND o.platform_id <> %s",
+        parameters=(asked.module, asked.caller.id),
+        moment="GREATEST(o.last_updated, o.received_at)",
+    )
+    found = lists.fetch(listing, asked_page)
+    url = f"{settings.OCPI_BASE_URL}{request.path}"
+    return pagination.answer(asked_page, found.documents, total=found.total, last_key=found.last_key, url=url)

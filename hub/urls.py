@@ -1,0 +1,26 @@
+"""Where every URL leads: probes, the pages for people, and what each active side serves, named as strings."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+
+def _patterns(module: str) -> list[URLPattern | URLResolver]:
+    """Return a module's `urlpatterns`, a list or a function; nothing if this installation has no such module."""
+    if find_spec(module) is None:
+        return []
+    patterns = import_module(module).urlpatterns
+    return list(patterns() if callable(patterns) else patterns)
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *_patterns("ocpi.endpoints"),
+    *_patterns("hub.health"),
+    *(_patterns("cpo.operation_urls") if "cpo" in settings.OCPI_SIDES else []),
+    path("admin/", admin.site.urls),
+    path("live/", include(_patterns("hub.live"))),
+    path("docs/", include(_patterns("hub.docs"))),
+]

@@ -1,0 +1,145 @@
+"""RouteView: every functional module, both interfaces, one view. It knows headers and paths, never a document."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from hub import callbacks, fanout, forwarding, shared_lists
+from hub.routing import Asked, Broadcast, Direct, GetAll, decide
+from hub.shared_objects import Push
+from ocpi import authentication, envelope, exchanges, ours, snapshot, status
+from ocpi.headers import Address, Routing, read_ids, read_routing
+from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class RouteView(OcpiView):
+    """One interface of one module at the hub. `tail` is what follows the endpoint's URL."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        """Route one request. Written out, and not on top of DRF: this is the path whose cost counts."""
+        started = time.perf_counter()
+        ids = read_ids(request.headers.get)
+        routing, caller = Routing(), None
+        try:
+            registry = snapshot.current()
+            caller = authentication.authenticate(request.headers.get, registry)
+            routing = read_routing(request.headers.get)
+            answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
+        except Exception as exc:  # the one exception handler; what we did not expect is 4000 at a hub
+            answer = envelope.error(exc, unexpected=status.HubError)
+        for name, value in ids.as_headers().items():
+            answer.headers[name] = value
+        for name, value in routing.answered_by(_hub()).as_headers().items():
+            answer.headers.setdefault(name, value)
+        exchanges.record_in(
+            request=request,
+            answer=answer,
+            ids=ids,
+            routing=routing,
+            platform_id=caller.platform.id if caller else None,
+            module=self.module or "",
+            elapsed=time.perf_counter() - started,
+        )
+        return answer
+
+    def _route(
+        self,
+        request: HttpRequest,
+        tail: tuple[str, ...],
+        routing: Routing,
+        caller: authentication.Caller,
+        registry: snapshot.Snapshot,
+        ids: Any,
+    ) -> HttpResponse:
+        method = request.method or ""
+        if method not in _METHODS:
+            raise status.MethodNotAllowed(f"{method} is not available here", headers={"Allow": ", ".join(sorted(_METHODS))})
+        limit = MAX_LOCATION_BODY if self.module == "locations" else MAX_BODY
+        body = read_body(request, limit=limit) if method in ("POST", "PUT", "PATCH") else b""
+        asked = Asked(str(self.module), str(self.interface), method, tail, routing, caller.platform)
+        match decide(asked, registry, _hub()):
+            case Direct() as route:
+                passed = forwarding.forward(asked, route, query=request.META.get("QUERY_STRING", ""), body=body, ids=ids)
+                return _passed_on(passed)
+            case Broadcast() as route:
+                created = self._broadcast(request, asked, route, body, registry, ids.correlation_id)
+                return envelope.response(http_status=201 if created else 200)
+            case GetAll() as everything:
+                return shared_lists.page(request, asked, everything)
+
+    def _broadcast(
+        self,
+        request: HttpRequest,
+        asked: Asked,
+        route: Broadcast,
+        body: bytes,
+        registry: snapshot.Snapshot,
+        correlation_id: str,
+    ) -> bool:
+        if len(asked.tail) < 3:
+            raise status.UnknownObject("There is nothing at this URL")
+        owner = Address(*asked.tail[:2])
+        if not asked.caller.has_party(owner):
+            raise status.UnknownObject("There is nothing at this URL")
+        kind = request.GET.get("type", "RFID") if asked.module == "tokens" else ""
+        push = Push(
+            module=asked.module,
+            method=asked.method,
+            owner=owner,
+            path=asked.tail[2:],
+            kind=kind,
+            body=body,
+            platform_id=asked.caller.id,
+        )
+        return fanout.broadcast(
+            push,
+            snapshot=registry,
+            caller=asked.caller,
+            sender=route.sender,
+            hub=_hub(),
+            correlation_id=correlation_id,
+        )
+
+
+class CallbackView(OcpiView):
+    """A hub URL that stands for a partner's: results of commands come back here, and CDRs and pages are read here."""
+
+    def answering_party(self) -> Address | None:
+        """The To headers name the partner whose URL this stands for; the hub has no say in it."""
+        return self.routing.to
+
+    def get(self, request: Any, key: str) -> HttpResponse:
+        return self._bring_back("GET", key, b"")
+
+    def post(self, request: Any, key: str) -> HttpResponse:
+        return self._bring_back("POST", key, self.body())
+
+    def _bring_back(self, method: str, key: str, body: bytes) -> HttpResponse:
+        callback = callbacks.find(key, caller_id=self.caller.platform.id)
+        if (method == "POST") != (callback.kind == callback.Kind.RESPONSE_URL):
+            allowed = "POST" if callback.kind == callback.Kind.RESPONSE_URL else "GET"
+            raise status.MethodNotAllowed(f"{method} is not available here", headers={"Allow": allowed})
+        owner = snapshot.current().platforms.get(callback.owner_id)
+        if owner is None or not owner.reachable:
+            raise status.ReceiverUnreachable("The platform behind this URL is not connected")
+        passed = forwarding.bring_back(
+            callback, owner=owner, method=method, body=body, routing=self.routing, ids=self.ids
+        )
+        return _passed_on(passed)
+
+
+def _passed_on(passed: forwarding.Passed) -> HttpResponse:
+    headers = {name: value for name, value in passed.headers.items() if value}
+    return HttpResponse(passed.body, status=passed.http_status, content_type="application/json", headers=headers)
+
+
+def _hub() -> Address:
+    return ours.addresses()[0]
+
+
+

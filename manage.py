@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Any Django command, with hub.settings; starts the embedded servers first if the command needs a database."""
+
+import os
+import sys
+from pathlib import Path
+
+from django.core.management import execute_from_command_line
+
+from hub import embedded
+
+# These read files and settings only, or start servers of their own.
+_NO_DATABASE = {
+    "",
+    "check",
+    "check_cdr",
+    "collectstatic",
+    "demo",
+    "diffsettings",
+    "embedded",
+    "findstatic",
+    "help",
+    "makemigrations",
+    "price_cdr",
+    "simulate_charge_points",
+    "spectacular",
+    "test",
+    "validate_cdr",
+    "version",
+}
+_ANSWERS_ALONE = {"--help", "-h", "--version"}
+
+
+def main(arguments: list[str]) -> None:
+    """Run one command."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+    command = next(iter(arguments[1:]), "")
+    if not (command in _NO_DATABASE or command.startswith("-") or _ANSWERS_ALONE & set(arguments)):
+        data = Path(os.environ.get("EMBEDDED_DATA", "").strip() or Path(__file__).resolve().parent / ".data")
+        try:
+            if embedded.provide(data) and command != "migrate":
+                embedded.migrate(data)
+        except embedded.CannotStart as failure:
+            sys.exit(f"The embedded servers cannot start: {failure}")
+    execute_from_command_line(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

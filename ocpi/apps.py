@@ -1,0 +1,12 @@
+"""The protocol app; it also registers the checks of the settings."""
+
+from django.apps import AppConfig
+
+from ocpi import checks as checks  # registers them
+
+
+class OcpiConfig(AppConfig):
+    """The protocol: what every platform must know."""
+
+    name = "ocpi"
+    default_auto_field = "django.db.models.BigAutoField"

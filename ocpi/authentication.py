@@ -1,0 +1,52 @@
+"""Credentials token → Platform: who is calling, settled before any view (OCPI 2.2.1, Authorization header)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from ocpi import secrets, status
+from ocpi.headers import Address, Getter
+from ocpi.snapshot import KnownPlatform, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A platform that has shown a valid token."""
+
+    platform: KnownPlatform
+    purpose: str
+    token: str  # as shown; GET credentials gives it back (CRED-58)
+
+
+CURRENT = frozenset({"CURRENT", "OLD"})
+CONFIGURATION = CURRENT | {"A", "PENDING"}
+
+
+def authenticate(get: Getter, snapshot: Snapshot, *, purposes: frozenset[str] = CURRENT) -> Caller:
+    """Return who is calling.
+
+    :raises AuthenticationFailed: for a missing, malformed or unknown token, and for a token that is not valid for this
+        purpose, all alike (TRN-008, TRN-009, TRN-010).
+    """
+    now = time.time()
+    header = get("Authorization")
+    decoded = secrets.readings(header, raw_allowed=False)
+    for token in secrets.readings(header, raw_allowed=True):
+        known = snapshot.tokens.get(secrets.digest(token))
+        if known is None or known.purpose not in purposes or not known.valid(now):
+            continue
+        platform = snapshot.platforms.get(known.platform_id)
+        # A raw token counts only where the platform's setting says so (TRN-006, PIT-02).
+        if platform is not None and (token in decoded or not platform.base64_token):
+            return Caller(platform, known.purpose, token)
+    raise status.AuthenticationFailed("The credentials token is missing or unknown")
+
+
+def check_sender(caller: Caller, sender: Address | None) -> None:
+    """Refuse a From that is not a party of the caller (HUB-10, SEC-34).
+
+    :raises InvalidParameters: if the caller may not speak for this party.
+    """
+    if sender is not None and not caller.platform.has_party(sender):
+        raise status.InvalidParameters("OCPI-from-party-id", f"{sender} is not a party of the calling platform")

@@ -1,0 +1,102 @@
+"""One socket on which every wait ends with a deadline.
+
+It is non-blocking, and a wait is a `poll` for what is left of the time, so that an answer which drips is cut off just
+like one that never starts.
+"""
+
+import select
+import socket
+import ssl
+import time
+from functools import lru_cache
+
+from ocpi.http_answer import AnswerReader
+
+_RECEIVE = 64 * 1024
+
+
+@lru_cache(maxsize=256)
+def tls_context(authorities_pem: str = "", certificate_file: str = "") -> ssl.SSLContext:
+    """Return how we check a server, by a platform's own authorities if given, and our certificate if it wants one."""
+    context = ssl.create_default_context(cadata=authorities_pem or None)
+    # Without this a body that ends with the connection could be cut short by anybody in between.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    context.set_alpn_protocols(["http/1.1"])
+    if certificate_file:
+        context.load_cert_chain(certificate_file)
+    return context
+
+
+class Connection:
+    """One socket, used by one thread at a time."""
+
+    __slots__ = ("_poller", "_sock", "idle_since", "reader", "reused")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._poller = select.poll()
+        self._poller.register(sock, select.POLLIN)
+        self.reader = AnswerReader()
+        self.reused = False
+        self.idle_since = 0.0
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def is_quiet(self) -> bool:
+        """Tell whether a kept connection is usable: anything readable is its end, or nothing we asked for."""
+        return not self._poller.poll(0)
+
+    def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
+        """Shake hands; the certificate is checked for the name, though we are connected to an address."""
+        self._poller.unregister(self._sock)
+        tls = context.wrap_socket(
+            self._sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        self._sock = tls
+        self._poller.register(tls, select.POLLIN)
+        while True:
+            try:
+                return tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, deadline)
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT, deadline)
+
+    def send(self, octets: bytes, deadline: float) -> int:
+        """Send all of it, or as much as the other side takes before it closes; return how much that was."""
+        sent = 0
+        while sent < len(octets):
+            try:
+                sent += self._sock.send(memoryview(octets)[sent:] if sent else octets)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(select.POLLOUT, deadline)
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, deadline)
+            except OSError:
+                break
+        return sent
+
+    def receive(self, deadline: float) -> bytes:
+        """Return what has come, waiting for it if need be; nothing means that the other side closed."""
+        sock = self._sock
+        if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+            self._wait(select.POLLIN, deadline)
+        while True:
+            try:
+                return sock.recv(_RECEIVE)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(select.POLLIN, deadline)
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT, deadline)
+
+    def _wait(self, event: int, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if event != select.POLLIN:
+            self._poller.modify(self._sock, event)
+        try:
+            if left <= 0 or not self._poller.poll(left * 1000):
+                raise TimeoutError("the time limit is over")
+        finally:
+            if event != select.POLLIN:
+                self._poller.modify(self._sock, select.POLLIN)

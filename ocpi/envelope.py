@@ -1,0 +1,76 @@
+"""The response format, and the one place that turns an exception into an answer (OCPI 2.2.1, Transport and format)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpResponse
+from rest_framework import exceptions as drf
+
+from ocpi import status
+
+log = logging.getLogger(__name__)
+
+_INTERNAL = "Internal server error"
+
+
+def compose(
+    status_code: int, message: str | None = None, data: str | bytes | None = None, *, at: datetime | None = None
+) -> bytes:
+    """Return the envelope as bytes; `data` is JSON text and is not parsed again."""
+    moment = (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    parts = [b'{"status_code":%d' % status_code]
+    if message:
+        parts.append(b',"status_message":' + json.dumps(message).encode())
+    parts.append(b',"timestamp":"' + moment.encode() + b'"')
+    if data is not None:
+        parts.append(b',"data":' + (data.encode() if isinstance(data, str) else data))
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def response(
+    data: str | bytes | None = None,
+    *,
+    http_status: int = 200,
+    status_code: int = 1000,
+    message: str | None = "Success",
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    """Return an HTTP response that carries the envelope; `data` is JSON text."""
+    return HttpResponse(
+        compose(status_code, message, data), status=http_status, content_type="application/json", headers=headers
+    )
+
+
+def error(exc: Exception, *, unexpected: type[status.OcpiError] = status.ServerError) -> HttpResponse:
+    """Return the answer to what was raised. What we did not expect is logged and is a 3000, at a hub a 4000."""
+    known = _as_ocpi_error(exc)
+    if known is None:
+        log.error("request failed", exc_info=exc)
+        return response(http_status=500, status_code=unexpected.status_code, message=_INTERNAL)
+    return response(
+        known.data,
+        http_status=known.http_status,
+        status_code=known.status_code,
+        message=known.message,
+        headers=known.headers,
+    )
+
+
+def _as_ocpi_error(exc: Exception) -> status.OcpiError | None:
+    match exc:
+        case status.OcpiError():
+            return exc
+        case Http404():
+            return status.UnknownObject("There is nothing at this URL")
+        case drf.ParseError():
+            return status.NotJson(str(exc.detail))
+        case RequestDataTooBig():
+            return status.NotJson("The body is too large")
+        case _:
+            return None

@@ -1,0 +1,116 @@
+"""The headers of every OCPI message: X-Request-ID, X-Correlation-ID, and the four routing headers. Pure."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ocpi import status
+
+REQUEST_ID = "X-Request-ID"
+CORRELATION_ID = "X-Correlation-ID"
+TO_COUNTRY_CODE = "OCPI-to-country-code"
+TO_PARTY_ID = "OCPI-to-party-id"
+FROM_COUNTRY_CODE = "OCPI-from-country-code"
+FROM_PARTY_ID = "OCPI-from-party-id"
+
+MAX_ID_LENGTH = 255
+_NOT_ECHOED = re.compile(r"[^\x20-\x7e]")
+
+# Takes a header's name, whatever its case, and gives its value.
+Getter = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A party's address. Two spellings are one party (HUB-04)."""
+
+    country_code: str
+    party_id: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.country_code.upper(), self.party_id.upper()
+
+    def __str__(self) -> str:
+        return f"{self.country_code}*{self.party_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """X-Request-ID and X-Correlation-ID of one message, and which of them its sender left out (TRN-061)."""
+
+    request_id: str
+    correlation_id: str
+    missing: tuple[str, ...] = ()
+
+    def as_headers(self) -> dict[str, str]:
+        return {REQUEST_ID: self.request_id, CORRELATION_ID: self.correlation_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Who a message is for and whom it is from; either may be absent (HUB-05)."""
+
+    to: Address | None = None
+    sender: Address | None = None
+
+    def as_headers(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        if self.to:
+            found[TO_COUNTRY_CODE] = self.to.country_code
+            found[TO_PARTY_ID] = self.to.party_id
+        if self.sender:
+            found[FROM_COUNTRY_CODE] = self.sender.country_code
+            found[FROM_PARTY_ID] = self.sender.party_id
+        return found
+
+    def answered_by(self, party: Address | None) -> Routing:
+        """Return the routing of the response: the pair swapped, From = the party that answers (HUB-08)."""
+        return Routing(to=self.sender, sender=party or self.to)
+
+
+def read_ids(get: Getter) -> Ids:
+    """Return the message's ids as opaque text (TRN-060); a missing one is made up (TRN-061)."""
+    given = {name: _opaque(get(name)) for name in (REQUEST_ID, CORRELATION_ID)}
+    return Ids(
+        request_id=given[REQUEST_ID] or new_id(),
+        correlation_id=given[CORRELATION_ID] or new_id(),
+        missing=tuple(name for name, value in given.items() if not value),
+    )
+
+
+def read_routing(get: Getter) -> Routing:
+    """Return the routing headers.
+
+    :raises InvalidParameters: if a pair is only half there or an id is too long (HUB-05, PIT-89).
+    """
+    return Routing(
+        to=_address(get, TO_COUNTRY_CODE, TO_PARTY_ID),
+        sender=_address(get, FROM_COUNTRY_CODE, FROM_PARTY_ID),
+    )
+
+
+def new_id() -> str:
+    """Return a fresh X-Request-ID or X-Correlation-ID (TRN-059)."""
+    return str(uuid.uuid4())
+
+
+def _opaque(value: str | None) -> str:
+    return _NOT_ECHOED.sub("", value or "")[:MAX_ID_LENGTH].strip()
+
+
+def _address(get: Getter, country_header: str, party_header: str) -> Address | None:
+    country_code, party_id = (get(country_header) or "").strip(), (get(party_header) or "").strip()
+    if not country_code and not party_id:
+        return None
+    for name, value, length in ((country_header, country_code, 2), (party_header, party_id, 3)):
+        if not value:
+            raise status.InvalidParameters(name, "is required when its other half is given")
+        if len(value) != length and (length == 2 or len(value) > length):
+            raise status.InvalidParameters(name, f"must have {length} characters")
+        if not value.isascii() or not value.isprintable():
+            raise status.InvalidParameters(name, "must be printable ASCII")
+    return Address(country_code, party_id)

@@ -1,0 +1,41 @@
+"""URLs put together and taken from `Link` headers; text only, nothing is called here."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")
+_REL_NEXT = re.compile(r';\s*rel\s*=\s*(?:next\b|"(?:[^"]*\s)?next[\s"])', re.IGNORECASE)
+_COUNT = re.compile(r"[0-9]{1,12}")
+
+
+def join(url: str, *segments: str, query: Mapping[str, str] | None = None) -> str:
+    """Return a URL below a published one: one slash between, each segment percent-encoded, its own query kept."""
+    path, mark, kept = url.partition("?")
+    # No encoding saves "." and ".." from being taken for a folder, so the dots at least do not look like one.
+    below = [quote(s, safe="") if s.strip(".") or not s else s.replace(".", "%2E") for s in segments]
+    if "" in below:
+        raise ValueError("a path segment is empty")
+    if below:
+        path = path.rstrip("/") + "/" + "/".join(below)
+    parts = [part for part in (kept, urlencode(query, quote_via=quote) if query else "") if part]
+    return path + ("?" + "&".join(parts) if parts or (mark and not below) else "")
+
+
+def next_reference(link: str) -> str | None:
+    """Return what a `Link` header names as the next page; the header may be empty, or hold several links."""
+    return next((to for to, parameters in _LINK.findall(link) if to and _REL_NEXT.search(parameters)), None)
+
+
+def next_by_offset(here: str, headers: Mapping[str, str], count: int) -> str | None:
+    """Return the URL of the next page if a full page came without a link although the total says there is more."""
+    total, limit = (headers.get(name, "") for name in ("x-total-count", "x-limit"))
+    if not (count and _COUNT.fullmatch(total) and _COUNT.fullmatch(limit) and count >= int(limit)):
+        return None
+    place = urlsplit(here)
+    query = parse_qsl(place.query, keep_blank_values=True)
+    offset = next((int(value) for name, value in query if name == "offset" and _COUNT.fullmatch(value)), 0) + count
+    if offset >= int(total):
+        return None
+    query = [(name, value) for name, value in query if name != "offset"] + [("offset", str(offset))]
+    return place._replace(query=urlencode(query, quote_via=quote)).geturl()

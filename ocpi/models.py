@@ -1,0 +1,312 @@
+"""Who we are connected to, what still has to reach them, and what an OCPI object is in the database.
+
+Documents are kept as JSON *text*, exactly as they are sent out (docs/adr/0002), so that a list page is joined text and
+nothing a partner sent is lost. Configuration is ordinary columns.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now, Upper
+
+from ocpi import delivery_states, registration_states
+from ocpi.enums import InterfaceRole, ModuleID, Role
+
+
+class ConnectionStatus(models.TextChoices):
+    """How a platform is reachable right now (OCPI 2.2.1, Hub Client Info, ConnectionStatus)."""
+
+    CONNECTED = "CONNECTED"
+    OFFLINE = "OFFLINE"
+    PLANNED = "PLANNED"
+    SUSPENDED = "SUSPENDED"
+
+
+class Platform(models.Model):
+    """A connected system: one set of credentials, one or more parties (OCPI 2.2.1, Credentials)."""
+
+    class CatchUp(models.TextChoices):
+        AFTER_GRACE = "after_grace"
+        AT_ONCE = "at_once"
+        NEVER = "never"
+
+    name = models.CharField(max_length=100, unique=True)
+    state = models.CharField(
+        max_length=16, default="INVITED", choices=[(state, state) for state in registration_states.STATES]
+    )
+    version = models.CharField(max_length=10, blank=True, help_text="the OCPI version spoken with it")
+    versions_url = models.CharField(max_length=255, blank=True)
+    base64_token = models.BooleanField(default=True, help_text="off: it sends and expects raw tokens (TRN-006)")
+    # The token WE use towards it, sealed. What it uses towards us are CredentialsToken rows (PIT-03).
+    token_out = models.TextField(blank=True, editable=False)
+    hosts = models.JSONField(default=list, blank=True, help_text="host:port pairs our token may be sent to (TRN-013)")
+    any_role = models.BooleanField(default=False, help_text="every role it claims is approved in advance (CRED-56)")
+    handshake_until = models.DateTimeField(null=True, blank=True, editable=False)  # one at a time, CRED-21
+
+    connection = models.CharField(
+        max_length=10, choices=ConnectionStatus.choices, default=ConnectionStatus.PLANNED
+    )
+    paused_reason = models.CharField(max_length=200, blank=True, help_text="set after HTTP 401/403: nothing is sent")
+    failures = models.PositiveIntegerField(default=0, help_text="consecutive failed calls")
+    backoff_until = models.DateTimeField(null=True, blank=True)
+    offline_since = models.DateTimeField(null=True, blank=True)
+    last_heard_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    average_ms = models.FloatField(null=True, blank=True, help_text="moving average of its answer time")
+    catch_up = models.CharField(max_length=12, choices=CatchUp.choices, default=CatchUp.AFTER_GRACE)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CredentialsToken(models.Model):
+    """A token a platform shows us; only its keyed hash is kept (SEC-02)."""
+
+    class Purpose(models.TextChoices):
+        A = "A", "token A: versions and registration only"
+        PENDING = "PENDING", "token B of our own open handshake: versions only (CRED-25)"
+        CURRENT = "CURRENT", "in force"
+        OLD = "OLD", "replaced, still accepted until it expires (CRED-37)"
+        TOMBSTONE = "TOMBSTONE", "of an unregistered platform (CRED-34)"
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="tokens")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    purpose = models.CharField(max_length=10, choices=Purpose.choices)
+    last_four = models.CharField(max_length=4, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["platform"], condition=models.Q(purpose="CURRENT"), name="one_current_token_per_platform"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} …{self.last_four}"
+
+
+class Party(models.Model):
+    """A role at an address (country_code, party_id) on a platform."""
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="parties")
+    country_code = models.CharField(max_length=2)
+    party_id = models.CharField(max_length=3)
+    role = models.CharField(max_length=5, choices=[(role.value, role.value) for role in Role])
+    business_details = models.JSONField(default=dict, blank=True)
+    approved = models.BooleanField(default=False, help_text="an operator allows this platform to act in this role")
+    claimed = models.BooleanField(default=True, help_text="the platform lists it in its credentials, or its hub does")
+    through_hub = models.BooleanField(default=False, help_text="known by the ClientInfo of this platform, a hub")
+    # Of parties behind a hub; those of the platform itself follow Platform.connection.
+    status = models.CharField(
+        max_length=10, choices=ConnectionStatus.choices, default=ConnectionStatus.CONNECTED
+    )
+    last_updated = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "parties"
+        constraints = [
+            models.UniqueConstraint(
+                "platform", "role", Upper("country_code"), Upper("party_id"), name="party_once_per_platform"
+            ),
+            models.UniqueConstraint(
+                "role", Upper("country_code"), Upper("party_id"),
+                condition=models.Q(approved=True, claimed=True, through_hub=False),
+                name="party_active_on_one_platform",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.country_code}*{self.party_id}:{self.role}"
+
+
+class Endpoint(models.Model):
+    """Where a platform serves one interface of one module, from its version details."""
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="endpoints")
+    identifier = models.CharField(max_length=50, help_text=f"ModuleID, e.g. {ModuleID.locations}")
+    role = models.CharField(max_length=8, choices=[(role.value, role.value) for role in InterfaceRole])
+    url = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["platform", "identifier", "role"], name="endpoint_once_per_interface"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.identifier} {self.role}"
+
+
+class ClientOwnedObject(models.Model):
+    """An OCPI object as its owner sent it, plus the few columns something is searched by."""
+
+    country_code = models.CharField(max_length=2)
+    party_id = models.CharField(max_length=3)
+    object_id = models.CharField(max_length=39)
+    last_updated = models.DateTimeField()
+    document = models.TextField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            # CiString: two spellings are one object (TYP-12).
+            models.UniqueConstraint(
+                Upper("country_code"), Upper("party_id"), Upper("object_id"), name="%(app_label)s_%(class)s_identity"
+            ),
+        ]
+        indexes = [models.Index("last_updated", "id", name="%(app_label)s_%(class)s_updated")]
+
+    def __str__(self) -> str:
+        return f"{self.country_code}*{self.party_id} {self.object_id}"
+
+
+class DeliveryColumns(models.Model):
+    """What a pending and a finished delivery have in common."""
+
+    class Kind(models.TextChoices):
+        STATE = "STATE", "the current state of an object; coalesced"
+        CDR = "CDR", "a CDR: kept until confirmed"
+        RESULT = "RESULT", "the result of a command or profile: until its timeout"
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    state = models.CharField(
+        max_length=10, default="PENDING", choices=[(state, state) for state in delivery_states.STATES]
+    )
+    order_key = models.CharField(max_length=110, help_text="nothing overtakes under one key, e.g. a Location's")
+    slot = models.PositiveSmallIntegerField(help_text="hash of the order key, 0 to 3")
+    module = models.CharField(max_length=50)
+    # Where it goes: the receiver's endpoint of the module plus this path; or, for results, an absolute URL.
+    path = models.CharField(max_length=300, blank=True)
+    query = models.CharField(max_length=100, blank=True)
+    url = models.CharField(max_length=2048, blank=True)
+    # What is sent: the current document of a row, read when it is sent; only results carry their body.
+    source = models.CharField(max_length=60, blank=True, help_text="model label of the document")
+    source_id = models.BigIntegerField(null=True, blank=True)
+    fields = models.JSONField(null=True, blank=True, help_text="members that changed; empty = the whole document")
+    body = models.TextField(blank=True)
+    deleted = models.BooleanField(default=False, help_text="the object is to be deleted at the receiver")
+    change = models.PositiveIntegerField(default=1, help_text="raised with each change of the object")
+
+    to_country_code = models.CharField(max_length=2, blank=True)
+    to_party_id = models.CharField(max_length=3, blank=True)
+    from_country_code = models.CharField(max_length=2, blank=True)
+    from_party_id = models.CharField(max_length=3, blank=True)
+    correlation_id = models.CharField(max_length=255)
+
+    attempts = models.PositiveIntegerField(default=0)
+    ambiguous = models.BooleanField(default=False, help_text="an earlier try was sent and never answered")
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now())
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    tried_at = models.DateTimeField(null=True, blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    status_code = models.PositiveSmallIntegerField(null=True, blank=True)
+    error = models.CharField(max_length=2000, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.module} {self.path or self.url}"
+
+
+class Delivery(DeliveryColumns):
+    """What one platform still has to get: pending, or only a mark."""
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["platform", "source", "source_id", "to_country_code", "to_party_id"],
+                condition=models.Q(kind__in=["STATE", "CDR"]),
+                name="one_delivery_per_receiver_and_object",
+            ),
+        ]
+        indexes = [
+            models.Index("platform", "slot", "id", condition=models.Q(state="PENDING"), name="delivery_lane"),
+            models.Index("due_at", condition=models.Q(state="PENDING"), name="delivery_due"),
+            models.Index("platform", "due_at", condition=models.Q(state="MARKED"), name="delivery_marks"),
+        ]
+
+
+class FinishedDelivery(DeliveryColumns):
+    """A delivery that has ended: DELIVERED, REFUSED, DEAD or DROPPED. Kept for operators, then removed (REL-55)."""
+
+    finished_at = models.DateTimeField(db_default=Now())
+    location = models.CharField(max_length=2048, blank=True, help_text="Location header of a POST (CDR-07)")
+
+    class Meta:
+        verbose_name_plural = "finished deliveries"
+        indexes = [
+            models.Index("finished_at", name="finished_by_time"),
+            models.Index("source", "source_id", name="finished_by_object"),
+        ]
+
+
+class WorkerHeartbeat(models.Model):
+    """A process that sends, and the database session that holds its lane locks (REL-11)."""
+
+    id = models.UUIDField(primary_key=True)
+    backend_pid = models.IntegerField()
+    host = models.CharField(max_length=255)
+    beat_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.backend_pid}"
+
+
+class ObjectCount(models.Model):
+    """Changes of the number of rows of a table, written by triggers and summed up now and then (docs/adr/0002)."""
+
+    relation = models.CharField(max_length=63)
+    scope = models.CharField(max_length=100, blank=True)
+    amount = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index("relation", "scope", include=("amount",), name="object_count_by_scope")]
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.scope} {self.amount:+}"
+
+
+class Exchange(models.Model):
+    """One request and its answer as they went over the wire. Partitioned by day; written in batches, never by the ORM."""
+
+    class Direction(models.TextChoices):
+        IN = "IN"
+        OUT = "OUT"
+
+    id = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    direction = models.CharField(max_length=3, choices=Direction.choices)
+    platform = models.ForeignKey(
+        Platform, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    method = models.CharField(max_length=7)
+    url = models.TextField()
+    module = models.CharField(max_length=50, blank=True)
+    object_path = models.CharField(max_length=300, blank=True)
+    request_id = models.CharField(max_length=255, blank=True)
+    correlation_id = models.CharField(max_length=255, blank=True)
+    from_party = models.CharField(max_length=6, blank=True, help_text="e.g. NL*TNM")
+    to_party = models.CharField(max_length=6, blank=True)
+    http_status = models.SmallIntegerField(null=True)
+    status_code = models.SmallIntegerField(null=True)
+    milliseconds = models.FloatField(null=True)
+    error = models.TextField(blank=True)
+    request_headers = models.TextField(blank=True)
+    request_body = models.TextField(blank=True)
+    response_headers = models.TextField(blank=True)
+    response_body = models.TextField(blank=True)
+
+    class Meta:
+        managed = False
+        db_table = "ocpi_exchange"
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.method} {self.url}"

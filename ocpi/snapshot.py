@@ -1,0 +1,234 @@
+"""The connected platforms in memory: token → platform, address → party, platform → endpoints.
+
+The forwarding path and every authentication read this and no table. A snapshot is immutable; it is replaced when a
+registry table changed: triggers NOTIFY `ocpi_registry`, one listening thread per process marks the snapshot stale
+within milliseconds (SEC-07), and code in this process that changes a registry row calls `changed()`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+from ocpi import client, secrets
+from ocpi.headers import Address
+from ocpi.models import CredentialsToken, Endpoint, Party, Platform
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "ocpi_registry"
+_RECONNECT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownParty:
+    """A role at an address, as the registry knows it."""
+
+    address: Address
+    role: str
+    platform_id: int
+    approved: bool
+    claimed: bool
+    through_hub: bool
+    status: str
+    business_details: Mapping[str, object]
+
+    @property
+    def active(self) -> bool:
+        return self.approved and self.claimed
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlatform:
+    """A platform with all that is needed to let it in and to call it."""
+
+    id: int
+    name: str
+    state: str
+    connection: str
+    version: str
+    base64_token: bool
+    sealed_token: str
+    hosts: frozenset[str]
+    paused: bool
+    catch_up: str
+    parties: tuple[KnownParty, ...]
+    endpoints: Mapping[tuple[str, str], str]
+
+    @property
+    def is_hub(self) -> bool:
+        return any(party.role == "HUB" and party.active and not party.through_hub for party in self.parties)
+
+    @property
+    def reachable(self) -> bool:
+        return self.state == "REGISTERED" and self.connection == "CONNECTED" and not self.paused
+
+    def has_party(self, address: Address, *roles: str) -> bool:
+        """Say whether this platform may act for an address (in one of these roles, if any is named)."""
+        return any(
+            party.active and party.address.key == address.key and (not roles or party.role in roles)
+            for party in self.parties
+        )
+
+    def target(self) -> client.Target:
+        """Return what the client needs to call this platform."""
+        return _target(self.id, self.name, self.sealed_token, self.base64_token, self.hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownToken:
+    platform_id: int
+    purpose: str
+    expires_at: float | None  # seconds since the epoch
+
+    def valid(self, now: float) -> bool:
+        return self.expires_at is None or now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of the registry at one moment."""
+
+    platforms: Mapping[int, KnownPlatform] = field(default_factory=dict)
+    tokens: Mapping[str, KnownToken] = field(default_factory=dict)
+    # Every party at an address, active or not, by (country_code, party_id) in upper case.
+    parties: Mapping[tuple[str, str], tuple[KnownParty, ...]] = field(default_factory=dict)
+
+    def at(self, address: Address, *roles: str) -> tuple[KnownParty, ...]:
+        """Return the active parties at an address, those of the platform itself before those known through a hub."""
+        found = [
+            party
+            for party in self.parties.get(address.key, ())
+            if party.active and (not roles or party.role in roles)
+        ]
+        return tuple(sorted(found, key=lambda party: party.through_hub))
+
+    def platform_of(self, party: KnownParty) -> KnownPlatform:
+        return self.platforms[party.platform_id]
+
+
+def token_context(platform_id: int) -> str:
+    """Return what a sealed token is bound to (SEC-04)."""
+    return f"platform:{platform_id}:token_out"
+
+
+@lru_cache(maxsize=2048)
+def _target(platform_id: int, name: str, sealed: str, base64_token: bool, hosts: frozenset[str]) -> client.Target:
+    token = secrets.decrypt(sealed, context=token_context(platform_id)) if sealed else ""
+    return client.Target(platform_id=platform_id, name=name, token=token, base64_token=base64_token, hosts=hosts)
+
+
+_lock = threading.Lock()
+_current: Snapshot | None = None
+_generation = 0
+_listener_pid: int | None = None
+
+
+def current() -> Snapshot:
+    """Return the registry as it is now, from memory if nothing changed."""
+    global _current
+    snapshot = _current
+    if snapshot is not None and _listener_pid == os.getpid():
+        return snapshot
+    with _lock:
+        _listen()
+        if _current is None:
+            generation = _generation
+            loaded = load()
+            if generation == _generation:
+                _current = loaded
+            return loaded
+        return _current
+
+
+def changed() -> None:
+    """Forget the snapshot: a registry row was changed in this process, or a NOTIFY said so."""
+    global _current, _generation
+    _generation += 1
+    _current = None
+
+
+def load() -> Snapshot:
+    """Read the registry: four queries, whatever the number of platforms."""
+    parties_of: dict[int, list[KnownParty]] = defaultdict(list)
+    by_address: dict[tuple[str, str], list[KnownParty]] = defaultdict(list)
+    for row in Party.objects.order_by("id"):
+        party = KnownParty(
+            address=Address(row.country_code, row.party_id),
+            role=row.role,
+            platform_id=row.platform_id,
+            approved=row.approved,
+            claimed=row.claimed,
+            through_hub=row.through_hub,
+            status=row.status,
+            business_details=row.business_details,
+        )
+        parties_of[row.platform_id].append(party)
+        by_address[party.address.key].append(party)
+    endpoints: dict[int, dict[tuple[str, str], str]] = defaultdict(dict)
+    for endpoint in Endpoint.objects.all():
+        endpoints[endpoint.platform_id][(endpoint.identifier, endpoint.role)] = endpoint.url
+    return Snapshot(
+        platforms={
+            row.id: KnownPlatform(
+                id=row.id,
+                name=row.name,
+                state=row.state,
+                connection=row.connection,
+                version=row.version,
+                base64_token=row.base64_token,
+                sealed_token=row.token_out,
+                hosts=frozenset(row.hosts),
+                paused=bool(row.paused_reason),
+                catch_up=row.catch_up,
+                parties=tuple(parties_of[row.id]),
+                endpoints=endpoints[row.id],
+            )
+            for row in Platform.objects.all()
+        },
+        tokens={
+            row.digest: KnownToken(
+                row.platform_id, row.purpose, row.expires_at.timestamp() if row.expires_at else None
+            )
+            for row in CredentialsToken.objects.all()
+        },
+        parties={key: tuple(found) for key, found in by_address.items()},
+    )
+
+
+def _listen() -> None:
+    """Start the listening thread of this process, once; a fork starts its own."""
+    global _listener_pid, _current
+    if _listener_pid == os.getpid():
+        return
+    _listener_pid = os.getpid()
+    _current = None
+    if settings.OCPI_SNAPSHOT_LISTEN:
+        threading.Thread(target=_listen_forever, name="registry-listener", daemon=True).start()
+
+
+def _listen_forever() -> None:
+    parameters = connection.get_connection_params()
+    keep = {name: parameters[name] for name in ("dbname", "host", "port", "user", "password") if parameters.get(name)}
+    while True:
+        try:
+            with psycopg.connect(autocommit=True, **keep) as listening:
+                listening.execute(f"LISTEN {CHANNEL}")
+                changed()  # what happened before we listened
+                for _ in listening.notifies():
+                    changed()
+        except psycopg.Error:
+            # Without the channel nothing in memory can be trusted for long.
+            changed()
+            log.warning("registry listener lost its connection, trying again")
+            time.sleep(_RECONNECT_SECONDS)

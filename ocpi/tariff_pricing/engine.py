@@ -1,0 +1,145 @@
+"""Pricing a document as reported: a pure function of the document, its tariffs and the time zone."""
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from decimal import Decimal, localcontext
+from typing import Any, Final
+
+from ocpi.tariff_pricing.choosing import assign
+from ocpi.tariff_pricing.compiled import Tariff
+from ocpi.tariff_pricing.decimals import CONTEXT, ZERO, minor_units, round4, round_to
+from ocpi.tariff_pricing.errors import NotPriceable
+from ocpi.tariff_pricing.instants import HOUR, zone, zone_of
+from ocpi.tariff_pricing.limiting import apply_limits
+from ocpi.tariff_pricing.policy import DEFAULT, Policy
+from ocpi.tariff_pricing.reading import Document, Period
+from ocpi.tariff_pricing.result import Limit, Line, Price, Priced, published
+from ocpi.tariff_pricing.stepping import apply_steps
+from ocpi.tariff_pricing.walking import Reading, Walk
+
+_SECONDS: Final = Decimal(3600)
+_OURS: Final = Reading()
+_COUNTS_AS: Final = {
+    "ENERGY": "total_energy_cost",
+    "TIME": "total_time_cost",
+    "PARKING_TIME": "total_parking_cost",
+    "RESERVATION_TIME": "total_reservation_cost",
+}
+
+
+def price(
+    document: Mapping[str, Any],
+    tariffs: Sequence[Mapping[str, Any]],
+    *,
+    timezone: str | None,
+    expired: bool | None = None,
+    running: bool = False,
+    policy: Policy = DEFAULT,
+    reading: Reading = _OURS,
+) -> Priced:
+    """Return what a CDR or Session costs; without given tariffs its own are used.
+
+    :raises NotPriceable: if the rules give no price.
+    """
+    with localcontext(CONTEXT):
+        read = Document(document, running=running)
+        used = assign(read, tariffs)
+        name, local = _zone(read, used, timezone)
+        gone = read.reservation_only if expired is None else expired
+        walk = Walk(read, local, expired=gone, reading=reading)
+        for period in read.periods:
+            walk.period(period)
+        if not read.periods:
+            walk.flat_only(Period(None, read.start, {}, None), used[0])
+        billed = apply_steps(walk.lines, reading)
+        _amounts(walk.lines, reading, read.currency)
+        limits = apply_limits(used, walk.lines, session=not read.reservation_only) if reading.limits else []
+        read.findings.update(f"{each.limit}_applied" for each in limits)
+        return _result(read, name, policy, walk.lines, limits, billed)
+
+
+def _zone(document: Document, used: list[Tariff], timezone: str | None) -> tuple[str | None, tzinfo | None]:
+    name, assumed = zone_of(document.raw, timezone)
+    if not any(tariff.local for tariff in used):
+        return name, None
+    local = None if name is None else zone(name)
+    if local is None:
+        text = "the tariff has local times, and the time zone is " + ("unknown" if name is None else f"no zone: {name}")
+        raise NotPriceable("time_zone_unknown", text)
+    if assumed:
+        document.findings.add("time_zone_assumed")
+    return name, local
+
+
+def _amounts(lines: list[Line], reading: Reading, currency: str) -> None:
+    parked = {line.component.element for line in lines if line.dimension == "PARKING_TIME"}
+    for line in lines:
+        component = line.component
+        if line.numerator is None:
+            line.excl = line.billed * component.price
+        else:
+            line.excl = line.numerator * component.price / _SECONDS
+        line.incl = line.excl * component.factor
+        if reading.line_rounding is not None:
+            places = minor_units(currency)
+            line.excl = round_to(line.excl, places, reading.line_rounding)
+            line.incl = round_to(line.incl, places, reading.line_rounding)
+        if line.dimension != "FLAT":
+            line.counts_as = _COUNTS_AS[line.dimension]
+        elif line.counts_as == "total_fixed_cost" and _for_parking(line, parked):
+            line.counts_as = "total_parking_cost"
+
+
+def _for_parking(line: Line, parked: set[Any]) -> bool:
+    """Return whether a FLAT belongs to parking: its element prices parking alone and did so in this session."""
+    component = line.component
+    others = component.priced & {"ENERGY", "TIME"}
+    return "PARKING_TIME" in component.priced and not others and component.element in parked
+
+
+def _result(
+    document: Document,
+    timezone: str | None,
+    policy: Policy,
+    lines: list[Line],
+    limits: list[Limit],
+    billed: dict[str, str | None],
+) -> Priced:
+    sums: dict[str, tuple[Decimal, Decimal]] = {}
+    excl = incl = ZERO
+    for line in lines:
+        before = sums.get(line.counts_as)
+        sums[line.counts_as] = (line.excl, line.incl) if before is None else (before[0] + line.excl, before[1] + line.incl)
+        excl += line.excl
+        incl += line.incl
+    for limit in limits:
+        excl += limit.excl
+        incl += limit.incl
+    costs = {name: published(*amounts) for name, amounts in sums.items()}
+    places, rounding = policy.total_decimals, policy.rounding
+    parking = [period.parking for period in document.periods if period.parking is not None]
+    return Priced(
+        currency=document.currency,
+        timezone=timezone,
+        policy=policy,
+        exact=Price(excl, incl),
+        total_cost=Price(round_to(excl, places, rounding), round_to(incl, places, rounding)),
+        total_fixed_cost=costs.get("total_fixed_cost"),
+        total_energy_cost=costs.get("total_energy_cost"),
+        total_time_cost=costs.get("total_time_cost"),
+        total_parking_cost=costs.get("total_parking_cost"),
+        total_reservation_cost=costs.get("total_reservation_cost"),
+        total_energy=round4(sum((each.energy for each in document.periods if each.energy is not None), ZERO)),
+        total_time=_total_time(document),
+        total_parking_time=round4(sum(parking, ZERO)) if parking else None,
+        billed=billed,
+        lines=lines,
+        limits=limits,
+        findings=sorted(document.findings),
+    )
+
+
+def _total_time(document: Document) -> Decimal:
+    """Return the hours from start to end without pure reservation."""
+    reserved = sum(each.end - each.start for each in document.periods if each.pure_reservation)
+    return round4(Decimal(document.end - document.start - reserved) / HOUR)

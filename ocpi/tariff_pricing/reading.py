@@ -1,0 +1,151 @@
+"""A CDR or Session read for pricing: its periods in time order, with volumes per dimension."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+from ocpi.tariff_pricing.compiled import Tariff
+from ocpi.tariff_pricing.decimals import ZERO, number
+from ocpi.tariff_pricing.errors import invalid
+from ocpi.tariff_pricing.instants import HOUR, SECOND, read_timestamp
+
+_ADDED: Final = frozenset(("ENERGY", "TIME", "PARKING_TIME", "RESERVATION_TIME"))
+_TIMES: Final = ("TIME", "PARKING_TIME", "RESERVATION_TIME")
+_HOUR: Final = Decimal(HOUR)
+
+Volumes: TypeAlias = dict[str, Decimal]
+
+
+class Period:
+    """One ChargingPeriod, `index` being its place in the document."""
+
+    __slots__ = ("end", "energy", "index", "parking", "pure_reservation", "reservation", "start", "tariff", "tariff_id")
+    __slots__ += ("time", "volumes")
+
+    def __init__(self, index: int | None, start: int, volumes: Volumes, tariff_id: str | None) -> None:
+        self.index = index
+        self.start = start
+        self.end = start
+        self.volumes = volumes
+        self.tariff_id = tariff_id
+        self.tariff: Tariff | None = None
+        self.energy = volumes.get("ENERGY")
+        self.time = volumes.get("TIME")
+        self.parking = volumes.get("PARKING_TIME")
+        self.reservation = volumes.get("RESERVATION_TIME")
+        self.pure_reservation = self.reservation is not None and not (self.energy or self.time or self.parking)
+
+    def seconds(self, volume: Decimal) -> Decimal:
+        """Return a time volume in seconds: the period's length if the volume is that length, rounded."""
+        micros = volume * _HOUR
+        length = self.end - self.start
+        if -SECOND <= micros - length <= SECOND and len([name for name in _TIMES if name in self.volumes]) == 1:
+            return Decimal(length) / SECOND
+        return micros / SECOND
+
+    def representative(self, quantity: str) -> Decimal | None:
+        """Return the one value that stands for the period's power or current, None if unknown."""
+        volumes = self.volumes
+        for name in (f"MAX_{quantity}", f"MIN_{quantity}", quantity):
+            if name in volumes:
+                return volumes[name]
+        return self._average_power() if quantity == "POWER" else None
+
+    def _average_power(self) -> Decimal | None:
+        if self.energy is None and self.time is None:
+            return None if self.parking is None and self.reservation is None else ZERO
+        hours = self.time or Decimal(self.end - self.start) / HOUR
+        return None if self.energy is None or not hours else self.energy / hours
+
+
+class Document:
+    """The members of a CDR or Session that decide its price."""
+
+    __slots__ = ("currency", "end", "findings", "periods", "raw", "start")
+
+    def __init__(self, raw: Mapping[str, Any], *, running: bool) -> None:
+        self.raw = raw
+        self.findings: set[str] = set()
+        currency = raw.get("currency")
+        if not isinstance(currency, str):
+            raise invalid("currency", "is required")
+        self.currency = currency
+        self.start = read_timestamp(raw.get("start_date_time"), "start_date_time")
+        self.end = _end(raw, running=running)
+        if self.end < self.start:
+            raise invalid("end_date_time", "is before start_date_time")
+        self.periods = self._ordered(_periods(raw.get("charging_periods")))
+
+    @property
+    def reservation_only(self) -> bool:
+        """Whether nothing but a reservation took place."""
+        return bool(self.periods) and all(period.pure_reservation for period in self.periods)
+
+    def clock_zero(self) -> int:
+        """Return when charging began: the session clock counts from here."""
+        return next((each.start for each in self.periods if not each.pure_reservation), self.start)
+
+    def reservation_zero(self) -> int:
+        """Return when the reservation began."""
+        return next((each.start for each in self.periods if each.reservation is not None), self.start)
+
+    def _ordered(self, periods: list[Period]) -> list[Period]:
+        for earlier, later in zip(periods, periods[1:], strict=False):
+            if later.start < earlier.start:
+                self.findings.add("periods_out_of_order")
+                periods.sort(key=lambda each: each.start)
+                break
+        for earlier, later in zip(periods, periods[1:], strict=False):
+            earlier.end = later.start
+        if periods:
+            last = periods[-1]
+            last.end = max(self.end, last.start)
+            if periods[0].start < self.start or last.start > self.end:
+                self.findings.add("periods_outside_session")
+        return periods
+
+
+def _end(raw: Mapping[str, Any], *, running: bool) -> int:
+    end = raw.get("end_date_time")
+    if running or end is None:
+        last_updated = raw.get("last_updated")
+        if last_updated is None:
+            raise invalid("end_date_time", "is required (or last_updated, for a running Session)")
+        return read_timestamp(last_updated, "last_updated")
+    return read_timestamp(end, "end_date_time")
+
+
+def _periods(raw: object) -> list[Period]:
+    if raw is None:
+        return []
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        raise invalid("charging_periods", "must be a list")
+    return [_period(index, each) for index, each in enumerate(raw)]
+
+
+def _period(index: int, raw: object) -> Period:
+    field = f"charging_periods[{index}]"
+    if not isinstance(raw, Mapping):
+        raise invalid(field, "must be a ChargingPeriod")
+    dimensions = raw.get("dimensions")
+    if not isinstance(dimensions, Sequence) or isinstance(dimensions, str):
+        raise invalid(f"{field}.dimensions", "must be a list")
+    tariff_id = raw.get("tariff_id")
+    if tariff_id is not None and not isinstance(tariff_id, str):
+        raise invalid(f"{field}.tariff_id", "must be a string")
+    start = read_timestamp(raw.get("start_date_time"), f"{field}.start_date_time")
+    return Period(index, start, _volumes(dimensions, field), tariff_id)
+
+
+def _volumes(dimensions: Sequence[Any], field: str) -> Volumes:
+    volumes: Volumes = {}
+    for each in dimensions:
+        if not isinstance(each, Mapping) or type(each.get("type")) is not str:
+            raise invalid(f"{field}.dimensions", "must be CdrDimensions")
+        kind: str = each["type"]
+        volume = number(each.get("volume"), f"{field}.dimensions.{kind}")
+        volumes[kind] = volumes[kind] + volume if kind in _ADDED and kind in volumes else volume
+    for kind in _TIMES:
+        if kind in volumes and volumes[kind] < 0:
+            raise invalid(f"{field}.dimensions.{kind}", "must not be negative")
+    return volumes

@@ -1,0 +1,172 @@
+"""The walk through the periods: which component prices which quantity, and what is odd about the document."""
+
+from datetime import tzinfo
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from ocpi.tariff_pricing.compiled import Component, Components, Tariff
+from ocpi.tariff_pricing.decimals import ONE, ZERO
+from ocpi.tariff_pricing.instants import at
+from ocpi.tariff_pricing.reading import Document, Period
+from ocpi.tariff_pricing.restrictions import State
+from ocpi.tariff_pricing.result import Line
+
+# Smaller than any published volume: the state "just before" the end of a period.
+_INSTANT_BEFORE: Final = Decimal("1E-12")
+
+
+class Reading(NamedTuple):
+    """How the rules are read: the defaults are ours, the others only explain what a partner may have done."""
+
+    step: str = "session"
+    flat_every_period: bool = False
+    limits: bool = True
+    line_rounding: str | None = None
+    trough: bool = False
+
+
+def select(components: Components, state: State) -> Component | None:
+    """Return the first component whose element's restrictions all match."""
+    for component in components:
+        if component.always or component.element.match(state):
+            return component
+    return None
+
+
+def localize(state: State, micros: int, zone: tzinfo) -> None:
+    """Put the local wall clock of an instant into the state."""
+    local = at(micros).astimezone(zone)
+    state.minute = local.hour * 60 + local.minute
+    state.day = local.toordinal()
+    state.weekday = local.weekday()
+
+
+class Walk:
+    """One walk through a document; afterwards it holds the lines, unrounded and without amounts."""
+
+    __slots__ = ("_clock_zero", "_energy", "_expired", "_flat", "_reading", "_reserved_flat", "_reserved_zero", "_zone")
+    __slots__ += ("findings", "lines")
+
+    def __init__(self, document: Document, zone: tzinfo | None, *, expired: bool, reading: Reading) -> None:
+        self._zone = zone
+        self._expired = expired
+        self._reading = reading
+        self._clock_zero = document.clock_zero()
+        self._reserved_zero = document.reservation_zero()
+        self._energy = ZERO
+        self._flat: Component | None = None
+        self._reserved_flat: Component | None = None
+        self.findings = document.findings
+        self.lines: list[Line] = []
+
+    def period(self, period: Period) -> None:
+        """Find the components of one period, in the state at its start."""
+        tariff = period.tariff
+        if tariff is not None:
+            if not period.pure_reservation:
+                self._session(period, tariff)
+            if period.reservation is not None:
+                self._reservation(period, tariff)
+        if period.energy is not None:
+            self._energy += period.energy
+
+    def flat_only(self, period: Period, tariff: Tariff) -> None:
+        """Bill the FLAT of a session that has no periods yet."""
+        self._bill_flat(period, tariff, self._state(period, tariff, self._clock_zero))
+
+    def _session(self, period: Period, tariff: Tariff) -> None:
+        state = self._state(period, tariff, self._clock_zero)
+        self._bill_flat(period, tariff, state)
+        searched = tariff.session
+        found: list[tuple[Components, Component | None]] = []
+        if period.energy:
+            found.append((searched["ENERGY"], self._bill(period, "ENERGY", searched["ENERGY"], period.energy, state)))
+        if period.time:
+            found.append((searched["TIME"], self._bill(period, "TIME", searched["TIME"], period.time, state)))
+        if period.parking:
+            parking = searched["PARKING_TIME"]
+            found.append((parking, self._bill(period, "PARKING_TIME", parking, period.parking, state)))
+        if period.time is None and period.parking is None and select(searched["TIME"], state) is not None:
+            self.findings.add("missing_time_dimension")
+        self._judge(period, tariff, state, found)
+
+    def _reservation(self, period: Period, tariff: Tariff) -> None:
+        state = self._state(period, tariff, self._reserved_zero)
+        searched = tariff.expired if self._expired else tariff.reserved
+        flat = select(searched["FLAT"], state)
+        if flat is not None and self._reserved_flat is None:
+            self._reserved_flat = flat
+            self._add_flat(period, flat, state, "total_reservation_cost")
+        found: list[tuple[Components, Component | None]] = []
+        if period.reservation:
+            times = searched["TIME"]
+            found.append((times, self._bill(period, "RESERVATION_TIME", times, period.reservation, state)))
+        self._judge(period, tariff, state, found)
+
+    def _bill(
+        self, period: Period, dimension: str, components: Components, volume: Decimal, state: State
+    ) -> Component | None:
+        component = select(components, state)
+        if component is None:
+            self.findings.add(f"no_price_component:{dimension}")
+        else:
+            self.lines.append(Line(period, dimension, component, volume, state))
+        return component
+
+    def _bill_flat(self, period: Period, tariff: Tariff, state: State) -> None:
+        components = tariff.session["FLAT"]
+        if not components:
+            return
+        flat = select(components, state)
+        if flat is None:
+            return
+        if self._flat is None or self._reading.flat_every_period:
+            self._flat = flat
+            self._add_flat(period, flat, state, "total_fixed_cost")
+        elif flat is not self._flat:
+            self.findings.add("multiple_flat_components")
+
+    def _add_flat(self, period: Period, flat: Component, state: State, counts_as: str) -> None:
+        line = Line(period, "FLAT", flat, ONE, state)
+        line.counts_as = counts_as
+        self.lines.append(line)
+
+    def _state(self, period: Period, tariff: Tariff, zero: int) -> State:
+        power = self._representative(period, "POWER") if tariff.restricts_power else None
+        current = self._representative(period, "CURRENT") if tariff.restricts_current else None
+        state = State(self._energy, period.start - zero, power, current)
+        if tariff.local and self._zone is not None:
+            localize(state, period.start, self._zone)
+        return state
+
+    def _representative(self, period: Period, quantity: str) -> Decimal | None:
+        low, high = period.volumes.get(f"MIN_{quantity}"), period.volumes.get(f"MAX_{quantity}")
+        if self._reading.trough and low is not None:
+            return low
+        if low is not None and high is not None and period.tariff is not None:
+            tariff = period.tariff
+            thresholds = tariff.restricts_power if quantity == "POWER" else tariff.restricts_current
+            if any(low < threshold <= high for threshold in thresholds):
+                self.findings.add("range_straddles_restriction")
+        return period.representative(quantity)
+
+    def _judge(
+        self, period: Period, tariff: Tariff, state: State, found: list[tuple[Components, Component | None]]
+    ) -> None:
+        if tariff.changes and found and period.end > period.start:
+            later = state_before_end(state, period, self._zone if tariff.local else None)
+            if any(select(components, later) is not component for components, component in found):
+                self.findings.add("period_spans_price_change")
+        if state.unevaluable:
+            self.findings.add("restriction_unevaluable")
+
+
+def state_before_end(state: State, period: Period, zone: tzinfo | None) -> State:
+    """Return the state just before a period ends."""
+    energy = state.energy
+    if period.energy:
+        energy += period.energy - _INSTANT_BEFORE if period.energy > 0 else period.energy + _INSTANT_BEFORE
+    later = State(energy, state.clock + period.end - period.start - 1, state.power, state.current)
+    if zone is not None:
+        localize(later, period.end - 1, zone)
+    return later

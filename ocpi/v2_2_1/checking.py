@@ -1,0 +1,97 @@
+"""Checking documents of OCPI 2.2.1: strict first, so that good input costs nothing; then known quirks are repaired."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from ocpi import status
+from ocpi.v2_2_1 import messages, quirks, shapes
+from ocpi.v2_2_1.types import dec_hook
+
+Some = TypeVar("Some", bound=msgspec.Struct)
+
+
+@cache
+def _decoder(kind: type[msgspec.Struct]) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind, dec_hook=dec_hook, float_hook=Decimal)
+
+
+def load(kind: type[Some], body: bytes | str) -> Some:
+    """Read a document that keeps every rule.
+
+    :raises InvalidParameters: naming the field and the rule.
+    :raises NotJson: if it is not JSON.
+    """
+    try:
+        found: Some = _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        raise messages.explain(kind, error) from error
+    except (ValueError, RecursionError) as error:
+        raise status.NotJson(f"The body is not valid JSON: {error}") from error
+    return found
+
+
+class Checker:
+    """The classes of one module, by level."""
+
+    def __init__(self, *kinds: type[msgspec.Struct], parts: Sequence[tuple[str, str]] = ()) -> None:
+        self._kinds = {kind.__name__: kind for kind in kinds}
+        self._parts = tuple(parts)
+
+    def check(self, body: bytes, level: str, *, partial: bool = False, strict: bool = False) -> Any:
+        """Read a document; `strict` allows no quirk of a partner.
+
+        `partial` is a PATCH body: every member that is there is checked, absent ones are UNSET.
+
+        :raises InvalidParameters: naming the field and the rule.
+        :raises NotJson: if it is not JSON.
+        """
+        kind = self._kind(level, partial=partial)
+        try:
+            return load(kind, body)
+        except status.InvalidParameters:
+            if strict:
+                raise
+            repaired = quirks.repair(body, self._kinds[level])
+            if repaired is None:
+                raise
+        return load(kind, repaired.checked)
+
+    def check_leniently(self, body: bytes, level: str, *, partial: bool = False) -> tuple[bytes, list[str]]:
+        """Return the body to store, known quirks repaired, and the kinds of deviation that were found.
+
+        :raises InvalidParameters: naming the field and the rule.
+        :raises NotJson: if it is not JSON.
+        """
+        kind = self._kind(level, partial=partial)
+        try:
+            load(kind, body)
+        except status.InvalidParameters:
+            repaired = quirks.repair(body, self._kinds[level])
+            if repaired is None:
+                raise
+        else:
+            return body, []
+        load(kind, repaired.checked)
+        return repaired.stored, repaired.kinds
+
+    def schema_of(self, level: str) -> type[msgspec.Struct]:
+        """The class of a level."""
+        return self._kinds[level]
+
+    def _kind(self, level: str, *, partial: bool) -> type[msgspec.Struct]:
+        kind = self._kinds[level]
+        return shapes.partial(kind, self._parts) if partial else kind
+
+    @staticmethod
+    def read(document: str) -> str:
+        """That version's document as the one we keep: in 2.2.1 the same."""
+        return document
+
+    @staticmethod
+    def write(document: str) -> str:
+        """The document we keep as that version's: in 2.2.1 the same."""
+        return document

@@ -1,0 +1,178 @@
+"""OcpiView: what is the same for every OCPI request, settled before any module's code.
+
+Order: ids are read (they go on every answer, errors included), the token is checked, routing headers are read and held
+against the caller, then the method runs. A view translates: path and body in, one call to an operation, answer out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from ocpi import authentication, envelope, exchanges, json_text, ours, snapshot, status
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.headers import Address, Ids, Routing, read_ids, read_routing
+
+METHODS = ("get", "post", "put", "patch", "delete")
+MAX_BODY = 1 << 20
+MAX_LOCATION_BODY = 4 << 20
+
+
+class OcpiView(APIView):
+    """One OCPI URL. Subclasses define get, post, put, patch, delete as the module has them; the rest is 405."""
+
+    module: ClassVar[ModuleID | None] = None
+    interface: ClassVar[InterfaceRole | None] = None
+    functional: ClassVar[bool] = True  # configuration modules carry no routing headers (HUB-01)
+    purposes: ClassVar[frozenset[str]] = authentication.CURRENT
+    max_body: ClassVar[int] = MAX_BODY
+
+    http_method_names = list(METHODS)
+    authentication_classes = ()
+    permission_classes = ()
+
+    ids: Ids
+    routing: Routing
+    caller: authentication.Caller
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        """Run one request and put the ids and routing headers on whatever comes out (TRN-058, HUB-09)."""
+        started = time.perf_counter()
+        self.ids = read_ids(request.headers.get)
+        self.routing = Routing()
+        self._answering: Address | None = None
+        try:
+            answer = self._handle(request, *args, **kwargs)
+        except Exception as exc:  # the one exception handler: whatever is raised becomes an envelope
+            answer = envelope.error(exc)
+        for name, value in self.ids.as_headers().items():
+            answer.headers[name] = value
+        if self.functional:
+            for name, value in self.routing.answered_by(self._answering).as_headers().items():
+                answer.headers.setdefault(name, value)
+        exchanges.record_in(
+            request=request,
+            answer=answer,
+            ids=self.ids,
+            routing=self.routing,
+            platform_id=self.caller.platform.id if hasattr(self, "caller") else None,
+            module=self.module or "",
+            elapsed=time.perf_counter() - started,
+        )
+        return answer
+
+    def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.caller = authentication.authenticate(request.headers.get, snapshot.current(), purposes=self.purposes)
+        handler = self._handler(request)
+        if self.functional:
+            self.routing = read_routing(request.headers.get)
+            self._answering = self.answering_party()
+            authentication.check_sender(self.caller, self.routing.sender)
+        self.request = Request(request)
+        answer = handler(self.request, *args, **kwargs)
+        if not isinstance(answer, HttpResponse):
+            raise TypeError(f"{type(self).__name__} gave {type(answer).__name__}, not an HttpResponse")
+        return answer
+
+    def _handler(self, request: HttpRequest) -> Callable[..., HttpResponseBase]:
+        name = (request.method or "").lower()
+        handler = getattr(self, name, None) if name in METHODS else None
+        if handler is None:
+            allowed = [method.upper() for method in METHODS if hasattr(self, method)]
+            raise status.MethodNotAllowed(f"{request.method} is not available here", headers={"Allow": ", ".join(allowed)})
+        return handler  # type: ignore[no-any-return]
+
+    def answering_party(self) -> Address | None:
+        """Return which of our parties answers: the one addressed, else the only one of the role (HUB-07).
+
+        :raises UnknownObject: if the addressed party is not ours.
+        :raises InvalidParameters: if nobody is addressed and we have several.
+        """
+        if self.module is None or self.interface is None:
+            return self.routing.to
+        candidates = ours.addresses(ours.role_for(self.module, self.interface))
+        if self.routing.to is None:
+            if len(candidates) > 1:
+                raise status.InvalidParameters("OCPI-to-party-id", "is required: this platform has several parties")
+            return candidates[0] if candidates else None
+        for candidate in candidates:
+            if candidate.key == self.routing.to.key:
+                return candidate
+        raise status.InvalidParameters("OCPI-to-party-id", f"{self.routing.to} is not a party of this platform")
+
+    @property
+    def receiver(self) -> Address:
+        """Return our party this request is for."""
+        if self._answering is None:
+            raise status.InvalidParameters("OCPI-to-party-id", "names no party of this platform")
+        return self._answering
+
+    def sender_party(self, *roles: str) -> Address:
+        """Return the caller's party this request comes from: the From, else its only party (HUB-06).
+
+        :raises InvalidParameters: if there is no From and the caller has several parties, or none in these roles.
+        """
+        if self.routing.sender is not None:
+            return self.routing.sender
+        found = {
+            party.address.key: party.address
+            for party in self.caller.platform.parties
+            if party.active and not party.through_hub and (not roles or party.role in roles)
+        }
+        if len(found) != 1:
+            raise status.InvalidParameters("OCPI-from-party-id", "is required: the calling platform has several parties")
+        return next(iter(found.values()))
+
+    def owner(self, country_code: str, party_id: str, *roles: str) -> Address:
+        """Return the owner named in a path, if the caller may act for it in one of these roles (TRN-046, SEC-35).
+
+        :raises UnknownObject: otherwise; the answer is the same as for an object that does not exist (SEC-39).
+        """
+        address = Address(country_code, party_id)
+        if not self.caller.platform.has_party(address, *roles):
+            raise status.UnknownObject("There is nothing at this URL")
+        return address
+
+    def body(self) -> bytes:
+        """Return the request body: well-formed JSON, read strictly (TRN-016, TRN-018, TRN-019, SEC-46).
+
+        :raises UnsupportedMediaType: if it is declared to be something else, or is compressed.
+        :raises NotJson: if it is not JSON or too large.
+        """
+        return read_body(self.request._request, limit=self.max_body)
+
+    def url(self, path: str = "") -> str:
+        """Return an absolute URL of ours; the host comes from a setting (VER-23)."""
+        return f"{settings.OCPI_BASE_URL}{path or self.request.path}"
+
+
+def read_body(request: HttpRequest, *, limit: int) -> bytes:
+    """Return the body of a request, read strictly.
+
+    :raises UnsupportedMediaType: if it is declared to be something else, or is compressed.
+    :raises NotJson: if it is not JSON or too large.
+    """
+    content_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if content_type not in ("", "application/json"):
+        raise status.UnsupportedMediaType("The body must be application/json")
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise status.UnsupportedMediaType("The body must not be compressed")
+    return json_text.read(request.body, limit=limit)
+
+
+class UnknownPath(OcpiView):
+    """Everything below /ocpi/ that is no endpoint: 401 without a token, 404 with one."""
+
+    functional = False
+
+    def _nothing(self, _request: Request, **_kwargs: str) -> HttpResponse:
+        raise status.UnknownObject("There is nothing at this URL")
+
+    get = post = put = patch = delete = _nothing

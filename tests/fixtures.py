@@ -1,0 +1,242 @@
+"""People and places for all tests.
+
+Places say what this instance is, for one test: `hub_side`, `cpo_side`, `emsp_side` (NL*HUB, NL*TNM, DE*EMS; `side(…)`
+for anything else). People are connected platforms, registered without any HTTP: `cpo` (NL*TNM:CPO), `emsp`
+(DE*EMS:EMSP), `second_cpo`, `second_emsp`, `hub` (BE*HUB:HUB), `invited` (token A only), `stranger` (unknown token);
+`partner("DE*XYZ:EMSP", …)` makes more. The documents in tests/documents belong to NL*TNM and DE*EMS.
+
+    def test_something(cpo_side, emsp, listener, document):
+        answer = emsp.get("cpo/2.2.1/locations", query={"limit": 5})      # right token, ids, To and From; checked
+        assert answer.codes == (200, 1000)
+        emsp.put("cpo/2.2.1/tokens/DE/EMS/1", document("token_rfid", uid="1"), to="NL*TNM", sender=None)
+
+`partner(..., listener=listener)` puts the platform's endpoints on a `tests.platforms.Listener`, which records what it is
+sent. Use people after the place: `def test(cpo_side, emsp)`. Every test runs in a transaction that is rolled back, unless
+it asks for `@pytest.mark.django_db(transaction=True)`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import SettingsWrapper
+
+from ocpi import snapshot
+from ocpi.enums import Role
+from tests.people import Person, at
+from tests.platforms import ALL_MODULES, Listener, endpoint_path
+
+DOCUMENTS = Path(__file__).parent / "documents" / "2.2.1"
+Partner = Callable[..., Person]
+Document = Callable[..., Any]
+Side = Callable[..., None]
+
+_OWNED = {"locations", "sessions", "cdrs", "tariffs"}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_registry() -> Iterator[None]:
+    """No test sees another's platforms in memory."""
+    snapshot.changed()
+    yield
+    snapshot.changed()
+
+
+@pytest.fixture
+def document() -> Document:
+    """Return an example object by the name of its file, with some members changed (None takes one away)."""
+
+    def load(name: str, **changes: Any) -> Any:
+        found = json.loads((DOCUMENTS / f"{name}.json").read_text())
+        for member, value in changes.items():
+            if value is None:
+                found.pop(member, None)
+            else:
+                found[member] = value
+        return found
+
+    return load
+
+
+@pytest.fixture
+def side(settings: SettingsWrapper) -> Side:
+    """Make this instance something else for one test: side("cpo", "emsp", parties=["NL*TNM:CPO"])."""
+
+    def become(*sides: str, parties: Iterable[str], base_url: str = "http://127.0.0.1:8000") -> None:
+        settings.OCPI_SIDES = list(sides)
+        settings.OCPI_PARTIES = list(parties)
+        settings.OCPI_BASE_URL = base_url
+        settings.OCPI_SNAPSHOT_LISTEN = False
+        snapshot.changed()
+
+    return become
+
+
+@pytest.fixture
+def hub_side(side: Side) -> None:
+    side("hub", parties=["NL*HUB:HUB"])
+
+
+@pytest.fixture
+def cpo_side(side: Side) -> None:
+    side("cpo", parties=["NL*TNM:CPO"])
+
+
+@pytest.fixture
+def emsp_side(side: Side) -> None:
+    side("emsp", parties=["DE*EMS:EMSP"])
+
+
+@pytest.fixture
+def both_sides(side: Side) -> None:
+    """Make one instance a CPO and an eMSP."""
+    side("cpo", "emsp", parties=["NL*TNM:CPO", "DE*EMS:EMSP"])
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as running:
+        yield running
+
+
+@pytest.fixture
+def partner(db: None) -> Partner:
+    """Return a function that connects a platform, without any HTTP."""
+    return connect
+
+
+@pytest.fixture
+def cpo(db: None) -> Person:
+    return connect("NL*TNM:CPO")
+
+
+@pytest.fixture
+def second_cpo(db: None) -> Person:
+    return connect("FR*CPX:CPO")
+
+
+@pytest.fixture
+def emsp(db: None) -> Person:
+    return connect("DE*EMS:EMSP")
+
+
+@pytest.fixture
+def second_emsp(db: None) -> Person:
+    return connect("BE*MSX:EMSP")
+
+
+@pytest.fixture
+def hub(db: None) -> Person:
+    return connect("BE*HUB:HUB")
+
+
+@pytest.fixture
+def invited(db: None) -> Person:
+    """Somebody with a token A, who may register in any role."""
+    return connect(name="invited", state="INVITED", purpose="A", endpoints=(), any_role=True, connection="PLANNED")
+
+
+@pytest.fixture
+def stranger() -> Person:
+    """Somebody whose token nobody knows."""
+    return Person(token="nobody-gave-this-token-to-anybody", parties=(at("XX*XXX"),))
+
+
+def connect(
+    *roles: str,
+    name: str = "",
+    listener: Listener | None = None,
+    url: str = "http://127.0.0.1:1",
+    endpoints: Iterable[tuple[str, str]] | None = None,
+    state: str = "REGISTERED",
+    purpose: str = "CURRENT",
+    connection: str = "CONNECTED",
+    approved: bool = True,
+    token: str = "",
+    raw: bool = False,
+    **platform: Any,
+) -> Person:
+    """Connect a platform with these roles ("NL*TNM:CPO"), by default with the endpoints of its roles."""
+    from ocpi import secrets  # noqa: PLC0415 models cannot be imported before Django is set up
+    from ocpi.models import CredentialsToken, Endpoint, Platform  # noqa: PLC0415
+
+    base = listener.url if listener else url
+    token = token or secrets.new_token()
+    token_out = listener.token_for_us if listener else secrets.new_token()
+    row = Platform.objects.create(
+        name=name or ", ".join(roles),
+        state=state,
+        version="2.2.1" if state == "REGISTERED" else "",
+        versions_url=f"{base}/ocpi/versions",
+        base64_token=not raw,
+        hosts=[base.removeprefix("http://").removeprefix("https://")],
+        connection=connection,
+        **platform,
+    )
+    if state == "REGISTERED":
+        row.token_out = secrets.encrypt(token_out, context=snapshot.token_context(row.id))
+        row.save()
+    CredentialsToken.objects.create(
+        platform=row, digest=secrets.digest(token), purpose=purpose, last_four=token[-4:]
+    )
+    for text in roles:
+        add_party(row, text, approved=approved)
+    if endpoints is None:
+        endpoints = listener.endpoints if listener else _endpoints_of(roles)
+    Endpoint.objects.bulk_create(
+        Endpoint(platform=row, identifier=module, role=role, url=base + endpoint_path(module, role))
+        for module, role in [("credentials", "SENDER"), *endpoints]
+        if state == "REGISTERED"
+    )
+    snapshot.changed()
+    return Person(
+        token=token, parties=tuple(at(text) for text in roles), platform=row, token_out=token_out, url=base, raw=raw
+    )
+
+
+def add_party(
+    platform: Any,
+    text: str,
+    *,
+    approved: bool = True,
+    claimed: bool = True,
+    through_hub: bool = False,
+    status: str = "CONNECTED",
+) -> Any:
+    """Add a role at an address ("NL*TNM:CPO") to a platform."""
+    from ocpi.models import Party  # noqa: PLC0415 models cannot be imported before Django is set up
+
+    address = at(text)
+    party = Party.objects.create(
+        platform=platform,
+        country_code=address.country_code,
+        party_id=address.party_id,
+        role=text.partition(":")[2],
+        business_details={"name": text},
+        approved=approved,
+        claimed=claimed,
+        through_hub=through_hub,
+        status=status,
+    )
+    snapshot.changed()
+    return party
+
+
+def _endpoints_of(roles: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what a platform in these roles serves."""
+    found: list[tuple[str, str]] = []
+    for role in (text.partition(":")[2] for text in roles):
+        if role == Role.HUB:
+            found += [*ALL_MODULES, ("hubclientinfo", "SENDER")]
+        else:
+            owner = role in (Role.CPO, Role.NAP)
+            found += [
+                (module, "SENDER" if (module in _OWNED) == owner else "RECEIVER")
+                for module in dict(ALL_MODULES)
+            ]
+            found.append(("hubclientinfo", "RECEIVER"))
+    return list(dict.fromkeys(found))
