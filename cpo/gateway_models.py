@@ -116,8 +116,8 @@ class ChargePointConnector(models.Model):
 class InboxMessage(models.Model):
     """A CALL of a charge point, committed before it is answered (OCPP-98).
 
-    `answer` is written once: by the gateway with the row, or for Authorize and StartTransaction by whoever decides first
-    (`UPDATE … WHERE answer IS NULL`): the CPO side, or the gateway when the time is up (`gave_up`).
+    `answer` is written once: by the gateway with the row, or for Authorize and StartTransaction by whoever decides
+    first (`UPDATE … WHERE answer IS NULL`): the CPO side, or the gateway when the time is up (`gave_up`).
     """
 
     id = models.BigAutoField(primary_key=True)

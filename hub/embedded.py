@@ -5,6 +5,7 @@ Every process that uses a data folder's servers holds a shared lock on its `user
 the running servers, and a killed process leaves nothing behind.
 """
 
+import atexit
 import fcntl
 import json
 import os
@@ -25,6 +26,18 @@ from psycopg import sql
 
 from hub import environment
 from hub.embedded_programs import CannotStart
+
+__all__ = [
+    "CannotStart",
+    "Servers",
+    "create_database",
+    "ensure",
+    "kept_secrets",
+    "migrate",
+    "provide",
+    "release",
+    "stop",
+]
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _START_LIMIT = 90.0  # seconds
@@ -57,7 +70,10 @@ def ensure(
             if data not in _in_use:
                 users = (data / "users.lock").open("a")  # closed by release(), or by the end of the process
                 fcntl.flock(users, fcntl.LOCK_SH)
+                # A command that becomes another program (exec) goes on using the servers.
+                os.set_inheritable(users.fileno(), True)
                 _in_use[data] = users
+                atexit.register(_stop_at_exit, data, os.getpid())
             options = ["--durable"] * durable + ["--forever"] * (not die_with_parent) + ["--remove"] * remove
             try:
                 return _running(data) or _start(data, [*options, f"--connections={connections}"])
@@ -87,6 +103,12 @@ def stop(data: Path, *, seconds: float = 20) -> None:
         time.sleep(0.05)
     if data in _keepers:
         _keepers.pop(data).wait(timeout=30)
+
+
+def _stop_at_exit(data: Path, owner: int) -> None:
+    """Wait for the servers at the end of the process that asked for them, not of one forked from it."""
+    if os.getpid() == owner:
+        stop(data)
 
 
 def _held(lock: Path) -> bool:

@@ -46,15 +46,16 @@ class Server:
     name: str
     command: list[str]
     folder: Path
+    log: Path
     stops: tuple[signal.Signals, ...]
     answers: Callable[[], bool]
     who: Account
     settings: str = ""  # given on standard input: a command line is visible to everybody
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self, log: Path) -> None:
+    def start(self) -> None:
         """Start the process in a session of its own."""
-        with log.open("ab") as output:
+        with self.log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 our own command
                 self.command,
                 cwd=self.folder,
@@ -64,7 +65,9 @@ class Server:
                 start_new_session=True,
                 preexec_fn=die_with_parent(self.stops[-2]),
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
-                **({"user": self.who.uid, "group": self.who.gid, "extra_groups": []} if self.who.changed else {}),
+                user=self.who.uid if self.who.changed else None,
+                group=self.who.gid if self.who.changed else None,
+                extra_groups=[] if self.who.changed else None,
             )
         assert self.process.stdin is not None  # noqa: S101 for the type checker
         with contextlib.suppress(BrokenPipeError):
@@ -75,7 +78,7 @@ class Server:
         """Say whether the process has ended."""
         return self.process is None or self.process.poll() is not None
 
-    def wait(self, log: Path) -> None:
+    def wait(self) -> None:
         """Wait until it answers.
 
         :raises CannotStart: with the last line of its log.
@@ -83,7 +86,7 @@ class Server:
         limit = time.monotonic() + _START_LIMIT
         while not self.answers():
             if self.gone() or time.monotonic() > limit:
-                said = log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+                said = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
                 raise CannotStart(f"{self.name} did not start; it said: {said[0]}")
             time.sleep(0.01)
 
@@ -118,7 +121,9 @@ def make_cluster(cluster: Path, programs: Path, password: str, who: Account) -> 
             text=True,
             check=False,
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
-            **({"user": who.uid, "group": who.gid, "extra_groups": []} if who.changed else {}),
+            user=who.uid if who.changed else None,
+            group=who.gid if who.changed else None,
+            extra_groups=[] if who.changed else None,
         )
     if made.returncode:
         raise CannotStart(f"initdb failed: {(made.stderr or made.stdout).strip().splitlines()[-1:]}")
@@ -158,10 +163,10 @@ def postgres(home: Path, who: Account, password: str, port: int, options: argpar
         return len(lines) > 7 and lines[3] == str(port) and lines[7].strip() == "ready"
 
     stops = _POSTGRES_STOPS if options.durable else _POSTGRES_STOPS[1:]
-    return Server("PostgreSQL", command, cluster, stops, answers, who)
+    return Server("PostgreSQL", command, cluster, options.data / "postgresql.log", stops, answers, who)
 
 
-def valkey(home: Path, who: Account, password: str, port: int) -> Server:
+def valkey(home: Path, who: Account, password: str, port: int, options: argparse.Namespace) -> Server:
     """Return the Valkey server of a home; it keeps nothing on disk, because rows are the truth."""
     folder = home / "valkey"
     folder.mkdir(exist_ok=True)
@@ -175,7 +180,7 @@ def valkey(home: Path, who: Account, password: str, port: int) -> Server:
         return False
 
     command = [str(reachable(valkey_program(), home, who)), "-"]
-    return Server("Valkey", command, folder, _VALKEY_STOPS, answers, who, settings)
+    return Server("Valkey", command, folder, options.data / "valkey.log", _VALKEY_STOPS, answers, who, settings)
 
 
 def _password(data: Path) -> str:
@@ -193,16 +198,16 @@ def start(data: Path, options: argparse.Namespace) -> list[Server]:
     home = home_of(data, who)
     if who.changed:
         home.chmod(0o711)
-    password, log = _password(data), data / "servers.log"
-    if log.exists() and log.stat().st_size > 10 << 20:
-        log.unlink()
+    password = _password(data)
     ports = free_port(), free_port()
-    servers = [postgres(home, who, password, ports[0], options), valkey(home, who, password, ports[1])]
+    servers = [postgres(home, who, password, ports[0], options), valkey(home, who, password, ports[1], options)]
     try:
         for server in servers:
-            server.start(log)
+            if server.log.exists():  # the end of the last run may matter
+                server.log.replace(server.log.with_suffix(".log.1"))
+            server.start()
         for server in servers:
-            server.wait(log)
+            server.wait()
     except BaseException:
         stop(servers)
         raise
@@ -238,7 +243,7 @@ def keep(data: Path, servers: list[Server], *, until_unused: bool) -> None:
             for server in servers:
                 if server.gone():
                     time.sleep(0.2)  # what a killed PostgreSQL leaves behind needs a moment to go
-                    server.start(data / "servers.log")
+                    server.start()
 
 
 def _ended(number: int, frame: FrameType | None) -> None:

@@ -94,7 +94,7 @@ def valkey_program() -> Path:
     found = shutil.which("valkey-server") or shutil.which("redis-server")
     if not found:
         raise CannotStart(f"no Valkey or Redis server found: {INSTALL}")
-    return Path(found).resolve()
+    return Path(found)  # not resolved: Debian's redis-server is a link to a program that looks at its own name
 
 
 def _major(programs: Path) -> int:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
@@ -52,12 +52,13 @@ class PagesOnly:
         return self._pages
 
     def _build(self) -> Handler:
-        handler, hooks = self._get_response, []
+        handler = self._get_response
+        hooks: list[Callable[..., HttpResponseBase | None]] = []
         for path in reversed(settings.PAGES_MIDDLEWARE):
             middleware = import_string(path)(handler)
             if hook := getattr(middleware, "process_view", None):
                 hooks.insert(0, hook)
-            handler = convert_exception_to_response(middleware)
+            handler = cast(Handler, convert_exception_to_response(middleware))
         self._view_hooks = hooks
         return handler
 

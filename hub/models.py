@@ -17,8 +17,8 @@ class SharedObject(models.Model):
     """
 
     # Member, model and column of the rows that belong inside this one (ocpi/stored.py).
-    parts: ClassVar[tuple[str, str, str]] = ("evses", "hub.SharedObject", "parent_id")
-    parent_of: ClassVar[tuple[str, str]] = ("hub.SharedObject", "parent_id")
+    parts: ClassVar[tuple[str, str, str]] = ("evses", "hub.SharedObject", "container_id")
+    parent: ClassVar[tuple[str, str]] = ("hub.SharedObject", "container_id")
 
     platform = models.ForeignKey(Platform, on_delete=models.PROTECT, related_name="+", help_text="who pushed it")
     module = models.CharField(max_length=50)
@@ -26,7 +26,7 @@ class SharedObject(models.Model):
     party_id = models.CharField(max_length=3)
     path = models.CharField(max_length=120, help_text="what follows the owner in the URL")
     kind = models.CharField(max_length=20, blank=True, help_text="the query's type, of Tokens")
-    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    container = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
     last_updated = models.DateTimeField()
     # When it reached the hub: a late object must not be missed by those who pull since a moment (PIT-87).
     received_at = models.DateTimeField(db_default=Now())

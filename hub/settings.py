@@ -95,6 +95,12 @@ OCPI_RATE_PER_PLATFORM = os.environ.get("OCPI_RATE_PER_PLATFORM", "50/200").stri
 # Whether a process listens for changes of the registry (NOTIFY); off, it sees them within a second.
 OCPI_SNAPSHOT_LISTEN = env.flag("OCPI_SNAPSHOT_LISTEN", default=True)
 
+# Whether requests and their answers are kept for operators; off, nothing can be followed or replayed.
+OCPI_EXCHANGES = env.flag("OCPI_EXCHANGES", default=True)
+
+# Whether a change wakes the workers at once; off, their sweep finds it within a second.
+OCPI_WAKE = env.flag("OCPI_WAKE", default=True)
+
 # Days in which an invited platform may use its token A.
 OCPI_TOKEN_A_DAYS = env.integer("OCPI_TOKEN_A_DAYS", 7, at_least=1)
 
@@ -117,6 +123,9 @@ OCPI_TLS_REQUIRED = not (DEBUG or _at_home(OCPI_BASE_URL))
 # TCP port that charge points connect to.
 OCPP_GATEWAY_PORT = env.integer("OCPP_GATEWAY_PORT", 8887, at_least=1)
 
+# Where the gateway listens; charge points come from outside.
+OCPP_GATEWAY_HOST = env.text("OCPP_GATEWAY_HOST", HOST)
+
 # What charge points are told to connect to, in front of /ocpp/IDENTITY.
 OCPP_GATEWAY_URL = env.text("OCPP_GATEWAY_URL", f"ws://127.0.0.1:{OCPP_GATEWAY_PORT}").rstrip("/")
 
@@ -125,6 +134,18 @@ OCPP_HEARTBEAT = env.integer("OCPP_HEARTBEAT", 300, at_least=1)
 
 # What happens to a charge point nobody has added: refused, kept waiting, or taken in.
 OCPP_UNKNOWN = env.choice("OCPP_UNKNOWN", "reject", ("reject", "pending", "accept"))
+
+# Seconds between two WebSocket pings to a charge point.
+OCPP_PING = env.seconds("OCPP_PING", 60)
+
+# Seconds a gateway that is told to stop lets its charge points finish.
+OCPP_DRAIN_SECONDS = env.seconds("OCPP_DRAIN_SECONDS", 30)
+
+# Whether frames are kept for operators, credentials taken out.
+OCPP_FRAME_LOG = env.flag("OCPP_FRAME_LOG", default=True)
+
+# Addresses of proxies whose X-Forwarded-For the gateway believes.
+OCPP_TRUSTED_PROXIES = env.names("OCPP_TRUSTED_PROXIES")
 
 # ---------------------------------------------------------------- servers behind us
 
@@ -256,7 +277,11 @@ SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
 SECURE_SSL_REDIRECT = False  # the proxy that ends TLS does it; a redirect on an OCPI path would lose the body
-SILENCED_SYSTEM_CHECKS = ["security.W003", "security.W008"]  # W003: csrf sits in PAGES_MIDDLEWARE; W008: see above
+# The checks look for these in MIDDLEWARE; they are in PAGES_MIDDLEWARE. W008 asks for the redirect.
+SILENCED_SYSTEM_CHECKS = [
+    *("admin.E408", "admin.E409", "admin.E410", "axes.W002"),
+    *("security.W001", "security.W002", "security.W003", "security.W008"),
+]
 X_FRAME_OPTIONS = "DENY"
 if _HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -310,9 +335,19 @@ CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: no file, no pickle
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds
-# Seconds between two runs; a wake-up nobody took by then expires, so that none pile up in Redis.
+# Seconds between two runs of what nobody has to wake; the sides' own come with their side.
+_EVERY = {
+    "ocpi.tasks.sweep": 1.0,
+    "ocpi.tasks.probe": 5.0,
+    "ocpi.tasks.compact_counts": 10.0,
+    "ocpi.tasks.limit_backlog": 60.0,
+    "ocpi.tasks.make_partitions": 600.0,
+    "ocpi.tasks.forget_finished": 600.0,
+    **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
+}
+# A run nobody took before the next ones are due expires, so that none pile up in Redis.
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "ocpi.tasks.sweep", "schedule": 1.0, "options": {"expires": 5}},
+    task: {"task": task, "schedule": pause, "options": {"expires": max(5.0, pause)}} for task, pause in _EVERY.items()
 }
 
 # ---------------------------------------------------------------- logging

@@ -17,7 +17,7 @@ _READERS = {
 }
 _TEXT = (
     "CASE WHEN o.module <> 'locations' THEN o.document ELSE COALESCE(left(o.document, -1) || ',\"evses\":[' || ("
-    "SELECT string_agg(e.document, ',' ORDER BY e.id) FROM hub_sharedobject e WHERE e.parent_id = o.id"
+    "SELECT string_agg(e.document, ',' ORDER BY e.id) FROM hub_sharedobject e WHERE e.container_id = o.id"
     ") || ']}', o.document) END"
 )
 
@@ -36,7 +36,7 @@ def page(request: HttpRequest, asked: Asked, everything: GetAll) -> HttpResponse
     listing = lists.Listing(
         table="hub_sharedobject",
         text=_TEXT,
-        where="o.module = %s AND o.parent_id IS NULL AND o.deleted_at IS NULL AND o.platform_id <> %s",
+        where="o.module = %s AND o.container_id IS NULL AND o.deleted_at IS NULL AND o.platform_id <> %s",
         parameters=(asked.module, asked.caller.id),
         moment="GREATEST(o.last_updated, o.received_at)",
     )

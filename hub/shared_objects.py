@@ -124,8 +124,8 @@ def _patch(push: Push, row: SharedObject | None) -> Applied:
         _merge_parts(push, row, patch)
         return Applied(row.pk, _joined(push), f"{push.owner}/{push.path[0]}", None, False)
     _write(row, documents.merge(row.document, push.body), updated)
-    if row.parent is not None:
-        _stamp(row.parent, updated)
+    if row.container is not None:
+        _stamp(row.container, updated)
     return Applied(row.pk, _joined(push), f"{push.owner}/{push.path[0]}", tuple(patch), False)
 
 
@@ -157,8 +157,8 @@ def _apply_to_member(push: Push) -> Applied:
         kept.append(push.body.decode())
     stamped = documents.merge(rest, _dumps({"last_updated": format_datetime(max(updated, row.last_updated))}))
     _write(row, documents.splice(stamped, "connectors", kept), max(updated, row.last_updated))
-    if row.parent is not None:
-        _stamp(row.parent, updated)
+    if row.container is not None:
+        _stamp(row.container, updated)
     path = "/".join((push.owner.country_code, push.owner.party_id, *push.path[:_ROW_LEVELS]))
     return Applied(row.pk, path, f"{push.owner}/{push.path[0]}", None, not found)
 
@@ -201,13 +201,13 @@ def _keep(
             party_id=push.owner.party_id,
             path="/".join(path),
             kind=push.kind,
-            parent=parent,
+            container=parent,
             last_updated=updated,
             document=document,
         )
-    row.parent, row.last_updated, row.document, row.deleted_at = parent, updated, document, None
+    row.container, row.last_updated, row.document, row.deleted_at = parent, updated, document, None
     SharedObject.objects.filter(pk=row.pk).update(
-        parent=parent, last_updated=updated, document=document, deleted_at=None, received_at=Now(),
+        container=parent, last_updated=updated, document=document, deleted_at=None, received_at=Now(),
         platform_id=push.platform_id,
     )
     return row
@@ -229,7 +229,7 @@ def _stamp(parent: SharedObject, updated: datetime) -> None:
 def _find(push: Push, path: tuple[str, ...]) -> SharedObject | None:
     where = Q(module=push.module, kind=push.kind, path__iexact="/".join(path))
     where &= Q(country_code__iexact=push.owner.country_code, party_id__iexact=push.owner.party_id)
-    return SharedObject.objects.select_for_update(of=("self",)).select_related("parent").filter(where).first()
+    return SharedObject.objects.select_for_update(of=("self",)).select_related("container").filter(where).first()
 
 
 def _check_identity(push: Push, members: dict[str, msgspec.Raw]) -> None:

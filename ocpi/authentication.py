@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 
-from ocpi import secrets, status
+from django.db.models import Q
+from django.utils import timezone
+
+from ocpi import secrets, snapshot, status
 from ocpi.headers import Address, Getter
+from ocpi.models import CredentialsToken
 from ocpi.snapshot import KnownPlatform, Snapshot
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +42,33 @@ def authenticate(get: Getter, snapshot: Snapshot, *, purposes: frozenset[str] = 
     decoded = secrets.readings(header, raw_allowed=False)
     for token in secrets.readings(header, raw_allowed=True):
         known = snapshot.tokens.get(secrets.digest(token))
-        if known is None or known.purpose not in purposes or not known.valid(now):
+        if known is None or not known.valid(now):
+            continue
+        if known.purpose not in purposes:
+            if known.purpose == "PENDING":  # the operator should know (CRED-29)
+                log.warning("platform %s considers us registered; our registration is open", known.platform_id)
             continue
         platform = snapshot.platforms.get(known.platform_id)
         # A raw token counts only where the platform's setting says so (TRN-006, PIT-02).
         if platform is not None and (token in decoded or not platform.base64_token):
             return Caller(platform, known.purpose, token)
     raise status.AuthenticationFailed("The credentials token is missing or unknown")
+
+
+def end_overlap(caller: Caller, registry: Snapshot, *, functional: bool) -> None:
+    """End the tokens that our own PUT on credentials replaced, now that the new one is in use (CRED-37).
+
+    While that PUT is open (they have no end yet), the peer's callback to our versions does not count as use.
+    """
+    if caller.purpose != "CURRENT" or caller.platform.id not in registry.overlapping:
+        return
+    now = timezone.now()
+    ended = Q(expires_at__gt=now + timedelta(seconds=snapshot.RECEIVED_OVERLAP_SECONDS))
+    if functional:
+        ended |= Q(expires_at=None)
+    replaced = CredentialsToken.objects.filter(ended, platform_id=caller.platform.id, purpose="OLD")
+    if replaced.update(expires_at=now):
+        snapshot.changed()
 
 
 def check_sender(caller: Caller, sender: Address | None) -> None:

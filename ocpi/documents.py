@@ -1,7 +1,8 @@
 """OCPI objects as JSON text: PATCH, and taking parts (EVSE, Connector) out and putting them back, without loss.
 
 Nothing here parses a number or knows a field. Members that are not touched keep their text, so `4.00` stays `4.00`,
-unknown members survive, and the order is the owner's.
+unknown members survive, and the order is the owner's. What comes in has passed `json_text.read`: raw members are not
+looked into here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

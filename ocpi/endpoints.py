@@ -104,10 +104,13 @@ def _find(
 
 @lru_cache(maxsize=8)
 def _served(sides: tuple[str, ...]) -> tuple[Serve, ...]:
-    configuration: list[Serve] = list(import_module("ocpi.modules.endpoints").ENDPOINTS)
+    everywhere = import_module("ocpi.modules.endpoints")
+    found: list[Serve] = list(everywhere.ENDPOINTS)
+    if "hub" not in sides:
+        found.extend(everywhere.BELOW_A_HUB)
     for side in sides:
-        configuration.extend(import_module(f"{side}.endpoints").ENDPOINTS)
-    return tuple(configuration)
+        found.extend(import_module(f"{side}.endpoints").ENDPOINTS)
+    return tuple(found)
 
 
 @lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ MAX_STRING = 64 * 1024
 _LITERALS = frozenset({b"true", b"false", b"null"})
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _TO_SPACE = bytes.maketrans(b"[]{}:,", b"      ")
-_NUL = re.compile(rb"\\u0000")
+_INNERMOST = re.compile(rb"(?:\[\]|\{\})+")
 
 
 def read(body: bytes, *, limit: int) -> bytes:
@@ -34,20 +34,28 @@ def read(body: bytes, *, limit: int) -> bytes:
     except ValueError as error:
         raise status.NotJson(f"The body is not valid JSON: {error}") from error
 
-    # What follows looks only at the text between the strings. It relies on the syntax having been checked above.
-    unescaped = body.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in body else body
-    pieces = unescaped.split(b'"')
-    outside = b"".join(pieces[::2])
-    if b"\\" in body and _NUL.search(unescaped):
-        raise status.NotJson("The body has a NUL character")
-    if len(body) > MAX_STRING and max(map(len, pieces[1::2]), default=0) > MAX_STRING:
+    # What follows relies on the syntax having been checked above.
+    strings, outside = _parts(body)
+    if len(body) > MAX_STRING and max(map(len, strings), default=0) > MAX_STRING:
         raise status.NotJson(f"A string is longer than {MAX_STRING} bytes")
     _check_depth(outside)
     _check_numbers(outside)
     if outside.count(b",") >= MAX_ARRAY:
         _check_arrays(tree)
-    _check_names(tree, outside.count(b":"))
+    # A name that was written twice in one object is once in the tree.
+    if outside.count(b":") != _parts(msgspec.json.encode(tree))[1].count(b":"):
+        raise status.NotJson("An object has the same name twice")
     return body
+
+
+def _parts(text: bytes) -> tuple[list[bytes], bytes]:
+    """The strings of a JSON text, and the text between them."""
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+        if b"\\u0000" in text:
+            raise status.NotJson("The body has a NUL character")
+    pieces = text.split(b'"')
+    return pieces[1::2], b"".join(pieces[::2])
 
 
 def _check_depth(outside: bytes) -> None:
@@ -56,16 +64,9 @@ def _check_depth(outside: bytes) -> None:
         if not brackets:
             return
         # Each round takes away the innermost level, wherever it is.
-        brackets = _without_innermost(brackets)
+        brackets = _INNERMOST.sub(b"", brackets)
     if brackets:
         raise _too_deep()
-
-
-_INNERMOST = re.compile(rb"(?:\[\]|\{\})+")
-
-
-def _without_innermost(brackets: bytes) -> bytes:
-    return _INNERMOST.sub(b"", brackets)
 
 
 def _check_numbers(outside: bytes) -> None:
@@ -88,21 +89,6 @@ def _check_arrays(tree: Any) -> None:
             waiting.extend(value)
         elif isinstance(value, dict):
             waiting.extend(value.values())
-
-
-def _check_names(tree: Any, written: int) -> None:
-    """A name that was written twice in one object is once in the tree."""
-    kept = 0
-    waiting = [tree]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            kept += len(value)
-            waiting += [member for member in value.values() if member.__class__ is dict or member.__class__ is list]
-        elif isinstance(value, list):
-            waiting += [member for member in value if member.__class__ is dict or member.__class__ is list]
-    if kept != written:
-        raise status.NotJson("An object has the same name twice")
 
 
 def _too_deep() -> status.NotJson:

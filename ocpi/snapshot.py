@@ -27,6 +27,8 @@ from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 log = logging.getLogger(__name__)
 
 CHANNEL = "ocpi_registry"
+# How long a caller's old token lives on after its PUT on credentials (CRED-37).
+RECEIVED_OVERLAP_SECONDS = 60.0
 _RECONNECT_SECONDS = 1.0
 
 
@@ -101,6 +103,8 @@ class Snapshot:
 
     platforms: Mapping[int, KnownPlatform] = field(default_factory=dict)
     tokens: Mapping[str, KnownToken] = field(default_factory=dict)
+    # Platforms that may still use a token which our own PUT on credentials replaced (CRED-37).
+    overlapping: frozenset[int] = frozenset()
     # Every party at an address, active or not, by (country_code, party_id) in upper case.
     parties: Mapping[tuple[str, str], tuple[KnownParty, ...]] = field(default_factory=dict)
 
@@ -178,6 +182,11 @@ def load() -> Snapshot:
     endpoints: dict[int, dict[tuple[str, str], str]] = defaultdict(dict)
     for endpoint in Endpoint.objects.all():
         endpoints[endpoint.platform_id][(endpoint.identifier, endpoint.role)] = endpoint.url
+    tokens = {
+        row.digest: KnownToken(row.platform_id, row.purpose, row.expires_at.timestamp() if row.expires_at else None)
+        for row in CredentialsToken.objects.all()
+    }
+    until = time.time() + RECEIVED_OVERLAP_SECONDS
     return Snapshot(
         platforms={
             row.id: KnownPlatform(
@@ -196,12 +205,10 @@ def load() -> Snapshot:
             )
             for row in Platform.objects.all()
         },
-        tokens={
-            row.digest: KnownToken(
-                row.platform_id, row.purpose, row.expires_at.timestamp() if row.expires_at else None
-            )
-            for row in CredentialsToken.objects.all()
-        },
+        tokens=tokens,
+        overlapping=frozenset(
+            token.platform_id for token in tokens.values() if token.purpose == "OLD" and token.valid(until)
+        ),
         parties={key: tuple(found) for key, found in by_address.items()},
     )
 

@@ -69,7 +69,9 @@ class OcpiView(APIView):
         return answer
 
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self.caller = authentication.authenticate(request.headers.get, snapshot.current(), purposes=self.purposes)
+        registry = snapshot.current()
+        self.caller = authentication.authenticate(request.headers.get, registry, purposes=self.purposes)
+        authentication.end_overlap(self.caller, registry, functional=self.functional)
         handler = self._handler(request)
         if self.functional:
             self.routing = read_routing(request.headers.get)

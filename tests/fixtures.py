@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
-from ocpi import snapshot
+from ocpi import secrets, snapshot
 from ocpi.enums import Role
+from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 from tests.people import Person, at
 from tests.platforms import ALL_MODULES, Listener, endpoint_path
 
@@ -39,8 +40,10 @@ _OWNED = {"locations", "sessions", "cdrs", "tariffs"}
 
 
 @pytest.fixture(autouse=True)
-def _fresh_registry() -> Iterator[None]:
-    """No test sees another's platforms in memory."""
+def _fresh_registry(settings: Settings) -> Iterator[None]:
+    """No test sees another's platforms in memory; nothing is written or woken behind a test's back."""
+    settings.OCPI_EXCHANGES = False
+    settings.OCPI_WAKE = False
     snapshot.changed()
     yield
     snapshot.changed()
@@ -63,7 +66,7 @@ def document() -> Document:
 
 
 @pytest.fixture
-def side(settings: SettingsWrapper) -> Side:
+def side(settings: Settings) -> Side:
     """Make this instance something else for one test: side("cpo", "emsp", parties=["NL*TNM:CPO"])."""
 
     def become(*sides: str, parties: Iterable[str], base_url: str = "http://127.0.0.1:8000") -> None:
@@ -161,9 +164,6 @@ def connect(
     **platform: Any,
 ) -> Person:
     """Connect a platform with these roles ("NL*TNM:CPO"), by default with the endpoints of its roles."""
-    from ocpi import secrets  # noqa: PLC0415 models cannot be imported before Django is set up
-    from ocpi.models import CredentialsToken, Endpoint, Platform  # noqa: PLC0415
-
     base = listener.url if listener else url
     token = token or secrets.new_token()
     token_out = listener.token_for_us if listener else secrets.new_token()
@@ -208,8 +208,6 @@ def add_party(
     status: str = "CONNECTED",
 ) -> Any:
     """Add a role at an address ("NL*TNM:CPO") to a platform."""
-    from ocpi.models import Party  # noqa: PLC0415 models cannot be imported before Django is set up
-
     address = at(text)
     party = Party.objects.create(
         platform=platform,

@@ -1,4 +1,4 @@
-"""What the gateway does with each action of a charge point: keep it, wait for a decision, answer. A table per version."""
+"""What the gateway does with each action of a charge point: keep, wait for a decision, answer. A table per version."""
 
 import hashlib
 from collections.abc import Callable

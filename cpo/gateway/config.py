@@ -59,7 +59,7 @@ def _number(name: str, default: float) -> float:
 def _conninfo() -> str:
     database = settings.DATABASES["default"]
     parts = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    return make_conninfo("", **{name: database[key] for name, key in parts.items() if database.get(key)})
+    return make_conninfo("", **{name: str(database[key]) for name, key in parts.items() if database.get(key)})
 
 
 def read(*, host: str | None = None, port: int | None = None) -> Config:

@@ -1,6 +1,7 @@
 """Keep every frame as it was on the wire, in batches, with secrets masked (OCPP-29).
 
-The log is for people: it never holds up a frame, and while PostgreSQL is away the oldest frames are dropped and counted.
+The log is for people: it never holds up a frame, and while PostgreSQL is away the oldest
+frames are dropped and counted.
 """
 
 import asyncio
@@ -39,6 +40,8 @@ _MASKS = (
     (re.compile(r'("attributeValue"\s*:\s*")(?:[^"\\]|\\.)*(?=".{0,200}"BasicAuthPassword")'), r"\1***"),
 )
 
+_COPY = "COPY cpo_framelog (at, charge_point_id, node, epoch, outgoing, action, message_id, text) FROM STDIN"
+
 Row = tuple[datetime, int, str, int, bool, str, str, str]
 
 
@@ -68,24 +71,26 @@ class FrameLog:
         self._rows.append((at, charge_point, self._config.node, epoch, outgoing, action, message_id, clean))
 
     async def run(self) -> None:
-        connection: psycopg.AsyncConnection[Any] | None = None
+        """Write batch after batch; a lost connection costs the batch that was under way."""
         while True:
             await asyncio.sleep(0.05 if len(self._rows) >= _BATCH else _EVERY_SECONDS)
+            if not self._rows:
+                continue
             try:
-                if self._rows and (connection is None or connection.closed):
-                    connection = await psycopg.AsyncConnection.connect(
-                        self._config.conninfo, autocommit=True, connect_timeout=3
-                    )
-                if connection is not None:
-                    await self.write(connection)
+                async with await self._connect() as connection:
+                    while True:
+                        await self.write(connection)
+                        await asyncio.sleep(0.05 if len(self._rows) >= _BATCH else _EVERY_SECONDS)
             except psycopg.Error as error:
                 logger.warning("ocpp frame log not written: %s", str(error).strip()[:200])
-                connection = None
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(self._config.conninfo, autocommit=True, connect_timeout=3)
 
     async def flush(self) -> None:
         """Write what is left, once."""
         if self._rows:
-            async with await psycopg.AsyncConnection.connect(self._config.conninfo, connect_timeout=3) as connection:
+            async with await self._connect() as connection:
                 await self.write(connection)
 
     async def write(self, connection: psycopg.AsyncConnection[Any]) -> None:
@@ -93,9 +98,7 @@ class FrameLog:
             batch = [self._rows.popleft() for _ in range(min(_BATCH, len(self._rows)))]
             async with (
                 connection.cursor() as cursor,
-                cursor.copy(
-                    "COPY cpo_framelog (at, charge_point_id, node, epoch, outgoing, action, message_id, text) FROM STDIN"
-                ) as copy,
+                cursor.copy(_COPY) as copy,
             ):
                 for row in batch:
                     await copy.write_row(row)

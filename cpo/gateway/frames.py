@@ -185,7 +185,7 @@ def parse(text: str, version: str, *, lenient: bool = False) -> Frame:
         if len(values) < 3:
             raise FrameError(Fault.UNREADABLE, "a CALLRESULT without payload", answered=False)
         return CallResult(str(message_id), values[2], _text(elements[2]))
-    code, description = (values[2:4] + ["", ""])[:2]
+    code, description = [*values[2:4], "", ""][:2]
     return CallError(str(message_id), str(code), str(description), _text(elements[4]) if len(values) > 4 else "{}")
 
 
@@ -233,7 +233,7 @@ def check_payload(
 def _payload_error(error: JsonSchemaException) -> PayloadError:
     if not isinstance(error, JsonSchemaValueException):
         return PayloadError(Fault.STRUCTURE, "the payload breaks the schema", "schema")
-    fault = _RULES.get(error.rule, Fault.VALUE)
+    fault = _RULES.get(str(error.rule), Fault.VALUE)
     field = ".".join(str(part) for part in error.path[1:]) or "payload"
     text = error.message.replace("data.", "", 1) if error.message.startswith("data.") else error.message
     steps = [part for part in error.path[1:] if not str(part).isdigit()]

@@ -1,4 +1,4 @@
-"""Who may connect: identity, subprotocol, security profile and password, from the HTTP request. Pure but for its counters."""
+"""Read a handshake: identity, subprotocol, credentials; count what goes wrong. No I/O."""
 
 import base64
 import binascii

@@ -1,12 +1,12 @@
 """Commit the messages of charge points in groups, before they are answered (OCPP-98).
 
 Up to a hundred messages share one transaction: about ten times as many per second as one by one. Two writers take
-turns, so that the next group is gathered while one is committed. A charge point has one message under way at a time, so its order
-holds whichever writer takes it.
+turns, so that the next group is gathered while one is committed. A charge point has one message under way at a time,
+so its order holds whichever writer takes it.
 
-Repeats are found here, in the database, so they are found after a restart and on another node too: the same message id with the
-same payload (OCPP-26), and the same StartTransaction by its content (OCPP-38). The join on the epoch keeps out whatever an
-older connection still says after a newer one has come.
+Repeats are found here, in the database, so they are found after a restart and on another node too: the same message id
+with the same payload (OCPP-26), and the same StartTransaction by its content (OCPP-38). The join on the epoch keeps out
+whatever an older connection still says after a newer one has come.
 """
 
 import asyncio
@@ -118,7 +118,6 @@ class InboxWriter:
         self._config = config
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._writers: list[asyncio.Task[None]] = []
-        self.reachable = False
 
     def start(self) -> None:
         self._writers = [asyncio.create_task(self._write_for_ever()) for _ in range(WRITERS)]
@@ -140,37 +139,35 @@ class InboxWriter:
 
     async def _write_for_ever(self) -> None:
         connection: psycopg.AsyncConnection[Any] | None = None
-        while True:
-            group = await self._gather()
-            while group:
-                try:
-                    if connection is None or connection.closed:
-                        connection = await psycopg.AsyncConnection.connect(self._config.conninfo, connect_timeout=3)
-                    await self._write(connection, group)
-                    self.reachable = True
-                    break
-                except psycopg.OperationalError as error:
-                    self.reachable = False
-                    logger.warning("ocpp inbox unreachable: %s", str(error).strip()[:200])
-                    connection = None
-                    group = self._give_up(group)
-                    await asyncio.sleep(0.5 if group else 0)
-                except Exception as error:
-                    # One bad row must not take the others with it: each alone, and the bad one fails.
-                    logger.exception("ocpp inbox group failed")
-                    if connection is not None:
-                        await connection.close()
-                        connection = None
-                    if len(group) == 1:
-                        group[0].kept.set_exception(error)
-                        break
-                    for waiting in group:
-                        await self._write_alone(waiting)
-                    break
+        try:
+            while True:
+                group = await self._gather()
+                while group:
+                    try:
+                        if connection is None or connection.closed:
+                            connection = await self._connect()
+                        await self._write(connection, group)
+                        group = []
+                    except psycopg.OperationalError as error:
+                        logger.warning("ocpp inbox unreachable: %s", str(error).strip()[:200])
+                        group = self._give_up(group)
+                        await asyncio.sleep(0.5 if group else 0)
+                    except Exception:
+                        # One bad row must not take the others with it: each alone, and the bad one fails.
+                        logger.exception("ocpp inbox group failed")
+                        for waiting in group:
+                            await self._write_alone(waiting)
+                        group = []
+        finally:
+            if connection is not None:
+                await connection.close()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(self._config.conninfo, autocommit=True, connect_timeout=3)
 
     async def _write_alone(self, waiting: _Waiting) -> None:
         try:
-            async with await psycopg.AsyncConnection.connect(self._config.conninfo, connect_timeout=3) as connection:
+            async with await self._connect() as connection:
                 await self._write(connection, [waiting])
         except Exception as error:
             logger.exception("ocpp inbox message failed: %s", waiting.message.action)
@@ -221,8 +218,10 @@ async def _find_repeats(connection: psycopg.AsyncConnection[Any], messages: list
     ):
         if rows:
             columns = tuple(list(column) for column in zip(*rows, strict=True))
-            for place, *kept in await (await connection.execute(query, columns + more)).fetchall():
-                found[place] = Kept(*kept, repeated=True)
+            for place, row, answer, transaction_id in await (
+                await connection.execute(query, columns + more)
+            ).fetchall():
+                found[place] = Kept(row, answer, transaction_id, repeated=True)
     return found
 
 
@@ -253,10 +252,10 @@ async def _insert(
     for place, message in zip(fresh, messages, strict=True):
         row = inserted.get((message.charge_point, message.epoch))
         if row is not None:
-            found[place] = Kept(*row, repeated=False)
+            found[place] = Kept(row[0], row[1], row[2], repeated=False)
     lost = [place for place in fresh if place not in found and group[place].message.start_key]
     if lost:
         # The same start was committed elsewhere in this very moment.
         values = (lost, [group[place].message.start_key for place in lost])
-        for place, *kept in await (await connection.execute(_STARTS_EXACT, values)).fetchall():
-            found[place] = Kept(*kept, repeated=True)
+        for place, row, answer, transaction_id in await (await connection.execute(_STARTS_EXACT, values)).fetchall():
+            found[place] = Kept(row, answer, transaction_id, repeated=True)

@@ -1,7 +1,8 @@
 """Send queued operations to the charge points on this node and record how they end.
 
-The claim is a conditional UPDATE that also asks for the connection's epoch: only the node with the newest socket gets it, and
-no operation is sent twice (OCPP-101). A node that dies leaves its claims as SENT; they become CONNECTION_LOST (`Store.bury`).
+The claim is a conditional UPDATE that also asks for the connection's epoch: only the node with the newest socket gets
+it, and no operation is sent twice (OCPP-101). A node that dies leaves its claims as SENT; they become CONNECTION_LOST
+(`Store.bury`).
 """
 
 import asyncio

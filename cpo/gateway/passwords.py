@@ -22,7 +22,7 @@ def _key(secret_key: str) -> bytes:
 
 
 def _canonical(password: bytes) -> bytes:
-    # A 1.6 AuthorizationKey is hexadecimal text in the configuration; charge points show the text, in either case, or its bytes.
+    # A 1.6 AuthorizationKey is set as hexadecimal text; charge points show that text, in either case, or its bytes.
     return bytes.fromhex(password.decode("ascii")) if _HEX.fullmatch(password) else password
 
 

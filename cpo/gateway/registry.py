@@ -1,7 +1,7 @@
 """Which node holds which charge point, in Redis: charge point → node, epoch, since, protocol, address (OCPP-100).
 
-PostgreSQL holds the truth (the epoch); this is the quick look-up for everyone else. Losing it costs nothing: connections stay, and the
-node writes its entries again. An entry counts only while its node's own key lives.
+PostgreSQL holds the truth (the epoch); this is the quick look-up for everyone else. Losing it costs nothing:
+connections stay, and the node writes its entries again. An entry counts only while its node's own key lives.
 """
 
 import asyncio

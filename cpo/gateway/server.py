@@ -203,6 +203,10 @@ class Gateway:
         await self._read_again(list(self.connections))
         await self.runner.sweep()
 
+    def is_ready(self) -> bool:
+        """Whether newcomers are welcome (OCPP-12)."""
+        return not self.draining and self._alive and self._bus.listening.is_set() and self.registry.reachable
+
     def _entries(self) -> list[Entry]:
         return [_entry(connection) for connection in self.connections.values()]
 
@@ -259,7 +263,7 @@ class Gateway:
         if path == "/health":
             return socket.respond(HTTPStatus.OK, "ok\n")
         if path == "/ready":
-            ready = not self.draining and self._alive and self._bus.listening.is_set() and self.registry.reachable
+            ready = self.is_ready()
             return socket.respond(
                 HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, "ready\n" if ready else "not ready\n"
             )

@@ -1,4 +1,4 @@
-"""What a node reads and writes about charge points and nodes, in SQL; the inbox and operations have files of their own."""
+"""What a node reads and writes about charge points and nodes, in SQL; inbox and operations have their own files."""
 
 import json
 import logging
@@ -159,9 +159,10 @@ class Store:
         )
 
     async def beat(self) -> None:
-        """Say that this node lives, and bury those that have been silent: their charge points are offline (OCPP-100)."""
+        """Say that this node lives, and bury those that have been silent (OCPP-100)."""
         await self.execute(
-            "INSERT INTO cpo_gatewaynode (name) VALUES (%s) ON CONFLICT (name) DO UPDATE SET seen_at = clock_timestamp()",
+            """INSERT INTO cpo_gatewaynode (name) VALUES (%s)
+               ON CONFLICT (name) DO UPDATE SET seen_at = clock_timestamp()""",
             (self._config.node,),
         )
         dead = [

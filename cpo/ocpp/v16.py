@@ -1,7 +1,7 @@
 """OCPP 1.6: `read` turns a message into an event, `write` turns a request into a message. Pure.
 
-Reading is forgiving: the gateway has let pass what lenient allows, and a parked message may be worse. What cannot be read raises
-`Unreadable`; a single odd meter value is flagged and stops nothing (OCPP-65).
+Reading is forgiving: the gateway has let pass what lenient allows, and a parked message may be worse. What cannot be
+read raises `Unreadable`; a single odd meter value is flagged and stops nothing (OCPP-65).
 """
 
 import re
@@ -51,10 +51,19 @@ _UNIT_OF = (
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
 _REASONS = frozenset(
     {
-        "DeAuthorized", "EmergencyStop", "EVDisconnected", "HardReset", "Local", "Other", "PowerLoss", "Reboot", "Remote",
-        "SoftReset", "UnlockCommand",
+        "DeAuthorized",
+        "EmergencyStop",
+        "EVDisconnected",
+        "HardReset",
+        "Local",
+        "Other",
+        "PowerLoss",
+        "Reboot",
+        "Remote",
+        "SoftReset",
+        "UnlockCommand",
     }
-)  # fmt: skip
+)
 
 
 class Unreadable(ValueError):

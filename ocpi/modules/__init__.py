@@ -1,0 +1,1 @@
+"""The Configuration Modules, alike on every side: versions, credentials, hubclientinfo (Receiver)."""

@@ -19,11 +19,12 @@ def assign(document: Document, given: Sequence[Mapping[str, Any]]) -> list[Tarif
     :raises NotPriceable: if there is no tariff, none is valid, one is not known or has another currency.
     """
     own = document.raw.get("tariffs")
-    candidates = list(given) or (list(own) if isinstance(own, Sequence) else [])
+    inside = list(own) if isinstance(own, Sequence) and not isinstance(own, str) else []
+    candidates = list(given) or inside
     if not candidates:
         raise NotPriceable("no_tariff", "the document has no tariffs and none was given")
     if any(period.tariff_id is not None for period in document.periods):
-        used = _by_id(document, candidates)
+        used = _by_id(document, candidates if candidates is inside else [*candidates, *_others(inside, candidates)])
     else:
         used = [_first_valid(document, candidates)]
         for period in document.periods:
@@ -60,6 +61,11 @@ def _named(document: Document, candidates: Sequence[Mapping[str, Any]], tariff_i
     if not valid:
         document.findings.add("tariff_not_valid_at_start")
     return (valid or named)[0]
+
+
+def _others(more: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    ids = {_id(each) for each in known}
+    return [each for each in more if _id(each) not in ids]
 
 
 def _id(raw: object) -> str | None:

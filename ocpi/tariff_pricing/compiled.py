@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from threading import Lock
 from typing import Any, Final, TypeAlias
@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from ocpi.tariff_pricing.decimals import CONTEXT, ONE, number, whole
 from ocpi.tariff_pricing.errors import invalid
 from ocpi.tariff_pricing.instants import read_timestamp
-from ocpi.tariff_pricing.restrictions import Restrictions
+from ocpi.tariff_pricing.restrictions import Amounts, Restrictions
 
 DIMENSIONS: Final = ("FLAT", "ENERGY", "TIME", "PARKING_TIME")
 Bound: TypeAlias = tuple[Decimal, Decimal | None]
@@ -21,7 +21,19 @@ _HUNDRED: Final = Decimal(100)
 class Component:
     """One PriceComponent, with where it stands and how it multiplies."""
 
-    __slots__ = ("always", "element", "element_index", "factor", "index", "price", "priced", "step", "tariff", "type", "vat")
+    __slots__ = (
+        "always",
+        "element",
+        "element_index",
+        "factor",
+        "index",
+        "price",
+        "priced",
+        "step",
+        "tariff",
+        "type",
+        "vat",
+    )
 
     def __init__(self, raw: Mapping[str, Any], place: tuple[int, int], field: str) -> None:
         if not isinstance(raw, Mapping):
@@ -49,8 +61,24 @@ Components: TypeAlias = tuple[Component, ...]
 class Tariff:
     """One Tariff, compiled."""
 
-    __slots__ = ("changes", "components", "currency", "end", "expired", "id", "limits", "local", "max_price", "min_price")
-    __slots__ += ("raw", "reserved", "restricts_current", "restricts_power", "session", "start")
+    __slots__ = (
+        "changes",
+        "components",
+        "currency",
+        "end",
+        "expired",
+        "id",
+        "limits",
+        "local",
+        "max_price",
+        "min_price",
+        "raw",
+        "reserved",
+        "restricts_current",
+        "restricts_power",
+        "session",
+        "start",
+    )
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         identity = raw.get("id")
@@ -71,10 +99,8 @@ class Tariff:
         restrictions = [component.element for component in self.components]
         self.local = any(each.local for each in restrictions)
         self.changes = any(each.local or each.energy or each.duration for each in restrictions)
-        self.restricts_power = tuple(sorted({bound for each in restrictions for bound in each.power or () if bound is not None}))
-        self.restricts_current = tuple(
-            sorted({bound for each in restrictions for bound in each.current or () if bound is not None})
-        )
+        self.restricts_power = _thresholds(each.power for each in restrictions)
+        self.restricts_current = _thresholds(each.current for each in restrictions)
         self.session = self._searched((None,), DIMENSIONS)
         self.reserved = self._searched(("RESERVATION",), ("FLAT", "TIME"))
         self.expired = self._searched(("RESERVATION_EXPIRES", "RESERVATION"), ("FLAT", "TIME"))
@@ -155,6 +181,10 @@ def compile_tariff(raw: object) -> Tariff:
     if not isinstance(raw, Mapping):
         raise invalid("tariff", "must be a Tariff object")
     return _CACHE.get(raw)
+
+
+def _thresholds(bounds: Iterable[Amounts | None]) -> tuple[Decimal, ...]:
+    return tuple(sorted({bound for each in bounds for bound in each or () if bound is not None}))
 
 
 def _instant(raw: Mapping[str, Any], name: str) -> int | None:

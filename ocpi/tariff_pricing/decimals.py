@@ -1,6 +1,5 @@
 """Exact numbers: the working precision, reading, rounding and writing of amounts and volumes."""
 
-from collections.abc import Mapping
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation
 from decimal import Overflow as DecimalOverflow
 from typing import Any, Final
@@ -16,14 +15,31 @@ ONE: Final = Decimal(1)
 FOUR_PLACES: Final = Decimal("0.0001")
 # A number with an exponent like 1E999999 is legal JSON and would take gigabytes to print.
 _LARGEST_EXPONENT: Final = 12
-_LONGEST_NUMBER: Final = 64
 _ROUNDING: Final = {"half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
 
 # ISO 4217; every currency that is not listed has two.
-_MINOR_UNITS: Final[Mapping[str, int]] = {
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-}
+_NO_MINOR_UNITS: Final = frozenset(
+    (
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    )
+)
+_THREE_MINOR_UNITS: Final = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -50,8 +66,6 @@ def number(value: object, field: str) -> Decimal:
         raise invalid(field, f"must be a number read as Decimal, not {type(value).__name__}")
     if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
         raise invalid(field, "is out of range")
-    if len(value.as_tuple().digits) > _LONGEST_NUMBER:
-        raise invalid(field, "has too many digits")
     return value
 
 
@@ -78,7 +92,10 @@ def round_to(value: Decimal, places: int, rounding: str = "half_up") -> Decimal:
 
 def minor_units(currency: str) -> int:
     """Return how many decimals an invoice in this currency has."""
-    return _MINOR_UNITS.get(currency.upper(), 2)
+    code = currency.upper()
+    if code in _NO_MINOR_UNITS:
+        return 0
+    return 3 if code in _THREE_MINOR_UNITS else 2
 
 
 def plain(value: Decimal) -> Decimal:

@@ -108,8 +108,8 @@ def _result(
     sums: dict[str, tuple[Decimal, Decimal]] = {}
     excl = incl = ZERO
     for line in lines:
-        before = sums.get(line.counts_as)
-        sums[line.counts_as] = (line.excl, line.incl) if before is None else (before[0] + line.excl, before[1] + line.incl)
+        before, taxed = sums.get(line.counts_as, (ZERO, ZERO))
+        sums[line.counts_as] = before + line.excl, taxed + line.incl
         excl += line.excl
         incl += line.incl
     for limit in limits:

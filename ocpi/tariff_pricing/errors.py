@@ -4,7 +4,8 @@
 class NotPriceable(Exception):
     """A CDR or Session, or its Tariff, is such that no price can be given.
 
-    Codes: `invalid_input`, `no_tariff`, `no_valid_tariff`, `unknown_tariff_id`, `currency_mismatch`, `time_zone_unknown`.
+    Codes: `invalid_input`, `no_tariff`, `no_valid_tariff`, `unknown_tariff_id`, `currency_mismatch`,
+    `time_zone_unknown`.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 from ocpi.tariff_pricing.compiled import Tariff
@@ -11,6 +12,10 @@ from ocpi.tariff_pricing.instants import HOUR, SECOND, read_timestamp
 
 _ADDED: Final = frozenset(("ENERGY", "TIME", "PARKING_TIME", "RESERVATION_TIME"))
 _TIMES: Final = ("TIME", "PARKING_TIME", "RESERVATION_TIME")
+_REPRESENTING: Final = {
+    "POWER": ("MAX_POWER", "MIN_POWER", "POWER"),
+    "CURRENT": ("MAX_CURRENT", "MIN_CURRENT", "CURRENT"),
+}
 _HOUR: Final = Decimal(HOUR)
 
 Volumes: TypeAlias = dict[str, Decimal]
@@ -19,8 +24,20 @@ Volumes: TypeAlias = dict[str, Decimal]
 class Period:
     """One ChargingPeriod, `index` being its place in the document."""
 
-    __slots__ = ("end", "energy", "index", "parking", "pure_reservation", "reservation", "start", "tariff", "tariff_id")
-    __slots__ += ("time", "volumes")
+    __slots__ = (
+        "end",
+        "energy",
+        "index",
+        "one_time",
+        "parking",
+        "pure_reservation",
+        "reservation",
+        "start",
+        "tariff",
+        "tariff_id",
+        "time",
+        "volumes",
+    )
 
     def __init__(self, index: int | None, start: int, volumes: Volumes, tariff_id: str | None) -> None:
         self.index = index
@@ -33,20 +50,21 @@ class Period:
         self.time = volumes.get("TIME")
         self.parking = volumes.get("PARKING_TIME")
         self.reservation = volumes.get("RESERVATION_TIME")
+        self.one_time = (self.time is None) + (self.parking is None) + (self.reservation is None) == len(_TIMES) - 1
         self.pure_reservation = self.reservation is not None and not (self.energy or self.time or self.parking)
 
     def seconds(self, volume: Decimal) -> Decimal:
         """Return a time volume in seconds: the period's length if the volume is that length, rounded."""
         micros = volume * _HOUR
         length = self.end - self.start
-        if -SECOND <= micros - length <= SECOND and len([name for name in _TIMES if name in self.volumes]) == 1:
+        if self.one_time and -SECOND <= micros - length <= SECOND:
             return Decimal(length) / SECOND
         return micros / SECOND
 
     def representative(self, quantity: str) -> Decimal | None:
         """Return the one value that stands for the period's power or current, None if unknown."""
         volumes = self.volumes
-        for name in (f"MAX_{quantity}", f"MIN_{quantity}", quantity):
+        for name in _REPRESENTING[quantity]:
             if name in volumes:
                 return volumes[name]
         return self._average_power() if quantity == "POWER" else None
@@ -90,12 +108,12 @@ class Document:
         return next((each.start for each in self.periods if each.reservation is not None), self.start)
 
     def _ordered(self, periods: list[Period]) -> list[Period]:
-        for earlier, later in zip(periods, periods[1:], strict=False):
+        for earlier, later in pairwise(periods):
             if later.start < earlier.start:
                 self.findings.add("periods_out_of_order")
                 periods.sort(key=lambda each: each.start)
                 break
-        for earlier, later in zip(periods, periods[1:], strict=False):
+        for earlier, later in pairwise(periods):
             earlier.end = later.start
         if periods:
             last = periods[-1]
@@ -125,10 +143,11 @@ def _periods(raw: object) -> list[Period]:
 
 def _period(index: int, raw: object) -> Period:
     field = f"charging_periods[{index}]"
-    if not isinstance(raw, Mapping):
+    # The exact types come first: asking an abstract class is slow, and this is done for every dimension.
+    if type(raw) is not dict and not isinstance(raw, Mapping):
         raise invalid(field, "must be a ChargingPeriod")
     dimensions = raw.get("dimensions")
-    if not isinstance(dimensions, Sequence) or isinstance(dimensions, str):
+    if type(dimensions) is not list and (not isinstance(dimensions, Sequence) or isinstance(dimensions, str)):
         raise invalid(f"{field}.dimensions", "must be a list")
     tariff_id = raw.get("tariff_id")
     if tariff_id is not None and not isinstance(tariff_id, str):
@@ -140,11 +159,15 @@ def _period(index: int, raw: object) -> Period:
 def _volumes(dimensions: Sequence[Any], field: str) -> Volumes:
     volumes: Volumes = {}
     for each in dimensions:
-        if not isinstance(each, Mapping) or type(each.get("type")) is not str:
+        if type(each) is not dict and not isinstance(each, Mapping):
             raise invalid(f"{field}.dimensions", "must be CdrDimensions")
-        kind: str = each["type"]
-        volume = number(each.get("volume"), f"{field}.dimensions.{kind}")
-        volumes[kind] = volumes[kind] + volume if kind in _ADDED and kind in volumes else volume
+        kind = each.get("type")
+        if type(kind) is not str:
+            raise invalid(f"{field}.dimensions.type", "is required")
+        volume = number(each.get("volume"), f"{field}.dimensions.volume")
+        if kind in volumes and kind in _ADDED:
+            volume = volumes[kind] + volume
+        volumes[kind] = volume
     for kind in _TIMES:
         if kind in volumes and volumes[kind] < 0:
             raise invalid(f"{field}.dimensions.{kind}", "must not be negative")

@@ -35,7 +35,20 @@ class State:
 class Restrictions:
     """The restrictions of one TariffElement."""
 
-    __slots__ = ("always", "current", "days", "duration", "energy", "local", "power", "raw", "reservation", "wall", "weekdays")
+    __slots__ = (
+        "always",
+        "current",
+        "days",
+        "duration",
+        "electric",
+        "energy",
+        "local",
+        "power",
+        "raw",
+        "reservation",
+        "wall",
+        "weekdays",
+    )
 
     def __init__(self, raw: Mapping[str, Any], field: str) -> None:
         self.raw = {name: value for name, value in raw.items() if value is not None and value != []}
@@ -50,6 +63,7 @@ class Restrictions:
         self.current = _amounts(raw, "current", field)
         self.duration = _pair(_duration(raw, "min_duration", field), _duration(raw, "max_duration", field))
         self.local = self.wall is not None or self.days is not None or self.weekdays is not None
+        self.electric = self.power is not None or self.current is not None
         bounded = (self.energy, self.power, self.current, self.duration)
         # The reservation is settled by choosing the list that is searched, not here.
         self.always = not self.local and all(bounds is None for bounds in bounded)
@@ -72,7 +86,7 @@ class Restrictions:
             return False
         if self.duration is not None and not _within(self.duration, state.clock):
             return False
-        return self._match_electric(state)
+        return not self.electric or self._match_electric(state)
 
     def _match_electric(self, state: State) -> bool:
         for bounds, value in ((self.power, state.power), (self.current, state.current)):

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from ocpi.tariff_pricing.compiled import Component
-from ocpi.tariff_pricing.decimals import ONE, ZERO, fixed_text, minor_units, plain, plain_text, round4, round_to
+from ocpi.tariff_pricing.decimals import ZERO, fixed_text, minor_units, plain, plain_text, round4, round_to
 from ocpi.tariff_pricing.instants import SECOND, timestamp
 from ocpi.tariff_pricing.policy import Policy
 from ocpi.tariff_pricing.reading import Period
@@ -39,8 +39,19 @@ class Surplus(NamedTuple):
 class Line:
     """One billed quantity: one dimension of one period, one component."""
 
-    __slots__ = ("billed", "component", "counts_as", "dimension", "excl", "incl", "measured", "numerator", "period", "state")
-    __slots__ += ("surplus",)
+    __slots__ = (
+        "billed",
+        "component",
+        "counts_as",
+        "dimension",
+        "excl",
+        "incl",
+        "measured",
+        "numerator",
+        "period",
+        "state",
+        "surplus",
+    )
 
     def __init__(self, period: Period, dimension: str, component: Component, measured: Decimal, state: State) -> None:
         self.period = period
@@ -100,6 +111,10 @@ class Limit(NamedTuple):
     excl: Decimal
     incl: Decimal
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as the commands print it."""
+        return {"tariff_id": self.tariff_id, "limit": self.limit, **_price_texts(self.excl, self.incl)}
+
 
 @dataclass(slots=True)
 class Priced:
@@ -142,9 +157,7 @@ class Priced:
         shown["billed"] = dict(self.billed)
         shown["findings"] = list(self.findings)
         shown["lines"] = [line.as_json() for line in self.lines]
-        shown["limits"] = [
-            {"tariff_id": each.tariff_id, "limit": each.limit, **_price_texts(each.excl, each.incl)} for each in self.limits
-        ]
+        shown["limits"] = [each.as_json() for each in self.limits]
         shown["policy"] = self.policy.as_json()
         return shown
 
@@ -201,6 +214,3 @@ def _shown(value: object) -> object:
     if isinstance(value, Mapping):
         return {name: _shown(each) for name, each in value.items()}
     return value
-
-
-FLAT_VOLUME: Final = ONE

@@ -1,18 +1,22 @@
 """The walk through the periods: which component prices which quantity, and what is odd about the document."""
 
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from ocpi.tariff_pricing.compiled import Component, Components, Tariff
 from ocpi.tariff_pricing.decimals import ONE, ZERO
-from ocpi.tariff_pricing.instants import at
+from ocpi.tariff_pricing.instants import SECOND
 from ocpi.tariff_pricing.reading import Document, Period
 from ocpi.tariff_pricing.restrictions import State
 from ocpi.tariff_pricing.result import Line
 
 # Smaller than any published volume: the state "just before" the end of a period.
 _INSTANT_BEFORE: Final = Decimal("1E-12")
+
+
+Found: TypeAlias = tuple[Components, Component | None]
+_RANGE: Final = {"POWER": ("MIN_POWER", "MAX_POWER"), "CURRENT": ("MIN_CURRENT", "MAX_CURRENT")}
 
 
 class Reading(NamedTuple):
@@ -35,7 +39,7 @@ def select(components: Components, state: State) -> Component | None:
 
 def localize(state: State, micros: int, zone: tzinfo) -> None:
     """Put the local wall clock of an instant into the state."""
-    local = at(micros).astimezone(zone)
+    local = datetime.fromtimestamp(micros // SECOND, zone)
     state.minute = local.hour * 60 + local.minute
     state.day = local.toordinal()
     state.weekday = local.weekday()
@@ -44,8 +48,18 @@ def localize(state: State, micros: int, zone: tzinfo) -> None:
 class Walk:
     """One walk through a document; afterwards it holds the lines, unrounded and without amounts."""
 
-    __slots__ = ("_clock_zero", "_energy", "_expired", "_flat", "_reading", "_reserved_flat", "_reserved_zero", "_zone")
-    __slots__ += ("findings", "lines")
+    __slots__ = (
+        "_clock_zero",
+        "_energy",
+        "_expired",
+        "_flat",
+        "_reading",
+        "_reserved_flat",
+        "_reserved_zero",
+        "_zone",
+        "findings",
+        "lines",
+    )
 
     def __init__(self, document: Document, zone: tzinfo | None, *, expired: bool, reading: Reading) -> None:
         self._zone = zone
@@ -78,14 +92,13 @@ class Walk:
         state = self._state(period, tariff, self._clock_zero)
         self._bill_flat(period, tariff, state)
         searched = tariff.session
-        found: list[tuple[Components, Component | None]] = []
+        found: list[Found] = []
         if period.energy:
-            found.append((searched["ENERGY"], self._bill(period, "ENERGY", searched["ENERGY"], period.energy, state)))
+            found.append(self._bill(period, "ENERGY", searched["ENERGY"], period.energy, state))
         if period.time:
-            found.append((searched["TIME"], self._bill(period, "TIME", searched["TIME"], period.time, state)))
+            found.append(self._bill(period, "TIME", searched["TIME"], period.time, state))
         if period.parking:
-            parking = searched["PARKING_TIME"]
-            found.append((parking, self._bill(period, "PARKING_TIME", parking, period.parking, state)))
+            found.append(self._bill(period, "PARKING_TIME", searched["PARKING_TIME"], period.parking, state))
         if period.time is None and period.parking is None and select(searched["TIME"], state) is not None:
             self.findings.add("missing_time_dimension")
         self._judge(period, tariff, state, found)
@@ -97,21 +110,18 @@ class Walk:
         if flat is not None and self._reserved_flat is None:
             self._reserved_flat = flat
             self._add_flat(period, flat, state, "total_reservation_cost")
-        found: list[tuple[Components, Component | None]] = []
+        found: list[Found] = []
         if period.reservation:
-            times = searched["TIME"]
-            found.append((times, self._bill(period, "RESERVATION_TIME", times, period.reservation, state)))
+            found.append(self._bill(period, "RESERVATION_TIME", searched["TIME"], period.reservation, state))
         self._judge(period, tariff, state, found)
 
-    def _bill(
-        self, period: Period, dimension: str, components: Components, volume: Decimal, state: State
-    ) -> Component | None:
+    def _bill(self, period: Period, dimension: str, components: Components, volume: Decimal, state: State) -> Found:
         component = select(components, state)
         if component is None:
             self.findings.add(f"no_price_component:{dimension}")
         else:
             self.lines.append(Line(period, dimension, component, volume, state))
-        return component
+        return components, component
 
     def _bill_flat(self, period: Period, tariff: Tariff, state: State) -> None:
         components = tariff.session["FLAT"]
@@ -140,7 +150,8 @@ class Walk:
         return state
 
     def _representative(self, period: Period, quantity: str) -> Decimal | None:
-        low, high = period.volumes.get(f"MIN_{quantity}"), period.volumes.get(f"MAX_{quantity}")
+        lowest, highest = _RANGE[quantity]
+        low, high = period.volumes.get(lowest), period.volumes.get(highest)
         if self._reading.trough and low is not None:
             return low
         if low is not None and high is not None and period.tariff is not None:
@@ -150,15 +161,20 @@ class Walk:
                 self.findings.add("range_straddles_restriction")
         return period.representative(quantity)
 
-    def _judge(
-        self, period: Period, tariff: Tariff, state: State, found: list[tuple[Components, Component | None]]
-    ) -> None:
-        if tariff.changes and found and period.end > period.start:
+    def _judge(self, period: Period, tariff: Tariff, state: State, found: list[Found]) -> None:
+        if state.unevaluable:
+            self.findings.add("restriction_unevaluable")
+        if not tariff.changes or period.end <= period.start:
+            return
+        found = [each for each in found if _may_change(each[0])]
+        if found:
             later = state_before_end(state, period, self._zone if tariff.local else None)
             if any(select(components, later) is not component for components, component in found):
                 self.findings.add("period_spans_price_change")
-        if state.unevaluable:
-            self.findings.add("restriction_unevaluable")
+
+
+def _may_change(components: Components) -> bool:
+    return bool(components) and not components[0].always
 
 
 def state_before_end(state: State, period: Period, zone: tzinfo | None) -> State:

@@ -68,19 +68,13 @@ class Checker:
         """
         kind = self._kind(level, partial=partial)
         try:
-            load(kind, body)
+            return body, quirks.remarks(load(kind, body))
         except status.InvalidParameters:
             repaired = quirks.repair(body, self._kinds[level])
             if repaired is None:
                 raise
-        else:
-            return body, []
-        load(kind, repaired.checked)
-        return repaired.stored, repaired.kinds
-
-    def schema_of(self, level: str) -> type[msgspec.Struct]:
-        """The class of a level."""
-        return self._kinds[level]
+        found = load(kind, repaired.checked)
+        return repaired.stored, [*repaired.kinds, *quirks.remarks(found)]
 
     def _kind(self, level: str, *, partial: bool) -> type[msgspec.Struct]:
         kind = self._kinds[level]

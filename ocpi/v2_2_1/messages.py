@@ -7,7 +7,6 @@ import msgspec
 
 from ocpi import status
 from ocpi.v2_2_1 import shapes
-from ocpi.v2_2_1.types import RULES
 
 _WHERE = re.compile(r"(.*?)(?: - at `\$\.?([^`]*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
@@ -55,19 +54,18 @@ def _rule(what: str, shape: shapes.Shape | None) -> str:
         and issubclass(shape.kind, Enum)
     ):
         return "must be one of " + ", ".join(str(member.value) for member in shape.kind)
-    if shape and shape.meta and shape.meta.pattern and RULES.get(shape.meta.pattern, "").startswith("must be"):
-        # The form of the string says more than its length.
-        return "is required" if what.endswith("got `null`") else RULES[shape.meta.pattern]
-    if what.startswith("Expected `str") and "matching regex" in what:
-        return (
-            RULES.get(shape.meta.pattern or "", "") if shape and shape.meta else "must not contain control characters"
-        )
-    return _rule_of_kind(what)
+    rule = str((shape.meta.extra or {}).get("rule", "")) if shape and shape.meta else ""
+    # The form of a string says more than its length.
+    if rule.startswith("must be") and not what.endswith("got `null`"):
+        return rule
+    if "matching regex" in what:
+        return rule
+    return _rule_of_kind(what, whole=shape is None)
 
 
-def _rule_of_kind(what: str) -> str:
+def _rule_of_kind(what: str, *, whole: bool) -> str:
     if kinds := _KIND.fullmatch(what):
-        if kinds[2] == "null":
+        if kinds[2] == "null" and not whole:
             return "is required"
         expected = kinds[1].split(" ")[0]
         got = "a fraction" if (expected, kinds[2]) == ("int", "float") else _GOT.get(kinds[2], kinds[2])

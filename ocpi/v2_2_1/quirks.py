@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from ocpi import status
 from ocpi.v2_2_1 import shapes
 from ocpi.v2_2_1.country_codes import ALPHA_3
 from ocpi.v2_2_1.types import DateTime, format_datetime, parse_datetime, without_markup
@@ -25,6 +26,7 @@ _NUMBER_AS_STRING = frozenset({"floor_level", "physical_reference"})
 _VALUES_TO_DROP = frozenset({"capabilities", "facilities", "parking_restrictions"})
 _MEMBERS_TO_DROP = frozenset({"parking_type", "default_profile_type"})
 _STANDARDS = frozenset({"standard", "connector_standard"})
+_PARTS = frozenset({"evses", "connectors"})
 _DROP = object()
 
 
@@ -48,8 +50,18 @@ class _Work:
 
 
 def repair(body: bytes, kind: type[msgspec.Struct]) -> Repaired | None:
-    """Apply every known repair; None if there is nothing to repair. Numbers keep their text."""
-    tree = json.loads(body, parse_float=_raw, parse_int=_raw)
+    """Apply every known repair; None if there is nothing to repair. Numbers keep their text.
+
+    :raises NotJson: if the body is not JSON to its end.
+    """
+    try:
+        tree = json.loads(body, parse_float=_raw, parse_int=_raw, parse_constant=_refuse)
+        return _repaired(tree, kind)
+    except (ValueError, RecursionError) as error:
+        raise status.NotJson(f"The body is not valid JSON: {error}") from error
+
+
+def _repaired(tree: Any, kind: type[msgspec.Struct]) -> Repaired | None:
     work = _Work()
     if isinstance(tree, dict):
         _object(work, kind, tree)
@@ -62,8 +74,30 @@ def repair(body: bytes, kind: type[msgspec.Struct]) -> Repaired | None:
     return Repaired(stored, checked, list(work.kinds))
 
 
+def remarks(found: msgspec.Struct) -> list[str]:
+    """What is odd in a document, but no reason to refuse or to change it."""
+    kinds = []
+    sources = getattr(getattr(found, "energy_mix", None), "energy_sources", None)
+    if sources and abs(sum(source.percentage for source in sources) - 100) > Decimal("0.1"):
+        kinds.append("LOC-58 energy_sources do not add up to 100")
+    if isinstance(kwh := getattr(found, "kwh", None), Decimal) and kwh > 0:
+        energy = sum(
+            dimension.volume
+            for period in getattr(found, "charging_periods", None) or ()
+            for dimension in period.dimensions
+            if dimension.type == "ENERGY"
+        )
+        if 900 < energy / kwh < 1100:
+            kinds.append("PIT-32 ENERGY in Wh")
+    return kinds
+
+
 def _raw(number: str) -> Raw:
     return Raw(number.encode())
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _object(work: _Work, kind: type[msgspec.Struct], found: dict[str, Any]) -> None:
@@ -72,6 +106,8 @@ def _object(work: _Work, kind: type[msgspec.Struct], found: dict[str, Any]) -> N
         if value is None:
             continue
         if isinstance(shape.kind, type) and issubclass(shape.kind, msgspec.Struct):
+            if isinstance(value, list):
+                _without_copies(work, name, value)
             for element in value if isinstance(value, list) else [value]:
                 if isinstance(element, dict):
                     _object(work, shape.kind, element)
@@ -99,7 +135,7 @@ def _list(work: _Work, name: str, shape: shapes.Shape, found: dict[str, Any]) ->
 def _scalar(work: _Work, kind: type[msgspec.Struct], name: str, shape: shapes.Shape, found: dict[str, Any]) -> None:
     value = found[name]
     if name in _STANDARDS and _unknown(shape, value):
-        work.found(f"PIT-44 {name} {value[:40]}")
+        work.found(f"PIT-44 {name}")
         work.stand_ins.append((found, name, next(iter(shape.kind)).value))
         return
     for applies, mend in _REPAIRS:
@@ -115,6 +151,16 @@ def _scalar(work: _Work, kind: type[msgspec.Struct], name: str, shape: shapes.Sh
         else:
             found[name] = mended
         return
+
+
+def _without_copies(work: _Work, name: str, elements: list[Any]) -> None:
+    """The same EVSE or Connector, word for word, twice in one list."""
+    if name not in _PARTS:
+        return
+    kept = {msgspec.json.encode(element): element for element in elements}
+    if len(kept) < len(elements):
+        work.found(f"QRK-21 {name} listed twice")
+        elements[:] = kept.values()
 
 
 def _removed_evse(work: _Work, found: dict[str, Any]) -> None:

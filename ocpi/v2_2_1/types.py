@@ -11,13 +11,10 @@ from typing import Annotated, Any, Self
 import msgspec
 from msgspec import Meta
 
-from ocpi import status
-
-# What stands behind a regular expression, for people.
-RULES: dict[str, str] = {}
 # `$` would match before a line feed at the end, too.
 _END = r"(?![\s\S])"
 _NOT_AVAILABLE = "#NA"
+_NO_CONTROLS = "must not contain control characters"
 
 
 class Object(msgspec.Struct, omit_defaults=True):
@@ -26,16 +23,15 @@ class Object(msgspec.Struct, omit_defaults=True):
 
 def _meta(base: str, maximum: int, pattern: str, rule: str, *, accept: int | None = None, least: int = 0) -> Meta:
     """A string type; `accept` is a longer length that we take from others. `#NA` always passes."""
-    RULES[pattern] = rule
     longest = max(accept or maximum, len(_NOT_AVAILABLE))
-    extra = {"base": base, "max": maximum}
+    extra = {"base": base, "max": maximum, "rule": rule}
     return Meta(max_length=longest, min_length=least or None, pattern=pattern, extra=extra)
 
 
 def string(maximum: int, *, accept: int | None = None, least: int = 0) -> Meta:
     if maximum < len(_NOT_AVAILABLE):
         return formatted(maximum, rf"[^\x00-\x1f\x7f-\x9f]{{0,{maximum}}}", f"a string of at most {maximum} characters")
-    return _meta("string", maximum, rf"^[^\x00-\x1f\x7f-\x9f]*{_END}", "must not contain control characters",
+    return _meta("string", maximum, rf"^[^\x00-\x1f\x7f-\x9f]*{_END}", _NO_CONTROLS,
                  accept=accept, least=least)  # fmt: skip
 
 
@@ -56,7 +52,7 @@ CiString48 = Annotated[str, ci_string(48)]
 # An id that stands in URLs and keys: an empty one could be found by nobody.
 ID36 = Annotated[str, ci_string(36, least=1)]
 URL = Annotated[str, Meta(max_length=255, min_length=1, pattern=rf"^[^\x00-\x1f\x7f-\x9f]*{_END}",
-                          extra={"base": "URL", "max": 255})]  # fmt: skip
+                          extra={"base": "URL", "rule": _NO_CONTROLS})]  # fmt: skip
 CountryCode = Annotated[str, formatted(2, "[A-Za-z]{2}", "an ISO 3166-1 alpha-2 country code", base="CiString")]
 PartyID = Annotated[str, ci_string(3, least=1)]
 Country = Annotated[str, formatted(3, "[A-Z]{3}", "an ISO 3166-1 alpha-3 country code in upper case")]
@@ -172,6 +168,17 @@ def dec_hook(kind: type, value: Any) -> Any:
     raise ValueError("must be a number, not a string" if isinstance(value, str) else "must be a number")
 
 
+def schema_hook(kind: type) -> dict[str, Any]:
+    """The JSON Schema of the two types that msgspec does not know."""
+    return _SCHEMAS[kind]
+
+
+_SCHEMAS: dict[type, dict[str, Any]] = {
+    DateTime: {"type": "string", "format": "date-time"},
+    Number: {"type": "number"},
+}
+
+
 def one_decimal(value: Decimal) -> bool:
     """Whether a number has at most one decimal."""
     try:
@@ -183,17 +190,6 @@ def one_decimal(value: Decimal) -> bool:
 def broken(field: str, rule: str) -> ValueError:
     """What an object raises when fields do not go together; `checking` adds the path in front of the field."""
     return ValueError(f"`{field}` {rule}")
-
-
-def datetime_parameter(field: str, text: str) -> datetime:
-    """Read a DateTime from a query parameter.
-
-    :raises InvalidParameters: naming the parameter.
-    """
-    try:
-        return parse_datetime(text)
-    except ValueError as error:
-        raise status.InvalidParameters(field, str(error)) from None
 
 
 class TokenType(StrEnum):

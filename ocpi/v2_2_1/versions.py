@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from ocpi import documents
 from ocpi.enums import InterfaceRole, ModuleID, VersionNumber
@@ -26,6 +26,8 @@ class VersionDetails(Object, kw_only=True):
     endpoints: Annotated[list[Endpoint], Meta(min_length=1)]
 
 
+_VERSIONS: frozenset[str] = frozenset(VersionNumber)
+_MODULES: frozenset[str] = frozenset(ModuleID)
 PARTS: tuple[tuple[str, str], ...] = ()
 
 _checker = Checker(Version, VersionDetails)
@@ -40,9 +42,12 @@ def known_versions(body: bytes) -> list[Version]:
 
     :raises InvalidParameters: if it is no list of Versions.
     """
-    found = documents.elements(body)
-    known = frozenset(VersionNumber)
-    return [load(Version, bytes(entry)) for entry in found if documents.get(bytes(entry), "version") in known]
+    return [load(Version, bytes(entry)) for entry in documents.elements(body) if _names(entry, "version", _VERSIONS)]
+
+
+def _names(entry: Raw, member: str, known: frozenset[str]) -> bool:
+    value = documents.get(bytes(entry), member)
+    return isinstance(value, str) and value in known
 
 
 def known_details(body: bytes) -> VersionDetails:
@@ -57,9 +62,9 @@ def known_details(body: bytes) -> VersionDetails:
     details = documents.members(body)
     endpoints = []
     for endpoint in documents.elements(details.get("endpoints", documents.raw("[]")), "endpoints"):
-        kept = bytes(endpoint)
-        if documents.get(kept, "identifier") not in frozenset(ModuleID):
+        if not _names(endpoint, "identifier", _MODULES):
             continue
+        kept = bytes(endpoint)
         if isinstance(role := documents.get(kept, "role"), str):
             kept = documents.set_member(kept, "role", role.upper()).encode()
         endpoints.append(documents.raw(kept))

@@ -1,5 +1,6 @@
 """A server on a real socket that does to a client whatever a script says, and certificates for it."""
 
+import contextlib
 import datetime as dt
 import ipaddress
 import re
@@ -93,18 +94,16 @@ class HostileServer:
     tls: ssl.SSLContext | None = None
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    port: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "HostileServer":
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
         self._peers: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
         return self
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -116,10 +115,8 @@ class HostileServer:
         self._listener.close()
         self._threads[0].join(5)
         for sock in self._peers:
-            try:
+            with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         for thread in self._threads[1:]:
             thread.join(5)
             assert not thread.is_alive()

@@ -36,18 +36,22 @@ def worker() -> Child:
     """Return the worker that sends deliveries and does what is due."""
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
     threads = ["--pool", "threads", "--concurrency", str(settings.OCPI_SEND_THREADS)]
-    return Child("worker", [sys.executable, "-m", "celery", "-A", "hub.celery", "worker", *threads, *quiet])
+    return Child("worker", [sys.executable, "-m", "celery", "-q", "-A", "hub.celery", "worker", *threads, *quiet])
 
 
 def beat() -> Child:
     """Return the clock that wakes the worker."""
-    return Child("beat", [sys.executable, "-m", "celery", "-A", "hub.celery", "beat", "--pidfile=", "-l", "WARNING"])
+    return Child(
+        "beat", [sys.executable, "-m", "celery", "-q", "-A", "hub.celery", "beat", "--pidfile=", "-l", "WARNING"]
+    )
 
 
 def gateway() -> Child:
     """Return the gateway that charge points connect to."""
-    port = str(settings.OCPP_GATEWAY_PORT)
-    return Child("gateway", [sys.executable, _MANAGE, "ocpp_gateway", "--host", settings.HOST, "--port", port])
+    address = ["--host", settings.OCPP_GATEWAY_HOST, "--port", str(settings.OCPP_GATEWAY_PORT)]
+    # It must be done before the supervisor's patience is.
+    drain = {"OCPP_DRAIN_SECONDS": str(min(settings.OCPP_DRAIN_SECONDS, 8))}
+    return Child("gateway", [sys.executable, _MANAGE, "ocpp_gateway", *address], drain)
 
 
 class Command(BaseCommand):

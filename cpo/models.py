@@ -1,0 +1,290 @@
+"""What a CPO owns: Locations, Tariffs, Sessions and CDRs; what it is told of Tokens and commands; what was metered."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Now, Upper
+
+from cpo import command_states
+from cpo.gateway_models import ChargePoint
+from cpo.gateway_models import ChargePointConnector as ChargePointConnector
+from cpo.gateway_models import ChargePointDeviation as ChargePointDeviation
+from cpo.gateway_models import FrameLog as FrameLog
+from cpo.gateway_models import GatewayNode as GatewayNode
+from cpo.gateway_models import InboxMessage as InboxMessage
+from cpo.gateway_models import Operation as Operation
+from cpo.gateway_models import UnknownChargePoint as UnknownChargePoint
+from ocpi.models import ClientOwnedObject, Platform
+
+
+class Location(ClientOwnedObject):
+    """One of our Locations without its EVSEs, which have rows of their own (docs/adr/0002)."""
+
+    parts: ClassVar[tuple[str, str, str]] = ("evses", "cpo.EVSE", "location_id")
+
+    time_zone = models.CharField(max_length=255)
+    # No EVSE, or only REMOVED ones: left out of an unfiltered list, still in a filtered one (LOC-15).
+    hidden = models.BooleanField(default=False, db_default=False)
+
+    class Meta(ClientOwnedObject.Meta):
+        pass
+
+
+class EVSE(models.Model):
+    """An EVSE of a Location, its Connectors inside its document, and the connector of the charge point behind it."""
+
+    parent: ClassVar[tuple[str, str]] = ("cpo.Location", "location_id")
+
+    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="evses")
+    uid = models.CharField(max_length=36)
+    status = models.CharField(max_length=12)
+    last_updated = models.DateTimeField()
+    document = models.TextField()
+    charge_point = models.ForeignKey(
+        ChargePoint, on_delete=models.SET_NULL, null=True, blank=True, related_name="evses"
+    )
+    connector_id = models.PositiveIntegerField(null=True, blank=True, help_text="of the charge point (CMD-35)")
+
+    class Meta:
+        verbose_name = "EVSE"
+        constraints = [
+            models.UniqueConstraint("location", Upper("uid"), name="cpo_evse_identity"),
+            models.UniqueConstraint("charge_point", "connector_id", name="cpo_evse_connector_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.uid
+
+
+class Tariff(ClientOwnedObject):
+    """One of our Tariffs; a deleted one is hidden and kept for the Sessions and CDRs that name it."""
+
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(ClientOwnedObject.Meta):
+        pass
+
+
+class Session(ClientOwnedObject):
+    """A Session at one of our EVSEs, for a driver of an eMSP."""
+
+    status = models.CharField(max_length=11)
+    token_uid = models.CharField(max_length=36)
+    start_date_time = models.DateTimeField()
+    emsp_country_code = models.CharField(max_length=2)
+    emsp_party_id = models.CharField(max_length=3)
+    location_id = models.CharField(max_length=36)
+    pushed_at = models.DateTimeField(null=True, blank=True)
+    push_due_at = models.DateTimeField(null=True, blank=True, help_text="a change waits until then (OCPP-96)")
+
+    class Meta(ClientOwnedObject.Meta):
+        indexes = [
+            *ClientOwnedObject.Meta.indexes,
+            models.Index("status", "-start_date_time", name="cpo_session_status"),
+            models.Index("push_due_at", condition=models.Q(push_due_at__isnull=False), name="cpo_session_push_due"),
+            models.Index(Upper("emsp_country_code"), Upper("emsp_party_id"), "id", name="cpo_session_emsp"),
+        ]
+
+
+class CDR(ClientOwnedObject):
+    """A CDR of ours: never changed, never deleted (REL-46)."""
+
+    session_id = models.CharField(max_length=36, blank=True)
+    token_uid = models.CharField(max_length=36)
+    start_date_time = models.DateTimeField()
+    emsp_country_code = models.CharField(max_length=2)
+    emsp_party_id = models.CharField(max_length=3)
+    credit = models.BooleanField(default=False, db_default=False)
+
+    class Meta(ClientOwnedObject.Meta):
+        verbose_name = "CDR"
+        constraints = [
+            *ClientOwnedObject.Meta.constraints,
+            # One CDR per session, whatever runs twice; a credit CDR and its successor are made on purpose.
+            models.UniqueConstraint(
+                fields=["session_id"], condition=models.Q(credit=False) & ~models.Q(session_id=""),
+                name="cpo_cdr_once_per_session",
+            ),
+        ]
+        indexes = [
+            *ClientOwnedObject.Meta.indexes,
+            models.Index(Upper("emsp_country_code"), Upper("emsp_party_id"), "id", name="cpo_cdr_emsp"),
+        ]
+
+
+class Token(ClientOwnedObject):
+    """A driver's Token as its eMSP pushed it."""
+
+    uid = models.CharField(max_length=36)
+    type = models.CharField(max_length=11)
+    contract_id = models.CharField(max_length=36)
+    group_id = models.CharField(max_length=36, blank=True)
+    valid = models.BooleanField()
+    whitelist = models.CharField(max_length=15)
+    # What an OCPP 1.6 charge point calls it: the uid, or a substitute of 20 characters (TOK-18).
+    id_tag = models.CharField(max_length=36)
+
+    class Meta(ClientOwnedObject.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                Upper("country_code"), Upper("party_id"), Upper("object_id"), "type", name="cpo_token_identity"
+            ),
+        ]
+        indexes = [*ClientOwnedObject.Meta.indexes, models.Index(Upper("id_tag"), name="cpo_token_id_tag")]
+
+
+class Command(models.Model):
+    """A command of an eMSP, our CommandResponse and the CommandResult."""
+
+    platform = models.ForeignKey(Platform, on_delete=models.PROTECT, related_name="+", help_text="who called us")
+    response_url = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64, editable=False, help_text="of the body (REL-47)")
+    command = models.CharField(max_length=20)
+    state = models.CharField(max_length=12, choices=[(state, state) for state in command_states.STATES])
+    country_code = models.CharField(max_length=2, help_text="the eMSP that asks")
+    party_id = models.CharField(max_length=3)
+    cpo_country_code = models.CharField(max_length=2)
+    cpo_party_id = models.CharField(max_length=3)
+    request = models.TextField()
+    response = models.TextField(help_text="the CommandResponse we gave")
+    result = models.CharField(max_length=24, blank=True, help_text="CommandResultType")
+    correlation_id = models.CharField(max_length=255)
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.SET_NULL, null=True, related_name="+")
+    evse = models.ForeignKey(EVSE, on_delete=models.SET_NULL, null=True, related_name="+")
+    # What goes to the charge point: an id tag to start with, or a transaction to stop.
+    id_tag = models.CharField(max_length=36, blank=True)
+    transaction_id = models.IntegerField(null=True, blank=True)
+    operation = models.ForeignKey(Operation, on_delete=models.SET_NULL, null=True, related_name="+")
+    session_id = models.CharField(max_length=36, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    # The end of the announced timeout; a result is on its way before `give_up_at`.
+    deadline_at = models.DateTimeField()
+    give_up_at = models.DateTimeField()
+    result_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["platform", "response_url"], name="cpo_command_once"),
+        ]
+        indexes = [
+            models.Index("give_up_at", condition=models.Q(state__in=command_states.OPEN), name="cpo_command_open"),
+            models.Index("-created_at", name="cpo_command_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.state}"
+
+
+class CommandedToken(models.Model):
+    """The Token of a START_SESSION: kept apart from pushed Tokens (CMD-29), accepted unasked for a while (CMD-27)."""
+
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="+")
+    connector_id = models.PositiveIntegerField(null=True, blank=True)
+    id_tag = models.CharField(max_length=36)
+    type = models.CharField(max_length=11)
+    document = models.TextField()
+    authorization_reference = models.CharField(max_length=36, blank=True)
+    command = models.ForeignKey(Command, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True, help_text="a transaction was started with it")
+
+    class Meta:
+        indexes = [models.Index("charge_point", Upper("id_tag"), name="cpo_commanded_token")]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id_tag}"
+
+
+class AuthorizationAnswer(models.Model):
+    """What was decided about a tag at a charge point, for the start that follows the Authorize."""
+
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="+")
+    id_tag = models.CharField(max_length=255)
+    status = models.CharField(max_length=20, help_text="as told to the charge point")
+    asked = models.BooleanField(help_text="the eMSP was asked and answered")
+    document = models.TextField(blank=True, help_text="the Token")
+    authorization_reference = models.CharField(max_length=36, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index("charge_point", Upper("id_tag"), "-at", name="cpo_authorization_answer")]
+
+    def __str__(self) -> str:
+        return f"{self.id_tag} {self.status}"
+
+
+class Transaction(models.Model):
+    """What a charge point metered from a start to a stop, authorised or not (OCPP-39)."""
+
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.PROTECT, related_name="transactions")
+    connector_id = models.PositiveIntegerField()
+    transaction_id = models.IntegerField(unique=True)
+    id_tag = models.CharField(max_length=255)
+    authorised = models.BooleanField()
+    started_at = models.DateTimeField()
+    meter_start = models.DecimalField(max_digits=18, decimal_places=3, help_text="Wh")
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    meter_stop = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True, help_text="Wh")
+    reason = models.CharField(max_length=20, blank=True)
+    synthetic = models.BooleanField(default=False, db_default=False, help_text="the stop is ours (OCPP-41)")
+    superseded_at = models.DateTimeField(null=True, blank=True)
+    # From when on the car draws or only parks: [[DateTime, "CHARGING" or "PARKING"], …] (M-10).
+    phases = models.JSONField(default=list, blank=True)
+    flags = models.JSONField(default=list, blank=True, help_text="what is odd about it")
+    held = models.BooleanField(default=False, db_default=False, help_text="waits for an operator (OCPP-45)")
+    cdr_due_at = models.DateTimeField(null=True, blank=True)
+    session = models.OneToOneField(
+        Session, on_delete=models.PROTECT, null=True, blank=True, related_name="transaction"
+    )
+    # Location, EVSE, Connector, Tariff and Token as they were at the start (CDR-19).
+    snapshot = models.TextField(blank=True)
+    last_at = models.DateTimeField(null=True, blank=True, help_text="the newest reading")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(transaction_id__gt=0), name="cpo_transaction_id_positive"),
+        ]
+        indexes = [
+            models.Index(
+                "charge_point", "connector_id", condition=models.Q(stopped_at=None), name="cpo_transaction_open"
+            ),
+            models.Index("cdr_due_at", condition=models.Q(cdr_due_at__isnull=False), name="cpo_transaction_cdr_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"transaction {self.transaction_id}"
+
+
+class MeterReading(models.Model):
+    """What a meter showed at one moment of a transaction."""
+
+    transaction = models.ForeignKey(Transaction, on_delete=models.CASCADE, related_name="readings")
+    at = models.DateTimeField()
+    context = models.CharField(max_length=30, blank=True)
+    register_wh = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True)
+    power_w = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True)
+    current_a = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True)
+    state_of_charge = models.DecimalField(max_digits=9, decimal_places=3, null=True, blank=True)
+    signed = models.TextField(blank=True, help_text="as it came, bit for bit (OCPP-70)")
+    flag = models.CharField(max_length=60, blank=True, help_text="why it does not count, if so")
+
+    class Meta:
+        indexes = [models.Index("transaction", "at", name="cpo_meter_reading")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.register_wh} Wh"
+
+
+class UnmatchedStop(models.Model):
+    """A StopTransaction that fits no transaction, or a second one that says otherwise: for the operator (OCPP-42, 43)."""
+
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="+")
+    message = models.ForeignKey(InboxMessage, on_delete=models.CASCADE, related_name="+")
+    transaction = models.ForeignKey(Transaction, on_delete=models.CASCADE, null=True, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"stop at {self.charge_point_id}"

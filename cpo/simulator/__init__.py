@@ -1,0 +1,1 @@
+"""Charge points of our own, for the demo, the tests and the benchmarks."""

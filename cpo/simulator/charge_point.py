@@ -1,0 +1,374 @@
+"""A simulated OCPP 1.6 charge point: boots, beats, charges cars, obeys remote starts and stops, keeps its own books.
+
+It has its own clock: `seconds_per_minute` says how many real seconds one of its minutes takes, so that an hour of
+charging can pass in a few seconds while timestamps and energy stay believable. Its clock never runs ahead of the real
+one: a fast one starts `clock_behind` in the past, and its StatusNotifications leave their optional timestamp out.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+
+from cpo.simulator.energy import Car, Metered
+from cpo.simulator.link import CallFailed, Link, Payload
+
+__all__ = ["Behavior", "CallFailed", "Connector", "SimulatedChargePoint"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Connector:
+    """One connector of the charge point."""
+
+    number: int
+    register_wh: float
+    status: str = "Available"
+    car: Car | None = None
+    open: Metered | None = None
+    charging: asyncio.Task[None] | None = None
+    stopping: str = ""  # why the transaction is to end, once it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behavior:
+    """How a simulated charge point behaves."""
+
+    connectors: int = 1
+    power_w: float = 22_000
+    seconds_per_minute: float = 60
+    clock_behind: timedelta = timedelta(hours=24)
+    sample_minutes: float = 1
+    authorize_remote: bool = False  # Authorize before a remote start (AuthorizeRemoteTxRequests)
+    session_minutes: float | None = None  # a session ends by itself after this; None: when the car is full
+    vendor: str = "Simulated"
+    model: str = "One"
+    answer_seconds: float = 20
+    reconnect_seconds: float = 1
+    heartbeat: bool = True
+    overrides: dict[str, Callable[[Payload], Payload]] = field(default_factory=dict)  # action → its own answer
+
+
+class SimulatedChargePoint:
+    """One charge point on one WebSocket."""
+
+    def __init__(
+        self, url: str, identity: str, *, password: str | None = None, behavior: Behavior | None = None, seed: int = 0
+    ) -> None:
+        self.identity = identity
+        self.behavior = behavior or Behavior()
+        self.random = random.Random(f"{identity}/{seed}")  # noqa: S311 (a simulation, not a secret)
+        self.connectors = {
+            number: Connector(number, register_wh=float(self.random.randrange(10_000, 9_000_000)))
+            for number in range(1, self.behavior.connectors + 1)
+        }
+        self.transactions: list[Metered] = []
+        self.booted = asyncio.Event()
+        self.received: list[tuple[str, Payload]] = []  # CALLs of the central system
+        self.link = Link(
+            url,
+            identity,
+            password,
+            on_connect=self._boot,
+            on_call=self._answer,
+            answer_seconds=self.behavior.answer_seconds,
+            reconnect_seconds=self.behavior.reconnect_seconds,
+        )
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._heartbeat_seconds = 300.0
+        self._started_at = datetime.now(UTC)
+        self._monotonic: float | None = None
+
+    # ------------------------------------------------------------ time
+
+    def now(self) -> datetime:
+        """Return the charge point's own time; faster than the real one, and never ahead of it."""
+        loop_time = asyncio.get_running_loop().time()
+        if self._monotonic is None:
+            self._monotonic = loop_time
+            if self.behavior.seconds_per_minute < 60:
+                self._started_at -= self.behavior.clock_behind
+        passed = (loop_time - self._monotonic) * 60 / self.behavior.seconds_per_minute
+        return min(self._started_at + timedelta(seconds=passed), datetime.now(UTC))
+
+    def _timestamp(self) -> str:
+        return self.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    async def pass_minutes(self, minutes: float) -> None:
+        await asyncio.sleep(minutes * self.behavior.seconds_per_minute)
+
+    # ------------------------------------------------------------ connection
+
+    async def run(self) -> None:
+        """Stay connected until closed; connect again after a loss.
+
+        :raises InvalidStatus: if the central system refuses us (400, 401).
+        """
+        self.now()
+        await self.link.run()
+
+    async def close(self) -> None:
+        """Go offline for good; transactions stay open."""
+        for task in [*self._tasks, *(c.charging for c in self.connectors.values() if c.charging is not None)]:
+            task.cancel()
+        await self.link.close()
+
+    def cut(self) -> None:
+        """Lose the connection as a broken line would; `run` connects again."""
+        self.link.cut()
+
+    def _spawn(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Future[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("%s: %r", self.identity, error)
+
+    # ------------------------------------------------------------ what the central system asks
+
+    def _answer(self, action: str, payload: Payload) -> Payload:
+        self.received.append((action, payload))
+        own = self.behavior.overrides.get(action)
+        if own is not None:
+            return own(payload)
+        match action:
+            case "RemoteStartTransaction":
+                return {"status": "Accepted" if self._remote_start(payload) else "Rejected"}
+            case "RemoteStopTransaction":
+                return {"status": "Accepted" if self._remote_stop(payload["transactionId"]) else "Rejected"}
+            case "UnlockConnector":
+                return {"status": "Unlocked" if payload["connectorId"] in self.connectors else "UnlockFailed"}
+            case "TriggerMessage":
+                return {"status": self._trigger(payload)}
+            case "ReserveNow" | "CancelReservation":
+                return {"status": "Rejected"}
+            case "Reset" | "ChangeAvailability" | "ClearCache" | "ClearChargingProfile" | "SetChargingProfile":
+                return {"status": "Accepted"}
+            case "ChangeConfiguration":
+                return {"status": "NotSupported"}
+            case "GetConfiguration":
+                return {"configurationKey": [], "unknownKey": payload.get("key", [])}
+            case _:
+                return {}
+
+    def _remote_start(self, payload: Payload) -> bool:
+        wanted = payload.get("connectorId")
+        free = [c for c in self.connectors.values() if c.open is None and c.status in {"Available", "Preparing"}]
+        chosen = [c for c in free if wanted in (None, c.number)]
+        if not chosen:
+            return False
+        self._spawn(self._start_remotely(chosen[0], payload["idTag"]))
+        return True
+
+    async def _start_remotely(self, connector: Connector, id_tag: str) -> None:
+        if self.behavior.authorize_remote:
+            answer = await self.link.call("Authorize", {"idTag": id_tag})
+            if answer["idTagInfo"]["status"] != "Accepted":
+                return
+        if connector.car is None:
+            await self.plug_in(connector.number)
+        await self._start(connector, id_tag)
+
+    def _remote_stop(self, transaction_id: int) -> bool:
+        for connector in self.connectors.values():
+            if connector.open is not None and connector.open.transaction_id == transaction_id:
+                connector.stopping = "Remote"
+                return True
+        return False
+
+    def _trigger(self, payload: Payload) -> str:
+        match payload["requestedMessage"]:
+            case "BootNotification":
+                self._spawn(self._boot())
+            case "StatusNotification":
+                self._spawn(self._report_statuses())
+            case "Heartbeat":
+                self._spawn(self.link.call("Heartbeat", {}))
+            case _:
+                return "NotImplemented"
+        return "Accepted"
+
+    # ------------------------------------------------------------ what it does by itself
+
+    async def _boot(self) -> None:
+        while True:
+            try:
+                answer = await self.link.call(
+                    "BootNotification",
+                    {
+                        "chargePointVendor": self.behavior.vendor,
+                        "chargePointModel": self.behavior.model,
+                        "chargePointSerialNumber": self.identity[:25],
+                        "firmwareVersion": "1.0",
+                    },
+                )
+            except (ConnectionError, ConnectionClosed, TimeoutError):
+                return
+            self._heartbeat_seconds = float(answer["interval"] or 60)
+            if answer["status"] == "Accepted":
+                break
+            await asyncio.sleep(self._heartbeat_seconds)
+        await self._report_statuses()
+        self.booted.set()
+        while self.behavior.heartbeat:
+            await asyncio.sleep(self._heartbeat_seconds)
+            await self.link.call("Heartbeat", {})
+
+    async def _report_statuses(self) -> None:
+        for number in (0, *self.connectors):
+            status = self.connectors[number].status if number else "Available"
+            await self._notify(number, status)
+
+    async def _notify(self, number: int, status: str, error_code: str = "NoError") -> None:
+        payload: Payload = {"connectorId": number, "errorCode": error_code, "status": status}
+        if self.behavior.seconds_per_minute >= 60:
+            payload["timestamp"] = self._timestamp()
+        await self.link.call("StatusNotification", payload)
+
+    async def set_status(self, connector: int, status: str, error_code: str = "NoError") -> None:
+        """Change a connector's status and report it."""
+        self.connectors[connector].status = status
+        try:
+            await self._notify(connector, status, error_code)
+        except (ConnectionError, ConnectionClosed, TimeoutError) as error:
+            # Told again after the next boot.
+            logger.info("%s could not report %s: %s", self.identity, status, error)
+
+    async def plug_in(self, connector: int, car: Car | None = None) -> None:
+        """Put a car's cable in."""
+        chosen = self.connectors[connector]
+        chosen.car = car or Car(state_of_charge=self.random.uniform(0.1, 0.5))
+        await self.set_status(connector, "Preparing")
+
+    async def unplug(self, connector: int) -> None:
+        """Take the cable out; a transaction on it ends."""
+        chosen = self.connectors[connector]
+        if chosen.open is not None:
+            await self.stop(connector, "EVDisconnected")
+        chosen.car = None
+        await self.set_status(connector, "Available")
+
+    async def start_local(self, id_tag: str, connector: int = 1) -> Metered:
+        """Show a card: Authorize, then start if it is accepted; the session then runs by itself.
+
+        :raises PermissionError: if the card is refused.
+        """
+        answer = await self.link.call("Authorize", {"idTag": id_tag})
+        if answer["idTagInfo"]["status"] != "Accepted":
+            raise PermissionError(f"{id_tag}: {answer['idTagInfo']['status']}")
+        if self.connectors[connector].car is None:
+            await self.plug_in(connector)
+        return await self._start(self.connectors[connector], id_tag)
+
+    async def _start(self, connector: Connector, id_tag: str) -> Metered:
+        metered = Metered(connector.number, id_tag, round(connector.register_wh), self.now())
+        connector.open, connector.stopping = metered, ""
+        self.transactions.append(metered)
+        answer = await self.link.call_until_answered(
+            "StartTransaction",
+            {
+                "connectorId": connector.number,
+                "idTag": id_tag,
+                "meterStart": metered.meter_start_wh,
+                "timestamp": self._timestamp(),
+            },
+        )
+        metered.transaction_id = answer["transactionId"]
+        metered.accepted = answer["idTagInfo"]["status"] == "Accepted"
+        if metered.accepted:
+            await self.set_status(connector.number, "Charging")
+            connector.charging = asyncio.create_task(self._charge(connector, metered))
+            connector.charging.add_done_callback(self._ended)
+        else:
+            await self._stop(connector, metered, "DeAuthorized")
+        return metered
+
+    async def _charge(self, connector: Connector, metered: Metered) -> None:
+        limit = self.behavior.session_minutes
+        last = metered.started_at
+        while True:
+            await self._wait_for_sample(connector)
+            now = self.now()
+            car = connector.car
+            power = car.power(self.behavior.power_w) if car is not None else 0.0
+            if car is not None:
+                connector.register_wh += car.charge(self.behavior.power_w, now - last)
+            last = now
+            if connector.stopping:
+                break
+            metered.samples.append((now, round(connector.register_wh)))
+            await self._meter(connector, metered, now, power)
+            if car is None or car.state_of_charge >= 1:
+                connector.stopping = "Local"
+            if limit is not None and now - metered.started_at >= timedelta(minutes=limit):
+                connector.stopping = "Local"
+        await self._stop(connector, metered, connector.stopping)
+
+    async def _wait_for_sample(self, connector: Connector) -> None:
+        left = self.behavior.sample_minutes * self.behavior.seconds_per_minute
+        while left > 0 and not connector.stopping:
+            step = min(left, 0.1)
+            await asyncio.sleep(step)
+            left -= step
+
+    async def _meter(self, connector: Connector, metered: Metered, now: datetime, power_w: float) -> None:
+        samples = [
+            {"measurand": "Energy.Active.Import.Register", "unit": "Wh", "value": str(round(connector.register_wh))},
+            {"measurand": "Power.Active.Import", "unit": "W", "value": f"{power_w:.1f}"},
+        ]
+        if connector.car is not None:
+            samples.append(
+                {"measurand": "SoC", "unit": "Percent", "value": f"{connector.car.state_of_charge * 100:.0f}"}
+            )
+        timestamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        await self.link.call_until_answered(
+            "MeterValues",
+            {
+                "connectorId": connector.number,
+                "transactionId": metered.transaction_id,
+                "meterValue": [{"timestamp": timestamp, "sampledValue": samples}],
+            },
+        )
+
+    async def stop(self, connector: int, reason: str = "Local") -> Metered:
+        """End the connector's transaction and return it once the stop is answered.
+
+        :raises LookupError: if there is none.
+        """
+        chosen = self.connectors[connector]
+        metered = chosen.open
+        if metered is None:
+            raise LookupError(f"no transaction on connector {connector}")
+        chosen.stopping = reason
+        if chosen.charging is not None:
+            await asyncio.shield(chosen.charging)
+        return metered
+
+    async def _stop(self, connector: Connector, metered: Metered, reason: str) -> None:
+        metered.meter_stop_wh = round(connector.register_wh)
+        metered.stopped_at = self.now()
+        metered.reason = reason
+        await self.link.call_until_answered(
+            "StopTransaction",
+            {
+                "idTag": metered.id_tag,
+                "meterStop": metered.meter_stop_wh,
+                "reason": reason,
+                "timestamp": metered.stopped_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "transactionId": metered.transaction_id,
+            },
+        )
+        connector.open = connector.charging = None
+        await self.set_status(connector.number, "Finishing")
+        await self.pass_minutes(0.5)
+        connector.car = None
+        await self.set_status(connector.number, "Available")

@@ -1,0 +1,125 @@
+"""CDRs, Receiver interface: take a CDR once and for good, then price it again (OCPI 2.2.1, CDRs)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+
+import msgspec
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from emsp import wake
+from emsp.models import CDR
+from emsp.modules.sessions import refuse_foreign_token
+from ocpi import documents, envelope, keeping, status
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.headers import Address
+from ocpi.snapshot import KnownPlatform
+from ocpi.v2_2_1 import cdrs as schema
+from ocpi.views import OcpiView
+
+PATH = "emsp/2.2.1/cdrs"
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A CDR that is stored, now or already before."""
+
+    url: str
+    created: bool
+
+
+def post(body: bytes, *, platform: KnownPlatform) -> Posted:
+    """Store a CDR exactly once. The same one again gives the same answer (CDR-10, REL-45).
+
+    :raises InvalidParameters: if it breaks its table, is of another CPO or another eMSP, or if another CDR with this
+        id is stored: that one stays as it is.
+    """
+    kept, _ = schema.check_leniently(body, "CDR")
+    members = documents.members(kept)
+    owner = Address(*(str(msgspec.json.decode(members[name])) for name in ("country_code", "party_id")))
+    if not platform.has_party(owner, "CPO"):
+        raise status.InvalidParameters("party_id", f"{owner} is not a CPO of the calling platform")
+    refuse_foreign_token(members)
+    object_id, digest = str(msgspec.json.decode(members["id"])), canonical_digest(kept)
+    stored = keeping.find(CDR, owner=owner, object_id=object_id)
+    if stored is None:
+        try:
+            with transaction.atomic():
+                stored = _store(owner, object_id, kept.decode(), members, digest, platform.id)
+                transaction.on_commit(lambda: wake.check(stored.pk))
+            return Posted(_url(stored), created=True)
+        except IntegrityError:  # somebody posted it between our look and our insert
+            stored = keeping.find(CDR, owner=owner, object_id=object_id)
+            if stored is None:
+                raise
+    if stored.digest != digest:
+        raise status.InvalidParameters("id", f"CDR {object_id} exists already with other content")
+    return Posted(_url(stored), created=False)
+
+
+def read(key: str, *, platform_id: int) -> str:
+    """Return a CDR to the platform that posted it (CDR-04, CDR-08).
+
+    :raises UnknownObject: for everybody else, as for one that does not exist.
+    """
+    cdr = CDR.objects.filter(key=key, platform_id=platform_id).first()
+    if cdr is None:
+        raise status.UnknownObject("There is nothing at this URL")
+    return cdr.document
+
+
+def canonical_digest(document: bytes) -> str:
+    """Return a digest that ignores spaces and the order of members, but no digit of a number."""
+    parsed = json.loads(document, parse_float=str, parse_int=str)
+    return hashlib.sha256(json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _store(
+    owner: Address, object_id: str, document: str, members: dict[str, msgspec.Raw], digest: str, platform_id: int
+) -> CDR:
+    token = documents.members(bytes(members["cdr_token"]))
+    session_id = documents.get(document, "session_id")
+    return CDR.objects.create(
+        platform_id=platform_id,
+        key=secrets.token_urlsafe(24),
+        digest=digest,
+        country_code=owner.country_code,
+        party_id=owner.party_id,
+        object_id=object_id,
+        last_updated=keeping.last_updated(members),
+        document=document,
+        session_id=session_id or "",
+        token_uid=msgspec.json.decode(token["uid"]),
+        start_date_time=keeping.moment(members["start_date_time"]),
+    )
+
+
+def _url(cdr: CDR) -> str:
+    return f"{settings.OCPI_BASE_URL}/ocpi/{PATH}/{cdr.key}"
+
+
+class CDRsReceiver(OcpiView):
+    """The endpoint itself takes CDRs."""
+
+    module = ModuleID.cdrs
+    interface = InterfaceRole.RECEIVER
+
+    def post(self, request: Request) -> HttpResponse:
+        posted = post(self.body(), platform=self.caller.platform)
+        return envelope.response(http_status=201 if posted.created else 200, headers={"Location": posted.url})
+
+
+class CDRReceiver(OcpiView):
+    """The URL that the answer to a POST named."""
+
+    module = ModuleID.cdrs
+    interface = InterfaceRole.RECEIVER
+
+    def get(self, request: Request, key: str) -> HttpResponse:
+        return envelope.response(read(key, platform_id=self.caller.platform.id))

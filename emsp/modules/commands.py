@@ -1,0 +1,32 @@
+"""Commands, Sender interface: where CPOs post the result of a command (OCPI 2.2.1, Commands)."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from emsp.modules import commands_operations as operations
+from ocpi import envelope, status
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.views import OcpiView
+
+
+class CommandResultSender(OcpiView):
+    """`{command}/{key}`: the response_url of one command."""
+
+    module = ModuleID.commands
+    interface = InterfaceRole.SENDER
+
+    def post(self, request: Request, command: str, key: str) -> HttpResponse:
+        operations.take_result(command, key, self.body())
+        return envelope.response()
+
+
+class CommandsSender(OcpiView):
+    """The published endpoint itself: listed because partners look for it, called by nobody (PIT-63)."""
+
+    module = ModuleID.commands
+    interface = InterfaceRole.SENDER
+
+    def post(self, request: Request) -> HttpResponse:
+        raise status.UnknownObject("Results go to the response_url of their command")

@@ -1,0 +1,138 @@
+"""Sessions, Receiver interface: charging of our drivers while it happens (OCPI 2.2.1, Sessions)."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from django.db import transaction
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from emsp.models import Session
+from ocpi import documents, envelope, keeping, ours, status
+from ocpi.enums import InterfaceRole, ModuleID, Role
+from ocpi.headers import Address
+from ocpi.v2_2_1 import sessions as schema
+from ocpi.views import OcpiView
+
+log = logging.getLogger(__name__)
+
+COMPLETED = "COMPLETED"
+_PERIODS = "charging_periods"
+
+
+def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> bool:
+    """Create or replace a Session, charging periods included (SES-28); say whether it is new.
+
+    :raises InvalidParameters: if the body breaks its table, names another id or another eMSP, or is older.
+    """
+    kept, _ = schema.check_leniently(body, "Session")
+    members = documents.members(kept)
+    keeping.check_identity(
+        members, {"id": session_id, "country_code": owner.country_code, "party_id": owner.party_id}
+    )
+    refuse_foreign_token(members)
+    _flag_late_change(owner, session_id)
+    return keeping.put(
+        Session,
+        owner=owner,
+        object_id=session_id,
+        document=kept.decode(),
+        updated=keeping.last_updated(members),
+        columns={"platform_id": platform_id, **_columns(kept)},
+    ).created
+
+
+def change(owner: Address, session_id: str, body: bytes) -> None:
+    """Change the members a PATCH names; its charging periods are added to those that are there (SES-29).
+
+    :raises InvalidParameters: without `last_updated`, if it is older, or if the merged object breaks its table.
+    :raises UnknownObject: if the Session is not known.
+    """
+    kept, _ = schema.check_leniently(body, "Session", partial=True)
+    members = documents.members(kept)
+    keeping.check_identity(
+        members, {"id": session_id, "country_code": owner.country_code, "party_id": owner.party_id}
+    )
+    keeping.last_updated(members)
+    with transaction.atomic():
+        session = keeping.find(Session, owner=owner, object_id=session_id, lock=True)
+        if session is None:
+            raise status.UnknownObject(f"Session {session_id} is not known here")
+        added = documents.elements(members.pop(_PERIODS)) if _PERIODS in members else []
+        if added:
+            members[_PERIODS] = _with_added(session.document, added)
+        merged, updated = keeping.patch(
+            session, documents.text(members).encode(), check=lambda text: schema.check_leniently(text, "Session")
+        )
+        refuse_foreign_token(documents.members(merged))
+        _flag_late_change(owner, session_id)
+        Session.objects.filter(pk=session.pk).update(
+            document=merged, last_updated=updated, **_columns(merged.encode())
+        )
+
+
+def read(owner: Address, session_id: str) -> str:
+    """Return a Session as it is stored.
+
+    :raises UnknownObject: if it is not there.
+    """
+    session = keeping.find(Session, owner=owner, object_id=session_id)
+    if session is None:
+        raise status.UnknownObject(f"Session {session_id} is not known here")
+    return session.document
+
+
+def refuse_foreign_token(members: dict[str, msgspec.Raw]) -> None:
+    """Refuse a Session or CDR of a driver who is not ours (SEC-37).
+
+    :raises InvalidParameters: naming the party.
+    """
+    token = documents.members(bytes(members["cdr_token"]))
+    party = Address(*(str(msgspec.json.decode(token[name])) for name in ("country_code", "party_id")))
+    if party.key not in {address.key for address in ours.addresses(Role.EMSP)}:
+        raise status.InvalidParameters("cdr_token.party_id", f"{party} is not a party of this platform")
+
+
+def _with_added(stored: str, added: list[msgspec.Raw]) -> msgspec.Raw:
+    """Return the periods in order of their start; one with the start of a stored one replaces it (SES-32)."""
+    before = documents.members(stored).get(_PERIODS)
+    periods = [*(documents.elements(before) if before is not None else []), *added]
+    by_start = {keeping.moment(documents.members(bytes(period))["start_date_time"]): period for period in periods}
+    return msgspec.Raw(msgspec.json.encode([by_start[start] for start in sorted(by_start)]))
+
+
+def _flag_late_change(owner: Address, session_id: str) -> None:
+    """A change after the end is applied, but somebody should know (SES-14)."""
+    if keeping.find(Session, owner=owner, object_id=session_id, status=COMPLETED) is not None:
+        log.warning("Session %s of %s changes after it was completed", session_id, owner)
+
+
+def _columns(document: bytes) -> dict[str, object]:
+    members = documents.members(document)
+    token = documents.members(bytes(members["cdr_token"]))
+    return {
+        "status": msgspec.json.decode(members["status"]),
+        "token_uid": msgspec.json.decode(token["uid"]),
+        "start_date_time": keeping.moment(members["start_date_time"]),
+    }
+
+
+class SessionsReceiver(OcpiView):
+    """`{country_code}/{party_id}/{session_id}`."""
+
+    module = ModuleID.sessions
+    interface = InterfaceRole.RECEIVER
+
+    def get(self, request: Request, country_code: str, party_id: str, session_id: str) -> HttpResponse:
+        return envelope.response(read(self.owner(country_code, party_id, "CPO"), session_id))
+
+    def put(self, request: Request, country_code: str, party_id: str, session_id: str) -> HttpResponse:
+        owner = self.owner(country_code, party_id, "CPO")
+        created = keep(owner, session_id, self.body(), platform_id=self.caller.platform.id)
+        return envelope.response(http_status=201 if created else 200)
+
+    def patch(self, request: Request, country_code: str, party_id: str, session_id: str) -> HttpResponse:
+        change(self.owner(country_code, party_id, "CPO"), session_id, self.body())
+        return envelope.response()

@@ -1,0 +1,58 @@
+"""Tokens, Sender interface: the list of our Tokens, and real-time authorization (OCPI 2.2.1, Tokens)."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from emsp.modules import tokens_operations as operations
+from ocpi import envelope, lists, pagination, status
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.headers import Address
+from ocpi.v2_2_1.tokens import TokenType
+from ocpi.views import OcpiView
+
+
+class TokensList(OcpiView):
+    """Our Tokens, page by page."""
+
+    module = ModuleID.tokens
+    interface = InterfaceRole.SENDER
+
+    def get(self, request: Request) -> HttpResponse:
+        page = pagination.read(request.query_params)
+        party = self.receiver
+        listing = lists.Listing(
+            table="emsp_token",
+            where="UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s",
+            parameters=party.key,
+            count_scope="*".join(party.key),
+        )
+        found = lists.fetch(listing, page)
+        return pagination.answer(
+            page, found.documents, total=found.total, last_key=found.last_key, url=self.url()
+        )
+
+
+class TokenAuthorize(OcpiView):
+    """`{token_uid}/authorize?type=`: may this Token charge, here and now?"""
+
+    module = ModuleID.tokens
+    interface = InterfaceRole.SENDER
+
+    def post(self, request: Request, token_uid: str) -> HttpResponse:
+        token_type = request.query_params.get("type") or operations.RFID
+        if token_type not in set(TokenType):
+            raise status.InvalidParameters("type", f"must be one of {', '.join(TokenType)}")
+        asked = operations.Asked(
+            uid=token_uid,
+            type=token_type,
+            receiver=self.routing.to,
+            body=self.body() if request._request.body else b"",
+            platform_id=self.caller.platform.id,
+        )
+        return envelope.response(operations.authorize(asked))
+
+    def answering_party(self) -> Address | None:
+        """Without To headers the Token itself says whose it is (TOK-38)."""
+        return None if self.routing.to is None else super().answering_party()

@@ -1,0 +1,154 @@
+"""Our drivers' Tokens: keep, send to the CPOs, and answer whether one may charge."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from django.db import transaction
+
+from emsp import recipients
+from emsp.models import EVSE, Authorization, Location, Token
+from ocpi import documents, keeping, outbox, ours, status
+from ocpi.enums import Role
+from ocpi.headers import Address
+from ocpi.v2_2_1 import tokens as schema
+
+RFID = "RFID"
+_UNKNOWN_MESSAGE = "This Token is not known here"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question for a real-time authorization."""
+
+    uid: str
+    type: str
+    receiver: Address | None  # the eMSP asked, if the To headers say so
+    body: bytes  # LocationReferences, or empty
+    platform_id: int
+
+
+def keep(body: bytes) -> keeping.Kept:
+    """Create or replace one of our Tokens and send it to every CPO.
+
+    :raises InvalidParameters: if it breaks its table, is not of one of our parties, or is older than what is stored.
+    """
+    kept, _ = schema.check_leniently(body, "Token")
+    members = documents.members(kept)
+    values = {name: msgspec.json.decode(members[name]) for name in _COLUMNS if name in members}
+    owner = Address(str(documents.get(kept, "country_code")), str(documents.get(kept, "party_id")))
+    if owner.key not in {address.key for address in ours.addresses(Role.EMSP)}:
+        raise status.InvalidParameters("party_id", f"{owner} is not a party of this platform")
+    with transaction.atomic():
+        stored = keeping.put(
+            Token,
+            owner=owner,
+            object_id=values["uid"],
+            document=kept.decode(),
+            updated=keeping.last_updated(members),
+            columns={"group_id": "", **values},
+            key="type",
+        )
+        push(stored.row_id, owner, values["uid"], values["type"])
+    return stored
+
+
+def push(row_id: int, owner: Address, uid: str, token_type: str) -> None:
+    """Leave the Token for everybody who has to know it. Its type is in the URL unless it is the default (PIT-47)."""
+    outbox.mark(
+        recipients.broadcast("tokens", owner),
+        module="tokens",
+        source="emsp.Token",
+        source_id=row_id,
+        path=f"{owner.country_code}/{owner.party_id}/{uid}",
+        order_key=f"{owner}/{uid}/{token_type}",
+        query="" if token_type == RFID else f"type={token_type}",
+    )
+
+
+def push_all() -> int:
+    """Leave every Token for everybody: for platforms that have just been connected. Return how many."""
+    count = 0
+    for token in Token.objects.order_by("id").iterator(chunk_size=500):
+        push(token.pk, Address(token.country_code, token.party_id), token.uid, token.type)
+        count += 1
+    return count
+
+
+def authorize(asked: Asked) -> str:
+    """Answer a real-time authorization: AuthorizationInfo, whatever the verdict (TOK-25, TOK-26).
+
+    :raises UnknownTokenObject: if it is none of our Tokens (404 and 2004, TOK-27).
+    :raises NotEnoughInformation: if the same uid belongs to several of our parties and none is named (TOK-38).
+    :raises InvalidParameters: if the LocationReferences break their table.
+    """
+    references = _references(asked.body)
+    token = _find(asked)
+    allowed, evses = _verdict(token, references)
+    info: dict[str, object] = {"allowed": allowed, "token": documents.raw(token.document)}
+    if allowed == "ALLOWED":
+        info["authorization_reference"] = _remember(token, allowed, references, asked.platform_id)
+        if references is not None:
+            location: dict[str, object] = {"location_id": references[0]}
+            if evses:
+                location["evse_uids"] = evses
+            info["location"] = location
+    return documents.text(info)
+
+
+def _find(asked: Asked) -> Token:
+    tokens = Token.objects.filter(object_id__iexact=asked.uid, type=asked.type)
+    if asked.receiver is not None:
+        tokens = tokens.filter(
+            country_code__iexact=asked.receiver.country_code, party_id__iexact=asked.receiver.party_id
+        )
+    found = list(tokens[:2])
+    if not found:
+        raise status.UnknownTokenObject(_UNKNOWN_MESSAGE)
+    if len(found) > 1:
+        raise status.NotEnoughInformation("Several parties have this Token: name one in the To headers")
+    return found[0]
+
+
+def _references(body: bytes) -> tuple[str, list[str]] | None:
+    if not body.strip():
+        return None
+    kept, _ = schema.check_leniently(body, "LocationReferences")
+    return str(documents.get(kept, "location_id")), list(documents.get(kept, "evse_uids") or [])
+
+
+def _verdict(token: Token, references: tuple[str, list[str]] | None) -> tuple[str, list[str]]:
+    """Return AllowedType and the EVSEs that may be used. Opening hours and status are no reason to refuse (TOK-32)."""
+    if not token.valid:
+        return "BLOCKED", []
+    if references is None:
+        return "ALLOWED", []
+    location_id, evse_uids = references
+    if not evse_uids or not Location.objects.filter(object_id__iexact=location_id).exists():
+        return "ALLOWED", evse_uids  # a Location that was never published is normal (TOK-33)
+    known = _known_evses(location_id, evse_uids)
+    return ("ALLOWED", known) if known else ("NOT_ALLOWED", [])
+
+
+def _known_evses(location_id: str, evse_uids: Sequence[str]) -> list[str]:
+    rows = EVSE.objects.filter(location__object_id__iexact=location_id).values_list("uid", "status")
+    gone = {uid.upper() for uid, state in rows if state == "REMOVED"}
+    there = {uid.upper() for uid, _ in rows} - gone
+    return [uid for uid in evse_uids if uid.upper() in there]
+
+
+def _remember(token: Token, allowed: str, references: tuple[str, list[str]] | None, platform_id: int) -> str:
+    given = Authorization.objects.create(
+        reference=str(uuid.uuid4()),
+        token=token,
+        platform_id=platform_id,
+        allowed=allowed,
+        location_id=references[0] if references else "",
+    )
+    return given.reference
+
+
+_COLUMNS = ("uid", "type", "contract_id", "group_id", "valid", "whitelist")

@@ -1,0 +1,42 @@
+"""Who gets what this eMSP sends: CPOs that are connected directly, and hubs for all the others."""
+
+from __future__ import annotations
+
+from ocpi import ours, snapshot
+from ocpi.enums import Role
+from ocpi.headers import Address
+from ocpi.outbox import Recipient
+from ocpi.snapshot import KnownPlatform, Snapshot
+
+
+def broadcast(module: str, owner: Address) -> list[Recipient]:
+    """Return the receivers of an object that is meant for all: each CPO connected directly, and each hub itself."""
+    found: list[Recipient] = []
+    for platform in snapshot.current().platforms.values():
+        if platform.state != "REGISTERED" or (module, "RECEIVER") not in platform.endpoints:
+            continue
+        roles = ("HUB",) if platform.is_hub else ("CPO",)
+        found += [
+            Recipient(platform.id, party.address, owner)
+            for party in platform.parties
+            if party.active and not party.through_hub and party.role in roles
+        ]
+    return found
+
+
+def platform_for(address: Address, module: str, interface: str) -> KnownPlatform | None:
+    """Return the platform through which a CPO is reached: its own, else a hub (HUB-87)."""
+    registry: Snapshot = snapshot.current()
+    for party in registry.at(address, "CPO"):
+        platform = registry.platform_of(party)
+        if platform.reachable and (module, interface) in platform.endpoints:
+            return platform
+    for platform in registry.platforms.values():
+        if platform.is_hub and platform.reachable and (module, interface) in platform.endpoints:
+            return platform
+    return None
+
+
+def our_party() -> Address:
+    """Return the party that acts when nothing else says which."""
+    return ours.addresses(Role.EMSP)[0]

@@ -1,0 +1,25 @@
+"""What Celery runs for the eMSP; the rows decide, so all of it may run twice, at once or late (REL-07)."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from emsp.models import CDR
+from emsp.modules import cdr_checks, commands_operations
+
+
+@shared_task(ignore_result=True)
+def check_cdr(cdr_id: int) -> None:
+    """Price one CDR again."""
+    cdr = CDR.objects.filter(pk=cdr_id).first()
+    if cdr is not None:
+        cdr_checks.check(cdr)
+
+
+@shared_task(ignore_result=True)
+def sweep() -> None:
+    """Do what nobody was woken for: unchecked CDRs, commands whose time is over; every five seconds."""
+    cdr_checks.check_waiting()
+    commands_operations.expire(timezone.now())
+

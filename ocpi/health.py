@@ -1,0 +1,171 @@
+"""How each platform is doing: consecutive failures, back-off, OFFLINE and CONNECTED again; all of it in the database.
+
+Every change is one conditional UPDATE, so several workers may report at once. A success costs no write while nothing
+changes, except every few seconds for the moving average and the time it was last heard.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from ocpi import outbox_policy, outbox_wake, snapshot
+from ocpi.models import Platform
+
+log = logging.getLogger(__name__)
+
+_WRITE_SECONDS = 5.0
+_AVERAGE_WEIGHT = 0.2
+
+# When this process last wrote down that a platform is well (monotonic).
+_written: dict[int, float] = {}
+
+
+def succeeded(platform_id: int, elapsed: float) -> None:
+    """Note a call that was answered properly; any success ends a back-off (REL-26)."""
+    now = time.monotonic()
+    if now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
+        return
+    _written[platform_id] = now
+    _well(platform_id, elapsed * 1000)
+
+
+def failed(platform_id: int, error: str, *, retry_after: float | None = None) -> None:
+    """Note a call that failed by the platform's fault: it is left alone for a while, after the third it is OFFLINE.
+
+    Calls that ran side by side count as one failure: while a back-off runs no further is counted.
+    """
+    _written.pop(platform_id, None)
+    pauses = [outbox_policy.pause(number) for number in range(1, 10)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            _FAILED,
+            {
+                "id": platform_id,
+                "error": error[:500].replace("\0", "�"),
+                "pauses": pauses,
+                "most": len(pauses),
+                "retry_after": min(retry_after or 0.0, outbox_policy.LONGEST_RETRY_AFTER),
+                "offline": outbox_policy.FAILURES_UNTIL_OFFLINE,
+            },
+        )
+        row = cursor.fetchone()
+        if row and row[0]:
+            _leave_marks(platform_id)
+    if row and row[0]:
+        log.warning("platform %s is OFFLINE after %s failures: %s", platform_id, row[1], error)
+        snapshot.changed()
+
+
+def heard_from(platform_id: int) -> None:
+    """Note a valid request from a platform: whoever talks to us is CONNECTED (REL-38)."""
+    known = snapshot.current().platforms.get(platform_id)
+    if known is not None and known.connection == "OFFLINE":
+        _written.pop(platform_id, None)
+    now = time.monotonic()
+    if now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
+        return
+    _written[platform_id] = now
+    if known is not None and known.connection == "OFFLINE":
+        _well(platform_id, None)
+    else:  # its requests say nothing about how it answers ours
+        Platform.objects.filter(pk=platform_id).update(last_heard_at=Now())
+
+
+def pause(platform_id: int, reason: str) -> None:
+    """Stop sending to a platform that refuses our token, until `resume` (REL-25)."""
+    if Platform.objects.filter(pk=platform_id, paused_reason="").update(paused_reason=reason[:200]):
+        log.error("platform %s is paused: %s", platform_id, reason)
+        snapshot.changed()
+
+
+def resume(platform_id: int) -> None:
+    """Send again to a paused or OFFLINE platform: its credentials are new, or an operator says so."""
+    Platform.objects.filter(pk=platform_id).update(paused_reason="")
+    _written.pop(platform_id, None)
+    _well(platform_id, None)
+    snapshot.changed()
+
+
+def forget_written(platform_ids: Iterable[int] | None = None) -> None:
+    """Have the next success written down at once."""
+    for platform_id in list(_written) if platform_ids is None else platform_ids:
+        _written.pop(platform_id, None)
+
+
+def end_pause_of_probe(platform_id: int) -> None:
+    """End the time in which a probe had claimed the platform, so that what came of it counts."""
+    Platform.objects.filter(pk=platform_id, connection="OFFLINE").update(backoff_until=None)
+
+
+def _well(platform_id: int, milliseconds: float | None) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            _WELL, {"id": platform_id, "milliseconds": milliseconds, "weight": _AVERAGE_WEIGHT}
+        )
+        row = cursor.fetchone()
+        came_back = bool(row and row[0])
+        if came_back:
+            lanes = _give_grace(platform_id)
+            transaction.on_commit(lambda: outbox_wake.wake(lanes))
+    if came_back:
+        log.warning("platform %s is CONNECTED again", platform_id)
+        snapshot.changed()
+
+
+def _leave_marks(platform_id: int) -> None:
+    """Of an OFFLINE platform's state pushes only marks stay (REL-35)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0 WHERE id IN ("
+            "  SELECT id FROM ocpi_delivery WHERE platform_id = %s AND state = 'PENDING' AND kind = 'STATE' "
+            "  ORDER BY id FOR UPDATE SKIP LOCKED)",
+            [platform_id],
+        )
+
+
+def _give_grace(platform_id: int) -> list[tuple[int, int]]:
+    """Let a platform that is back pull first (REL-36); what is kept until confirmed goes out at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE ocpi_delivery d SET due_at = statement_timestamp() + make_interval(secs => CASE "
+            "WHEN d.state = 'PENDING' OR p.catch_up = 'at_once' THEN 0 ELSE %s END) FROM ocpi_platform p "
+            "WHERE p.id = d.platform_id AND d.id IN (SELECT id FROM ocpi_delivery WHERE platform_id = %s "
+            "  AND (state = 'MARKED' OR (state = 'PENDING' AND attempts > 0)) ORDER BY id FOR UPDATE SKIP LOCKED) "
+            "RETURNING d.platform_id, d.slot, d.state",
+            [settings.OCPI_PULL_GRACE, platform_id],
+        )
+        return sorted({(found, slot) for found, slot, state in cursor.fetchall() if state == "PENDING"})
+
+
+_FAILED = """
+UPDATE ocpi_platform p SET
+    failures = p.failures + 1,
+    last_error = %(error)s,
+    backoff_until = statement_timestamp() + make_interval(secs => greatest(
+        (%(pauses)s::float8[])[least(p.failures + 1, %(most)s)], %(retry_after)s)),
+    connection = CASE WHEN old.goes_offline THEN 'OFFLINE' ELSE p.connection END,
+    offline_since = CASE WHEN old.goes_offline THEN statement_timestamp() ELSE p.offline_since END
+FROM (SELECT id, connection = 'CONNECTED' AND failures + 1 >= %(offline)s AS goes_offline FROM ocpi_platform
+      WHERE id = %(id)s FOR UPDATE) old
+WHERE p.id = old.id AND (p.backoff_until IS NULL OR p.backoff_until <= statement_timestamp())
+RETURNING old.goes_offline, p.failures
+"""
+
+_WELL = """
+UPDATE ocpi_platform p SET
+    failures = 0, backoff_until = NULL, last_error = '', last_heard_at = statement_timestamp(),
+    connection = CASE WHEN p.connection = 'OFFLINE' THEN 'CONNECTED' ELSE p.connection END,
+    offline_since = CASE WHEN p.connection = 'OFFLINE' THEN NULL ELSE p.offline_since END,
+    average_ms = CASE WHEN %(milliseconds)s::float8 IS NULL THEN p.average_ms
+                      WHEN p.average_ms IS NULL THEN %(milliseconds)s
+                      ELSE p.average_ms + %(weight)s * (%(milliseconds)s - p.average_ms) END
+FROM (SELECT id, connection = 'OFFLINE' AS was_offline FROM ocpi_platform WHERE id = %(id)s FOR UPDATE) old
+WHERE p.id = old.id
+RETURNING old.was_offline
+"""

@@ -1,0 +1,151 @@
+"""Keep what an owner pushes: the rules that are the same for every Client Owned Object at its receiver.
+
+One statement writes an object; a PATCH works on the locked row. Identity ignores case and keeps the spelling that came
+first (TRN-097); what is older than the stored object is not applied (TRN-091).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+from django.db import connection
+from django.utils import timezone
+
+from ocpi import documents, status
+from ocpi.headers import Address
+from ocpi.models import ClientOwnedObject
+from ocpi.v2_2_1.types import format_datetime, parse_datetime
+
+M = TypeVar("M", bound=ClientOwnedObject)
+
+# A stored time this far ahead of our clock is an error of its owner and must not block the next update (REL-53).
+FUTURE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a push did."""
+
+    row_id: int
+    created: bool
+
+
+def check_identity(members: Mapping[str, msgspec.Raw], expected: Mapping[str, str]) -> None:
+    """Refuse a body that names another owner or id than the URL does (TRN-047, TRN-048, TRN-090).
+
+    :raises InvalidParameters: naming the member.
+    """
+    for name, value in expected.items():
+        if name in members and str(msgspec.json.decode(members[name])).upper() != value.upper():
+            raise status.InvalidParameters(name, f"differs from {value} in the URL")
+
+
+def last_updated(members: Mapping[str, msgspec.Raw]) -> datetime:
+    """Return a body's time stamp.
+
+    :raises InvalidParameters: if it has none: a PATCH without it changes nothing (TRN-085).
+    """
+    if "last_updated" not in members:
+        raise status.InvalidParameters("last_updated", "is required")
+    return moment(members["last_updated"])
+
+
+def moment(raw: msgspec.Raw) -> datetime:
+    """Return the DateTime in a member that was checked before."""
+    return parse_datetime(str(msgspec.json.decode(raw)))
+
+
+def put(
+    model: type[ClientOwnedObject],
+    *,
+    owner: Address,
+    object_id: str,
+    document: str,
+    updated: datetime,
+    columns: Mapping[str, object] | None = None,
+    key: str = "",
+) -> Kept:
+    """Create or replace an object in one statement; `key` is a further column of its identity (type, for Tokens).
+
+    :raises InvalidParameters: if what is stored is newer.
+    """
+    values: dict[str, object] = {
+        "country_code": owner.country_code,
+        "party_id": owner.party_id,
+        "object_id": object_id,
+        "last_updated": updated,
+        "document": document,
+        **(columns or {}),
+    }
+    sql = _upsert(model, tuple(values), key)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(values.values()))
+        row = cursor.fetchone()
+    if row is None:
+        where: dict[str, Any] = {key: values[key]} if key else {}
+        stored = find(model, owner=owner, object_id=object_id, **where)
+        if stored is not None:
+            raise older(updated, stored.last_updated)
+        raise status.ServerError(f"{model.__name__} {object_id} could not be stored")
+    return Kept(row_id=row[0], created=row[1])
+
+
+def patch(
+    row: ClientOwnedObject, body: bytes, *, check: Callable[[bytes], tuple[bytes, list[str]]]
+) -> tuple[str, datetime]:
+    """Return a row's document with a PATCH applied, and its new time stamp; the caller writes both.
+
+    :raises InvalidParameters: if `last_updated` is missing or older, or the merged object breaks its table (TRN-089).
+    """
+    updated = last_updated(documents.members(body))
+    refuse_older(updated, row.last_updated)
+    merged, _ = check(documents.merge(row.document, body).encode())
+    return merged.decode(), updated
+
+
+def refuse_older(given: datetime, stored: datetime) -> None:
+    """Refuse what is older than the stored object (TRN-091).
+
+    :raises InvalidParameters: naming both times.
+    """
+    if given < stored and stored <= timezone.now() + FUTURE:
+        raise older(given, stored)
+
+
+def older(given: datetime, stored: datetime) -> status.InvalidParameters:
+    return status.InvalidParameters(
+        "last_updated", f"{format_datetime(given)} is older than {format_datetime(stored)}, which is stored"
+    )
+
+
+def find(
+    model: type[M], *, owner: Address, object_id: str, lock: bool = False, **where: Any
+) -> M | None:
+    """Return an object by its key, whatever the spelling."""
+    rows = model._default_manager.extra(
+        where=["UPPER(country_code) = %s", "UPPER(party_id) = %s", "UPPER(object_id) = UPPER(%s)"],
+        params=[owner.key[0], owner.key[1], object_id],
+    ).filter(**where)
+    if lock:
+        rows = rows.select_for_update()
+    return rows.first()
+
+
+@lru_cache(maxsize=64)
+def _upsert(model: type[ClientOwnedObject], columns: tuple[str, ...], key: str) -> str:
+    table = model._meta.db_table
+    identity = f"UPPER(country_code), UPPER(party_id), UPPER(object_id){', ' + key if key else ''}"
+    kept = {"country_code", "party_id", "object_id", key}
+    updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in kept)
+    places = ", ".join(["%s"] * len(columns))
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608 names from the model, no input
+        f"ON CONFLICT ({identity}) DO UPDATE SET {updates} "
+        f"WHERE {table}.last_updated <= EXCLUDED.last_updated OR {table}.last_updated > now() + interval '5 minutes' "
+        "RETURNING id, (xmax = 0)"
+    )

@@ -1,0 +1,163 @@
+"""Find out what a platform offers: its versions, then the endpoints of one (OCPI 2.2.1, Credentials, Registration)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from ocpi import address_guard, client, endpoints, exchanges, status, version_numbers
+from ocpi.enums import CONFIGURATION_MODULES, InterfaceRole, ModuleID
+from ocpi.headers import Ids, Routing, new_id
+
+log = logging.getLogger(__name__)
+
+CALLBACK_SECONDS = 10.0
+_LONGEST_URL = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """One version of a platform's interface."""
+
+    version: str
+    endpoints: Mapping[tuple[str, str], str]  # (identifier, role) → URL; credentials under SENDER, whatever it said
+
+    @property
+    def credentials_url(self) -> str:
+        return self.endpoints[(ModuleID.credentials, InterfaceRole.SENDER)]
+
+
+def host_of(url: str, *, field: str = "url") -> str:
+    """Return host:port of a URL we are asked to call.
+
+    :raises InvalidParameters: if it is no absolute URL, or not https where that is required (TRN-002).
+    """
+    try:
+        parts = address_guard.split(url)
+    except address_guard.AddressDenied as error:
+        raise status.InvalidParameters(field, f"is no URL that can be called ({error})") from error
+    if parts.scheme != "https" and settings.OCPI_TLS_REQUIRED:
+        raise status.InvalidParameters(field, "must be an https URL")
+    return f"{parts.host}:{parts.port}"
+
+
+def discover(target: client.Target, versions_url: str, *, version: str | None, correlation_id: str) -> Discovered:
+    """Fetch the versions and the details of one: the version named, or the latest that both speak.
+
+    :raises ClientApiUnusable: if a URL does not answer as it should, or leads to a host that is not approved (3001).
+    :raises UnsupportedVersion: if there is no common version (3002).
+    :raises NoMatchingEndpoints: if credentials or any module of ours is missing (3003).
+    """
+    offered = _versions(_get(target, versions_url, correlation_id), versions_url)
+    number = version if version in offered else None
+    if version is None:
+        number = version_numbers.latest_mutual(settings.OCPI_VERSIONS, offered)
+    if number is None:
+        raise status.UnsupportedVersion(
+            f"{versions_url} offers {', '.join(offered) or 'no version'}, needed is {version or settings.OCPI_VERSIONS}"
+        )
+    details_url = offered[number]
+    found = Discovered(number, _endpoints(target, _get(target, details_url, correlation_id), details_url))
+    _check_complete(found)
+    return found
+
+
+def with_host(target: client.Target, host: str) -> client.Target:
+    """Return the target with one more approved host."""
+    return replace(target, hosts=target.hosts | {host})
+
+
+def _get(target: client.Target, url: str, correlation_id: str) -> Any:
+    """Return the data of an answer.
+
+    :raises ClientApiUnusable: if there is none.
+    """
+    ids = Ids(new_id(), correlation_id)
+    try:
+        answer = client.send(target, "GET", url, headers=ids.as_headers(), timeout=CALLBACK_SECONDS)
+        exchanges.record_out(answer, platform_id=target.platform_id, module="versions", routing=Routing())
+        if not answer.ok:
+            said = f"HTTP {answer.http_status}, status_code {answer.status_code}"
+            raise status.ClientApiUnusable(f"GET {url} was answered with {said}")
+        return answer.data()
+    except client.Garbage as error:
+        exchanges.record_out(error, platform_id=target.platform_id, module="versions", routing=Routing())
+        raise status.ClientApiUnusable(f"GET {url} was not answered in OCPI's format") from error
+    except client.ClientError as error:
+        exchanges.record_out(error, platform_id=target.platform_id, module="versions", routing=Routing())
+        raise status.ClientApiUnusable(f"GET {url} failed: {error}") from error
+
+
+def _versions(data: Any, url: str) -> dict[str, str]:
+    """Return the URL of each version; what we do not understand is left out (VER-17)."""
+    if isinstance(data, dict) and "endpoints" in data:
+        raise status.ClientApiUnusable(f"versions URL expected: {url} answers with version details")
+    if not isinstance(data, list):
+        raise status.ClientApiUnusable(f"GET {url}: data must be a list of versions")
+    found: dict[str, str] = {}
+    for entry in data:
+        match entry:
+            case {"version": str(number), "url": str(details_url)}:
+                found.setdefault(number, details_url)
+    return found
+
+
+def _endpoints(target: client.Target, data: Any, url: str) -> dict[tuple[str, str], str]:
+    if isinstance(data, list) and len(data) == 1:
+        log.warning("platform %s sends its version details as a list", target.platform_id)
+        data = data[0]
+    listed = data.get("endpoints") if isinstance(data, dict) else None
+    if not isinstance(listed, list):
+        raise status.ClientApiUnusable(f"GET {url}: data must be an object with endpoints")
+    found: dict[tuple[str, str], str] = {}
+    for entry in listed:
+        match entry:
+            case {"identifier": str(identifier), "url": str(endpoint_url)}:
+                role = entry.get("role")
+                if identifier == ModuleID.credentials:
+                    role = InterfaceRole.SENDER.value  # its role means nothing (VER-10, PIT-12)
+                if identifier in set(ModuleID) and role in set(InterfaceRole) and (identifier, role) not in found:
+                    found[(identifier, role)] = _checked(target, identifier, endpoint_url)
+    return found
+
+
+def _checked(target: client.Target, identifier: str, url: str) -> str:
+    """Return the URL of an endpoint, if our token may go there (SEC-21)."""
+    if len(url) > _LONGEST_URL:
+        raise status.ClientApiUnusable(f"the URL of {identifier} is longer than {_LONGEST_URL} characters")
+    try:
+        host = host_of(url)
+    except status.InvalidParameters as error:
+        raise status.ClientApiUnusable(f"the URL of {identifier} {error.rule}") from error
+    name = host.rpartition(":")[0]
+    if host not in target.hosts and name not in target.hosts:
+        raise status.ClientApiUnusable(f"the URL of {identifier} is at {host}, a host that is not approved")
+    return url
+
+
+def _check_complete(found: Discovered) -> None:
+    if (ModuleID.credentials, InterfaceRole.SENDER) not in found.endpoints:
+        raise status.NoMatchingEndpoints("The version details have no credentials endpoint")
+    configuration = {module.value for module in CONFIGURATION_MODULES}
+    theirs = {identifier for identifier, _ in found.endpoints} - configuration
+    ours = {entry.module.value for entry in endpoints.served()} - configuration
+    if not theirs & ours:
+        raise status.NoMatchingEndpoints(f"No common module: expected any of {', '.join(sorted(ours))}")
+
+
+def read_credentials(text: bytes | None) -> Any:
+    """Return a Credentials object out of an answer.
+
+    :raises InvalidParameters: if it is none.
+    """
+    checked = version_numbers.schema(endpoints.VERSION, ModuleID.credentials)
+    body = text or b"null"
+    if body[:1] == b"[":  # a list of one where an object is due
+        elements = msgspec.json.decode(body, type=list[msgspec.Raw])
+        body = bytes(elements[0]) if len(elements) == 1 else body
+    return checked.check(body, "Credentials")

@@ -1,0 +1,106 @@
+"""HubClientInfo, Receiver: a hub tells us who is behind it, and whether they are connected (OCPI 2.2.1, HubClientInfo)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from ocpi import documents, endpoints, envelope, status, version_numbers
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.headers import Address
+from ocpi.models import ConnectionStatus, Party
+from ocpi.modules import claims
+from ocpi.v2_2_1.types import format_datetime
+from ocpi.views import OcpiView
+
+
+class ClientInfoReceiver(OcpiView):
+    module = ModuleID.hubclientinfo
+    interface = InterfaceRole.RECEIVER
+    functional = False
+
+    def get(self, request: Request, country_code: str, party_id: str) -> HttpResponse:
+        address = self._behind_the_hub(country_code, party_id)
+        return envelope.response(find(hub_id=self.caller.platform.id, address=address))
+
+    def put(self, request: Request, country_code: str, party_id: str) -> HttpResponse:
+        address = self._behind_the_hub(country_code, party_id)
+        info = version_numbers.schema(endpoints.VERSION, ModuleID.hubclientinfo).check(self.body(), "ClientInfo")
+        for field in ("country_code", "party_id"):
+            if getattr(info, field).upper() != getattr(address, field).upper():
+                raise status.InvalidParameters(field, "must be that of the URL")
+        created = store(
+            hub_id=self.caller.platform.id,
+            address=address,
+            role=info.role,
+            connection=ConnectionStatus(info.status),
+            last_updated=info.last_updated,
+        )
+        return envelope.response(http_status=201 if created else 200)
+
+    def _behind_the_hub(self, country_code: str, party_id: str) -> Address:
+        """Return the described party; only a hub knows others."""
+        if not self.caller.platform.is_hub:
+            raise status.UnknownObject("There is nothing at this URL")
+        return Address(country_code, party_id)
+
+
+def store(*, hub_id: int, address: Address, role: str, connection: ConnectionStatus, last_updated: datetime) -> bool:
+    """Keep what a hub says about a party in one role (HCI-09); say whether it is new.
+
+    :raises InvalidParameters: if what we have is newer.
+    """
+    found = _parties(hub_id, address).filter(role=role)
+    # One statement each, so that of two at a time none is lost.
+    if found.filter(last_updated__lte=last_updated).update(status=connection, last_updated=last_updated):
+        claims.announce()
+        return False
+    known = found.first()
+    if known is not None:
+        raise status.InvalidParameters(
+            "last_updated", f"{format_datetime(last_updated)} is older than {format_datetime(known.last_updated)}"
+        )
+    Party.objects.create(
+        platform_id=hub_id,
+        country_code=address.country_code,
+        party_id=address.party_id,
+        role=role,
+        approved=True,
+        claimed=True,
+        through_hub=True,
+        status=connection,
+        last_updated=last_updated,
+    )
+    claims.announce()
+    return True
+
+
+def find(*, hub_id: int, address: Address) -> str:
+    """Return the ClientInfo of a party, the one changed last if it has several roles.
+
+    :raises UnknownObject: if the hub never told us of it.
+    """
+    party = _parties(hub_id, address).order_by("-last_updated", "-id").first()
+    if party is None:
+        raise status.UnknownObject("There is nothing at this URL")
+    return documents.text(
+        {
+            "party_id": party.party_id,
+            "country_code": party.country_code,
+            "role": party.role,
+            "status": party.status,
+            "last_updated": format_datetime(party.last_updated),
+        }
+    )
+
+
+def _parties(hub_id: int, address: Address) -> QuerySet[Party]:
+    return Party.objects.filter(
+        platform_id=hub_id,
+        through_hub=True,
+        country_code__iexact=address.country_code,
+        party_id__iexact=address.party_id,
+    )

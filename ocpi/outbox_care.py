@@ -1,0 +1,140 @@
+"""What the sweep and the daily tasks do for the outbox: expire, catch up, forget."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from ocpi import outbox_rows, registry_sql
+from ocpi.outbox_wake import Lane
+
+CATCH_UP_PER_SECOND = 20  # marks of one platform (REL-36)
+MOST_PENDING = 10_000  # of one platform; above that further state pushes only leave marks (REL-51)
+FINISHED_DAYS, DEAD_DAYS = 7, 90
+EXCHANGE_DAYS, PERSONAL_BODY_DAYS = 30, 7
+
+
+def sweep() -> list[Lane]:
+    """Do what time alone brings about; return the lanes that have something due."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_EXPIRE, {"time_to_live": settings.OCPI_PUSH_TTL, "grace": settings.OCPI_PULL_GRACE})
+        cursor.execute(_DROP_LATE)
+        cursor.execute(_CATCH_UP, {"most": CATCH_UP_PER_SECOND})
+    return outbox_rows.waiting()
+
+
+def limit_backlog() -> int:
+    """Leave only marks of the newest state pushes of platforms with too much pending; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LIMIT, {"most": MOST_PENDING, "grace": settings.OCPI_PULL_GRACE})
+        return cursor.rowcount
+
+
+def forget_finished() -> int:
+    """Remove finished deliveries that are old enough (REL-55); return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM ocpi_finisheddelivery WHERE finished_at < statement_timestamp() - "
+            "make_interval(days => CASE WHEN state = 'DEAD' THEN %s ELSE %s END)",
+            [DEAD_DAYS, FINISHED_DAYS],
+        )
+        return cursor.rowcount
+
+
+def make_partitions(today: date | None = None, *, ahead: int = 7) -> None:
+    """Make the exchange partitions of the next days and drop those that are too old (REL-55)."""
+    start = today or datetime.now(UTC).date()
+    for day in (start + timedelta(days=number) for number in range(ahead + 1)):
+        _make_partition(day)
+    oldest = registry_sql.partition_name(start - timedelta(days=EXCHANGE_DAYS))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
+            "WHERE inhparent = 'ocpi_exchange'::regclass AND relname ~ '^ocpi_exchange_[0-9]{8}$' AND relname < %s",
+            [oldest],
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f'DROP TABLE "{name}"')
+        cursor.execute(
+            "DELETE FROM ocpi_exchange_default WHERE at < statement_timestamp() - make_interval(days => %s)",
+            [EXCHANGE_DAYS],
+        )
+        cursor.execute(
+            "UPDATE ocpi_exchange SET request_body = '', response_body = '' WHERE module IN ('tokens', 'cdrs') "
+            "AND at < statement_timestamp() - make_interval(days => %s) AND request_body || response_body <> ''",
+            [PERSONAL_BODY_DAYS],
+        )
+
+
+def _make_partition(day: date) -> None:
+    """Make one partition; what the default one already holds of that day moves into it."""
+    name = registry_sql.partition_name(day)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone()[0]:
+            return
+        bounds = [day.isoformat(), (day + timedelta(days=1)).isoformat()]
+        in_day = "at >= %s::timestamp AT TIME ZONE 'UTC' AND at < %s::timestamp AT TIME ZONE 'UTC'"
+        cursor.execute("LOCK TABLE ocpi_exchange IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(
+            f"CREATE TEMP TABLE moved ON COMMIT DROP AS SELECT * FROM ocpi_exchange_default WHERE {in_day}",  # noqa: S608
+            bounds,
+        )
+        cursor.execute(f"DELETE FROM ocpi_exchange_default WHERE {in_day}", bounds)  # noqa: S608 - constants only
+        cursor.execute(registry_sql.create_partition_sql(day))
+        cursor.execute("INSERT INTO ocpi_exchange SELECT * FROM moved")
+        cursor.execute("DROP TABLE moved")
+
+
+# Only what failed before expires: a row that nobody tried is still the current state, and goes out as such.
+_EXPIRE = """
+UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0,
+       due_at = statement_timestamp() + make_interval(secs => %(grace)s)
+WHERE id IN (
+    SELECT d.id FROM ocpi_delivery d JOIN ocpi_platform p ON p.id = d.platform_id
+    WHERE d.state = 'PENDING' AND d.kind = 'STATE' AND d.due_at <= statement_timestamp() AND d.attempts > 0
+      AND d.changed_at < statement_timestamp() - make_interval(secs => %(time_to_live)s)
+    ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED)
+"""
+
+_DROPPED_COLUMNS = outbox_rows.ALL_COLUMNS.replace("state,", "'DROPPED',").replace(
+    "error", "'the announced timeout has passed'"
+)
+_DROP_LATE = f"""
+WITH late AS (
+    DELETE FROM ocpi_delivery WHERE id IN (
+        SELECT id FROM ocpi_delivery
+        WHERE state = 'PENDING' AND kind = 'RESULT' AND deadline_at < statement_timestamp() - interval '15 s'
+          AND due_at <= statement_timestamp() ORDER BY id LIMIT 5000 FOR UPDATE SKIP LOCKED)
+    RETURNING *
+)
+INSERT INTO ocpi_finisheddelivery ({outbox_rows.ALL_COLUMNS}, location)
+SELECT {_DROPPED_COLUMNS}, ''
+FROM late
+"""  # noqa: S608 - constants only
+
+_CATCH_UP = """
+UPDATE ocpi_delivery SET state = 'PENDING', fields = NULL, attempts = 0 WHERE id IN (
+    SELECT id FROM (SELECT id FROM ocpi_platform WHERE state = 'REGISTERED' AND connection = 'CONNECTED'
+                      AND paused_reason = '' AND catch_up <> 'never') p(platform)
+    CROSS JOIN LATERAL (
+        SELECT id FROM ocpi_delivery d
+        WHERE d.platform_id = p.platform AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
+        ORDER BY d.due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+    ) mark)
+"""
+
+_LIMIT = """
+UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0,
+       due_at = statement_timestamp() + make_interval(secs => %(grace)s)
+WHERE id IN (
+    SELECT d.id FROM (
+        SELECT platform_id FROM ocpi_delivery WHERE state = 'PENDING' GROUP BY platform_id HAVING count(*) > %(most)s
+    ) full_ones
+    CROSS JOIN LATERAL (
+        SELECT id FROM ocpi_delivery WHERE platform_id = full_ones.platform_id AND state = 'PENDING' AND kind = 'STATE'
+        ORDER BY id DESC OFFSET 0 LIMIT 5000 FOR UPDATE SKIP LOCKED
+    ) d)
+"""

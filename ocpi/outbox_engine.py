@@ -1,0 +1,92 @@
+"""The sender of a process with its threads and locks; and one step in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from django.conf import settings
+from django.db import connection
+
+from ocpi import outbox_rows
+from ocpi.lanes import BorrowedLocks, WorkerLocks
+from ocpi.outbox_sender import THREADS_PER_QUOTA, Sender
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 12.0  # for calls in flight at the end (REL-56)
+_IDLE_SECONDS = 0.5
+
+
+def drain_now(platform_id: int | None = None) -> int:
+    """Send all that is due, here and now, without Celery; return how many tries were made."""
+    locks = BorrowedLocks()
+    sender = Sender(locks, lambda run: run(), threads=1)
+    while True:
+        before = sender.counts.tries
+        sender.wake(outbox_rows.waiting(platform_id))
+        while True:
+            sender.step(0.0)
+            if not sender.busy:
+                break
+        if sender.counts.tries == before:
+            return before
+
+
+class Engine:
+    """The sender of this process with its threads and locks."""
+
+    def __init__(self) -> None:
+        threads = settings.OCPI_SEND_THREADS
+        self.locks = WorkerLocks()
+        self.pool = ThreadPoolExecutor(threads * THREADS_PER_QUOTA, thread_name_prefix="send")
+        self.sender = Sender(self.locks, self.pool.submit, threads=threads)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        self.locks.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the calls in flight, write down what came of them, free the lanes (REL-56)."""
+        self._stopped.set()
+        self.sender.stop()
+        self._thread.join(STOP_SECONDS)
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.locks.stop()
+
+    def _loop(self) -> None:
+        while not self._stopped.is_set() or self.sender.busy:
+            try:
+                self.sender.step(_IDLE_SECONDS)
+            except Exception:
+                log.exception("the outbox stumbles and goes on")
+                connection.close()
+                time.sleep(_IDLE_SECONDS)
+        connection.close()
+
+
+_engine: Engine | None = None
+_engine_guard = threading.Lock()
+
+
+def engine() -> Engine:
+    """Return the engine of this process; it starts when it is first needed."""
+    global _engine
+    with _engine_guard:
+        if _engine is None:
+            _engine = Engine()
+            _engine.start()
+        return _engine
+
+
+def stop() -> None:
+    """Stop the engine of this process, if there is one."""
+    global _engine
+    with _engine_guard:
+        running, _engine = _engine, None
+    if running:
+        running.stop()

@@ -1,0 +1,174 @@
+"""One delivery as a request, and what its answer means (architecture, section 8, Answers). No database here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import parse_qsl, unquote
+
+from django.conf import settings
+from msgspec import Raw
+
+from ocpi import client, documents, exchanges
+from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
+from ocpi.outbox_policy import CDR, RESULT
+from ocpi.outbox_rows import Ended, Outcome, Row
+from ocpi.stored import Stored
+
+_UNKNOWN = frozenset((2003, 2004))  # the receiver does not have the object
+_BEHIND_A_HUB = frozenset((4002, 4003))  # the hub is well; who is behind it is not there
+_OVERLOADED = frozenset((408, 425, 429))
+_EXCERPT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """What is needed of a platform to send to it."""
+
+    target: client.Target
+    endpoints: Mapping[tuple[str, str], str]
+
+
+def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
+    """Send one delivery: a PATCH of what changed, or the whole object; never raises for what a platform does."""
+    if row.kind != RESULT and not row.deleted and document is None:
+        return Outcome(row, Ended.DROPPED, error="the object is no longer stored")
+    if row.left is not None and row.left <= 0:
+        return Outcome(row, Ended.DROPPED, error="the announced timeout has passed")
+    try:
+        url = _url(row, receiver)
+    except (LookupError, ValueError) as error:
+        return Outcome(row, Ended.REFUSED, error=str(error))
+    if row.kind == RESULT:
+        return _try(row, "POST", url, row.body.encode(), receiver)
+    if row.deleted or document is None or document.deleted:
+        return _try(row, "DELETE", url, None, receiver)
+    if row.kind == CDR:
+        return _try(row, "POST", url, document.text.encode(), receiver)
+    patch = _patch(row, document)
+    if patch is not None:
+        outcome = _try(row, "PATCH", url, patch, receiver)
+        if not _is_unknown(outcome):
+            return outcome
+    # REL-32: who does not know the object gets all of it.
+    outcome = _try(row, "PUT", url, document.text.encode(), receiver)
+    if _is_unknown(outcome) and len(row.path.split("/")) > 3:
+        return replace(outcome, ended=Ended.PARENT)
+    return outcome
+
+
+def _url(row: Row, receiver: Receiver) -> str:
+    if row.kind == RESULT:
+        return row.url
+    endpoint = receiver.endpoints.get((row.module, "RECEIVER"))
+    if not endpoint:
+        raise LookupError(f"the platform has no {row.module} RECEIVER endpoint")
+    segments = [unquote(segment) for segment in row.path.split("/")] if row.path else []
+    return client.join(endpoint, *segments, query=dict(parse_qsl(row.query)) or None)
+
+
+def _patch(row: Row, document: Stored) -> bytes | None:
+    """Return the body of a PATCH, or nothing if the whole object is due.
+
+    Whole after a failed try, since nobody knows what the receiver has (REL-16, REL-32); whole if it waited longer
+    than a push may (TRN-119); whole if a member is gone.
+    """
+    if not row.fields or row.attempts or row.ambiguous or row.age > settings.OCPI_PUSH_TTL:
+        return None
+    members = documents.members(document.text)
+    changed: dict[str, Raw] = {name: members[name] for name in row.fields if name in members}
+    if len(changed) < len(row.fields) or "last_updated" not in members:
+        return None
+    changed["last_updated"] = members["last_updated"]
+    return documents.text(changed).encode()
+
+
+def _try(row: Row, method: str, url: str, body: bytes | None, receiver: Receiver) -> Outcome:
+    routing = Routing(
+        to=_address(row.to_country_code, row.to_party_id), sender=_address(row.from_country_code, row.from_party_id)
+    )
+    headers = {**routing.as_headers(), REQUEST_ID: new_id(), CORRELATION_ID: row.correlation_id}
+    result: client.Answer | client.ClientError
+    try:
+        result = client.send(
+            receiver.target, method, url, body=body, headers=headers, timeout=settings.OCPI_REQUEST_TIMEOUT
+        )
+    except client.ClientError as error:
+        result = error
+    exchanges.record_out(result, platform_id=row.platform_id, module=row.module, routing=routing)
+    return _failure(row, result) if isinstance(result, client.ClientError) else _read(row, method, result)
+
+
+def _failure(row: Row, error: client.ClientError) -> Outcome:
+    text = str(error)[:_EXCERPT]
+    match error:
+        case client.ForeignHost() | client.AddressDenied() | client.Unsendable():
+            return Outcome(row, Ended.REFUSED, error=text)
+        case client.Unreachable():
+            return Outcome(row, Ended.FAILED, error=text)
+        case client.Garbage():
+            return Outcome(row, Ended.FAILED, error=f"{text}: {error.excerpt}"[:_EXCERPT], ambiguous=True)
+        case _:
+            return Outcome(row, Ended.FAILED, error=text, ambiguous=True)
+
+
+def _read(row: Row, method: str, answer: client.Answer) -> Outcome:
+    outcome = Outcome(
+        row,
+        Ended.FAILED,
+        http_status=answer.http_status,
+        status_code=answer.status_code,
+        error=_words(answer),
+        elapsed=answer.elapsed,
+        location=answer.headers.get("location", ""),
+    )
+    http_status, status_code = answer.http_status, answer.status_code
+    if answer.ok:
+        return replace(outcome, ended=Ended.DELIVERED, error="")
+    if http_status in (401, 403):
+        return replace(outcome, ended=Ended.PAUSED)
+    if http_status in _OVERLOADED:
+        return replace(outcome, retry_after=retry_after(answer.headers.get("retry-after", "")))
+    if http_status >= 500:
+        waits = retry_after(answer.headers.get("retry-after", ""))
+        return replace(outcome, ambiguous=True, retry_after=waits)
+    if 300 <= http_status < 400:
+        return replace(outcome, ended=Ended.REFUSED, error=f"redirect to {outcome.location}"[:_EXCERPT])
+    if method == "DELETE" and _is_unknown(outcome):
+        return replace(outcome, ended=Ended.DELIVERED, error="")
+    if http_status >= 400:
+        return replace(outcome, ended=Ended.REFUSED)
+    if status_code is None or not 1000 <= status_code < 5000:
+        return replace(outcome, error=f"no OCPI envelope: {outcome.error}"[:_EXCERPT], ambiguous=True)
+    if status_code in _BEHIND_A_HUB:
+        return replace(outcome, ended=Ended.LATER, ambiguous=status_code == 4002)
+    if 3000 <= status_code < 4000 or status_code == 4000:
+        return replace(outcome, ambiguous=True)
+    return replace(outcome, ended=Ended.REFUSED)
+
+
+def _is_unknown(outcome: Outcome) -> bool:
+    return outcome.http_status == 404 or (outcome.ended is not Ended.DELIVERED and outcome.status_code in _UNKNOWN)
+
+
+def _words(answer: client.Answer) -> str:
+    message = answer.status_message or answer.excerpt
+    return f"HTTP {answer.http_status}, status_code {answer.status_code}: {message}"[:_EXCERPT]
+
+
+def retry_after(value: str) -> float | None:
+    """Return the seconds of a Retry-After header, which may also be a date."""
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value.strip()[:9])
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max((at - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _address(country_code: str, party_id: str) -> Address | None:
+    return Address(country_code, party_id) if country_code else None

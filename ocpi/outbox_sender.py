@@ -1,0 +1,331 @@
+"""The sending engine of a worker process: one thread that reads and settles, a few threads that wait for platforms.
+
+The thread takes lanes, reads what is due in all of them with one query, the documents with one per model, and settles
+what came of it in groups: 100 receivers of one change cost a handful of queries. HTTP runs beside it, lanes in
+parallel, the rows of one lane one after the other, and never with a transaction open (REL-13).
+
+A call that has been waiting for a second counts as slow from then on: it stops counting against the threads of the
+others, and no further slow or failing platform gets a thread while a quarter is taken by such (REL-22).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, transaction
+
+from ocpi import health, outbox, outbox_request, outbox_rows, snapshot, stored
+from ocpi.headers import Address
+from ocpi.lanes import Locks
+from ocpi.outbox_policy import RESULT
+from ocpi.outbox_request import Receiver
+from ocpi.outbox_rows import Ended, Outcome, Row
+from ocpi.outbox_wake import Lane
+from ocpi.stored import Stored
+
+log = logging.getLogger(__name__)
+
+SLOT_SECONDS = 2.0  # after which a lane is given back (REL-23)
+SLOW_SECONDS = 1.0  # an answer that takes longer is a slow one (REL-22)
+_ROWS_PER_LANE = 20
+_GATHER_SECONDS = 0.002  # outcomes that arrive together are settled together
+THREADS_PER_QUOTA = 4
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """The rows of one lane on their way, in one thread."""
+
+    lane: Lane
+    rows: list[Row]
+    documents: dict[tuple[str, int], Stored]
+    receiver: Receiver
+    healthy: bool
+    until: float = 0.0
+    started: float | None = None  # the call that is running, monotonic
+    unsettled: int = 0
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process has done since it started, for metrics."""
+
+    tries: int = 0
+    delivered: int = 0
+    by_end: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+class Sender:
+    """Drains lanes; all methods but `wake`, `stop` and the jobs run in one thread."""
+
+    def __init__(self, locks: Locks, submit: Callable[[Callable[[], None]], object], *, threads: int) -> None:
+        self._locks = locks
+        self._submit = submit
+        self._threads = threads
+        # An outcome of a job, a job that is through, or nothing but a reason to look.
+        self._events: queue.SimpleQueue[tuple[Job, Outcome | None] | None] = queue.SimpleQueue()
+        self._wanted: set[Lane] = set()
+        self._wanted_guard = threading.Lock()
+        self._deferred: dict[int, set[Lane]] = defaultdict(set)
+        self._ready: deque[Job] = deque()
+        self._running: dict[Lane, Job] = {}
+        self._unsettled: list[tuple[Job, Outcome]] = []
+        self._stopping = False
+        self.counts = Counts()
+
+    # ------------------------------------------------ from any thread
+
+    def wake(self, lanes: Iterable[Lane]) -> None:
+        """Have lanes drained."""
+        with self._wanted_guard:
+            self._wanted.update(lanes)
+        self._events.put(None)
+
+    def stop(self) -> None:
+        """Begin nothing new; calls in flight finish."""
+        self._stopping = True
+        self._events.put(None)
+
+    # ------------------------------------------------ the engine's thread
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._running or self._ready or self._unsettled)
+
+    def step(self, wait: float) -> None:
+        """Wait for something to happen, then settle what came back and start what may start."""
+        self._gather(wait)
+        if self._unsettled:
+            self._settle()
+        if not self._stopping:
+            self._take()
+        self._start_jobs()
+
+    def _gather(self, wait: float) -> None:
+        try:
+            events = [self._events.get(timeout=wait)] if wait else []
+        except queue.Empty:
+            return
+        if self._running and wait:
+            time.sleep(_GATHER_SECONDS)
+        while True:
+            try:
+                events.append(self._events.get_nowait())
+            except queue.Empty:
+                break
+        through = []
+        for job, outcome in filter(None, events):
+            if outcome is not None:
+                job.unsettled += 1
+                self._unsettled.append((job, outcome))
+            else:
+                job.done = True
+                through.append(job)
+        self._end([job for job in through if not job.unsettled])
+
+    def _settle(self) -> None:
+        pending, self._unsettled = self._unsettled, []
+        try:
+            locked = _write([outcome for _, outcome in pending])
+        except Error:
+            self._unsettled = pending
+            raise
+        settled = [(job, outcome) for job, outcome in pending if id(outcome) not in locked]
+        self._unsettled = [(job, outcome) for job, outcome in pending if id(outcome) in locked]
+        if self._unsettled:
+            time.sleep(_GATHER_SECONDS)  # their object is being changed; nobody waits for longer than that change
+        for job, outcome in settled:
+            job.unsettled -= 1
+            self.counts.tries += 1
+            self.counts.by_end[outcome.ended.value] += 1
+        _report_health([outcome for _, outcome in settled])
+        self._end(list({id(job): job for job, _ in settled if job.done and not job.unsettled}.values()))
+
+    def _end(self, jobs: list[Job]) -> None:
+        """Give lanes back and look once more for what came in between (REL-12)."""
+        if not jobs:
+            return
+        ended = [job.lane for job in jobs]
+        for lane in ended:
+            self._running.pop(lane, None)
+        self._locks.release(ended)
+        again = set(ended)
+        for platform_id in {platform_id for platform_id, _ in ended}:
+            again |= self._deferred.pop(platform_id, set())
+        with self._wanted_guard:
+            self._wanted |= again
+
+    def _take(self) -> None:
+        with self._wanted_guard:
+            wanted, self._wanted = self._wanted, set()
+        wanted = {lane for lane in wanted if lane not in self._running}
+        if not wanted:
+            return
+        try:
+            found = self._locks.acquire(wanted, slow_ms=SLOW_SECONDS * 1000)
+            taken = {one.lane: one.healthy for one in found}
+            running = {platform_id for platform_id, _ in self._running} | {platform_id for platform_id, _ in taken}
+            for lane in wanted - taken.keys():
+                if lane[0] in running:
+                    self._deferred[lane[0]].add(lane)
+            self._read(taken)
+        except Error:
+            with self._wanted_guard:
+                self._wanted |= wanted
+            raise
+
+    def _read(self, taken: dict[Lane, bool]) -> None:
+        try:
+            rows = outbox_rows.due(list(taken), limit=_ROWS_PER_LANE)
+            documents = _documents(row for found in rows.values() for row in found)
+            receivers = _receivers({platform_id for platform_id, _ in rows})
+        except BaseException:
+            self._locks.release(list(taken))
+            raise
+        idle = []
+        for lane, healthy in taken.items():
+            found, receiver = rows.get(lane, []), receivers.get(lane[0])
+            if not found or receiver is None:
+                idle.append(lane)
+                continue
+            job = Job(lane, found, documents, receiver, healthy)
+            self._running[lane] = job
+            self._ready.append(job)
+        if idle:
+            self._locks.release(idle)
+
+    def _start_jobs(self) -> None:
+        """Start lanes while there are threads; a slow or failing platform only while its like hold under a quarter."""
+        if not self._ready:
+            return
+        now = time.monotonic()
+        busy = [job for job in self._running.values() if job.started is not None and not job.done]
+        hanging = sum(1 for job in busy if now - job.started > SLOW_SECONDS)  # type: ignore[operator]
+        slow = sum(1 for job in busy if not job.healthy or now - job.started > SLOW_SECONDS)  # type: ignore[operator]
+        free = min(self._threads - (len(busy) - hanging), self._threads * THREADS_PER_QUOTA - len(busy))
+        slow_free = max(1, self._threads // 4) - slow
+        waiting: deque[Job] = deque()
+        while self._ready and free > 0:
+            job = self._ready.popleft()
+            if not job.healthy and slow_free <= 0:
+                waiting.append(job)
+                continue
+            slow_free -= not job.healthy
+            free -= 1
+            job.started = now
+            job.until = now + SLOT_SECONDS
+            self._submit(lambda job=job: self._run(job))  # type: ignore[misc]
+        self._ready.extendleft(reversed(waiting))
+
+    # ------------------------------------------------ a sending thread
+
+    def _run(self, job: Job) -> None:
+        held_back: set[str] = set()
+        try:
+            for row in job.rows:
+                now = time.monotonic()
+                if now > job.until or self._stopping or not self._locks.trusted:
+                    break
+                if row.order_key in held_back:
+                    continue
+                job.started = now
+                outcome = _deliver(row, job)
+                self._events.put((job, outcome))
+                if outcome.ended in (Ended.FAILED, Ended.PAUSED):
+                    break
+                if outcome.ended is Ended.LATER:
+                    held_back.add(row.order_key)
+        finally:
+            self._events.put((job, None))
+
+
+def _deliver(row: Row, job: Job) -> Outcome:
+    document = job.documents.get((row.source, row.source_id or 0))
+    try:
+        return outbox_request.deliver(row, document, job.receiver)
+    except Exception as error:
+        # Ours, not the platform's: this row waits, visible, and the lane goes on.
+        log.exception("delivery %s to platform %s could not be sent", row.id, row.platform_id)
+        return Outcome(row, Ended.LATER, error=f"our own error: {type(error).__name__}: {error}", ambiguous=True)
+
+
+def _write(outcomes: list[Outcome]) -> set[int]:
+    """Settle outcomes in one transaction; return those (by id()) whose rows somebody is changing."""
+    try:
+        with transaction.atomic():
+            locked = {id(outcome) for outcome in outbox_rows.settle(outcomes)}
+            _send_parents(outcome for outcome in outcomes if id(outcome) not in locked)
+            return locked
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: all of them wait
+    except DatabaseError:
+        if len(outcomes) > 1:
+            return {found for outcome in outcomes for found in _write([outcome])}
+        # Nothing an answer says may keep its row in the lane for ever.
+        log.exception("what came of delivery %s cannot be stored", outcomes[0].row.id)
+        return {
+            id(outcomes[0])
+            for _ in outbox_rows.settle([Outcome(outcomes[0].row, Ended.LATER, error="the answer cannot be stored")])
+        }
+
+
+def _documents(rows: Iterable[Row]) -> dict[tuple[str, int], Stored]:
+    """Return the current documents of rows, read after their change numbers: one query per model."""
+    ids: dict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        if row.kind != RESULT and not row.deleted and row.source_id is not None:
+            ids[row.source].add(row.source_id)
+    return {(label, pk): found for label, pks in ids.items() for pk, found in stored.whole(label, pks).items()}
+
+
+def _receivers(platform_ids: Collection[int]) -> dict[int, Receiver]:
+    platforms = snapshot.current().platforms
+    return {
+        found.id: Receiver(found.target(), found.endpoints)
+        for found in (platforms.get(platform_id) for platform_id in platform_ids)
+        if found is not None
+    }
+
+
+def _send_parents(outcomes: Iterable[Outcome]) -> None:
+    """Who does not know the Location of an EVSE gets the whole Location."""
+    for row in (outcome.row for outcome in outcomes if outcome.ended is Ended.PARENT):
+        parent = stored.parent_of(row.source, row.source_id or 0)
+        if parent is None:
+            log.error("platform %s knows nothing of %s, and it is a part of nothing", row.platform_id, row.path)
+            continue
+        outbox.mark(
+            [outbox.Recipient(row.platform_id, _address(row.to_country_code, row.to_party_id),
+                              _address(row.from_country_code, row.from_party_id))],
+            module=row.module, source=parent[0], source_id=parent[1], path=row.path.rpartition("/")[0],
+            order_key=row.order_key, correlation_id=row.correlation_id,
+        )  # fmt: skip
+
+
+def _address(country_code: str, party_id: str) -> Address | None:
+    return Address(country_code, party_id) if country_code else None
+
+
+def _report_health(outcomes: Iterable[Outcome]) -> None:
+    """Tell how the platforms did; the failures of one round of calls count as one."""
+    by_platform: dict[int, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_platform[outcome.row.platform_id].append(outcome)
+    for platform_id, found in by_platform.items():
+        paused = next((outcome for outcome in found if outcome.ended is Ended.PAUSED), None)
+        failed = next((outcome for outcome in found if outcome.ended is Ended.FAILED), None)
+        if paused is not None:
+            health.pause(platform_id, f"it refuses our token: {paused.error}")
+        elif failed is not None:
+            health.failed(platform_id, failed.error, retry_after=failed.retry_after)
+        else:
+            answered = [outcome.elapsed for outcome in found if outcome.elapsed is not None]
+            if answered:
+                health.succeeded(platform_id, sum(answered) / len(answered))

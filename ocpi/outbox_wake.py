@@ -1,0 +1,120 @@
+"""Wake the workers for lanes that have something due, off the request's path: a publish never delays or fails it.
+
+One thread per process takes what gathered, sets a short-lived flag per lane and publishes one `drain` for those that
+were not awake (REL-08). If Redis is away it is left alone for some seconds: the sweep finds the rows (REL-04).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+import redis
+from celery import current_app
+from django.conf import settings
+from kombu.exceptions import KombuError
+
+log = logging.getLogger(__name__)
+
+Lane = tuple[int, int]  # platform id, slot
+
+DRAIN = "ocpi.tasks.drain"
+_AWAKE_MILLISECONDS = 1000
+_MESSAGE_SECONDS = 10
+_SOCKET_SECONDS = 0.2
+_BREAK_SECONDS = 3.0
+_MOST_WAITING = 20_000
+_LANES_PER_MESSAGE = 400
+
+_gathered: set[Lane] = set()
+_lock = threading.Lock()
+_something = threading.Event()
+_thread_of: int | None = None
+_redis: redis.Redis | None = None
+
+
+def wake(lanes: Iterable[Lane]) -> None:
+    """Have these lanes drained soon; costs the caller microseconds and never raises."""
+    if not getattr(settings, "OCPI_WAKE", True):
+        return
+    with _lock:
+        if len(_gathered) < _MOST_WAITING:
+            _gathered.update(lanes)
+        _start()
+    _something.set()
+
+
+def awake(lanes: Sequence[Lane]) -> None:
+    """Take the flags away before the lanes are read, so that a change from now on wakes again."""
+    if not lanes:
+        return
+    try:
+        _client().delete(*(_flag(lane) for lane in lanes))
+    except redis.RedisError as error:
+        log.warning("the flags of %d lanes stay until they expire: %s", len(lanes), error)
+
+
+def publish(lanes: Sequence[Lane]) -> None:
+    """Publish one `drain` for those lanes that are not awake yet.
+
+    :raises RedisError, KombuError, OSError: if the broker is away.
+    """
+    pipeline = _client().pipeline(transaction=False)
+    for lane in lanes:
+        pipeline.set(_flag(lane), 1, nx=True, px=_AWAKE_MILLISECONDS)
+    asleep = [lane for lane, is_new in zip(lanes, pipeline.execute(), strict=True) if is_new]
+    for start in range(0, len(asleep), _LANES_PER_MESSAGE):
+        some = asleep[start : start + _LANES_PER_MESSAGE]
+        current_app.send_task(DRAIN, args=[some], expires=_MESSAGE_SECONDS, retry=False, ignore_result=True)
+
+
+def _start() -> None:
+    """Start this process's thread, once; a fork starts its own."""
+    global _thread_of
+    if _thread_of != os.getpid():
+        _thread_of = os.getpid()
+        threading.Thread(target=_run, name="outbox-wake", daemon=True).start()
+
+
+def _run() -> None:
+    while True:
+        _something.wait()
+        _something.clear()
+        with _lock:
+            lanes = sorted(_gathered)
+            _gathered.clear()
+        if not lanes:
+            continue
+        try:
+            publish(lanes)
+        except (redis.RedisError, KombuError, OSError) as error:
+            log.warning("the broker is away, the sweep will find %d lanes: %s", len(lanes), error)
+            time.sleep(_BREAK_SECONDS)
+            with _lock:
+                _gathered.clear()
+        except Exception:
+            log.exception("%d lanes were not woken", len(lanes))
+
+
+def _client() -> redis.Redis:
+    global _redis
+    if _redis is None:
+        _redis = redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=_SOCKET_SECONDS, socket_connect_timeout=_SOCKET_SECONDS
+        )
+    return _redis
+
+
+def _forget() -> None:
+    global _lock, _something, _redis
+    _lock, _something, _redis = threading.Lock(), threading.Event(), None
+
+
+def _flag(lane: Lane) -> str:
+    return f"ocpi:awake:{lane[0]}:{lane[1]}"
+
+
+os.register_at_fork(after_in_child=_forget)

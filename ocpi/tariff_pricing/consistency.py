@@ -1,0 +1,77 @@
+"""Whether a CDR agrees with itself; this needs no tariff."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+from ocpi.tariff_pricing.decimals import ZERO, minor_units, number
+from ocpi.tariff_pricing.instants import HOUR
+from ocpi.tariff_pricing.reading import Document
+from ocpi.tariff_pricing.result import COSTS
+
+Pairs: TypeAlias = dict[str, tuple[Decimal, Decimal]]
+_VOLUME_TOLERANCE: Final = Decimal("0.0005")
+_PER_PERIOD: Final = Decimal("0.00005")
+
+
+def inconsistencies(raw: Mapping[str, Any]) -> tuple[Pairs, set[str]]:
+    """Return the members that contradict the periods, as (claimed, computed), and findings.
+
+    :raises NotPriceable: if the document cannot be read.
+    """
+    document = Document(raw, running=False)
+    allowed = _VOLUME_TOLERANCE + _PER_PERIOD * len(document.periods)
+    differing: Pairs = {}
+    for name, expected in _volumes(document).items():
+        claimed = None if raw.get(name) is None else number(raw[name], name)
+        if claimed is not None and all(abs(claimed - each) > allowed for each in expected):
+            differing[name] = (claimed, expected[0])
+    notes = set(document.findings)
+    if not _adds_up(raw, document.currency):
+        notes.add("sub_totals_do_not_add_up")
+    if not _credit_fields_agree(raw):
+        notes.add("credit_fields_inconsistent")
+        differing["credit"] = (Decimal(bool(raw.get("credit"))), Decimal(not raw.get("credit")))
+    return differing, notes
+
+
+def _volumes(document: Document) -> dict[str, tuple[Decimal, ...]]:
+    periods = document.periods
+    whole = Decimal(document.end - document.start) / HOUR
+    reserved = Decimal(sum(each.end - each.start for each in periods if each.pure_reservation)) / HOUR
+    return {
+        "total_energy": (sum((each.energy for each in periods if each.energy is not None), ZERO),),
+        "total_parking_time": (sum((each.parking for each in periods if each.parking is not None), ZERO),),
+        # The specification does not say whether a reservation is part of it; both are accepted.
+        "total_time": (whole - reserved, whole),
+    }
+
+
+def _adds_up(raw: Mapping[str, Any], currency: str) -> bool:
+    """Return whether the stated sub-totals exceed the total; a price limit or an absent one may lower them."""
+    total = raw.get("total_cost")
+    stated = [raw[name] for name in COSTS if isinstance(raw.get(name), Mapping)]
+    if not isinstance(total, Mapping) or not stated or _limited(raw):
+        return True
+    unit = Decimal(1).scaleb(-minor_units(currency))
+    for part in ("excl_vat", "incl_vat"):
+        if total.get(part) is None or any(each.get(part) is None for each in stated):
+            continue
+        stated_total = number(total[part], f"total_cost.{part}")
+        claimed = stated_total.copy_negate() if raw.get("credit") else stated_total
+        if sum((number(each[part], part) for each in stated), ZERO) - claimed > unit * len(stated):
+            return False
+    return True
+
+
+def _limited(raw: Mapping[str, Any]) -> bool:
+    tariffs = raw.get("tariffs")
+    limits = [each for each in tariffs or () if isinstance(each, Mapping) and each.get("max_price") is not None]
+    return bool(limits) or not tariffs
+
+
+def _credit_fields_agree(raw: Mapping[str, Any]) -> bool:
+    credit, reference = bool(raw.get("credit")), raw.get("credit_reference_id")
+    if credit:
+        return isinstance(reference, str) and reference != raw.get("id")
+    return reference is None

@@ -1,0 +1,65 @@
+"""What Celery runs for the protocol: it wakes and it keeps time, the rows decide (REL-07). All of it may run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_process_shutdown, worker_shutdown
+
+from ocpi import counts, lanes, outbox_care, outbox_engine, outbox_probe, outbox_wake
+
+
+@shared_task(ignore_result=True)
+def drain(awake: Sequence[Sequence[int]]) -> None:
+    """Send what is due in these lanes, each a platform's id and a slot."""
+    found = [(platform_id, slot) for platform_id, slot in awake]
+    outbox_wake.awake(found)
+    outbox_engine.engine().sender.wake(found)
+
+
+@shared_task(ignore_result=True)
+def sweep() -> None:
+    """Find what nobody was woken for, and what time alone brings about; each second."""
+    lanes.end_silent()
+    outbox_engine.engine().sender.wake(outbox_care.sweep())
+
+
+@shared_task(ignore_result=True)
+def probe() -> None:
+    """Ask platforms that are OFFLINE or silent; every five seconds."""
+    outbox_probe.probe()
+
+
+@shared_task(ignore_result=True)
+def limit_backlog() -> None:
+    """Keep the backlog of one platform from growing without end; each minute."""
+    outbox_care.limit_backlog()
+
+
+@shared_task(ignore_result=True)
+def compact_counts() -> None:
+    """Sum up the notes of the kept counts; every ten seconds."""
+    counts.compact()
+
+
+@shared_task(ignore_result=True)
+def make_partitions() -> None:
+    """Make the exchange partitions of the next days, drop the old ones; each hour."""
+    outbox_care.make_partitions()
+
+
+@shared_task(ignore_result=True)
+def forget_finished() -> None:
+    """Remove finished deliveries that are old enough; each hour."""
+    outbox_care.forget_finished()
+
+
+def _stop(**_kwargs: Any) -> None:
+    outbox_engine.stop()
+
+
+# Celery's own way to say that the process ends: calls in flight finish, the lanes are free (REL-56).
+worker_shutdown.connect(_stop, weak=False)
+worker_process_shutdown.connect(_stop, weak=False)

@@ -1,0 +1,61 @@
+"""The strict JSON reader lets through what can be stored and sent on, and nothing else."""
+
+import pytest
+
+from ocpi import json_text, status
+
+LIMIT = 1 << 20
+
+
+@pytest.mark.req("SEC-46")
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "not valid JSON"),
+        (b"{} x", "not valid JSON"),
+        (b'{"a":NaN}', "not valid JSON"),
+        (b'"\xff"', "not valid JSON"),
+        (b'"\xed\xa0\x80"', "not valid JSON"),
+        (b'"\\ud800"', "not valid JSON"),
+        (b'"a\x00b"', "not valid JSON"),
+        (b'"a\\u0000b"', "NUL"),
+        (b'{"a":1,"a":1}', "same name twice"),
+        (b'{"a":1,"\\u0061":2}', "same name twice"),
+        (b'{"x":{"a":"\\":","a":2}}', "same name twice"),
+        (b"[" * 33 + b"]" * 33, "deeper than 32"),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, "deeper than 32"),
+        (b'["]",' * 40 + b'"["' + b',"["]' * 40, "deeper than 32"),
+        (b"[" * 100_000 + b"]" * 100_000, "deeper than 32"),
+        (b"1" * 33, "longer than 32"),
+        (b"[0." + b"1" * 31 + b"]", "longer than 32"),
+        (b"[1e999]", "not valid JSON"),
+        (b"[" + b"1," * 10_000 + b"1]", "more than 10000"),
+        (b'["' + b"x" * 65_537 + b'"]', "longer than 65536"),
+        (b"[" + b" " * LIMIT + b"]", "longer than"),
+    ],
+)
+def test_dark_corners_of_json_are_refused(body: bytes, says: str) -> None:
+    with pytest.raises(status.NotJson) as refused:
+        json_text.read(body, limit=LIMIT)
+
+    assert says in refused.value.message
+    assert (refused.value.http_status, refused.value.status_code) == (400, 2000)
+
+
+@pytest.mark.req("SEC-46")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 32 + b"]" * 32,
+        b'{"a":{"a":1},"b":[{"a":1},{"a":2}]}',
+        b'["\\\\u0000","\\"a\\":1,\\"a\\":1"]',
+        b'{"a":"x\\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[{"}',
+        b'{"a" : "b" , "c"\n:\t4.00 }',
+        b"[1e-30,true,false,null,-0.5E+3,12345678901234567890123456789012]",
+        b"[" + b"1," * 9_999 + b"1]",
+        b'["' + b"x" * 65_536 + b'"]',
+        "{'ö': 1}".replace("'", '"').encode(),
+    ],
+)
+def test_good_json_comes_back_unchanged(body: bytes) -> None:
+    assert json_text.read(body, limit=LIMIT) is body

@@ -1,0 +1,274 @@
+"""The settings: typed, safe by default, checked; and the middleware that OCPI requests do not meet."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, override_settings
+from django.urls import path
+
+from hub import environment, log_lines
+from ocpi import checks
+
+ROOT = Path(__file__).resolve().parents[2]
+DATABASE = "postgresql://somebody:hidden@127.0.0.1:1/nothing"
+
+
+def _settings(expression: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Evaluate an expression over the settings of a fresh process that has only these variables."""
+    code = f"from hub import settings; import json; print(json.dumps({expression}))"
+    kept = {"PATH": os.environ["PATH"]}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=kept | variables, capture_output=True, text=True)
+
+
+@pytest.mark.req("SEC-52")
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "FIELD_KEYS"])
+def test_a_missing_secret_is_named_and_nothing_secret_is_shown(missing: str) -> None:
+    given = {"DATABASE_URL": DATABASE, **environment.new_secrets()}
+    secrets_given = [value for name, value in given.items() if name != missing]
+
+    refused = _settings("1", **{name: value for name, value in given.items() if name != missing})
+
+    assert refused.returncode != 0
+    assert f"{missing} is not set" in refused.stderr
+    assert not any(value in refused.stderr for value in secrets_given)
+    assert _settings("1", **given).returncode == 0
+
+
+@pytest.mark.req("SEC-52")
+def test_without_a_database_the_secrets_are_new_in_each_process() -> None:
+    assert _settings("settings.SECRET_KEY").stdout != _settings("settings.SECRET_KEY").stdout
+
+
+@pytest.mark.req("SEC-52")
+def test_a_wrong_database_address_is_refused_without_showing_its_password() -> None:
+    refused = _settings("1", DATABASE_URL="mysql://somebody:hidden@host/name", **environment.new_secrets())
+
+    assert "DATABASE_URL must look like postgresql://" in refused.stderr
+    assert "hidden" not in refused.stderr
+
+
+def test_a_database_address_is_taken_apart_with_its_escapes_and_options() -> None:
+    address = "postgresql://ann:p%40ss@db.example:6432/my%2Bbase?sslmode=require"
+
+    found = json.loads(_settings("settings.DATABASES['default']", DATABASE_URL=address, **_secrets()).stdout)
+
+    assert (found["USER"], found["PASSWORD"], found["HOST"], found["PORT"]) == ("ann", "p@ss", "db.example", "6432")
+    assert found["NAME"] == "my+base"
+    assert found["OPTIONS"]["sslmode"] == "require"
+    assert "statement_timeout=30000" in found["OPTIONS"]["options"]
+
+
+def _secrets() -> dict[str, str]:
+    return environment.new_secrets()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("PORT", "eighty", "PORT must be a whole number"),
+        ("OCPI_PAGE_LIMIT", "0", "OCPI_PAGE_LIMIT must be at least 1"),
+        ("OCPI_REQUEST_TIMEOUT", "-1", "OCPI_REQUEST_TIMEOUT must be a number of seconds above 0"),
+        ("OCPI_REQUEST_TIMEOUT", "nan", "OCPI_REQUEST_TIMEOUT must be a number of seconds above 0"),
+        ("DEBUG", "maybe", "DEBUG must be true or false"),
+        ("OCPP_UNKNOWN", "perhaps", "OCPP_UNKNOWN must be one of reject, pending, accept"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_the_variable_s_name(
+    variable: str, value: str, sentence: str
+) -> None:
+    refused = _settings("1", **{variable: value})
+
+    assert refused.returncode != 0
+    assert sentence in refused.stderr
+
+
+@pytest.mark.req("SEC-24")
+@pytest.mark.parametrize(
+    ("variables", "required"),
+    [
+        ({}, True),
+        ({"OCPI_BASE_URL": "https://ocpi.example.com"}, True),
+        ({"OCPI_BASE_URL": "http://10.1.2.3", "OCPI_ALLOWED_NETWORKS": "127.0.0.0/8"}, True),
+        ({"OCPI_BASE_URL": "https://ocpi.example.com", "OCPI_ALLOWED_NETWORKS": "127.0.0.0/8"}, True),
+        ({"OCPI_ALLOWED_NETWORKS": "127.0.0.0/8"}, False),
+        ({"OCPI_BASE_URL": "http://localhost:8000", "OCPI_ALLOWED_NETWORKS": "127.0.0.0/8"}, False),
+    ],
+)
+def test_partners_need_tls_unless_we_live_in_an_allowed_network_ourselves(
+    variables: dict[str, str], required: bool
+) -> None:
+    assert json.loads(_settings("settings.OCPI_TLS_REQUIRED", **variables).stdout) is required
+
+
+@pytest.mark.req("SEC-67")
+def test_celery_takes_json_only_keeps_no_results_and_never_waits_long_for_redis() -> None:
+    assert settings.CELERY_ACCEPT_CONTENT == ["json"]
+    assert settings.CELERY_RESULT_BACKEND is None
+    assert settings.CELERY_TASK_PUBLISH_RETRY is False
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["socket_timeout"] <= 0.5
+    assert settings.CELERY_BEAT_SCHEDULER == "celery.beat:Scheduler"  # the default one keeps its file with pickle
+
+
+@pytest.mark.parametrize(
+    ("sides", "identity"),
+    [
+        (["hub"], None),
+        (["cpo"], None),
+        (["emsp"], None),
+        (["cpo", "emsp"], None),
+        (["hub", "cpo"], "ocpi.E002"),
+        (["hub", "cpo", "emsp"], "ocpi.E002"),
+        (["nsp"], "ocpi.E001"),
+        ([], "ocpi.E001"),
+        (["cpo", "cpo"], "ocpi.E001"),
+    ],
+)
+def test_only_possible_sides_are_accepted(sides: list[str], identity: str | None) -> None:
+    with override_settings(OCPI_SIDES=sides):
+        found = [message.id for message in checks.sides(None)]
+
+    assert found == ([identity] if identity else [])
+
+
+@pytest.mark.parametrize(
+    ("check", "changed", "identity"),
+    [
+        (checks.addresses, {"OCPI_BASE_URL": "ocpi.example.com"}, "ocpi.E003"),
+        (checks.addresses, {"OCPI_ALLOWED_NETWORKS": ["10.0.0.1/8"]}, "ocpi.E004"),
+        (checks.durations, {"OCPI_PUSH_TTL": 5.0, "OCPI_REQUEST_TIMEOUT": 10.0}, "ocpi.E005"),
+        (checks.durations, {"OCPI_FORWARD_TIMEOUT": 2.0, "OCPI_CONNECT_TIMEOUT": 3.0}, "ocpi.E006"),
+        (checks.keys, {"FIELD_KEYS": ["short"]}, "ocpi.E007"),
+        (checks.keys, {"FIELD_KEYS": []}, "ocpi.E007"),
+        (checks.deployment, {"OCPI_BASE_URL": "http://ocpi.example.com"}, "ocpi.E010"),
+        (checks.deployment, {"SECRET_KEY": "a" * 64}, "ocpi.E011"),
+        (checks.deployment, {"FIELD_KEYS": ["A" * 43 + "="]}, "ocpi.E012"),
+        (checks.deployment, {"OCPI_ALLOWED_NETWORKS": ["10.0.0.0/8"]}, "ocpi.E013"),
+    ],
+)
+@pytest.mark.req("SEC-24")
+def test_each_setting_that_cannot_work_is_named(
+    check: Callable[..., list[Any]], changed: dict[str, Any], identity: str
+) -> None:
+    sound = {"OCPI_BASE_URL": "https://ocpi.example.com", "OCPI_ALLOWED_NETWORKS": [], **_sound_secrets()}
+
+    with override_settings(**sound):
+        assert check(None) == []
+    with override_settings(**sound | changed):
+        found = check(None)
+
+    assert [message.id for message in found] == [identity]
+    assert found[0].msg.startswith(next(iter(changed)))
+
+
+def _sound_secrets() -> dict[str, Any]:
+    made = environment.new_secrets()
+    return {"SECRET_KEY": made["SECRET_KEY"], "FIELD_KEYS": [made["FIELD_KEYS"]]}
+
+
+def test_private_networks_can_be_confirmed_for_deployment() -> None:
+    sound = {"OCPI_BASE_URL": "https://ocpi.example.com", "OCPI_ALLOWED_NETWORKS": ["10.0.0.0/8"], **_sound_secrets()}
+
+    with override_settings(**sound, OCPI_PRIVATE_NETWORKS_CONFIRMED=True):
+        assert checks.deployment(None) == []
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.parametrize("lines", [log_lines.TextLines(), log_lines.JsonLines()])
+def test_credentials_never_reach_a_log_line(lines: logging.Formatter) -> None:
+    said = "Authorization: Token SGVsbG8gd29ybGQ= and Basic dXNlcjpwYXNz and postgresql://ann:hidden@db/x"
+    record = logging.makeLogRecord({"msg": said, "levelname": "INFO", "name": "ocpi"})
+
+    line = lines.format(record)
+
+    assert not any(secret in line for secret in ("SGVsbG8", "dXNlcj", "hidden"))
+    assert "Token ****" in line
+
+
+def _cookies(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"session={hasattr(request, 'session')} user={hasattr(request, 'user')}")
+
+
+urlpatterns = [
+    path("ocpi/2.2.1/x", _cookies),
+    path("api/ocpp/v1/x", _cookies),
+    path("page/x", _cookies),
+    path("admin/", admin.site.urls),
+]
+
+
+@pytest.mark.parametrize("machine", ["/ocpi/2.2.1/x", "/api/ocpp/v1/x"])
+def test_requests_of_machines_meet_no_admin_middleware(machine: str) -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        answer = Client().post(machine)
+        page = Client().get("/page/x")
+
+    assert answer.content == b"session=False user=False"
+    assert "Content-Security-Policy" not in answer.headers
+    assert page.content == b"session=True user=True"
+
+
+@pytest.mark.req("SEC-54")
+def test_pages_forbid_foreign_scripts_and_framing() -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        page = Client().get("/page/x")
+
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'self'; frame-ancestors 'none'")
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.req("SEC-53")
+@pytest.mark.django_db
+def test_a_page_that_changes_something_needs_the_csrf_token() -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        refused = Client(enforce_csrf_checks=True).post("/page/x")
+        machine = Client(enforce_csrf_checks=True).post("/ocpi/2.2.1/x")
+
+    assert refused.status_code == 403
+    assert machine.status_code == 200
+
+
+@pytest.mark.req("SEC-53")
+def test_session_cookies_are_closed_to_scripts_and_other_sites_and_end_after_half_an_hour() -> None:
+    secure = json.loads(_settings("settings.SESSION_COOKIE_SECURE", OCPI_BASE_URL="https://ocpi.example.com").stdout)
+
+    assert secure is True
+    assert settings.SESSION_COOKIE_HTTPONLY is True
+    assert settings.SESSION_COOKIE_SAMESITE == "Strict"
+    assert settings.SESSION_COOKIE_AGE == 30 * 60
+
+
+@pytest.mark.req("SEC-53")
+@pytest.mark.django_db
+def test_the_sixth_login_from_one_address_is_locked_even_with_the_right_password() -> None:
+    User.objects.create_superuser("ann", password="right")
+    User.objects.create_superuser("ben", password="right")
+    browser = Client()
+    with override_settings(ROOT_URLCONF=__name__):
+        for _ in range(settings.AXES_FAILURE_LIMIT):
+            browser.post("/admin/login/", {"username": "ann", "password": "wrong"})
+
+        locked = browser.post("/admin/login/", {"username": "ann", "password": "right"})
+        welcome = browser.post("/admin/login/", {"username": "ben", "password": "right"})
+
+    assert locked.status_code == 429
+    assert welcome.status_code == 302
+
+
+def test_an_environment_reader_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOT_THERE", raising=False)
+
+    with pytest.raises(ImproperlyConfigured, match="NOT_THERE is not set"):
+        environment.text("NOT_THERE")

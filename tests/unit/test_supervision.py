@@ -1,0 +1,100 @@
+"""The supervisor behind `manage.py run`, with small children of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hub import supervision
+
+_SUPERVISE = """
+import sys
+from hub import supervision
+folder = sys.argv[1]
+script = "import os, sys, time; open(os.path.join(sys.argv[1], f'{sys.argv[2]}-{os.getpid()}'), 'w'); time.sleep(60)"
+names = ("web", "worker")
+supervision.supervise([supervision.Child(n, [sys.executable, "-c", script, folder, n]) for n in names])
+"""
+
+
+def _eventually(said: Callable[[], bool], seconds: float = 10) -> bool:
+    limit = time.monotonic() + seconds
+    while not said():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _pids(folder: Path, name: str) -> list[int]:
+    return [int(file.name.partition("-")[2]) for file in folder.glob(f"{name}-*")]
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", _SUPERVISE, tmp_path], stderr=subprocess.DEVNULL)
+    assert _eventually(lambda: bool(_pids(tmp_path, "web") and _pids(tmp_path, "worker")))
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_child_that_dies_is_started_again_and_the_other_stays(
+    supervisor: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    [web], [worker] = _pids(tmp_path, "web"), _pids(tmp_path, "worker")
+
+    os.kill(worker, signal.SIGKILL)
+
+    assert _eventually(lambda: len(_pids(tmp_path, "worker")) == 2)
+    assert _pids(tmp_path, "web") == [web]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_child_outlives_its_supervisor(
+    supervisor: subprocess.Popen[bytes], tmp_path: Path, number: signal.Signals
+) -> None:
+    children = _pids(tmp_path, "web") + _pids(tmp_path, "worker")
+
+    supervisor.send_signal(number)
+    supervisor.wait(timeout=15)
+
+    assert _eventually(lambda: not any(_alive(child) for child in children))
+
+
+def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    script = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); open(sys.argv[1], 'w'); time.sleep(60)"
+    deaf = supervision.Child("deaf", [sys.executable, "-c", script, str(ready)])
+    deaf.start()
+    assert _eventually(ready.exists)
+
+    supervision.end([deaf], patience=0.3)
+
+    assert deaf.process is not None
+    assert deaf.process.returncode == -signal.SIGKILL
+
+
+def test_a_child_that_dies_again_and_again_is_started_ever_more_slowly() -> None:
+    broken = supervision.Child("broken", [sys.executable, "-c", "raise SystemExit(3)"])
+    pauses = []
+    for _ in range(3):
+        broken.start()
+        assert broken.process is not None
+        broken.process.wait()
+        broken.revive()
+        pauses.append(broken.pause)
+
+    assert pauses == [0.5, 1.0, 2.0]
