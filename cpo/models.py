@@ -82,7 +82,7 @@ class Session(ClientOwnedObject):
     class Meta(ClientOwnedObject.Meta):
         indexes = [
             *ClientOwnedObject.Meta.indexes,
-            models.Index("status", "-start_date_time", name="cpo_session_status"),
+            models.Index(fields=["status", "-start_date_time"], name="cpo_session_status"),
             models.Index("push_due_at", condition=models.Q(push_due_at__isnull=False), name="cpo_session_push_due"),
             models.Index(Upper("emsp_country_code"), Upper("emsp_party_id"), "id", name="cpo_session_emsp"),
         ]
@@ -170,7 +170,7 @@ class Command(models.Model):
         ]
         indexes = [
             models.Index("give_up_at", condition=models.Q(state__in=command_states.OPEN), name="cpo_command_open"),
-            models.Index("-created_at", name="cpo_command_newest"),
+            models.Index(fields=["-created_at"], name="cpo_command_newest"),
         ]
 
     def __str__(self) -> str:
@@ -209,7 +209,7 @@ class AuthorizationAnswer(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index("charge_point", Upper("id_tag"), "-at", name="cpo_authorization_answer")]
+        indexes = [models.Index("charge_point", Upper("id_tag"), models.F("at").desc(), name="cpo_authorization_answer")]
 
     def __str__(self) -> str:
         return f"{self.id_tag} {self.status}"

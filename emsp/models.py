@@ -57,7 +57,7 @@ class Session(ClientOwnedObject):
     start_date_time = models.DateTimeField()
 
     class Meta(ClientOwnedObject.Meta):
-        indexes = [*ClientOwnedObject.Meta.indexes, models.Index("status", "-start_date_time", name="emsp_session_status")]
+        indexes = [*ClientOwnedObject.Meta.indexes, models.Index(fields=["status", "-start_date_time"], name="emsp_session_status")]
 
 
 class CDR(ClientOwnedObject):
@@ -150,7 +150,7 @@ class Command(models.Model):
     result_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index("-created_at", name="emsp_command_newest")]
+        indexes = [models.Index(fields=["-created_at"], name="emsp_command_newest")]
 
     def __str__(self) -> str:
         return f"{self.command} {self.state}"

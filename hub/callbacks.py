@@ -71,7 +71,9 @@ def drop(callback: Callback) -> None:
     Callback.objects.filter(pk=callback.pk, used_at=None).delete()
 
 
-def replace_url(kind: Callback.Kind, url: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str) -> str:
+def replace_url(
+    kind: Callback.Kind, url: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str
+) -> str:
     """Return the hub's URL in place of a Location or Link URL of an answer."""
     expires_at = None if kind == Callback.Kind.LOCATION else timezone.now() + timedelta(hours=24)
     callback = _keep(
@@ -101,7 +103,13 @@ def url_of(callback: Callback) -> str:
 
 
 def _keep(
-    kind: Callback.Kind, url: object, expires_at: datetime | None, *, module: str, owner_id: int, caller_id: int,
+    kind: Callback.Kind,
+    url: object,
+    expires_at: datetime | None,
+    *,
+    module: str,
+    owner_id: int,
+    caller_id: int,
     correlation_id: str,
 ) -> Callback:
     if not isinstance(url, str) or not url.startswith(("https://", "http://")) or len(url) > 2048:

@@ -58,7 +58,9 @@ def forward(asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids) -
     return Passed(answer.http_status, answer.body, headers)
 
 
-def bring_back(callback: Callback, *, owner: KnownPlatform, method: str, body: bytes, routing: Routing, ids: Ids) -> Passed:
+def bring_back(
+    callback: Callback, *, owner: KnownPlatform, method: str, body: bytes, routing: Routing, ids: Ids
+) -> Passed:
     """Send what arrived at a hub URL to the URL it stands for, with the owner platform's token (HUB-73).
 
     :raises OcpiError: as `forward`.
@@ -83,7 +85,9 @@ def _send(
             url,
             body=body or None,
             headers=headers,
-            timeout=settings.OCPI_AUTHORIZE_TIMEOUT if url.partition("?")[0].endswith("/authorize") else settings.OCPI_FORWARD_TIMEOUT,
+            timeout=settings.OCPI_AUTHORIZE_TIMEOUT
+            if url.partition("?")[0].endswith("/authorize")
+            else settings.OCPI_FORWARD_TIMEOUT,
             max_body=16 << 20,
         )
     except client.ClientError as error:
@@ -144,7 +148,12 @@ def _link(link: str, module: str, owner_id: int, caller_id: int, ids: Ids) -> st
     if 'rel="next"' not in link.replace("rel=next", 'rel="next"') or not url:
         return ""
     ours = callbacks.replace_url(
-        Callback.Kind.LINK, url, module=module, owner_id=owner_id, caller_id=caller_id, correlation_id=ids.correlation_id
+        Callback.Kind.LINK,
+        url,
+        module=module,
+        owner_id=owner_id,
+        caller_id=caller_id,
+        correlation_id=ids.correlation_id,
     )
     return f'<{ours}>; rel="next"'
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
-
-from django.db.models import Q
+from django.db import connection
 from django.db.models.functions import Now
 
 from hub.models import SharedObject
-from ocpi import documents, status, version_numbers
+from ocpi import documents, keeping, outbox, status, version_numbers
 from ocpi.headers import Address
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
 
@@ -29,7 +27,38 @@ LEVELS: dict[str, tuple[str, ...]] = {
 }
 # Locations and EVSEs have rows of their own, Connectors live inside their EVSE (docs/adr/0002).
 _ROW_LEVELS = 2
+_HAS_PARTS = {"locations": "evses"}
+_STAMPED = "last_updated"
 _UNKNOWN = {"locations": status.UnknownLocationObject, "tokens": status.UnknownTokenObject}
+
+
+_FIND = """
+SELECT id, document, last_updated, container_id, deleted_at IS NOT NULL FROM hub_sharedobject
+WHERE module = %s AND UPPER(country_code) = %s AND UPPER(party_id) = %s AND UPPER(path) = UPPER(%s) AND kind = %s
+FOR UPDATE
+"""
+# `last_updated` is always the last member of a kept document, so the database can replace it without parsing.
+_STAMP = r"""
+UPDATE hub_sharedobject SET last_updated = %(updated)s, received_at = now(),
+    document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
+WHERE id = %(container_id)s AND last_updated < %(updated)s
+"""
+_WRITE = f"""
+WITH written AS (
+    UPDATE hub_sharedobject SET document = %(document)s, last_updated = %(updated)s, received_at = now()
+    WHERE id = %(id)s
+)
+{_STAMP}
+"""  # noqa: S608 - constants only
+_KEEP = """
+INSERT INTO hub_sharedobject
+    (platform_id, module, country_code, party_id, path, kind, container_id, last_updated, document)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind) DO UPDATE SET
+    platform_id = EXCLUDED.platform_id, container_id = EXCLUDED.container_id, last_updated = EXCLUDED.last_updated,
+    document = EXCLUDED.document, deleted_at = NULL, received_at = now()
+RETURNING id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +70,17 @@ class Applied:
     order_key: str
     fields: tuple[str, ...] | None  # None = the whole document
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A kept object, locked."""
+
+    id: int
+    document: str
+    last_updated: datetime
+    container_id: int | None
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,49 +131,47 @@ def apply(push: Push) -> Applied:
     return _put(push, row)
 
 
-def _put(push: Push, row: SharedObject | None) -> Applied:
-    parent = None
+def _put(push: Push, row: _Row | None) -> Applied:
+    container = None
     if len(push.path) > 1:
-        parent = _find(push, push.path[:-1])
-        if parent is None:
+        container = _find(push, push.path[:-1])
+        if container is None:
             raise _unknown(push)
     updated = _moment(documents.members(push.body))
-    if row is not None and row.deleted_at is None and updated < row.last_updated:
-        raise _older(updated, row.last_updated)
+    if row is not None and not row.deleted:
+        keeping.refuse_older(updated, row.last_updated)
     body = push.body.decode()
     parts: list[str] = []
-    if push.module == "locations" and len(push.path) == 1:
-        body, parts = documents.take_parts(body, "evses")
-    kept = _keep(push, push.path, body, updated, parent)
-    if push.module == "locations" and len(push.path) == 1:
+    whole = container is None and _HAS_PARTS.get(push.module)
+    if whole:
+        body, parts = documents.take_parts(body, whole)
+    kept = _keep(push, push.path, body, updated, container.id if container else None)
+    if whole:
         _keep_parts(push, kept, parts)
-    elif parent is not None:
-        _stamp(parent, updated)
-    created = row is None or row.deleted_at is not None
-    return Applied(kept.pk, _joined(push), f"{push.owner}/{push.path[0]}", None, created)
+    elif container is not None:
+        _stamp(container, updated)
+    return _applied(push, kept, created=row is None or row.deleted)
 
 
-def _patch(push: Push, row: SharedObject | None) -> Applied:
-    if row is None or row.deleted_at is not None:
+def _patch(push: Push, row: _Row | None) -> Applied:
+    if row is None or row.deleted:
         raise _unknown(push)
     patch = documents.members(push.body)
     updated = _moment(patch)
-    if updated < row.last_updated:
-        raise _older(updated, row.last_updated)
-    if "evses" in patch:
-        _merge_parts(push, row, patch)
-        return Applied(row.pk, _joined(push), f"{push.owner}/{push.path[0]}", None, False)
-    _write(row, documents.merge(row.document, push.body), updated)
-    if row.container is not None:
-        _stamp(row.container, updated)
-    return Applied(row.pk, _joined(push), f"{push.owner}/{push.path[0]}", tuple(patch), False)
+    keeping.refuse_older(updated, row.last_updated)
+    part = _HAS_PARTS.get(push.module, "") if row.container_id is None else ""
+    if part in patch:
+        _merge_parts(push, row, patch, part)
+        return _applied(push, row.id)
+    _write(row, documents.merge_tree(row.document, push.body, _member_parts(push)), updated)
+    return _applied(push, row.id, fields=tuple(patch))
 
 
-def _delete(push: Push, row: SharedObject | None) -> Applied:
-    if row is None or row.deleted_at is not None:
+def _delete(push: Push, row: _Row | None) -> Applied:
+    if row is None or row.deleted:
         raise _unknown(push)
-    SharedObject.objects.filter(pk=row.pk).update(deleted_at=Now(), received_at=Now())
-    return Applied(row.pk, _joined(push), f"{push.owner}/{push.path[0]}", None, False)
+    SharedObject.objects.filter(pk=row.id).update(deleted_at=Now(), received_at=Now())
+    return _applied(push, row.id)
 
 
 def _apply_to_member(push: Push) -> Applied:
@@ -141,95 +179,103 @@ def _apply_to_member(push: Push) -> Applied:
     row = _find(push, push.path[:_ROW_LEVELS])
     if row is None:
         raise _unknown(push)
+    member, key = version_numbers.schema(VERSION, push.module).PARTS[_ROW_LEVELS - 1]
     updated = _moment(documents.members(push.body))
-    rest, connectors = documents.take_parts(row.document, "connectors")
-    wanted = push.path[_ROW_LEVELS].upper()
-    kept, found = [], False
-    for text in connectors:
-        if _text(documents.members(text)["id"]).upper() == wanted:
-            found = True
-            kept.append(documents.merge(text, push.body) if push.method == "PATCH" else push.body.decode())
-        else:
-            kept.append(text)
-    if not found and push.method == "PATCH":
+    rest, elements = documents.take_parts(row.document, member)
+    wanted = documents.identity(documents.text({key: push.path[_ROW_LEVELS]}), key)
+    places = [index for index, text in enumerate(elements) if documents.identity(text, key) == wanted]
+    if not places and push.method == "PATCH":
         raise _unknown(push)
-    if not found:
-        kept.append(push.body.decode())
-    stamped = documents.merge(rest, _dumps({"last_updated": format_datetime(max(updated, row.last_updated))}))
-    _write(row, documents.splice(stamped, "connectors", kept), max(updated, row.last_updated))
-    if row.container is not None:
-        _stamp(row.container, updated)
-    path = "/".join((push.owner.country_code, push.owner.party_id, *push.path[:_ROW_LEVELS]))
-    return Applied(row.pk, path, f"{push.owner}/{push.path[0]}", None, not found)
+    if not places:
+        elements.append(push.body.decode())
+    for index in places:
+        before = elements[index]
+        elements[index] = documents.merge(before, push.body) if push.method == "PATCH" else push.body.decode()
+    stamp = max(updated, row.last_updated)
+    _write(row, documents.splice(documents.set_member(rest, _STAMPED, format_datetime(stamp)), member, elements), stamp)
+    return _applied(push, row.id, path=push.path[:_ROW_LEVELS], created=not places)
 
 
-def _merge_parts(push: Push, row: SharedObject, patch: dict[str, msgspec.Raw]) -> None:
-    """Apply a Location PATCH that names EVSEs: each is merged by its uid (LOC-31)."""
+def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str) -> None:
+    """Apply a Location PATCH that names EVSEs: each is merged by its uid, an unknown one must be complete (LOC-31)."""
+    schema = version_numbers.schema(VERSION, push.module)
+    parts = schema.PARTS
     updated = _moment(patch)
-    for raw in msgspec.json.decode(patch.pop("evses"), type=list[msgspec.Raw]):
-        part = bytes(raw)
-        uid = _text(documents.members(part)["uid"])
-        below = (*push.path, uid)
+    for index, raw in enumerate(documents.elements(patch.pop(part), part)):
+        members = documents.members(bytes(raw))
+        if parts[0][1] not in members:
+            raise status.InvalidParameters(f"{part}[{index}].{parts[0][1]}", "is required")
+        below = (*push.path, _text(members[parts[0][1]]))
         child = _find(push, below)
+        text = bytes(raw).decode() if child is None else documents.merge_tree(child.document, bytes(raw), parts[1:])
+        schema.check_leniently(text.encode(), LEVELS[push.module][1])
+        stamp = _moment(documents.members(text))
         if child is None:
-            _keep(push, below, part.decode(), updated, row)
+            _keep(push, below, text, stamp, row.id)
         else:
-            _write(child, documents.merge(child.document, part), max(updated, child.last_updated))
-    _write(row, documents.merge(row.document, msgspec.json.encode(patch)), updated)
+            _write(child, text, stamp)
+    _write(row, documents.merge(row.document, documents.text(patch)), updated)
 
 
-def _keep_parts(push: Push, parent: SharedObject, parts: Sequence[str]) -> None:
+def _keep_parts(push: Push, container_id: int, parts: Sequence[str]) -> None:
     kept = []
     for part in parts:
         members = documents.members(part)
         below = (*push.path, _text(members["uid"]))
-        kept.append(_keep(push, below, part, _moment(members), parent).pk)
+        kept.append(_keep(push, below, part, _moment(members), container_id))
     # PUT replaces the whole tree (LOC-22).
-    parent.children.exclude(pk__in=kept).delete()
+    SharedObject.objects.filter(container_id=container_id).exclude(pk__in=kept).delete()
 
 
-def _keep(
-    push: Push, path: tuple[str, ...], body: str, updated: datetime, parent: SharedObject | None
-) -> SharedObject:
-    row = _find(push, path)
-    document = documents.last_updated_last(body)
-    if row is None:
-        return SharedObject.objects.create(
-            platform_id=push.platform_id,
-            module=push.module,
-            country_code=push.owner.country_code,
-            party_id=push.owner.party_id,
-            path="/".join(path),
-            kind=push.kind,
-            container=parent,
-            last_updated=updated,
-            document=document,
+def _applied(
+    push: Push,
+    row_id: int,
+    *,
+    path: tuple[str, ...] | None = None,
+    fields: tuple[str, ...] | None = None,
+    created: bool = False,
+) -> Applied:
+    segments = (push.owner.country_code, push.owner.party_id, *(path or push.path))
+    return Applied(row_id, outbox.path_of(*segments), f"{push.owner}/{push.path[0]}", fields, created)
+
+
+def _member_parts(push: Push) -> tuple[tuple[str, str], ...]:
+    """Return the lists inside this row's document that are merged element by element."""
+    return tuple(version_numbers.schema(VERSION, push.module).PARTS[len(push.path) :])
+
+
+def _stamp(container: _Row, updated: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_STAMP, {"container_id": container.id, "updated": updated, "text": format_datetime(updated)})
+
+
+def _keep(push: Push, path: tuple[str, ...], body: str, updated: datetime, container_id: int | None) -> int:
+    values = [push.platform_id, push.module, push.owner.country_code, push.owner.party_id, "/".join(path), push.kind]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [*values, container_id, updated, documents.last_updated_last(body)])
+        return int(cursor.fetchone()[0])
+
+
+def _write(row: _Row, document: str, updated: datetime) -> None:
+    """Write a row and, in the same statement, pass its time stamp up; it never goes backwards (LOC-10, LOC-11)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WRITE,
+            {
+                "id": row.id,
+                "document": documents.last_updated_last(document),
+                "updated": updated,
+                "container_id": row.container_id,
+                "text": format_datetime(updated),
+            },
         )
-    row.container, row.last_updated, row.document, row.deleted_at = parent, updated, document, None
-    SharedObject.objects.filter(pk=row.pk).update(
-        container=parent, last_updated=updated, document=document, deleted_at=None, received_at=Now(),
-        platform_id=push.platform_id,
-    )
-    return row
 
 
-def _write(row: SharedObject, document: str, updated: datetime) -> None:
-    SharedObject.objects.filter(pk=row.pk).update(
-        document=documents.last_updated_last(document), last_updated=updated, received_at=Now()
-    )
-
-
-def _stamp(parent: SharedObject, updated: datetime) -> None:
-    """Give a parent its child's time stamp; it never goes backwards (LOC-10, LOC-11)."""
-    if updated > parent.last_updated:
-        patch = _dumps({"last_updated": format_datetime(updated)})
-        _write(parent, documents.merge(parent.document, patch), updated)
-
-
-def _find(push: Push, path: tuple[str, ...]) -> SharedObject | None:
-    where = Q(module=push.module, kind=push.kind, path__iexact="/".join(path))
-    where &= Q(country_code__iexact=push.owner.country_code, party_id__iexact=push.owner.party_id)
-    return SharedObject.objects.select_for_update(of=("self",)).select_related("container").filter(where).first()
+def _find(push: Push, path: tuple[str, ...]) -> _Row | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, [push.module, *push.owner.key, "/".join(path), push.kind])
+        found = cursor.fetchone()
+    return _Row(*found) if found else None
 
 
 def _check_identity(push: Push, members: dict[str, msgspec.Raw]) -> None:
@@ -247,26 +293,9 @@ def _unknown(push: Push) -> status.OcpiError:
     return _UNKNOWN.get(push.module, status.UnknownObject)(f"{push.path[0]} is not known here")
 
 
-def _older(given: datetime, stored: datetime) -> status.InvalidParameters:
-    return status.InvalidParameters(
-        "last_updated", f"{format_datetime(given)} is older than {format_datetime(stored)}, which is kept"
-    )
-
-
-def _joined(push: Push) -> str:
-    return "/".join((push.owner.country_code, push.owner.party_id, *push.path))
-
-
 def _moment(members: dict[str, msgspec.Raw]) -> datetime:
     return parse_datetime(_text(members["last_updated"]))
 
 
 def _text(raw: msgspec.Raw) -> str:
     return str(msgspec.json.decode(raw))
-
-
-def _dumps(value: Any) -> bytes:
-    return msgspec.json.encode(value)
-
-
-

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from hub import callbacks, fanout, forwarding, shared_lists
 from hub.routing import Asked, Broadcast, Direct, GetAll, decide
 from hub.shared_objects import Push
-from ocpi import authentication, envelope, exchanges, ours, snapshot, status
+from ocpi import authentication, envelope, exchanges, health, ours, snapshot, status
 from ocpi.headers import Address, Routing, read_ids, read_routing
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
 
@@ -28,6 +28,7 @@ class RouteView(OcpiView):
         try:
             registry = snapshot.current()
             caller = authentication.authenticate(request.headers.get, registry)
+            health.heard_from(caller.platform.id)
             routing = read_routing(request.headers.get)
             answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
         except Exception as exc:  # the one exception handler; what we did not expect is 4000 at a hub
@@ -58,13 +59,17 @@ class RouteView(OcpiView):
     ) -> HttpResponse:
         method = request.method or ""
         if method not in _METHODS:
-            raise status.MethodNotAllowed(f"{method} is not available here", headers={"Allow": ", ".join(sorted(_METHODS))})
+            raise status.MethodNotAllowed(
+                f"{method} is not available here", headers={"Allow": ", ".join(sorted(_METHODS))}
+            )
         limit = MAX_LOCATION_BODY if self.module == "locations" else MAX_BODY
         body = read_body(request, limit=limit) if method in ("POST", "PUT", "PATCH") else b""
         asked = Asked(str(self.module), str(self.interface), method, tail, routing, caller.platform)
         match decide(asked, registry, _hub()):
             case Direct() as route:
-                passed = forwarding.forward(asked, route, query=request.META.get("QUERY_STRING", ""), body=body, ids=ids)
+                passed = forwarding.forward(
+                    asked, route, query=request.META.get("QUERY_STRING", ""), body=body, ids=ids
+                )
                 return _passed_on(passed)
             case Broadcast() as route:
                 created = self._broadcast(request, asked, route, body, registry, ids.correlation_id)
@@ -140,6 +145,3 @@ def _passed_on(passed: forwarding.Passed) -> HttpResponse:
 
 def _hub() -> Address:
     return ours.addresses()[0]
-
-
-

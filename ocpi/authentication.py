@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db.models import Q
 from django.utils import timezone
 
@@ -31,7 +32,7 @@ CURRENT = frozenset({"CURRENT", "OLD"})
 CONFIGURATION = CURRENT | {"A", "PENDING"}
 
 
-def authenticate(get: Getter, snapshot: Snapshot, *, purposes: frozenset[str] = CURRENT) -> Caller:
+def authenticate(get: Getter, registry: Snapshot, *, purposes: frozenset[str] = CURRENT) -> Caller:
     """Return who is calling.
 
     :raises AuthenticationFailed: for a missing, malformed or unknown token, and for a token that is not valid for this
@@ -41,34 +42,38 @@ def authenticate(get: Getter, snapshot: Snapshot, *, purposes: frozenset[str] = 
     header = get("Authorization")
     decoded = secrets.readings(header, raw_allowed=False)
     for token in secrets.readings(header, raw_allowed=True):
-        known = snapshot.tokens.get(secrets.digest(token))
+        known = registry.tokens.get(secrets.digest(token))
         if known is None or not known.valid(now):
             continue
         if known.purpose not in purposes:
             if known.purpose == "PENDING":  # the operator should know (CRED-29)
                 log.warning("platform %s considers us registered; our registration is open", known.platform_id)
             continue
-        platform = snapshot.platforms.get(known.platform_id)
+        platform = registry.platforms.get(known.platform_id)
         # A raw token counts only where the platform's setting says so (TRN-006, PIT-02).
         if platform is not None and (token in decoded or not platform.base64_token):
-            return Caller(platform, known.purpose, token)
+            caller = Caller(platform, known.purpose, token)
+            if known.purpose == "CURRENT" and platform.id in registry.overlapping:
+                _end_overlap(caller, functional=purposes == CURRENT)
+            return caller
     raise status.AuthenticationFailed("The credentials token is missing or unknown")
 
 
-def end_overlap(caller: Caller, registry: Snapshot, *, functional: bool) -> None:
+def _end_overlap(caller: Caller, *, functional: bool) -> None:
     """End the tokens that our own PUT on credentials replaced, now that the new one is in use (CRED-37).
 
     While that PUT is open (they have no end yet), the peer's callback to our versions does not count as use.
     """
-    if caller.purpose != "CURRENT" or caller.platform.id not in registry.overlapping:
-        return
     now = timezone.now()
     ended = Q(expires_at__gt=now + timedelta(seconds=snapshot.RECEIVED_OVERLAP_SECONDS))
     if functional:
         ended |= Q(expires_at=None)
     replaced = CredentialsToken.objects.filter(ended, platform_id=caller.platform.id, purpose="OLD")
-    if replaced.update(expires_at=now):
-        snapshot.changed()
+    try:
+        if replaced.update(expires_at=now):
+            snapshot.changed()
+    except SynchronousOnlyOperation:  # in an event loop; the next request on a thread does it
+        return
 
 
 def check_sender(caller: Caller, sender: Address | None) -> None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from ocpi.http_answer import AnswerReader
 
+# More than a TLS record holds, so nothing stays behind in the TLS layer where `poll` would not see it.
 _RECEIVE = 64 * 1024
 
 
@@ -19,8 +20,6 @@ _RECEIVE = 64 * 1024
 def tls_context(authorities_pem: str = "", certificate_file: str = "") -> ssl.SSLContext:
     """Return how we check a server, by a platform's own authorities if given, and our certificate if it wants one."""
     context = ssl.create_default_context(cadata=authorities_pem or None)
-    # Without this a body that ends with the connection could be cut short by anybody in between.
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.set_alpn_protocols(["http/1.1"])
     if certificate_file:
         context.load_cert_chain(certificate_file)
@@ -50,6 +49,7 @@ class Connection:
     def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
         """Shake hands; the certificate is checked for the name, though we are connected to an address."""
         self._poller.unregister(self._sock)
+        # Ragged ends are errors: a body that ends with the connection could be cut short by anybody in between.
         tls = context.wrap_socket(
             self._sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
@@ -79,12 +79,10 @@ class Connection:
 
     def receive(self, deadline: float) -> bytes:
         """Return what has come, waiting for it if need be; nothing means that the other side closed."""
-        sock = self._sock
-        if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-            self._wait(select.POLLIN, deadline)
+        self._wait(select.POLLIN, deadline)
         while True:
             try:
-                return sock.recv(_RECEIVE)
+                return self._sock.recv(_RECEIVE)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._wait(select.POLLIN, deadline)
             except ssl.SSLWantWriteError:

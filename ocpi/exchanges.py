@@ -75,7 +75,7 @@ _numbers = itertools.count(random.getrandbits(22))
 def record(entry: Entry) -> None:
     """Keep one exchange; never raises, never waits. When too much waits, the oldest are dropped and counted."""
     global _waiting_bytes, _lost
-    if not getattr(settings, "OCPI_EXCHANGES", True):
+    if not settings.OCPI_EXCHANGES:
         return
     if entry.request_body is not None:
         entry.request_body = bytes(entry.request_body[: BODY_LIMIT + 1])
@@ -91,7 +91,7 @@ def record(entry: Entry) -> None:
             break
         _waiting_bytes -= len(dropped.request_body or b"") + len(dropped.response_body or b"")
         _lost += 1
-    if _thread_of != os.getpid() and getattr(settings, "OCPI_WAKE", True):
+    if _thread_of != os.getpid() and settings.OCPI_WAKE:
         _start()
 
 

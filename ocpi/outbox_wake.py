@@ -38,7 +38,7 @@ _redis: redis.Redis | None = None
 
 def wake(lanes: Iterable[Lane]) -> None:
     """Have these lanes drained soon; costs the caller microseconds and never raises."""
-    if not getattr(settings, "OCPI_WAKE", True):
+    if not settings.OCPI_WAKE:
         return
     with _lock:
         if len(_gathered) < _MOST_WAITING:

@@ -49,7 +49,7 @@ def whole(label: str, ids: Collection[int]) -> dict[int, Stored]:
 def parent_of(label: str, source_id: int) -> tuple[str, int] | None:
     """Return the object that this one is a part of, as (model label, id): the Location of an EVSE."""
     model = apps.get_model(label)
-    parent: object = getattr(model, "parent_of", None) or getattr(model, "parent", None)
+    parent: object = getattr(model, "parent", None)
     if not isinstance(parent, tuple):
         return None
     found = model._base_manager.filter(pk=source_id).values_list(parent[1], flat=True).first()

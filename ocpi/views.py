@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ocpi import authentication, envelope, exchanges, json_text, ours, snapshot, status
+from ocpi import authentication, envelope, exchanges, health, json_text, ours, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address, Ids, Routing, read_ids, read_routing
 
@@ -69,9 +69,9 @@ class OcpiView(APIView):
         return answer
 
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        registry = snapshot.current()
-        self.caller = authentication.authenticate(request.headers.get, registry, purposes=self.purposes)
-        authentication.end_overlap(self.caller, registry, functional=self.functional)
+        self.caller = authentication.authenticate(request.headers.get, snapshot.current(), purposes=self.purposes)
+        if self.caller.purpose in authentication.CURRENT:
+            health.heard_from(self.caller.platform.id)
         handler = self._handler(request)
         if self.functional:
             self.routing = read_routing(request.headers.get)

@@ -24,21 +24,28 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import psycopg
+import pytest
 from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from cpo.gateway import passwords
+from cpo.gateway import moments, passwords
 from cpo.gateway.config import Config
 from cpo.gateway.server import Gateway
 
 Payload = dict[str, Any]
+
+PASSWORD = "0123456789abcdef0123456789abcdef01234567"
+BOOT = {"chargePointVendor": "Simulated", "chargePointModel": "One"}
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
 
 class Point:
@@ -265,6 +272,41 @@ async def eventually(true: Callable[[], bool], *, seconds: float = 5) -> None:
     while not true():
         assert time.monotonic() < deadline, "it never came true"
         await asyncio.sleep(0.02)
+
+
+def start(**changes: Any) -> Payload:
+    return {
+        "connectorId": 1,
+        "idTag": "TAG1",
+        "meterStart": 1000,
+        "timestamp": moments.write(datetime.now(UTC) - timedelta(seconds=5)),
+    } | changes
+
+
+def stop(transaction_id: int, **changes: Any) -> Payload:
+    return {"transactionId": transaction_id, "meterStop": 4500, "timestamp": moments.write(datetime.now(UTC))} | changes
+
+
+async def refusal(node: Node, identity: str, password: str | bytes | None = None, **options: Any) -> InvalidStatus:
+    """Return how a handshake is refused."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with node.connect(identity, password, **options):
+            pass
+    return refused.value
+
+
+async def listens(port: int) -> None:
+    """Wait until a process accepts connections."""
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.1)
+            continue
+        writer.close()
+        await writer.wait_closed()
+        return
+    raise AssertionError("the gateway does not listen")
 
 
 @contextmanager

@@ -156,6 +156,11 @@ class Listener:
         """Answer like this from now on ("*": any method; the path and all below it)."""
         self._rules.insert(0, _Rule(method, path.rstrip("/"), using or Reply(**reply), times))
 
+    def restore(self) -> None:
+        """Forget all that `reply` set up."""
+        with self._arrived:
+            self._rules.clear()
+
     def answer(self, request: Received) -> Reply:
         """Record a request and return what is answered."""
         with self._arrived:

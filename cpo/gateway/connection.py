@@ -275,7 +275,7 @@ class Connection:
         if kept.transaction_id is not None and isinstance(answer, dict):
             answer["transactionId"] = kept.transaction_id
         try:
-            frames.check_payload(self.version, call.action, answer, answer=True)
+            frames.check_text(self.version, call.action, frames.payload_text(answer), answer=True)
         except PayloadError as error:
             logger.error("ocpp decision breaks the schema: %s %s: %s", call.action, kept.id, error.text)
             return own

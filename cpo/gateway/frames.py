@@ -269,6 +269,15 @@ def read_payload(text: str) -> Any:
     return _numbers.decode(text)
 
 
+def check_text(version: str, action: str, text: str, *, answer: bool = False) -> None:
+    """Check a payload of our own as it will go out.
+
+    :raises PayloadError: if it breaks the schema.
+    """
+    # The compiled checks cannot take the multiple of a Decimal, so they see plain numbers.
+    check_payload(version, action, _decoded(text), answer=answer)
+
+
 def call(message_id: str, action: str, payload: Any) -> str:
     return f"[2,{payload_text(message_id)},{payload_text(action)},{payload_text(payload)}]"
 

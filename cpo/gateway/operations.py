@@ -80,7 +80,7 @@ def _checked(charge_point: ChargePoint, action: str, payload: dict[str, Any]) ->
     if action not in schemas.actions(version):
         raise UnknownAction(f"OCPP {version} has no {action}")
     text = frames.payload_text(payload)
-    frames.check_payload(version, action, frames.read_payload(text))
+    frames.check_text(version, action, text)
     return text
 
 

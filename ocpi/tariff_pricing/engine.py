@@ -55,7 +55,7 @@ def price(
         _amounts(walk.lines, reading, read.currency)
         limits = apply_limits(used, walk.lines, session=not read.reservation_only) if reading.limits else []
         read.findings.update(f"{each.limit}_applied" for each in limits)
-        return _result(read, name, policy, walk.lines, limits, billed)
+        return _result(read, walk, name, policy, limits, billed)
 
 
 def _zone(document: Document, used: list[Tariff], timezone: str | None) -> tuple[str | None, tzinfo | None]:
@@ -99,15 +99,15 @@ def _for_parking(line: Line, parked: set[Any]) -> bool:
 
 def _result(
     document: Document,
+    walk: Walk,
     timezone: str | None,
     policy: Policy,
-    lines: list[Line],
     limits: list[Limit],
     billed: dict[str, str | None],
 ) -> Priced:
     sums: dict[str, tuple[Decimal, Decimal]] = {}
     excl = incl = ZERO
-    for line in lines:
+    for line in walk.lines:
         before, taxed = sums.get(line.counts_as, (ZERO, ZERO))
         sums[line.counts_as] = before + line.excl, taxed + line.incl
         excl += line.excl
@@ -129,11 +129,11 @@ def _result(
         total_time_cost=costs.get("total_time_cost"),
         total_parking_cost=costs.get("total_parking_cost"),
         total_reservation_cost=costs.get("total_reservation_cost"),
-        total_energy=round4(sum((each.energy for each in document.periods if each.energy is not None), ZERO)),
+        total_energy=round4(walk.energy),
         total_time=_total_time(document),
         total_parking_time=round4(sum(parking, ZERO)) if parking else None,
         billed=billed,
-        lines=lines,
+        lines=walk.lines,
         limits=limits,
         findings=sorted(document.findings),
     )

@@ -7,11 +7,11 @@ from typing import Any, Final, TypeAlias
 
 from ocpi.tariff_pricing.compiled import Tariff
 from ocpi.tariff_pricing.decimals import ZERO, number
-from ocpi.tariff_pricing.errors import invalid
+from ocpi.tariff_pricing.errors import NotPriceable, invalid
 from ocpi.tariff_pricing.instants import HOUR, SECOND, read_timestamp
 
 _ADDED: Final = frozenset(("ENERGY", "TIME", "PARKING_TIME", "RESERVATION_TIME"))
-_TIMES: Final = ("TIME", "PARKING_TIME", "RESERVATION_TIME")
+_TIMES: Final = 3
 _REPRESENTING: Final = {
     "POWER": ("MAX_POWER", "MIN_POWER", "POWER"),
     "CURRENT": ("MAX_CURRENT", "MIN_CURRENT", "CURRENT"),
@@ -47,10 +47,10 @@ class Period:
         self.tariff_id = tariff_id
         self.tariff: Tariff | None = None
         self.energy = volumes.get("ENERGY")
-        self.time = volumes.get("TIME")
-        self.parking = volumes.get("PARKING_TIME")
-        self.reservation = volumes.get("RESERVATION_TIME")
-        self.one_time = (self.time is None) + (self.parking is None) + (self.reservation is None) == len(_TIMES) - 1
+        self.time = _time(volumes, "TIME")
+        self.parking = _time(volumes, "PARKING_TIME")
+        self.reservation = _time(volumes, "RESERVATION_TIME")
+        self.one_time = (self.time is None) + (self.parking is None) + (self.reservation is None) == _TIMES - 1
         self.pure_reservation = self.reservation is not None and not (self.energy or self.time or self.parking)
 
     def seconds(self, volume: Decimal) -> Decimal:
@@ -142,33 +142,44 @@ def _periods(raw: object) -> list[Period]:
 
 
 def _period(index: int, raw: object) -> Period:
-    field = f"charging_periods[{index}]"
-    # The exact types come first: asking an abstract class is slow, and this is done for every dimension.
+    # Texts for errors are built only when needed, and the exact types are asked first: this runs for every dimension.
     if type(raw) is not dict and not isinstance(raw, Mapping):
-        raise invalid(field, "must be a ChargingPeriod")
+        raise invalid(_at(index), "must be a ChargingPeriod")
     dimensions = raw.get("dimensions")
     if type(dimensions) is not list and (not isinstance(dimensions, Sequence) or isinstance(dimensions, str)):
-        raise invalid(f"{field}.dimensions", "must be a list")
+        raise invalid(_at(index, ".dimensions"), "must be a list")
     tariff_id = raw.get("tariff_id")
-    if tariff_id is not None and not isinstance(tariff_id, str):
-        raise invalid(f"{field}.tariff_id", "must be a string")
-    start = read_timestamp(raw.get("start_date_time"), f"{field}.start_date_time")
-    return Period(index, start, _volumes(dimensions, field), tariff_id)
+    if tariff_id is not None and type(tariff_id) is not str:
+        raise invalid(_at(index, ".tariff_id"), "must be a string")
+    try:
+        start = read_timestamp(raw.get("start_date_time"), "start_date_time")
+        period = Period(index, start, _volumes(dimensions), tariff_id)
+    except NotPriceable as error:
+        raise NotPriceable(error.code, _at(index, f".{error.message}")) from error
+    return period
 
 
-def _volumes(dimensions: Sequence[Any], field: str) -> Volumes:
+def _at(index: int, rest: str = "") -> str:
+    return f"charging_periods[{index}]{rest}"
+
+
+def _volumes(dimensions: Sequence[Any]) -> Volumes:
     volumes: Volumes = {}
     for each in dimensions:
         if type(each) is not dict and not isinstance(each, Mapping):
-            raise invalid(f"{field}.dimensions", "must be CdrDimensions")
+            raise invalid("dimensions", "must be CdrDimensions")
         kind = each.get("type")
         if type(kind) is not str:
-            raise invalid(f"{field}.dimensions.type", "is required")
-        volume = number(each.get("volume"), f"{field}.dimensions.volume")
+            raise invalid("dimensions.type", "is required")
+        volume = number(each.get("volume"), "dimensions.volume")
         if kind in volumes and kind in _ADDED:
             volume = volumes[kind] + volume
         volumes[kind] = volume
-    for kind in _TIMES:
-        if kind in volumes and volumes[kind] < 0:
-            raise invalid(f"{field}.dimensions.{kind}", "must not be negative")
     return volumes
+
+
+def _time(volumes: Volumes, kind: str) -> Decimal | None:
+    volume = volumes.get(kind)
+    if volume is not None and volume < ZERO:
+        raise invalid(f"dimensions.{kind}", "must not be negative")
+    return volume

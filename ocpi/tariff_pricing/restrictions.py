@@ -19,6 +19,10 @@ Wholes: TypeAlias = tuple[int | None, int | None]
 class State:
     """What restrictions are matched against: one instant of a session. Local members exist only if a tariff asks."""
 
+    minute: int
+    day: int
+    weekday: int
+
     __slots__ = ("clock", "current", "day", "energy", "minute", "power", "unevaluable", "weekday")
 
     def __init__(self, energy: Decimal, clock: int, power: Decimal | None, current: Decimal | None) -> None:
@@ -26,9 +30,6 @@ class State:
         self.clock = clock
         self.power = power
         self.current = current
-        self.minute = 0
-        self.day = 0
-        self.weekday = 0
         self.unevaluable = False
 
 

@@ -50,13 +50,14 @@ class Walk:
 
     __slots__ = (
         "_clock_zero",
-        "_energy",
         "_expired",
         "_flat",
+        "_once",
         "_reading",
         "_reserved_flat",
         "_reserved_zero",
         "_zone",
+        "energy",
         "findings",
         "lines",
     )
@@ -65,9 +66,10 @@ class Walk:
         self._zone = zone
         self._expired = expired
         self._reading = reading
+        self._once = not reading.flat_every_period
         self._clock_zero = document.clock_zero()
         self._reserved_zero = document.reservation_zero()
-        self._energy = ZERO
+        self.energy = ZERO
         self._flat: Component | None = None
         self._reserved_flat: Component | None = None
         self.findings = document.findings
@@ -82,7 +84,7 @@ class Walk:
             if period.reservation is not None:
                 self._reservation(period, tariff)
         if period.energy is not None:
-            self._energy += period.energy
+            self.energy += period.energy
 
     def flat_only(self, period: Period, tariff: Tariff) -> None:
         """Bill the FLAT of a session that has no periods yet."""
@@ -125,12 +127,13 @@ class Walk:
 
     def _bill_flat(self, period: Period, tariff: Tariff, state: State) -> None:
         components = tariff.session["FLAT"]
-        if not components:
+        known = self._flat
+        if not components or (known is not None and components[0] is known and known.always and self._once):
             return
         flat = select(components, state)
         if flat is None:
             return
-        if self._flat is None or self._reading.flat_every_period:
+        if self._flat is None or not self._once:
             self._flat = flat
             self._add_flat(period, flat, state, "total_fixed_cost")
         elif flat is not self._flat:
@@ -144,7 +147,7 @@ class Walk:
     def _state(self, period: Period, tariff: Tariff, zero: int) -> State:
         power = self._representative(period, "POWER") if tariff.restricts_power else None
         current = self._representative(period, "CURRENT") if tariff.restricts_current else None
-        state = State(self._energy, period.start - zero, power, current)
+        state = State(self.energy, period.start - zero, power, current)
         if tariff.local and self._zone is not None:
             localize(state, period.start, self._zone)
         return state
@@ -152,14 +155,16 @@ class Walk:
     def _representative(self, period: Period, quantity: str) -> Decimal | None:
         lowest, highest = _RANGE[quantity]
         low, high = period.volumes.get(lowest), period.volumes.get(highest)
-        if self._reading.trough and low is not None:
+        if low is None:
+            return period.representative(quantity) if high is None else high
+        if self._reading.trough:
             return low
-        if low is not None and high is not None and period.tariff is not None:
+        if high is not None and period.tariff is not None:
             tariff = period.tariff
             thresholds = tariff.restricts_power if quantity == "POWER" else tariff.restricts_current
             if any(low < threshold <= high for threshold in thresholds):
                 self.findings.add("range_straddles_restriction")
-        return period.representative(quantity)
+        return low if high is None else high
 
     def _judge(self, period: Period, tariff: Tariff, state: State, found: list[Found]) -> None:
         if state.unevaluable:

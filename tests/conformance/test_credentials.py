@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -18,7 +18,7 @@ from ocpi import ours, secrets, snapshot
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 from tests.answers import OcpiAnswer
 from tests.fixtures import Partner, add_party
-from tests.people import Person
+from tests.people import Person, at
 from tests.platforms import Listener, Received, Reply, credentials_role
 
 pytestmark = pytest.mark.usefixtures("hub_side")
@@ -31,7 +31,7 @@ def registered(invited: Person, listener: Listener, **changes: Any) -> Person:
     """Register somebody who was invited, and return them with token C."""
     answer = invited.post(CREDENTIALS, {**listener.credentials(), **changes})
     assert answer.codes == (200, 1000), answer.message
-    return Person(token=answer.data["token"], platform=invited.platform)
+    return Person(token=answer.data["token"], parties=(at("DE*EMS"),), platform=invited.platform)
 
 
 def state_of(person: Person) -> tuple[Any, ...]:
@@ -70,7 +70,7 @@ def test_the_whole_life_of_a_registration(invited: Person, listener: Listener) -
     assert {request.token for request in listener.requests} == {"token-B-of-the-listener"}
     assert answer.codes == (200, 1000)
     assert answer.data["url"] == "http://127.0.0.1:8000/ocpi/versions"
-    with_c = Person(token=answer.data["token"], parties=invited.parties, platform=invited.platform)
+    with_c = Person(token=answer.data["token"], parties=(at("DE*EMS"),))
     assert invited.get("versions").codes == (401, 2000)
     assert with_c.get(LOCATIONS).codes == (200, 1000)
     assert with_c.post(CREDENTIALS, listener.credentials()).codes == (405, 2000)
@@ -81,7 +81,7 @@ def test_the_whole_life_of_a_registration(invited: Person, listener: Listener) -
     assert {request.token for request in listener.requests} == {"token-B2-of-the-listener"}
     assert len(listener.requests) == 2
     assert answer.codes == (200, 1000)
-    with_c2 = Person(token=answer.data["token"], platform=invited.platform)
+    with_c2 = Person(token=answer.data["token"], parties=(at("DE*EMS"),))
     assert with_c2.token != with_c.token
     assert with_c2.get(LOCATIONS).codes == (200, 1000)
 
@@ -286,9 +286,10 @@ def test_a_partner_whose_api_fails_is_told_so_and_may_try_again(
     invited: Person, listener: Listener, path: str, reply: dict[str, Any]
 ) -> None:
     before = state_of(invited)
-    listener.reply("GET", path, times=1, **reply)
+    listener.reply("GET", path, **reply)
 
     answer = invited.post(CREDENTIALS, listener.credentials())
+    listener.restore()
 
     assert answer.codes == (200, 3001)
     assert path in answer.message
@@ -474,10 +475,8 @@ def test_a_post_while_another_one_calls_back_is_refused(invited: Person, listene
     second: list[OcpiAnswer] = []
 
     def during_the_callback(_: Received) -> Reply:
-        twin = Person(token=invited.token, client=Client())
-        thread = threading.Thread(target=lambda: second.append(twin.post(CREDENTIALS, listener.credentials())))
-        thread.start()
-        thread.join(10)
+        second.append(Person(token=invited.token, client=Client()).post(CREDENTIALS, listener.credentials()))
+        connection.close()  # this thread's own
         return Reply(data=[{"version": "2.2.1", "url": f"{listener.url}/ocpi/2.2.1"}])
 
     listener.reply("GET", "/ocpi/versions", using=during_the_callback, times=1)

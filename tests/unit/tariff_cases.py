@@ -50,18 +50,24 @@ def _assert_error(case: dict[str, Any]) -> None:
 
 def segments_of(case: dict[str, Any]) -> list[Segment]:
     """Return the metered timeline of a vector."""
-    names = ("min_power", "max_power", "min_current", "max_current")
     return [
         Segment(
             datetime.fromisoformat(each["start"]),
             datetime.fromisoformat(each["end"]),
             each["state"],
             Decimal(each.get("energy_kwh", 0)),
-            *(None if each.get(name) is None else Decimal(each[name]) for name in names),
+            min_power=_amount(each.get("min_power")),
+            max_power=_amount(each.get("max_power")),
+            min_current=_amount(each.get("min_current")),
+            max_current=_amount(each.get("max_current")),
             tariff_id=each.get("tariff_id"),
         )
         for each in case["segments"]
     ]
+
+
+def _amount(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(value)
 
 
 def document_of(case: dict[str, Any], periods: list[dict[str, Any]]) -> dict[str, Any]:

@@ -103,6 +103,24 @@ def test_killing_the_only_user_stops_both_servers(data: Path) -> None:
     assert _eventually(lambda: not _processes(data))
 
 
+def test_a_process_that_becomes_another_program_keeps_its_servers(data: Path) -> None:
+    code = _USE.replace(
+        "time.sleep(60)", "os.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(60)'])"
+    )
+    user = subprocess.Popen([sys.executable, "-c", code, data], stdout=subprocess.PIPE, text=True)
+    assert user.stdout is not None
+    with user.stdout as output:
+        address = output.readline().split()[0]
+
+    time.sleep(1)
+    with psycopg.connect(address) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+    user.kill()
+    user.wait()
+    assert _eventually(lambda: not _processes(data))
+
+
 def test_killing_the_keeper_stops_both_servers(data: Path) -> None:
     servers = embedded.ensure(data, durable=False)
     keeper = embedded._keepers[data]

@@ -160,6 +160,8 @@ def flood_until_close(peer: Peer) -> None:
         flood_interim,
         flood_until_close,
         once(answer(b"x" * 10_001)),
+        once(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 10_001),
+        once(CHUNKED + b"2711\r\n" + b"x" * 10_001 + b"\r\n0\r\n\r\n"),
         once(answer(b"", length=10_001)),
         once(answer(b"", length=10**30)),
         once(answer(b"x", "X-Big: " + "x" * 17_000)),

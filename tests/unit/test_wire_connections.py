@@ -145,6 +145,33 @@ def test_a_connection_made_under_one_guard_is_not_used_under_another() -> None:
             )
 
 
+@pytest.mark.req("SEC-22", "SEC-25")
+def test_http_to_a_name_with_a_public_address_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    public = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 9000))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [public])
+
+    with HostileServer(keep_answering(answer())) as server, pytest.raises(address_guard.AddressDenied):
+        ask(server, host="hub.example")
+
+
+@pytest.mark.req("SEC-22")
+def test_a_name_is_looked_up_once_per_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[object] = []
+    real = socket.getaddrinfo
+
+    def look_up(host: str, port: int, **options: int) -> object:
+        looked_up.append(host)
+        return real("127.0.0.1" if len(looked_up) == 1 else "10.0.0.1", port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    with HostileServer(keep_answering(answer())) as server:
+        assert ask(server, host="hub.example").status == 200
+        assert ask(server, host="hub.example").status == 200
+
+    assert looked_up == ["hub.example"]
+
+
 def test_sixteen_threads_share_the_pool_without_mixing_answers() -> None:
     def echo(peer: Peer) -> None:
         while request := peer.request():

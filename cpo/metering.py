@@ -1,0 +1,170 @@
+"""From meter readings and the phases of a transaction to metered segments, and what is not plausible about them. Pure.
+
+Readings are ordered by time. A register that falls or jumps further than the connector can deliver is an outlier and
+left out of the course of the session (OCPP-68); the outer readings, meterStart and meterStop, decide the energy (OCPP-67).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from ocpi.tariff_pricing import Segment
+
+CHARGING, PARKING = "CHARGING", "PARKING"
+# OCPP 1.6 statuses of a connector during a transaction (M-10, PIT-74): who asks for no power parks.
+PHASE_OF = {
+    "Charging": CHARGING,
+    "SuspendedEVSE": CHARGING,
+    "SuspendedEV": PARKING,
+    "Finishing": PARKING,
+}
+_THOUSAND = Decimal(1000)
+_TOLERANCE = Decimal("1.1")
+_UNIT_FACTOR = 20
+_CLOCK_SLACK = Decimal(60)  # seconds: meters and clocks are not read in the same instant
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a meter showed at one moment: the register in Wh, power in W, current in A."""
+
+    at: datetime
+    register: Decimal | None
+    power: Decimal | None = None
+    current: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A transaction as it was metered, so far or to its end."""
+
+    start: datetime
+    meter_start: Decimal
+    end: datetime
+    meter_end: Decimal
+    readings: tuple[Reading, ...]  # those that count, in order
+    flags: tuple[str, ...]
+
+    @property
+    def energy(self) -> Decimal:
+        """Return the energy in kWh; never negative."""
+        return max(self.meter_end - self.meter_start, Decimal(0)) / _THOUSAND
+
+
+def course(
+    start: datetime,
+    meter_start: Decimal,
+    readings: Iterable[Reading],
+    *,
+    stop: datetime | None = None,
+    meter_stop: Decimal | None = None,
+    rated_power: Decimal | None = None,
+) -> Course:
+    """Return what was metered, outliers left out; without a stop, up to the last reading."""
+    counted: list[Reading] = []
+    flags: list[str] = []
+    at, register = start, meter_start
+    for reading in sorted(readings, key=lambda each: each.at):
+        if reading.register is None or reading.at < at or (stop is not None and reading.at > stop):
+            continue
+        fault = _fault(reading, at, register, rated_power)
+        if not fault and meter_stop is not None and reading.register > meter_stop >= meter_start:
+            fault = "reading_above_stop"
+        if fault:
+            flags.append(fault)
+            continue
+        if counted and counted[-1].at == reading.at:
+            counted.pop()
+        counted.append(reading)
+        at, register = reading.at, reading.register
+    end = max(stop, start) if stop is not None else at
+    meter_end = meter_stop if meter_stop is not None else register
+    return Course(start, meter_start, end, meter_end, tuple(counted), tuple(dict.fromkeys(flags)))
+
+
+def faults_of_stop(
+    start: datetime, meter_start: Decimal, stop: datetime, meter_stop: Decimal, rated_power: Decimal | None
+) -> tuple[str, ...]:
+    """Return why a stop is not plausible (OCPP-45, OCPP-69)."""
+    found: list[str] = []
+    if stop < start:
+        found.append("stop_before_start")
+    if meter_stop < meter_start:
+        found.append("meter_backwards")
+    if rated_power is not None and stop >= start:
+        possible = _most(start, stop, rated_power)
+        delivered = meter_stop - meter_start
+        if delivered > possible * _UNIT_FACTOR:
+            found.append("unit_suspect")
+        elif delivered > possible:
+            found.append("too_much_energy")
+    return tuple(found)
+
+
+def segments(metered: Course, phases: Sequence[tuple[datetime, str]]) -> list[Segment]:
+    """Return consecutive segments in one state each; the energy between two readings is spread evenly."""
+    points = _points(metered)
+    changes = sorted((max(at, metered.start), state) for at, state in phases if at < metered.end)
+    times = [at for at, _ in points]
+    for at, _ in changes:
+        if metered.start < at < metered.end and at not in times:
+            points.append((at, _register_at(metered, points, at)))
+    points.sort(key=lambda point: point[0])
+    moments = [at for at, _ in changes]
+    read_at = [reading.at for reading in metered.readings]
+    found: list[Segment] = []
+    for (start, before), (end, after) in zip(points, points[1:], strict=False):
+        number = bisect_right(moments, start)
+        inside = metered.readings[bisect_left(read_at, start) : bisect_right(read_at, end)]
+        powers = [reading.power for reading in inside if reading.power is not None]
+        currents = [reading.current for reading in inside if reading.current is not None]
+        found.append(
+            Segment(
+                start=start,
+                end=end,
+                state=changes[number - 1][1] if number else CHARGING,
+                energy=max(after - before, Decimal(0)) / _THOUSAND,
+                min_power=min(powers) / _THOUSAND if powers else None,
+                max_power=max(powers) / _THOUSAND if powers else None,
+                min_current=min(currents) if currents else None,
+                max_current=max(currents) if currents else None,
+            )
+        )
+    return found
+
+
+def _fault(reading: Reading, at: datetime, register: Decimal, rated_power: Decimal | None) -> str:
+    if reading.register is None:
+        return ""
+    if reading.register < register:
+        return "register_fell"
+    if rated_power is not None and reading.register - register > _most(at, reading.at, rated_power):
+        return "register_jumped"
+    return ""
+
+
+def _most(start: datetime, end: datetime, rated_power: Decimal) -> Decimal:
+    """Return the Wh that a connector can deliver in this time."""
+    seconds = Decimal((end - start) // timedelta(seconds=1)) + _CLOCK_SLACK
+    return rated_power * seconds / 3600 * _TOLERANCE
+
+
+def _points(metered: Course) -> list[tuple[datetime, Decimal]]:
+    inner = [
+        (reading.at, reading.register)
+        for reading in metered.readings
+        if reading.register is not None and metered.start < reading.at < metered.end
+    ]
+    return [(metered.start, metered.meter_start), *inner, (metered.end, max(metered.meter_end, metered.meter_start))]
+
+
+def _register_at(metered: Course, points: Sequence[tuple[datetime, Decimal]], at: datetime) -> Decimal:
+    ordered = sorted(points, key=lambda point: point[0])
+    number = bisect_right([moment for moment, _ in ordered], at)
+    (start, before), (end, after) = ordered[number - 1], ordered[number]
+    part = Decimal((at - start) // timedelta(microseconds=1)) / Decimal((end - start) // timedelta(microseconds=1))
+    return before + (after - before) * part

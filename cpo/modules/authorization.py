@@ -1,0 +1,290 @@
+"""May this id tag charge here? Own rules, the whitelist, a question to the eMSP, in this order (OCPP-72, TOK-19…24).
+
+`prepare` only reads the database; it returns a Verdict, or a Question whose answer needs an HTTP request. `ask` makes
+that request and is called without a transaction; it may take as long as OCPI_AUTHORIZE_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+
+from cpo import recipients, whitelist_states
+from cpo.models import EVSE, AuthorizationAnswer, ChargePoint, CommandedToken, Transaction
+from cpo.modules import tokens
+from cpo.whitelist_states import ACCEPTED, BLOCKED, CONCURRENT, INVALID
+from ocpi import client, documents, exchanges, ours, snapshot, status
+from ocpi.enums import Role
+from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
+from ocpi.snapshot import KnownPlatform
+from ocpi.v2_2_1 import tokens as schema
+
+log = logging.getLogger(__name__)
+
+# An answer given to Authorize counts for the start that follows it.
+_REMEMBERED = timedelta(minutes=5)
+_APP_TYPES = frozenset({"APP_USER", "AD_HOC_USER"})
+_UNREACHABLE = frozenset({4002, 4003})
+_MOST_CANDIDATES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a charge point is told about a tag, and whose Token it is."""
+
+    status: str  # idTagInfo of OCPP 1.6
+    token: str = ""  # the Token's document
+    auth_method: str = "WHITELIST"
+    authorization_reference: str = ""
+    asked: bool = False
+    commanded_id: int | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status == ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An eMSP that may know a token, and the platform it is reached on; no address: the hub finds it (open routing)."""
+
+    platform: KnownPlatform
+    address: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the eMSPs have to be asked, and what holds if none can be reached."""
+
+    uid: str
+    type: str
+    candidates: tuple[Candidate, ...]
+    otherwise: Verdict
+    token: str = ""
+    location: dict[str, Any] = field(default_factory=dict)  # LocationReferences
+    sender: Address | None = None
+
+
+def prepare(charge_point: ChargePoint, id_tag: str, *, connector: int | None = None) -> Verdict | Question:
+    """Return the decision about a tag, or what has to be asked first; `connector` is known when a session starts."""
+    commanded = _commanded(charge_point, id_tag, connector)
+    if commanded is not None:
+        return Verdict(
+            ACCEPTED, commanded.document, "COMMAND", commanded.authorization_reference, commanded_id=commanded.id
+        )
+    if connector is not None:
+        remembered = _remembered(charge_point, id_tag)
+        if remembered is not None:
+            return remembered
+    location = _location(charge_point, connector)
+    known = tokens.with_tag(id_tag)
+    sender = Address(charge_point.country_code, charge_point.party_id)
+    if not known:
+        return Question(id_tag, "RFID", _everybody(), Verdict(INVALID), location=location, sender=sender)
+    token = known[0]
+    if _in_use(charge_point, token, connector):
+        return Verdict(CONCURRENT, token.document)
+    action, otherwise = whitelist_states.decide(token.whitelist, valid=token.valid)
+    verdicts = {
+        whitelist_states.ACCEPT: Verdict(ACCEPTED, token.document),
+        whitelist_states.REJECT: Verdict(INVALID if token.valid else BLOCKED, token.document),
+    }
+    if action != whitelist_states.ASK:
+        return verdicts[action]
+    owner = Address(token.country_code, token.party_id)
+    platform = recipients.asked(owner, "tokens")
+    if platform is None or not _connected(platform, owner):
+        return verdicts[otherwise]
+    return Question(
+        token.uid, token.type, (Candidate(platform, owner),), verdicts[otherwise], token.document, location, sender
+    )
+
+
+def ask(question: Question) -> Verdict:
+    """Ask the eMSPs, one after the other, until one allows it or the time is up (TOK-23, OCPP-73). Not in a transaction."""
+    until = time.monotonic() + settings.OCPI_AUTHORIZE_TIMEOUT
+    verdict = question.otherwise
+    for candidate in question.candidates:
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        answered = _ask_one(question, candidate, left)
+        if answered is not None:
+            verdict = answered
+            if answered.accepted:
+                break
+    return verdict
+
+
+def remember(charge_point: ChargePoint, id_tag: str, verdict: Verdict) -> None:
+    """Keep what was answered to an Authorize for the start that follows, so that nobody is asked twice."""
+    AuthorizationAnswer.objects.create(
+        charge_point=charge_point,
+        id_tag=id_tag,
+        status=verdict.status,
+        asked=verdict.asked,
+        document=verdict.token,
+        authorization_reference=verdict.authorization_reference,
+    )
+
+
+def _commanded(charge_point: ChargePoint, id_tag: str, connector: int | None) -> CommandedToken | None:
+    """Return the START_SESSION that makes a question superfluous (CMD-27): an app's for its session, a card's for 15 min."""
+    rows = CommandedToken.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[id_tag]).filter(
+        charge_point=charge_point, expires_at__gt=timezone.now()
+    )
+    for row in rows.order_by("-id"):
+        if row.type in _APP_TYPES and row.used_at is not None:
+            continue
+        if connector is None or row.connector_id in (None, connector):
+            return row
+    return None
+
+
+def _remembered(charge_point: ChargePoint, id_tag: str) -> Verdict | None:
+    row = (
+        AuthorizationAnswer.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[id_tag])
+        .filter(charge_point=charge_point, at__gt=timezone.now() - _REMEMBERED)
+        .order_by("-at", "-id")
+        .first()
+    )
+    # Only what an eMSP said itself: the whitelist may have changed, and asking again may succeed.
+    if row is None or not row.asked or row.status != ACCEPTED:
+        return None
+    return Verdict(row.status, row.document, "AUTH_REQUEST", row.authorization_reference, asked=True)
+
+
+def _in_use(charge_point: ChargePoint, token: Any, connector: int | None) -> bool:
+    """Say whether a card charges elsewhere already (OCPP-76); apps may start as many sessions as they like."""
+    if token.type in _APP_TYPES:
+        return False
+    rows = Transaction.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[token.id_tag]).filter(
+        stopped_at=None, authorised=True, superseded_at=None
+    )
+    here = rows.filter(charge_point=charge_point)
+    if connector is None:
+        # An Authorize at a charge point where it charges is how most drivers end a session.
+        return not here.exists() and rows.exists()
+    return rows.exclude(charge_point=charge_point, connector_id=connector).exists()
+
+
+def _location(charge_point: ChargePoint, connector: int | None) -> dict[str, Any]:
+    rows = EVSE.objects.filter(charge_point=charge_point).exclude(status="REMOVED")
+    if connector is not None:
+        rows = rows.filter(connector_id=connector)
+    found = list(rows.order_by("id").values_list("location__object_id", "uid"))
+    if not found:
+        return {}
+    return {"location_id": found[0][0], "evse_uids": [uid for location_id, uid in found if location_id == found[0][0]]}
+
+
+def _everybody() -> tuple[Candidate, ...]:
+    """Return all eMSPs that answer real-time authorizations; a hub without known parties finds them itself."""
+    found: list[Candidate] = []
+    for platform in snapshot.current().platforms.values():
+        if not platform.reachable or ("tokens", "SENDER") not in platform.endpoints:
+            continue
+        parties = {party.address.key: party for party in platform.parties if party.active and party.role == "EMSP"}
+        found += [
+            Candidate(platform, party.address)
+            for party in parties.values()
+            if not party.through_hub or party.status == "CONNECTED"
+        ]
+        if platform.is_hub and not parties:
+            found.append(Candidate(platform, None))
+    return tuple(found[:_MOST_CANDIDATES])
+
+
+def _connected(platform: KnownPlatform, owner: Address) -> bool:
+    if not platform.reachable:
+        return False
+    behind = [party for party in platform.parties if party.through_hub and party.address.key == owner.key]
+    return not behind or any(party.status == "CONNECTED" for party in behind)
+
+
+def _ask_one(question: Question, candidate: Candidate, seconds: float) -> Verdict | None:
+    """Return what one eMSP says; nothing if it cannot be reached (TOK-24)."""
+    platform = candidate.platform
+    routing = Routing(to=candidate.address, sender=question.sender or ours.addresses(Role.CPO)[0])
+    query = {} if question.type == "RFID" else {"type": question.type}
+    url = client.join(platform.endpoints[("tokens", "SENDER")], question.uid, "authorize", query=query or None)
+    headers = {**routing.as_headers(), REQUEST_ID: new_id(), CORRELATION_ID: new_id()}
+    body = documents.encode(question.location) if question.location else None
+    result: client.Answer | client.ClientError
+    try:
+        result = client.send(platform.target(), "POST", url, body=body, headers=headers, timeout=seconds)
+    except client.ClientError as error:
+        result = error
+    exchanges.record_out(result, platform_id=platform.id, module="tokens", routing=routing)
+    if isinstance(result, client.ClientError):
+        log.warning("no real-time authorization from %s: %s", platform.name, result)
+        return None
+    return _read(question, candidate, result)
+
+
+def _read(question: Question, candidate: Candidate, answer: client.Answer) -> Verdict | None:
+    if answer.http_status == 404 or answer.status_code == 2004:
+        return Verdict(INVALID, question.token, asked=True)  # TOK-28: unknown there, with whatever body
+    if answer.http_status >= 500 or answer.status_code in _UNREACHABLE:
+        return None
+    if not answer.ok:
+        return Verdict(INVALID, question.token, asked=True)
+    try:
+        info = documents.members(answer.data_text() or b"null")
+        allowed = msgspec.json.decode(info.get("allowed", msgspec.Raw(b"null")))
+        token = _token(info) or question.token
+    except (status.OcpiError, msgspec.DecodeError):
+        log.warning("an AuthorizationInfo that cannot be read")
+        return None
+    told = whitelist_states.OCPP_16.get(allowed, INVALID)
+    if token and not _theirs(token, question, candidate):
+        log.warning("%s answers for a Token that is not its own", candidate.platform.name)
+        return Verdict(INVALID, question.token, asked=True)
+    if told == ACCEPTED and not (token and _here(info, question)):
+        told = INVALID
+    return Verdict(told, token, "AUTH_REQUEST", _text(info, "authorization_reference")[:36], asked=True)
+
+
+def _token(info: dict[str, msgspec.Raw]) -> str:
+    """Return the Token of an AuthorizationInfo; older partners leave it out (PIT-46)."""
+    raw = bytes(info.get("token", msgspec.Raw(b"null")))
+    if raw == b"null":
+        return ""
+    kept, _ = schema.check_leniently(raw, "Token")
+    return kept.decode()
+
+
+def _theirs(token: str, question: Question, candidate: Candidate) -> bool:
+    """Say whether the Token is the one that was asked about, and of the eMSP that was asked: nobody spends for others."""
+    found = {name: str(documents.get(token, name)) for name in ("country_code", "party_id", "uid")}
+    owner = Address(found["country_code"], found["party_id"])
+    if found["uid"].casefold() != question.uid.casefold():
+        return False
+    if candidate.address is not None:
+        return owner.key == candidate.address.key
+    places = snapshot.current().at(owner, "EMSP")
+    return not any(not party.through_hub and party.platform_id != candidate.platform.id for party in places)
+
+
+def _here(info: dict[str, msgspec.Raw], question: Question) -> bool:
+    """Say whether the answer allows our EVSEs; without a list it allows all of them (TOK-31)."""
+    raw = bytes(info.get("location", msgspec.Raw(b"null")))
+    if raw == b"null" or not question.location:
+        return True
+    allowed = documents.get(raw, "evse_uids")
+    if not allowed:
+        return True
+    folded = {str(uid).casefold() for uid in allowed}
+    return any(uid.casefold() in folded for uid in question.location["evse_uids"])
+
+
+def _text(info: dict[str, msgspec.Raw], name: str) -> str:
+    value = msgspec.json.decode(info.get(name, msgspec.Raw(b"null")))
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,24 @@
+"""CDRs, Sender interface: the CDRs of the caller's drivers (OCPI 2.2.1, CDRs)."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from cpo.modules import cdrs_operations as operations
+from cpo.modules.sessions import emsps
+from ocpi import pagination
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.views import OcpiView
+
+
+class CDRsList(OcpiView):
+    """All CDRs that concern the caller, page by page (CDR-01, CDR-15)."""
+
+    module = ModuleID.cdrs
+    interface = InterfaceRole.SENDER
+
+    def get(self, request: Request) -> HttpResponse:
+        page = pagination.read(request.query_params)
+        found = operations.fetch(self.receiver, emsps(self), page)
+        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())

@@ -1,0 +1,129 @@
+"""CDRs: made once from an ended session, priced from the periods that are in them, never changed (CDR-11, PRI-100)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from cpo import recipients
+from cpo.models import CDR, Transaction
+from cpo.modules import locations_operations as locations
+from cpo.modules import sessions_operations as sessions
+from cpo.modules.sessions_operations import Metered, Snapshot
+from ocpi import documents, lists, outbox, tariff_pricing
+from ocpi.headers import Address
+from ocpi.outbox_policy import CDR as CDR_KIND
+from ocpi.pagination import Page
+from ocpi.v2_2_1.types import format_datetime, plain
+
+_MODULE = "cdrs"
+_SOURCE = "cpo.CDR"
+LEAST_ENERGY = Decimal("0.01")  # kWh; with less there is a CDR only if something is to be paid (M-5)
+_DEAUTHORIZED_ENERGY, _DEAUTHORIZED_SECONDS = Decimal("0.05"), 120
+_NOT_AVAILABLE = "#NA"
+# Lengths of CdrLocation, where they are shorter than a Location's (PIT-37).
+_SHORTER = {"address": 45, "state": 20}
+
+
+def fetch(owner: Address, emsps: Sequence[Address], page: Page) -> lists.Found:
+    """Return a page of the CDRs of these eMSPs' drivers (CDR-15)."""
+    return lists.fetch(sessions.of_emsps("cpo_cdr", owner, emsps), page)
+
+
+def is_due(row: Transaction, metered: Metered) -> bool:
+    """Say whether an ended session has anything to settle (M-5, PRI-100)."""
+    energy = metered.course.energy
+    if row.reason == "DeAuthorized" and energy < _DEAUTHORIZED_ENERGY:
+        return (metered.course.end - metered.course.start).total_seconds() >= _DEAUTHORIZED_SECONDS
+    if metered.priced is None or not metered.periods:
+        return False
+    return energy >= LEAST_ENERGY or metered.priced.total_cost.excl_vat > 0
+
+
+def produce(row: Transaction, metered: Metered) -> CDR | None:
+    """Make the CDR of a completed session and send it, in the caller's transaction; nothing if there is none to make.
+
+    Once per session: a second call finds the first one's CDR and sends nothing (OCPP-97).
+    """
+    session = row.session
+    if session is None or metered.priced is None or not metered.periods or not is_due(row, metered):
+        return None
+    seen = sessions.read_snapshot(row.snapshot)
+    existing = CDR.objects.filter(session_id=session.object_id, credit=False).first()
+    if existing is not None:
+        return existing
+    now = locations.moment_now()
+    cdr = CDR(
+        country_code=session.country_code,
+        party_id=session.party_id,
+        object_id=str(uuid.uuid4()),  # random, never from a sequence (REL-09)
+        last_updated=now,
+        session_id=session.object_id,
+        token_uid=session.token_uid,
+        start_date_time=session.start_date_time,
+        emsp_country_code=session.emsp_country_code,
+        emsp_party_id=session.emsp_party_id,
+    )
+    cdr.document = documents.text(
+        plain(
+            {
+                "country_code": cdr.country_code,
+                "party_id": cdr.party_id,
+                "id": cdr.object_id,
+                "start_date_time": format_datetime(row.started_at.replace(microsecond=0)),
+                "end_date_time": format_datetime(metered.course.end.replace(microsecond=0)),
+                "session_id": session.object_id,
+                "cdr_token": seen.cdr_token,
+                "auth_method": seen.auth_method,
+                "authorization_reference": seen.authorization_reference or None,
+                "cdr_location": _location(seen),
+                "currency": seen.currency,
+                "tariffs": [documents.raw(seen.tariff_text)],
+                "charging_periods": metered.periods,
+                **tariff_pricing.totals(metered.priced),
+                "remark": f"Stop reason: {row.reason}" if row.reason else None,
+                "last_updated": now,
+            }
+        )
+    )
+    cdr.save(force_insert=True)
+    push(cdr, seen.location["id"])
+    return cdr
+
+
+def push(cdr: CDR, location_id: str) -> None:
+    """Have a CDR sent to the eMSP it concerns, until that confirms it."""
+    owner = Address(cdr.country_code, cdr.party_id)
+    outbox.mark(
+        recipients.party(Address(cdr.emsp_country_code, cdr.emsp_party_id), _MODULE, owner),
+        module=_MODULE,
+        source=_SOURCE,
+        source_id=cdr.pk,
+        path="",
+        order_key=recipients.order_key(owner, location_id),
+        kind=CDR_KIND,
+    )
+
+
+def _location(seen: Snapshot) -> dict[str, Any]:
+    """Return the CdrLocation, with its own lengths (PIT-37) and without gaps (CDR-47)."""
+    location, connector = seen.location, seen.connector
+    members = {
+        name: location.get(name) for name in ("id", "name", "address", "city", "postal_code", "state", "country")
+    }
+    for name, longest in _SHORTER.items():
+        if members[name]:
+            members[name] = members[name][:longest]
+    coordinates = location["coordinates"]
+    return {
+        **members,
+        "coordinates": {"latitude": coordinates["latitude"], "longitude": coordinates["longitude"]},
+        "evse_uid": seen.evse["uid"],
+        "evse_id": seen.evse.get("evse_id") or _NOT_AVAILABLE,
+        "connector_id": connector["id"],
+        "connector_standard": connector["standard"],
+        "connector_format": connector["format"],
+        "connector_power_type": connector["power_type"],
+    }

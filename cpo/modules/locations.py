@@ -1,0 +1,33 @@
+"""Locations, Sender interface: our Locations as a list, and one Location, EVSE or Connector (OCPI 2.2.1, Locations)."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from cpo.modules import locations_operations as operations
+from ocpi import envelope, pagination
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.views import OcpiView
+
+
+class LocationsList(OcpiView):
+    """All our Locations, page by page (LOC-01)."""
+
+    module = ModuleID.locations
+    interface = InterfaceRole.SENDER
+
+    def get(self, request: Request) -> HttpResponse:
+        page = pagination.read(request.query_params)
+        found = operations.fetch(self.receiver, page)
+        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
+
+
+class LocationsSender(OcpiView):
+    """One Location, EVSE or Connector (LOC-02)."""
+
+    module = ModuleID.locations
+    interface = InterfaceRole.SENDER
+
+    def get(self, request: Request, location_id: str, evse_uid: str = "", connector_id: str = "") -> HttpResponse:
+        return envelope.response(operations.read(self.receiver, location_id, evse_uid, connector_id))

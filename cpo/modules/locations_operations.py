@@ -1,0 +1,303 @@
+"""Our Locations and EVSEs: found, listed, given a status, pushed. The only code that writes their tables, with loading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.db import connection, transaction
+from django.utils import timezone
+
+from cpo import evse_states, recipients
+from cpo.models import EVSE, Location
+from cpo.ocpp.events import ConnectorStatus
+from ocpi import documents, keeping, lists, outbox, status
+from ocpi.headers import Address
+from ocpi.pagination import Page
+from ocpi.v2_2_1.types import format_datetime
+
+MODULE = "locations"
+LOCATION, CHILD = "cpo.Location", "cpo.EVSE"
+_STATUS_FIELDS = ("status", "last_updated")
+
+# A whole Location without parsing: its document, the EVSEs' documents put in before the closing brace.
+WHOLE = (
+    "COALESCE((SELECT left(o.document, -1) || ',\"evses\":[' || string_agg(e.document, ',' ORDER BY e.id) || ']}' "
+    "FROM cpo_evse e WHERE e.location_id = o.id), o.document)"
+)
+_OWNED = "UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one charges: a Connector of an EVSE of a Location."""
+
+    location: Location
+    evse: EVSE
+    connector: dict[str, Any]
+
+    @property
+    def owner(self) -> Address:
+        return Address(self.location.country_code, self.location.party_id)
+
+
+# ---------------------------------------------------------------- found and listed
+
+
+def fetch(owner: Address, page: Page) -> lists.Found:
+    """Return a page of whole Locations; an unfiltered one leaves out those without a valid EVSE (LOC-14, LOC-15)."""
+    filtered = bool(page.date_from or page.date_to)
+    return lists.fetch(
+        lists.Listing(
+            table="cpo_location",
+            text=WHOLE,
+            where=_OWNED if filtered else f"{_OWNED} AND NOT o.hidden",
+            parameters=owner.key,
+            count_scope="*".join(owner.key),
+        ),
+        page,
+    )
+
+
+def read(owner: Address, location_id: str, evse_uid: str = "", connector_id: str = "") -> str:
+    """Return the text of a Location, an EVSE or a Connector (LOC-02).
+
+    :raises UnknownLocationObject: if there is none.
+    """
+    with connection.cursor() as cursor:
+        if not evse_uid:
+            sql = f"SELECT {WHOLE} FROM cpo_location o WHERE {_OWNED} AND UPPER(o.object_id) = UPPER(%s)"  # noqa: S608
+            cursor.execute(sql, [*owner.key, location_id])
+        else:
+            sql = (
+                "SELECT e.document FROM cpo_evse e JOIN cpo_location o ON o.id = e.location_id "  # noqa: S608
+                f"WHERE {_OWNED} AND UPPER(o.object_id) = UPPER(%s) AND UPPER(e.uid) = UPPER(%s)"
+            )
+            cursor.execute(sql, [*owner.key, location_id, evse_uid])
+        found = cursor.fetchone()
+    if found is None:
+        raise status.UnknownLocationObject(f"Location {'/'.join(filter(None, (location_id, evse_uid)))} is not known")
+    if not connector_id:
+        return str(found[0])
+    connector = connector_text(found[0], connector_id)
+    if connector is None:
+        raise status.UnknownLocationObject(f"EVSE {evse_uid} has no Connector {connector_id}")
+    return connector
+
+
+def connector_text(evse: str, connector_id: str) -> str | None:
+    """Return the text of a Connector of an EVSE's document, or nothing."""
+    _, connectors = documents.take_parts(evse, "connectors")
+    return next((text for text in connectors if documents.identity(text, "id") == connector_id.casefold()), None)
+
+
+def find(owner: Address, location_id: str) -> Location | None:
+    return keeping.find(Location, owner=owner, object_id=location_id)
+
+
+def place_of(charge_point_id: int, connector_id: int) -> Place | None:
+    """Return what a connector of a charge point is to the world; nothing if it is not published."""
+    evse = (
+        EVSE.objects.select_related("location").filter(charge_point_id=charge_point_id, connector_id=connector_id).first()
+    )
+    return None if evse is None else Place(evse.location, evse, first_connector(evse))
+
+
+def first_connector(evse: EVSE, connector_id: str = "") -> dict[str, Any]:
+    """Return a Connector of an EVSE: the named one, else the first."""
+    connectors: list[dict[str, Any]] = documents.get(evse.document, "connectors") or []
+    named = [each for each in connectors if str(each.get("id", "")).casefold() == connector_id.casefold()]
+    return (named or connectors)[0]
+
+
+# ---------------------------------------------------------------- status
+
+
+def note_connector(charge_point_id: int, event: ConnectorStatus) -> bool:
+    """Keep a connector's state; an older one than the kept changes nothing (OCPP-58). Say whether it was kept."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _NOTE,
+            [charge_point_id, event.connector, event.status, event.error_code, event.moment.at, event.status],
+        )
+        return cursor.fetchone() is not None
+
+
+def refresh(charge_point_id: int, connector_id: int | None = None, *, correlation_id: str | None = None) -> int:
+    """Give the EVSEs of a charge point the Status that follows from all we know of them; return how many changed.
+
+    Connector 0, or none, is the charge point as a whole.
+
+    :raises TransactionManagementError: outside of a transaction: a change and its push are one.
+    """
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [charge_point_id, connector_id or None, connector_id or None])
+        known = cursor.fetchall()
+    changed = 0
+    for evse_id, current, own, since, whole, is_open, online, last_seen_at in known:
+        found = evse_states.status_of(
+            own or "",
+            open_transaction=is_open,
+            since_preparing=now - since if since and own == "Preparing" else None,
+            charge_point_status=whole or "",
+            offline_for=None if online or last_seen_at is None else now - last_seen_at,
+        )
+        if found != current:
+            changed += set_status(evse_id, found.value, correlation_id=correlation_id)
+    return changed
+
+
+def set_status(evse_id: int, wanted: str, *, correlation_id: str | None = None) -> int:
+    """Give an EVSE a Status, stamp its Location (LOC-09) and tell everybody (LOC-32); return 1 if that is a change."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_LOCK, [evse_id])
+        row = cursor.fetchone()
+        if row is None or row[3] == wanted:
+            return 0
+        location_id, uid, document, _, stored, country_code, party_id, object_id = row
+        updated = max(moment_now(), stored)
+        text = format_datetime(updated)
+        cursor.execute(
+            _WRITE,
+            {
+                "id": evse_id,
+                "status": wanted,
+                "updated": updated,
+                "text": text,
+                "document": documents.set_members(document, {"status": wanted, "last_updated": text}),
+            },
+        )
+        if wanted == "REMOVED":
+            hide_or_show([location_id])
+        owner = Address(country_code, party_id)
+        outbox.mark(
+            recipients.broadcast(MODULE, owner),
+            module=MODULE,
+            source=CHILD,
+            source_id=evse_id,
+            path=recipients.path(owner, object_id, uid),
+            order_key=recipients.order_key(owner, object_id),
+            fields=_STATUS_FIELDS,
+            correlation_id=correlation_id,
+        )
+    return 1
+
+
+def hide_or_show(location_ids: Sequence[int]) -> None:
+    """Note for each Location whether it has a valid EVSE (LOC-15)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HIDE, [list(location_ids)])
+
+
+def refresh_due() -> int:
+    """Give a new Status to EVSEs for which time alone has made one: silence, a return, a car that does not charge."""
+    with connection.cursor() as cursor:
+        policy = evse_states.DEFAULT
+        cursor.execute(_DUE, [policy.preparing_for, policy.offline_grace])
+        due = [charge_point_id for (charge_point_id,) in cursor.fetchall()]
+    for charge_point_id in due:
+        with transaction.atomic():
+            refresh(charge_point_id)
+    return len(due)
+
+
+def moment_now() -> datetime:
+    """Return the time as a document can say it: in whole milliseconds."""
+    now = timezone.now().astimezone(UTC)
+    return now - timedelta(microseconds=now.microsecond % 1000)
+
+
+# ---------------------------------------------------------------- pushed whole
+
+
+def push(rows: Sequence[tuple[int, Address, str]], *, platform_id: int | None = None) -> int:
+    """Have whole Locations sent to everybody, or to one platform; rows are id, owner, object id."""
+    sent = 0
+    for row_id, owner, object_id in rows:
+        found = recipients.broadcast(MODULE, owner, platform_id=platform_id)
+        sent += len(found)
+        outbox.mark(
+            found,
+            module=MODULE,
+            source=LOCATION,
+            source_id=row_id,
+            path=recipients.path(owner, object_id),
+            order_key=recipients.order_key(owner, object_id),
+        )
+    return sent
+
+
+def push_all(platform_id: int | None = None) -> int:
+    """Have every Location that is shown sent to everybody, or to one platform; return how many are on their way."""
+    rows = Location.objects.filter(hidden=False).order_by("id")
+    count, last = 0, 0
+    while batch := list(rows.filter(id__gt=last)[:500]):
+        with transaction.atomic():
+            push([(row.id, Address(row.country_code, row.party_id), row.object_id) for row in batch],
+                 platform_id=platform_id)  # fmt: skip
+        count, last = count + len(batch), batch[-1].id
+    return count
+
+
+def connector_ids(evse: str) -> list[str]:
+    """Return the ids of the Connectors in an EVSE's document."""
+    return [str(each.get("id")) for each in documents.get(evse, "connectors") or []]
+
+
+def capabilities(evse: EVSE) -> frozenset[str]:
+    return frozenset(msgspec.json.decode(documents.members(evse.document).get("capabilities", msgspec.Raw(b"[]"))) or ())
+
+
+_NOTE = """
+INSERT INTO cpo_chargepointconnector AS c (charge_point_id, connector_id, status, error_code, status_at)
+VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (charge_point_id, connector_id) DO UPDATE SET
+    status_at = CASE WHEN c.status = %s THEN COALESCE(c.status_at, EXCLUDED.status_at) ELSE EXCLUDED.status_at END,
+    status = EXCLUDED.status, error_code = EXCLUDED.error_code
+WHERE c.status_at IS NULL OR c.status_at <= EXCLUDED.status_at
+RETURNING id
+"""
+_KNOWN = """
+SELECT e.id, e.status, c.status, c.status_at, whole.status,
+       EXISTS (SELECT FROM cpo_transaction t WHERE t.charge_point_id = e.charge_point_id
+               AND t.connector_id = e.connector_id AND t.stopped_at IS NULL),
+       p.online, p.last_seen_at
+FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
+LEFT JOIN cpo_chargepointconnector c ON c.charge_point_id = p.id AND c.connector_id = e.connector_id
+LEFT JOIN cpo_chargepointconnector whole ON whole.charge_point_id = p.id AND whole.connector_id = 0
+WHERE e.charge_point_id = %s AND (%s::int IS NULL OR e.connector_id = %s)
+  AND e.status NOT IN ('REMOVED', 'PLANNED')
+ORDER BY e.id
+"""
+_LOCK = """
+SELECT l.id, e.uid, e.document, e.status, e.last_updated, l.country_code, l.party_id, l.object_id
+FROM cpo_evse e JOIN cpo_location l ON l.id = e.location_id WHERE e.id = %s FOR NO KEY UPDATE OF e
+"""
+# `last_updated` is always the last member of a Location's document, so it is replaced without parsing.
+_WRITE = r"""
+WITH evse AS (
+    UPDATE cpo_evse SET document = %(document)s, status = %(status)s, last_updated = %(updated)s WHERE id = %(id)s
+    RETURNING location_id
+)
+UPDATE cpo_location SET last_updated = %(updated)s,
+    document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
+FROM evse WHERE cpo_location.id = evse.location_id AND cpo_location.last_updated < %(updated)s
+"""
+_HIDE = """
+UPDATE cpo_location l SET hidden = NOT l.hidden WHERE l.id = ANY(%s)
+AND l.hidden = EXISTS (SELECT FROM cpo_evse e WHERE e.location_id = l.id AND e.status <> 'REMOVED')
+"""
+_DUE = """
+SELECT DISTINCT e.charge_point_id
+FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
+LEFT JOIN cpo_chargepointconnector c ON c.charge_point_id = p.id AND c.connector_id = e.connector_id
+WHERE e.status NOT IN ('REMOVED', 'PLANNED') AND (
+    (e.status = 'AVAILABLE' AND c.status = 'Preparing' AND p.online AND c.status_at < statement_timestamp() - %s)
+    OR (e.status <> 'UNKNOWN' AND NOT p.online AND p.last_seen_at < statement_timestamp() - %s)
+    OR (e.status = 'UNKNOWN' AND p.online AND c.status <> ''))
+LIMIT 500
+"""

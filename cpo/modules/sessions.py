@@ -1,0 +1,33 @@
+"""Sessions, Sender interface: the Sessions of the caller's drivers (OCPI 2.2.1, Sessions)."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from cpo.modules import sessions_operations as operations
+from ocpi import pagination
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.headers import Address
+from ocpi.views import OcpiView
+
+
+def emsps(view: OcpiView) -> list[Address]:
+    """Return whose drivers' objects the caller may see: the From party, else all eMSPs of its platform."""
+    if view.routing.sender is not None:
+        return [view.routing.sender]
+    parties = view.caller.platform.parties
+    found = {party.address.key: party.address for party in parties if party.active and party.role == "EMSP"}
+    return list(found.values())
+
+
+class SessionsList(OcpiView):
+    """The Sessions since a moment, page by page (SES-01); there is no GET of a single one (SES-07)."""
+
+    module = ModuleID.sessions
+    interface = InterfaceRole.SENDER
+
+    def get(self, request: Request) -> HttpResponse:
+        page = pagination.read(request.query_params, date_from_required=True)
+        found = operations.fetch(self.receiver, emsps(self), page)
+        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())

@@ -1,0 +1,142 @@
+"""Tokens, Receiver interface: the Tokens that eMSPs push to us (OCPI 2.2.1, Tokens)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from cpo.models import Token
+from ocpi import documents, envelope, keeping, status
+from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.headers import Address
+from ocpi.v2_2_1 import tokens as schema
+from ocpi.v2_2_1.tokens import TokenType
+from ocpi.views import OcpiView
+
+RFID = "RFID"
+LONGEST_ID_TAG = 20  # of OCPP 1.6
+_COLUMNS = ("uid", "type", "contract_id", "group_id", "valid", "whitelist")
+
+
+def keep(owner: Address, token_uid: str, body: bytes, *, asked_type: str | None) -> bool:
+    """Create or replace a Token; say whether it is new (TOK-04).
+
+    :raises InvalidParameters: if the body breaks its table, names another owner, uid or type than the URL does, or is
+        older than what is stored.
+    """
+    kept, _ = schema.check_leniently(body, "Token")
+    members = documents.members(kept)
+    keeping.check_identity(members, _identity(owner, token_uid))
+    values = _values(members)
+    given = values["type"]
+    if asked_type is None and given != RFID and find(owner, token_uid, RFID) is not None:
+        raise status.InvalidParameters("type", f"is {given}, but without ?type= this is the URL of a known RFID Token")
+    if asked_type is not None and asked_type != given:
+        raise status.InvalidParameters("type", f"is {given}, but the URL says {asked_type}")
+    return keeping.put(
+        Token,
+        owner=owner,
+        object_id=token_uid,
+        document=kept.decode(),
+        updated=keeping.last_updated(members),
+        columns={"group_id": "", **values, "id_tag": id_tag(owner, given, values["uid"])},
+        key="type",
+    ).created
+
+
+def patch(owner: Address, token_uid: str, body: bytes, *, token_type: str) -> None:
+    """Change members of a Token (TOK-05).
+
+    :raises UnknownTokenObject: if it is not there.
+    :raises InvalidParameters: if `last_updated` is missing or older, or the result breaks its table.
+    """
+    keeping.check_identity(documents.members(body), {**_identity(owner, token_uid), "type": token_type})
+    schema.check(body, "Token", partial=True)
+    with transaction.atomic():
+        row = find(owner, token_uid, token_type, lock=True)
+        if row is None:
+            raise status.UnknownTokenObject(f"Token {token_uid} of type {token_type} is not known here")
+        document, updated = keeping.patch(row, body, check=lambda merged: schema.check_leniently(merged, "Token"))
+        values = _values(documents.members(document))
+        for name in ("contract_id", "valid", "whitelist"):
+            setattr(row, name, values[name])
+        row.group_id = values.get("group_id", "")
+        row.document, row.last_updated = document, updated
+        row.save(update_fields=["contract_id", "group_id", "valid", "whitelist", "document", "last_updated"])
+
+
+def read(owner: Address, token_uid: str, token_type: str) -> str:
+    """Return a Token as it is stored (TOK-03).
+
+    :raises UnknownTokenObject: if it is not there.
+    """
+    row = find(owner, token_uid, token_type)
+    if row is None:
+        raise status.UnknownTokenObject(f"Token {token_uid} of type {token_type} is not known here")
+    return row.document
+
+
+def find(owner: Address, token_uid: str, token_type: str, *, lock: bool = False) -> Token | None:
+    """Return a pushed Token by owner, uid and type (TOK-07)."""
+    return keeping.find(Token, owner=owner, object_id=token_uid, lock=lock, type=token_type)
+
+
+def with_tag(tag: str) -> list[Token]:
+    """Return the Tokens that a charge point may mean by an id tag, the likeliest first (M-7)."""
+    order = {RFID: 0, "APP_USER": 1, "AD_HOC_USER": 2}
+    rows = Token.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[tag])[:20]
+    return sorted(rows, key=lambda row: (order.get(row.type, 3), not row.valid, row.id))
+
+
+def id_tag(owner: Address, token_type: str, uid: str) -> str:
+    """Return what an OCPP 1.6 charge point calls a token: its uid, or if that is too long a substitute (TOK-18)."""
+    if 0 < len(uid) <= LONGEST_ID_TAG:
+        return uid
+    text = "|".join((*owner.key, token_type, uid.upper()))
+    return "Z" + base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[: LONGEST_ID_TAG - 1]
+
+
+def _identity(owner: Address, token_uid: str) -> dict[str, str]:
+    return {"country_code": owner.country_code, "party_id": owner.party_id, "uid": token_uid}
+
+
+def _values(members: dict[str, msgspec.Raw]) -> dict[str, Any]:
+    found = {name: msgspec.json.decode(members[name]) for name in _COLUMNS if name in members}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class TokensReceiver(OcpiView):
+    """`{country_code}/{party_id}/{token_uid}?type=`. Nothing is ever deleted (TOK-12)."""
+
+    module = ModuleID.tokens
+    interface = InterfaceRole.RECEIVER
+
+    def get(self, request: Request, country_code: str, party_id: str, token_uid: str) -> HttpResponse:
+        owner = self.owner(country_code, party_id, "EMSP")
+        return envelope.response(read(owner, token_uid, self.type(request) or RFID))
+
+    def put(self, request: Request, country_code: str, party_id: str, token_uid: str) -> HttpResponse:
+        owner = self.owner(country_code, party_id, "EMSP")
+        created = keep(owner, token_uid, self.body(), asked_type=self.type(request))
+        return envelope.response(http_status=201 if created else 200)
+
+    def patch(self, request: Request, country_code: str, party_id: str, token_uid: str) -> HttpResponse:
+        owner = self.owner(country_code, party_id, "EMSP")
+        patch(owner, token_uid, self.body(), token_type=self.type(request) or RFID)
+        return envelope.response()
+
+    def type(self, request: Request) -> str | None:
+        """Return the query's type.
+
+        :raises InvalidParameters: if it is no TokenType.
+        """
+        given = request.query_params.get("type")
+        if given and given not in set(TokenType):
+            raise status.InvalidParameters("type", f"must be one of {', '.join(TokenType)}")
+        return given or None

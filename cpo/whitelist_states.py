@@ -1,0 +1,35 @@
+"""May a Token charge? The whitelist table (OCPI 2.2.1, Tokens; requirements 9.3) and what is told to a 1.6 charge point.
+
+Pure: who was asked and what was answered is known by the caller.
+"""
+
+from __future__ import annotations
+
+ACCEPT, REJECT, ASK = "accept", "reject", "ask"
+
+# (whitelist, valid) → what to do, and what to do if the eMSP cannot be reached (TOK-21).
+TABLE: dict[tuple[str, bool], tuple[str, str]] = {
+    ("ALWAYS", True): (ACCEPT, ACCEPT),
+    ("ALWAYS", False): (REJECT, REJECT),
+    ("ALLOWED", True): (ACCEPT, ACCEPT),
+    ("ALLOWED", False): (ASK, REJECT),
+    ("ALLOWED_OFFLINE", True): (ASK, ACCEPT),
+    ("ALLOWED_OFFLINE", False): (ASK, REJECT),
+    ("NEVER", True): (ASK, REJECT),
+    ("NEVER", False): (ASK, REJECT),
+}
+
+# AllowedType → idTagInfo status of OCPP 1.6 (M-8).
+OCPP_16 = {
+    "ALLOWED": "Accepted",
+    "BLOCKED": "Blocked",
+    "EXPIRED": "Expired",
+    "NO_CREDIT": "Blocked",
+    "NOT_ALLOWED": "Invalid",
+}
+ACCEPTED, BLOCKED, INVALID, CONCURRENT = "Accepted", "Blocked", "Invalid", "ConcurrentTx"
+
+
+def decide(whitelist: str, *, valid: bool) -> tuple[str, str]:
+    """Return what to do about a known Token, and what if its eMSP cannot be reached."""
+    return TABLE[(whitelist, valid)]

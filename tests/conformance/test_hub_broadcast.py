@@ -1,0 +1,157 @@
+"""Broadcast Push at the hub: kept, answered at once, one delivery per receiver (OCPI 2.2.1, Broadcast Push)."""
+
+from __future__ import annotations
+
+import pytest
+
+from hub.models import SharedObject
+from ocpi.models import Delivery
+from tests.fixtures import Document
+from tests.people import Person
+
+LOCATION = "hub/2.2.1/receiver/locations/NL/TNM/LOC1"
+pytestmark = pytest.mark.usefixtures("hub_side")
+
+
+@pytest.fixture
+def location(document: Document) -> dict[str, object]:
+    return dict(document("location", id="LOC1"))
+
+
+def push_location(cpo: Person, location: dict[str, object]) -> None:
+    assert cpo.put(LOCATION, location).codes == (201, 1000)
+    Delivery.objects.all().delete()
+
+
+def evse_of(location: dict[str, object]) -> str:
+    evses = location["evses"]
+    assert isinstance(evses, list)
+    return str(evses[0]["uid"])
+
+
+@pytest.mark.req("HUB-28", "HUB-31", "HUB-32", "HUB-33", "HUB-34", "HUB-37", "HUB-38")
+def test_a_push_is_kept_and_left_for_each_receiver(
+    cpo: Person, emsp: Person, second_emsp: Person, second_cpo: Person, location: dict[str, object]
+) -> None:
+    answer = cpo.put(LOCATION, location)
+
+    assert answer.codes == (201, 1000)
+    assert answer.headers["OCPI-from-party-id"] == "HUB"
+    assert answer.headers["OCPI-to-party-id"] == "TNM"
+    left = list(Delivery.objects.order_by("platform_id"))
+    assert [(row.platform_id, row.to_party_id, row.from_party_id) for row in left] == [
+        (emsp.id, "EMS", "HUB"), (second_emsp.id, "MSX", "HUB"),
+    ]  # fmt: skip
+    assert {row.path for row in left} == {"NL/TNM/LOC1"}
+
+
+@pytest.mark.req("HUB-43")
+def test_the_whole_fan_out_has_the_correlation_id_of_the_push(
+    cpo: Person, emsp: Person, second_emsp: Person, location: dict[str, object]
+) -> None:
+    cpo.put(LOCATION, location, headers={"X-Correlation-ID": "one-business-action"})
+
+    assert set(Delivery.objects.values_list("correlation_id", flat=True)) == {"one-business-action"}
+
+
+@pytest.mark.req("HUB-20")
+def test_a_status_patch_changes_the_kept_evse_and_leaves_its_time_stamp(
+    cpo: Person, emsp: Person, location: dict[str, object]
+) -> None:
+    push_location(cpo, location)
+    uid = evse_of(location)
+
+    answer = cpo.patch(f"{LOCATION}/{uid}", {"status": "CHARGING", "last_updated": "2031-05-01T10:00:00Z"})
+
+    assert answer.codes == (200, 1000)
+    kept = SharedObject.objects.get(path=f"LOC1/{uid}")
+    assert '"status":"CHARGING"' in kept.document
+    assert '"last_updated":"2031-05-01T10:00:00Z"' in kept.document
+    assert kept.container is not None
+    assert '"last_updated":"2031-05-01T10:00:00Z"' in kept.container.document
+    delivery = Delivery.objects.get()
+    assert delivery.path == f"NL/TNM/LOC1/{uid}"
+    assert set(delivery.fields or []) == {"status", "last_updated"}
+
+
+@pytest.mark.req("HUB-44")
+def test_two_changes_of_one_object_are_one_delivery(cpo: Person, emsp: Person, location: dict[str, object]) -> None:
+    push_location(cpo, location)
+    uid = evse_of(location)
+
+    for second, state in enumerate(("CHARGING", "AVAILABLE")):
+        cpo.patch(f"{LOCATION}/{uid}", {"status": state, "last_updated": f"2031-05-01T10:00:0{second}Z"})
+
+    assert Delivery.objects.get().change == 2
+
+
+@pytest.mark.req("HUB-32")
+@pytest.mark.parametrize(("change", "field"), [
+    ({"coordinates": None}, "coordinates"), ({"publish": "yes"}, "publish"), ({"id": "LOC2"}, "id"),
+    ({"party_id": "XXX"}, "party_id"),
+])  # fmt: skip
+def test_what_breaks_its_table_is_refused_and_sent_to_nobody(
+    cpo: Person, emsp: Person, document: Document, change: dict[str, object], field: str
+) -> None:
+    body = {**document("location", id="LOC1"), **change}
+    body = {name: value for name, value in body.items() if value is not None}
+
+    answer = cpo.put(LOCATION, body)
+
+    assert answer.codes == (200, 2001)
+    assert field in answer.message
+    assert not SharedObject.objects.exists()
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.req("HUB-10", "SEC-35")
+def test_nobody_pushes_in_anothers_name(cpo: Person, second_cpo: Person, location: dict[str, object]) -> None:
+    assert second_cpo.put(LOCATION, location).codes == (404, 2000)
+    assert second_cpo.put(LOCATION, location, sender="NL*TNM").codes == (200, 2001)
+    assert not SharedObject.objects.exists()
+
+
+@pytest.mark.req("TRN-044", "TRN-052", "TRN-091")
+def test_a_patch_needs_an_object_and_a_newer_time(cpo: Person, location: dict[str, object]) -> None:
+    assert cpo.patch(LOCATION, {"name": "x", "last_updated": "2031-05-01T10:00:00Z"}).codes == (404, 2003)
+    push_location(cpo, location)
+
+    assert cpo.patch(LOCATION, {"name": "x"}).codes == (200, 2001)
+    assert cpo.patch(LOCATION, {"name": "x", "last_updated": "2001-01-01T00:00:00Z"}).codes == (200, 2001)
+    assert cpo.patch(LOCATION, {"name": "x", "last_updated": "2031-05-01T10:00:00Z"}).codes == (200, 1000)
+    assert '"name":"x"' in SharedObject.objects.get(path="LOC1").document
+
+
+@pytest.mark.req("HUB-57", "HUB-58", "HUB-59", "HUB-60", "HUB-61")
+def test_get_all_answers_from_what_was_pushed(cpo: Person, emsp: Person, location: dict[str, object]) -> None:
+    push_location(cpo, {**location, "vendor": {"kept": 1.50}})
+
+    answer = emsp.get("hub/2.2.1/sender/locations")
+
+    assert answer.codes == (200, 1000)
+    assert answer.headers["X-Total-Count"] == "1"
+    assert answer.headers["OCPI-from-party-id"] == "HUB"
+    (found,) = answer.data
+    assert found["party_id"] == "TNM"
+    assert found["vendor"] == {"kept": 1.50}
+    assert [evse["uid"] for evse in found["evses"]] == [evse["uid"] for evse in location["evses"]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.req("HUB-62")
+def test_get_all_shows_nobody_what_is_not_for_its_role(cpo: Person, emsp: Person, document: Document) -> None:
+    assert emsp.put("hub/2.2.1/receiver/tokens/DE/EMS/T1", document("token_rfid", uid="T1")).codes == (201, 1000)
+
+    assert len(cpo.get("hub/2.2.1/sender/tokens").data) == 1
+    assert emsp.get("hub/2.2.1/sender/tokens").codes == (200, 2001)
+    assert emsp.get("hub/2.2.1/sender/cdrs").codes == (200, 2001)
+
+
+def test_a_deleted_tariff_is_deleted_everywhere(cpo: Person, emsp: Person, document: Document) -> None:
+    url = "hub/2.2.1/receiver/tariffs/NL/TNM/T1"
+    assert cpo.put(url, document("tariff", id="T1")).codes == (201, 1000)
+    Delivery.objects.all().delete()
+
+    assert cpo.delete(url).codes == (200, 1000)
+
+    assert Delivery.objects.get().deleted
+    assert cpo.delete(url).codes == (404, 2000)

@@ -1,0 +1,210 @@
+"""Direct requests through the hub: passed on while the caller waits, changed in nothing but what the hub must change."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pytest_django import Settings
+
+from hub.models import Callback
+from tests.fixtures import Document, Partner
+from tests.people import Person
+from tests.platforms import Listener
+
+COMMAND = "hub/2.2.1/receiver/commands/START_SESSION"
+pytestmark = pytest.mark.usefixtures("hub_side")
+
+
+@pytest.fixture
+def far_cpo(partner: Partner, listener: Listener) -> Person:
+    """A CPO that really answers."""
+    return partner("NL*TNM:CPO", listener=listener)
+
+
+@pytest.fixture
+def command(document: Document) -> dict[str, object]:
+    return dict(document("start_session", response_url="https://emsp.example/results/1"))
+
+
+def accept(listener: Listener, timeout: int = 30) -> None:
+    listener.reply("POST", "/", data={"result": "ACCEPTED", "timeout": timeout})
+
+
+@pytest.mark.req("HUB-12", "HUB-13", "HUB-14", "HUB-15", "HUB-16", "HUB-17", "HUB-18", "HUB-19", "HUB-22")
+def test_a_command_goes_to_the_cpo_and_its_answer_comes_back(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    accept(listener)
+
+    answer = emsp.post(COMMAND, command, to="NL*TNM", headers={"X-Correlation-ID": "corr", "X-Request-ID": "mine"})
+
+    assert answer.codes == (200, 1000)
+    assert answer.data == {"result": "ACCEPTED", "timeout": 30}
+    assert (answer.headers["OCPI-to-party-id"], answer.headers["OCPI-from-party-id"]) == ("EMS", "TNM")
+    (got,) = listener.received("POST")
+    assert got.path.endswith("/commands/START_SESSION")
+    assert got.token == far_cpo.token_out
+    assert got.headers["x-correlation-id"] == "corr"
+    assert got.headers["x-request-id"] != "mine"
+    assert (got.headers["ocpi-to-party-id"], got.headers["ocpi-from-party-id"]) == ("TNM", "EMS")
+
+
+@pytest.mark.req("HUB-21")
+def test_the_body_passes_byte_for_byte(far_cpo: Person, emsp: Person, listener: Listener) -> None:
+    listener.reply("POST", "/", data=None)
+    body = b'{ "id" : "1", "total" : 4.00, "vendor": {"b":1e2, "a":[]} }'
+    cdr = far_cpo  # the poster of a CDR needs no endpoint of its own
+
+    emsp.post("hub/2.2.1/receiver/commands/UNLOCK_CONNECTOR", body, to=cdr.address)
+
+    assert listener.received("POST")[0].body == body
+
+
+@pytest.mark.req("HUB-72", "HUB-73", "SEC-41")
+def test_the_result_comes_back_through_a_url_of_the_hub(
+    far_cpo: Person, partner: Partner, listener: Listener, command: dict[str, object]
+) -> None:
+    accept(listener)
+    with Listener() as emsp_listener:
+        emsp = partner("DE*EMS:EMSP", listener=emsp_listener)
+        command["response_url"] = f"{emsp_listener.url}/results/42"
+        emsp.post(COMMAND, command, to="NL*TNM")
+        given = listener.received("POST")[0].json["response_url"]
+        assert given != command["response_url"]
+
+        answer = far_cpo.post(given, {"result": "ACCEPTED"}, to="DE*EMS", headers={"X-Correlation-ID": "corr"})
+
+        assert answer.codes == (200, 1000)
+        (got,) = emsp_listener.received("POST")
+        assert got.path == "/results/42"
+        assert got.json == {"result": "ACCEPTED"}
+        assert got.token == emsp.token_out
+        assert got.headers["x-correlation-id"] == "corr"
+        assert (got.headers["ocpi-to-party-id"], got.headers["ocpi-from-party-id"]) == ("EMS", "TNM")
+
+
+@pytest.mark.req("SEC-41", "SEC-39")
+def test_nobody_else_may_use_a_callback(
+    far_cpo: Person, emsp: Person, second_cpo: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    accept(listener)
+    emsp.post(COMMAND, command, to="NL*TNM")
+    given = listener.received("POST")[0].json["response_url"]
+
+    assert second_cpo.post(given, {"result": "ACCEPTED"}, to="DE*EMS").codes == (404, 2000)
+    assert emsp.post(given, {"result": "ACCEPTED"}, to="DE*EMS").codes == (404, 2000)
+    assert far_cpo.post(given[:-4] + "AAAA", {"result": "ACCEPTED"}, to="DE*EMS").codes == (404, 2000)
+
+
+@pytest.mark.req("HUB-72")
+def test_a_callback_lives_an_hour_longer_than_the_announced_timeout(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    accept(listener, timeout=600)
+    emsp.post(COMMAND, command, to="NL*TNM")
+
+    callback = Callback.objects.get()
+
+    assert callback.expires_at is not None
+    assert 4100 < (callback.expires_at - callback.created_at).total_seconds() < 4300
+
+
+def test_a_refused_command_leaves_no_callback(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    listener.reply("POST", "/", data={"result": "REJECTED", "timeout": 0})
+
+    emsp.post(COMMAND, command, to="NL*TNM")
+
+    assert not Callback.objects.exists()
+
+
+@pytest.mark.req("TRN-054", "HUB-22")
+@pytest.mark.parametrize(("http", "code"), [(200, 2003), (404, 2004), (200, 3000), (500, 3000)])
+def test_what_the_receiver_says_is_passed_on_unchanged(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], http: int, code: int
+) -> None:
+    listener.reply("POST", "/", status=http, code=code)
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (http, code)
+
+
+@pytest.mark.req("HUB-64", "HUB-66", "HUB-68")
+def test_nobody_there_and_nobody_connected(
+    emsp: Person, partner: Partner, command: dict[str, object]
+) -> None:
+    partner("XX*OFF:CPO", connection="OFFLINE")
+    partner("NL*TNM:CPO", url="http://127.0.0.1:64999")
+
+    assert emsp.post(COMMAND, command, to="ZZ*ZZZ").codes == (200, 4001)
+    assert emsp.post(COMMAND, command, to="XX*OFF").codes == (200, 4003)
+    answer = emsp.post(COMMAND, command, to="NL*TNM")  # connected, but nothing listens there
+    assert answer.codes == (200, 4003)
+    assert answer.headers["OCPI-from-party-id"] == "HUB"
+    assert answer.data is None
+
+
+@pytest.mark.req("HUB-65", "HUB-70")
+def test_no_answer_in_time_is_4002_and_is_not_repeated(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], settings: Settings
+) -> None:
+    settings.OCPI_FORWARD_TIMEOUT = 0.3
+    listener.reply("POST", "/", delay=1.0)
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4002)
+    assert len(listener.received("POST")) == 1
+
+
+@pytest.mark.req("HUB-67")
+def test_no_envelope_is_4000(far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]) -> None:
+    listener.reply("POST", "/", raw=b"<html>busy</html>")
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4000)
+
+
+def test_a_refused_hub_token_is_4003_and_never_401(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    listener.reply("POST", "/", status=401, code=2000)
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4003)
+
+
+@pytest.mark.req("HUB-24", "HUB-75")
+def test_pages_of_a_list_continue_at_the_same_party(far_cpo: Person, emsp: Person, listener: Listener) -> None:
+    next_page = f"{listener.url}/ocpi/2.2.1/sender/locations?offset=1&limit=1"
+    headers = {"X-Total-Count": "2", "X-Limit": "1", "Link": f'<{next_page}>; rel="next"'}
+    listener.reply("GET", "/", data=[{"id": "LOC1"}], headers=headers, times=1)
+
+    first = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM")
+    listener.reply("GET", "/", data=[{"id": "LOC2"}], headers={"X-Total-Count": "2", "X-Limit": "1"})
+    second = emsp.get(first.headers["Link"].partition("<")[2].partition(">")[0], to="NL*TNM")
+
+    assert (first.headers["X-Total-Count"], first.headers["X-Limit"]) == ("2", "1")
+    assert first.headers["Link"].startswith("<http://127.0.0.1:8000/ocpi/hub/")
+    assert second.data == [{"id": "LOC2"}]
+    assert "Link" not in second.headers
+    assert listener.received("GET")[-1].query == "offset=1&limit=1"
+
+
+@pytest.mark.req("HUB-74")
+def test_the_location_of_a_cdr_is_a_url_of_the_hub_that_the_cpo_can_read(
+    cpo: Person, partner: Partner, listener: Listener, document: Document
+) -> None:
+    partner("DE*EMS:EMSP", listener=listener)
+    listener.reply("POST", "/", status=201, headers={"Location": f"{listener.url}/ocpi/cdrs/9"})
+    listener.reply("GET", "/ocpi/cdrs/9", data={"id": "CDR1"})
+
+    posted = cpo.post("hub/2.2.1/receiver/cdrs", document("cdr"), to="DE*EMS")
+    read = cpo.get(posted.headers["Location"], to="DE*EMS")
+
+    assert posted.codes == (201, 1000)
+    assert posted.headers["Location"].startswith("http://127.0.0.1:8000/ocpi/hub/")
+    assert read.data == {"id": "CDR1"}
+
+
+@pytest.mark.req("TRN-008")
+def test_a_stranger_gets_nowhere(stranger: Person, far_cpo: Person, listener: Listener) -> None:
+    assert stranger.post(COMMAND, {}, to="NL*TNM").codes == (401, 2000)
+    assert json.dumps([each.path for each in listener.received("POST")]) == "[]"

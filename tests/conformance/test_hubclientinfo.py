@@ -1,0 +1,142 @@
+"""HubClientInfo, Receiver: what a hub tells us about those behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ocpi import snapshot
+from ocpi.models import Party
+from tests.fixtures import Document
+from tests.people import Person, at
+
+pytestmark = pytest.mark.usefixtures("emsp_side")
+
+URL = "2.2.1/hubclientinfo/NL/TNM"
+
+
+@pytest.mark.req("HCI-02", "HCI-03", "HCI-05", "HCI-08", "TRN-042", "TRN-043", "TRN-033")
+def test_a_client_info_is_stored_changed_and_given_back(hub: Person, document: Document) -> None:
+    created = hub.put(URL, document("client_info"))
+    offline = document("client_info", status="OFFLINE", last_updated="2025-09-12T08:00:00Z")
+    changed = hub.put(URL, offline)
+
+    assert created.codes == (201, 1000)
+    assert changed.codes == (200, 1000)
+    assert not created.has_data
+    assert hub.get(URL).data == offline
+    assert [(str(party), party.status, party.through_hub) for party in Party.objects.filter(through_hub=True)] == [
+        ("NL*TNM:CPO", "OFFLINE", True)
+    ]
+
+
+@pytest.mark.req("HCI-08", "HCI-10", "TRN-039")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"role": None},
+        {"status": None},
+        {"last_updated": None},
+        {"party_id": None},
+        {"country_code": None},
+        {"status": "AWAY"},
+        {"role": "DRIVER"},
+        {"last_updated": "yesterday"},
+    ],
+    ids=str,
+)
+def test_an_incomplete_client_info_is_refused_by_field(
+    hub: Person, document: Document, changes: dict[str, Any]
+) -> None:
+    answer = hub.put(URL, document("client_info", **changes))
+
+    assert answer.codes == (200, 2001)
+    assert next(iter(changes)) in answer.message
+    assert not Party.objects.filter(through_hub=True).exists()
+
+
+@pytest.mark.req("HCI-10")
+@pytest.mark.parametrize("status", ["CONNECTED", "OFFLINE", "PLANNED", "SUSPENDED"])
+def test_each_status_is_kept(hub: Person, document: Document, status: str) -> None:
+    hub.put(URL, document("client_info", status=status))
+
+    assert hub.get(URL).data["status"] == status
+
+
+@pytest.mark.req("HCI-04", "HCI-12", "TRN-093", "TRN-021")
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_client_infos_are_neither_patched_nor_deleted(hub: Person, document: Document, method: str) -> None:
+    hub.put(URL, document("client_info"))
+
+    answer = hub.request(method, URL, None if method == "DELETE" else {"status": "SUSPENDED"})
+
+    assert answer.codes == (405, 2000)
+    assert hub.get(URL).data == document("client_info")
+
+
+@pytest.mark.req("HCI-05", "TRN-048")
+def test_the_url_names_the_described_party(hub: Person, document: Document) -> None:
+    other = hub.put(URL, document("client_info", party_id="XXX"))
+    lower_case = hub.put("2.2.1/hubclientinfo/nl/tnm", document("client_info"))
+
+    assert other.codes == (200, 2001)
+    assert "party_id" in other.message
+    assert lower_case.codes == (201, 1000)
+    assert hub.get(URL).ok
+
+
+@pytest.mark.req("HCI-09")
+def test_a_party_with_two_roles_has_two_client_infos(hub: Person, document: Document) -> None:
+    hub.put(URL, document("client_info", role="CPO", last_updated="2025-09-12T09:00:00Z"))
+    hub.put(URL, document("client_info", role="EMSP", status="PLANNED", last_updated="2025-09-12T08:00:00Z"))
+
+    assert Party.objects.filter(through_hub=True).count() == 2
+    assert hub.get(URL).data["role"] == "CPO"
+    hub.put(URL, document("client_info", role="EMSP", last_updated="2025-09-12T10:00:00Z"))
+    assert hub.get(URL).data["role"] == "EMSP"
+
+
+@pytest.mark.req("TRN-091")
+def test_an_older_client_info_is_not_applied(hub: Person, document: Document) -> None:
+    hub.put(URL, document("client_info"))
+
+    older = hub.put(URL, document("client_info", status="OFFLINE", last_updated="2025-09-12T06:59:59Z"))
+    equal = hub.put(URL, document("client_info", status="PLANNED"))
+
+    assert older.codes == (200, 2001)
+    assert "2025-09-12T06:59:59Z" in older.message
+    assert "2025-09-12T07:00:00Z" in older.message
+    assert equal.codes == (200, 1000)
+    assert hub.get(URL).data["status"] == "PLANNED"
+
+
+@pytest.mark.req("SEC-38", "TRN-046")
+def test_only_a_hub_knows_others(hub: Person, cpo: Person, document: Document) -> None:
+    hub.put(URL, document("client_info"))
+
+    assert cpo.put("2.2.1/hubclientinfo/FR/XXX", document("client_info")).codes == (404, 2000)
+    assert cpo.get(URL).codes == (404, 2000)
+    assert Party.objects.filter(through_hub=True).count() == 1
+
+
+@pytest.mark.req("HCI-03", "TRN-040", "TRN-041")
+def test_an_unknown_party_is_404(hub: Person) -> None:
+    assert hub.get(URL).codes == (404, 2000)
+
+
+@pytest.mark.req("HCI-06")
+def test_no_routing_headers_come_back(hub: Person, document: Document) -> None:
+    answer = hub.put(URL, document("client_info"), to="DE*EMS", sender="BE*HUB")
+
+    assert not [name for name in answer.headers if name.lower().startswith("ocpi-")]
+
+
+@pytest.mark.req("TRN-046", "HCI-16", "HUB-87")
+def test_a_party_behind_the_hub_may_be_spoken_for_by_the_hub(hub: Person, document: Document) -> None:
+    before = snapshot.current().platforms[hub.id].has_party(at("NL*TNM"), "CPO")
+    hub.put(URL, document("client_info"))
+
+    assert not before
+    assert snapshot.current().platforms[hub.id].has_party(at("NL*TNM"), "CPO")
+    assert not snapshot.current().platforms[hub.id].has_party(at("NL*TNM"), "EMSP")

@@ -1,0 +1,234 @@
+"""A gateway that loses connections, nodes, its database or its life: nothing answered is lost or doubled."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from cpo.gateway.server import Gateway
+from tests.gateway_support import (
+    BOOT,
+    PASSWORD,
+    STATUS,
+    Node,
+    World,
+    eventually,
+    free_port,
+    listens,
+    open_world,
+    refusal,
+    start,
+    stop,
+)
+
+
+@pytest.fixture
+def world(transactional_db: None) -> Iterator[World]:
+    with open_world() as opened:
+        yield opened
+
+
+@pytest.mark.req("OCPP-09", "OCPP-100", "SEC-61")
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_newest_connection_wins_on_whichever_node(world: World, nodes: int) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario() -> None:
+        async with world.node() as node, world.node() as other:
+            second = other if nodes == 2 else node
+            async with node.connect("CP1", PASSWORD) as old:
+                await old.call("Heartbeat", {})
+                async with second.connect("CP1", PASSWORD) as new:
+                    with pytest.raises(ConnectionClosed):
+                        await old.receive(2)
+                    assert old.socket.close_code == 1000
+                    assert await new.call("StatusNotification", STATUS) == {}
+                    [record] = world.rows("SELECT online, node, epoch FROM cpo_chargepoint")
+                    assert record == {"online": True, "node": second.gateway.config.node, "epoch": 2}
+
+    world.run_bare(scenario, decide=None)
+
+    assert [row["epoch"] for row in world.inbox()] == [2]
+
+
+@pytest.mark.req("OCPP-09")
+def test_a_frame_of_an_older_connection_is_not_kept_even_if_nobody_told_its_node(world: World) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as old:
+            await old.call("Heartbeat", {})
+            world.execute("UPDATE cpo_chargepoint SET epoch = epoch + 1")
+            await old.send([2, "late", "StatusNotification", STATUS])
+            with pytest.raises(ConnectionClosed):
+                await old.receive()
+
+    world.run(scenario, decide=None)
+
+    assert world.inbox() == []
+
+
+@pytest.mark.req("OCPP-09")
+def test_an_open_charge_point_that_still_answers_keeps_its_identity(world: World) -> None:
+    world.add("OPEN")
+
+    async def scenario() -> None:
+        async with world.node() as node, world.node() as other, node.connect("OPEN") as old:
+            for newcomer in (node, other):
+                assert (await refusal(newcomer, "OPEN")).response.status_code == 409
+            assert "currentTime" in await old.call("Heartbeat", {})
+
+    world.run_bare(scenario, decide=None)
+
+
+@pytest.mark.req("OCPP-09", "SEC-61")
+def test_the_fourth_takeover_in_five_minutes_is_the_last(world: World) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        opened = [node.connect("CP1", PASSWORD) for _ in range(5)]
+        for connecting in opened:
+            await (await connecting.__aenter__()).call("Heartbeat", {})
+        assert (await refusal(node, "CP1", PASSWORD)).response.status_code == 429
+        for connecting in opened:
+            await connecting.__aexit__(None, None, None)
+
+    world.run(scenario, decide=None)
+
+
+@pytest.mark.req("OCPP-11")
+def test_a_silent_charge_point_is_pinged_and_a_dead_one_is_cut(world: World) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            await point.call("Heartbeat", {})
+            [connection] = node.gateway.connections.values()
+            await asyncio.sleep(3.5)
+            assert connection.heard_at > asyncio.get_running_loop().time() - 2.5  # its pongs count
+            assert await point.call("StatusNotification", STATUS) == {}
+            point.socket.transport.pause_reading()
+            await eventually(lambda: not node.gateway.connections)
+
+    world.run(scenario, decide=None, ping_seconds=1, ping_timeout_seconds=1)
+
+
+@pytest.mark.req("OCPP-33")
+def test_a_charge_point_nothing_is_known_of_is_asked_to_boot(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.add("CP1", PASSWORD, boot_data=None)
+    monkeypatch.setattr("cpo.gateway.server._INTRODUCE_SECONDS", 0.2)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            _, message_id, action, payload = await point.receive()
+            assert (action, payload) == ("TriggerMessage", {"requestedMessage": "BootNotification"})
+            await point.send([3, message_id, {"status": "Accepted"}])
+            await point.call("BootNotification", BOOT)
+            await asyncio.sleep(0.2)
+
+    world.run(scenario, decide=None)
+
+    assert world.rows("SELECT boot_data FROM cpo_chargepoint") == [{"boot_data": BOOT}]
+
+
+@pytest.mark.req("OCPP-102")
+def test_a_draining_node_finishes_what_is_open_and_says_1012(world: World) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            await point.send([2, "open", "Authorize", {"idTag": "TAG1"}])
+            await asyncio.sleep(0.1)
+            draining = asyncio.create_task(node.gateway.drain())
+            await asyncio.sleep(0.1)
+            assert (await refusal(node, "CP1", PASSWORD)).response.status_code == 503
+            assert (await point.receive())[:2] == [3, "open"]
+            with pytest.raises(ConnectionClosed):
+                await point.receive()
+            assert point.socket.close_code == 1012
+            await draining
+
+    world.run(scenario, decide=None, decision_seconds=0.6)
+
+    assert world.rows("SELECT online FROM cpo_chargepoint") == [{"online": False}]
+
+
+@pytest.mark.req("OCPP-103")
+def test_without_the_database_only_heartbeats_are_answered_and_then_1013(world: World) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            await point.call("StatusNotification", STATUS)
+
+            async def gone(*_: Any, **__: Any) -> Any:
+                raise psycopg.OperationalError("gone")
+
+            node.gateway.inbox._connect = gone  # type: ignore[method-assign]
+            node.gateway.inbox._write = gone  # type: ignore[method-assign]
+            assert "currentTime" in await point.call("Heartbeat", {})
+            await point.send([2, "stop", "StopTransaction", stop(1)])
+            with pytest.raises(ConnectionClosed):
+                await point.receive()
+            assert point.socket.close_code == 1013
+
+    world.run(scenario, decide=None, store_seconds=1)
+
+    assert [row["action"] for row in world.inbox()] == ["StatusNotification"]
+
+
+@pytest.mark.req("OCPP-103")
+def test_losing_redis_costs_no_connection_and_no_answer(world: World) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            assert await point.call("StatusNotification", STATUS) == {}
+
+    async def whole() -> None:
+        gateway = Gateway(replace(world.config, redis_url="redis://127.0.0.1:1/0", node="no-redis"))
+        port = await gateway.start()
+        await scenario(Node(port, gateway))
+        assert not gateway.is_ready()
+        await gateway.stop()
+
+    world.run_bare(whole, decide=None)
+
+
+@pytest.mark.req("OCPP-98", "OCPP-126")
+def test_killing_the_gateway_between_commit_and_answer_loses_and_doubles_nothing(world: World) -> None:
+    point_id = world.add("CP1", PASSWORD)
+    asked = start()
+
+    async def scenario() -> None:
+        port = free_port()
+        node = Node(port)
+        process = world.start_process(port)
+        await listens(port)
+        async with node.connect("CP1", PASSWORD) as point:
+            # Nobody decides: the start is committed and waits for its answer.
+            await point.send([2, "start", "StartTransaction", asked])
+            await eventually(lambda: bool(world.inbox("StartTransaction")))
+            sent = world.ask(point_id, "ClearCache", {})
+            await point.receive()
+            process.kill()
+            process.wait()
+        world.start_process(port)
+        await listens(port)
+        [row] = world.inbox("StartTransaction")
+        world.execute(
+            "UPDATE cpo_inboxmessage SET answer = %s WHERE id = %s", '{"idTagInfo":{"status":"Accepted"}}', row["id"]
+        )
+        async with node.connect("CP1", PASSWORD) as point:
+            answer = await point.call("StartTransaction", asked, "start-again")
+            assert answer == {"idTagInfo": {"status": "Accepted"}, "transactionId": row["transaction_id"]}
+        world.execute("UPDATE cpo_gatewaynode SET seen_at = seen_at - interval '1 minute'")
+        assert (await world.ended(sent))["state"] == "CONNECTION_LOST"
+
+    world.run_bare(scenario, decide=None)
+
+    assert len(world.inbox("StartTransaction")) == 1

@@ -1,0 +1,329 @@
+"""What is sent, in which order, and what a changed object does to what is pending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import transaction
+
+from ocpi import outbox, outbox_request, snapshot
+from ocpi.headers import Address
+from ocpi.models import Delivery, Endpoint, FinishedDelivery, Platform
+from ocpi.outbox_engine import drain_now
+from ocpi.outbox_request import Receiver
+from ocpi.outbox_rows import Outcome, Row
+from ocpi.stored import Stored
+from tests.outbox_support import Recorder, Says, add_object, add_platform, change, later, mark, pending, recorder
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def emsp_server() -> Iterator[Recorder]:
+    with recorder() as found:
+        yield found
+
+
+@pytest.fixture
+def emsp_platform(emsp_server: Recorder) -> Platform:
+    return add_platform("eMSP", emsp_server.url)
+
+
+@pytest.mark.req("REL-01")
+def test_what_has_to_be_delivered_is_written_in_the_transaction_of_its_change(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    location = add_object()
+
+    with pytest.raises(RuntimeError), transaction.atomic():
+        mark(location, emsp_platform)
+        raise RuntimeError
+
+    assert drain_now() == 0
+    assert emsp_server.got == []
+
+
+@pytest.mark.req("REL-16", "TRN-062")
+def test_a_change_of_some_fields_is_a_patch_of_these_and_last_updated(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    location = add_object(status="BLOCKED", name="Harbour")
+    mark(location, emsp_platform, fields=["status"], correlation_id="one action")
+
+    assert drain_now() == 1
+
+    [got] = emsp_server.got
+    assert (got.method, got.path) == ("PATCH", "/locations/NL/TNM/LOC1")
+    assert got.document == {"status": "BLOCKED", "last_updated": "2026-01-01T00:00:00Z"}
+    assert got.headers["ocpi-to-party-id"] == "EMS"
+    assert got.headers["ocpi-from-party-id"] == "TNM"
+    assert got.headers["x-correlation-id"] == "one action"
+    assert pending() == []
+    assert FinishedDelivery.objects.get().state == "DELIVERED"
+
+
+@pytest.mark.req("REL-16")
+def test_a_whole_object_is_put_with_its_parts(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    location = add_object()
+    add_object("LOC1/EVSE1", parent=location)
+    mark(location, emsp_platform)
+
+    drain_now()
+
+    [got] = emsp_server.got
+    assert got.method == "PUT"
+    assert [evse["id"] for evse in got.document["evses"]] == ["LOC1/EVSE1"]
+
+
+@pytest.mark.req("REL-16", "HUB-44")
+def test_changes_of_one_object_coalesce_while_they_wait(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    location = add_object()
+    for status in ("CHARGING", "BLOCKED", "AVAILABLE"):
+        change(location, status=status)
+        mark(location, emsp_platform, fields=["status"])
+    change(location, name="Harbour")
+    mark(location, emsp_platform, fields=["name"])
+
+    assert drain_now() == 1
+
+    [got] = emsp_server.got
+    assert got.document == {"status": "AVAILABLE", "name": "Harbour", "last_updated": "2026-01-01T00:00:00Z"}
+
+
+def test_a_whole_change_among_the_coalesced_makes_it_a_put(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    location = add_object()
+    mark(location, emsp_platform, fields=["status"])
+    mark(location, emsp_platform)
+    mark(location, emsp_platform, fields=["name"])
+
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
+
+
+@pytest.mark.req("REL-17")
+def test_cdrs_are_never_merged_and_a_second_mark_of_one_changes_nothing(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    for number in (1, 2):
+        cdr = add_object(f"CDR{number}", module="cdrs")
+        mark(cdr, emsp_platform, kind="CDR", order_key="LOC1")
+        mark(cdr, emsp_platform, kind="CDR", order_key="LOC1")
+
+    drain_now()
+
+    assert emsp_server.lines == ["POST /cdrs", "POST /cdrs"]
+    assert [got.document["id"] for got in emsp_server.got] == ["CDR1", "CDR2"]
+
+
+@pytest.mark.req("REL-18", "REL-15")
+def test_a_change_during_the_call_leaves_the_delivery_pending(
+    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = add_object(status="CHARGING")
+    mark(location, emsp_platform)
+
+    def changes() -> None:
+        change(location, status="AVAILABLE")
+        mark(location, emsp_platform)
+
+    once_after_the_call(monkeypatch, changes)
+
+    assert drain_now() == 2
+
+    assert [got.document["status"] for got in emsp_server.got] == ["CHARGING", "AVAILABLE"]
+    assert pending() == []
+
+
+def once_after_the_call(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], None]) -> None:
+    """Have something happen after the answer came and before it is written down."""
+    original, left = outbox_request.deliver, [happen]
+
+    def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
+        outcome = original(row, document, receiver)
+        if left:
+            left.pop()()
+        return outcome
+
+    monkeypatch.setattr(outbox_request, "deliver", deliver)
+
+
+@pytest.mark.req("REL-14")
+def test_rows_of_one_order_key_go_out_in_the_order_in_which_they_were_written(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    rows = [add_object(f"LOC1/E{number}") for number in range(30)]
+    for row in rows:
+        mark(row, emsp_platform)
+
+    drain_now()
+
+    assert emsp_server.lines == [f"PUT /locations/NL/TNM/{row.path}" for row in rows]
+
+
+@pytest.mark.req("REL-14")
+def test_nothing_overtakes_a_row_that_waits_for_its_next_try(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    neighbour = next(f"LOC{number}" for number in range(2, 99) if outbox.slot_of(f"LOC{number}") == outbox.slot_of("LOC1"))
+    location, session, other = add_object(), add_object("S1", module="sessions"), add_object(neighbour)
+    mark(location, emsp_platform)
+    mark(session, emsp_platform, order_key="LOC1")
+    mark(other, emsp_platform)
+    # The hub in between is well, who is behind it is away: this row waits, the platform does not back off.
+    emsp_server.answers = [Says(status_code=4003)]
+
+    drain_now()
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1", f"PUT /locations/NL/TNM/{neighbour}"]
+
+    later(2)
+    drain_now()
+    assert emsp_server.lines[2:] == ["PUT /locations/NL/TNM/LOC1", "PUT /sessions/NL/TNM/S1"]
+
+
+@pytest.mark.req("REL-32", "TRN-119")
+@pytest.mark.parametrize("answer", [Says(hangs_up=True), Says(503), Says(body=b"<html>")])
+def test_after_an_ambiguous_outcome_a_patch_is_repeated_as_a_put_of_the_current_object(
+    emsp_server: Recorder, emsp_platform: Platform, answer: Says
+) -> None:
+    location = add_object()
+    mark(location, emsp_platform, fields=["status"])
+    emsp_server.answers = [answer]
+    drain_now()
+    change(location, status="BLOCKED")
+
+    later(2)
+    drain_now()
+
+    assert [got.method for got in emsp_server.got] == ["PATCH", "PUT"]
+    assert emsp_server.got[1].document["status"] == "BLOCKED"
+    assert emsp_server.got[0].headers["x-request-id"] != emsp_server.got[1].headers["x-request-id"]
+    assert emsp_server.got[0].headers["x-correlation-id"] == emsp_server.got[1].headers["x-correlation-id"]
+
+
+@pytest.mark.req("REL-32")
+@pytest.mark.parametrize("answer", [Says(404, 2000), Says(404, 2003), Says(200, 2003)])
+def test_who_does_not_know_the_object_of_a_patch_gets_all_of_it_at_once(
+    emsp_server: Recorder, emsp_platform: Platform, answer: Says
+) -> None:
+    mark(add_object(), emsp_platform, fields=["status"])
+    emsp_server.answers = [answer]
+
+    assert drain_now() == 1
+
+    assert [got.method for got in emsp_server.got] == ["PATCH", "PUT"]
+    assert pending() == []
+
+
+@pytest.mark.req("REL-32")
+def test_who_does_not_know_the_location_of_an_evse_gets_the_whole_location(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    location = add_object()
+    evse = add_object("LOC1/E1", parent=location)
+    emsp_server.always = lambda got: Says(404, 2003) if got.path.endswith("/E1") else None
+    mark(evse, emsp_platform, fields=["status"])
+
+    drain_now()
+
+    assert [got.method for got in emsp_server.got] == ["PATCH", "PUT", "PUT"]
+    assert emsp_server.got[2].path == "/locations/NL/TNM/LOC1"
+    assert len(emsp_server.got[2].document["evses"]) == 1
+    assert pending() == []
+
+
+def test_a_deleted_object_is_deleted_at_the_receiver(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    tariff = add_object("T1", module="tariffs")
+    mark(tariff, emsp_platform, deleted=True)
+    tariff.delete()
+
+    drain_now()
+
+    assert emsp_server.lines == ["DELETE /tariffs/NL/TNM/T1"]
+    assert emsp_server.got[0].body == b""
+
+
+def test_an_object_that_the_receiver_does_not_have_is_deleted_there(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    mark(add_object("T1", module="tariffs"), emsp_platform, deleted=True)
+    emsp_server.answers = [Says(404, 2000)]
+
+    drain_now()
+
+    assert FinishedDelivery.objects.get().state == "DELIVERED"
+
+
+def test_odd_characters_in_ids_are_percent_encoded(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    token = add_object("TOKEN", module="tokens")
+    with transaction.atomic():
+        outbox.mark(
+            [outbox.Recipient(emsp_platform.pk)], module="tokens", source="hub.SharedObject", source_id=token.pk,
+            path=outbox.path_of("NL", "TNM", "a/b c?"), order_key="x", query="type=RFID",
+        )  # fmt: skip
+
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /tokens/NL/TNM/a%2Fb%20c%3F?type=RFID"]
+
+
+def test_a_receiver_without_the_endpoint_is_a_clear_refusal(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    Endpoint.objects.filter(platform=emsp_platform, identifier="tariffs").delete()
+    snapshot.changed()
+    mark(add_object("T1", module="tariffs"), emsp_platform)
+
+    drain_now()
+
+    finished = FinishedDelivery.objects.get()
+    assert (finished.state, finished.error) == ("REFUSED", "the platform has no tariffs RECEIVER endpoint")
+
+
+@pytest.mark.req("REL-34", "TRN-062")
+def test_a_result_is_posted_to_the_response_url_and_dropped_after_its_deadline(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    with transaction.atomic():
+        outbox.send_result(
+            outbox.Recipient(emsp_platform.pk, Address("DE", "EMS"), Address("NL", "TNM")),
+            url=f"{emsp_server.url}/results/77", body=b'{"result":"ACCEPTED"}', module="commands",
+            deadline_at=datetime.now(UTC) + timedelta(seconds=30), correlation_id="the command's",
+        )  # fmt: skip
+    emsp_server.answers = [Says(503)]
+    drain_now()
+    later(2)
+    emsp_server.answers = [Says(503)]
+    drain_now()
+    assert emsp_server.lines == ["POST /results/77"] * 2
+    assert {got.headers["x-correlation-id"] for got in emsp_server.got} == {"the command's"}
+    assert Delivery.objects.count() == 1
+
+    later(29)
+    drain_now()
+
+    assert len(emsp_server.got) == 2
+    assert FinishedDelivery.objects.get().state == "DROPPED"
+
+
+@pytest.mark.req("REL-01")
+def test_one_statement_marks_any_number_of_receivers(
+    emsp_server: Recorder, django_assert_num_queries: object
+) -> None:
+    platforms = [add_platform(f"P{number}", emsp_server.url) for number in range(40)]
+    location = add_object()
+
+    with transaction.atomic(), django_assert_num_queries(1):  # type: ignore[operator]
+        outbox.mark(
+            [outbox.Recipient(found.pk) for found in platforms], module="locations", source="hub.SharedObject",
+            source_id=location.pk, path="NL/TNM/LOC1", order_key="LOC1",
+        )  # fmt: skip
+
+    assert drain_now() == 40
+
+
+def test_a_location_header_of_a_cdr_is_kept(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+    emsp_server.always = lambda _got: Says(201, headers={"Location": "https://emsp.example/cdrs/1"})
+
+    drain_now()
+
+    assert FinishedDelivery.objects.get().location == "https://emsp.example/cdrs/1"

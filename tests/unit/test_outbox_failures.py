@@ -1,0 +1,396 @@
+"""Whose fault a failure is, when it is tried again, and what becomes of a platform that does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ocpi import health, outbox_care, outbox_policy, outbox_probe, outbox_request
+from ocpi.models import Delivery, FinishedDelivery, Platform
+from ocpi.outbox_engine import drain_now
+from tests.outbox_support import Recorder, Says, add_object, add_platform, change, later, mark, pending, recorder
+
+pytestmark = pytest.mark.django_db
+
+UNAVAILABLE = Says(503)
+
+
+@pytest.fixture
+def emsp_server() -> Iterator[Recorder]:
+    with recorder() as found:
+        yield found
+
+
+@pytest.fixture
+def emsp_platform(emsp_server: Recorder) -> Platform:
+    return add_platform("eMSP", emsp_server.url)
+
+
+def answer_always(server: Recorder, says: Says) -> None:
+    server.always = lambda _got: says
+
+
+def seconds_until_due(delivery: Delivery) -> float:
+    assert delivery.tried_at is not None
+    return (delivery.due_at - delivery.tried_at).total_seconds()
+
+
+@pytest.mark.req("REL-31", "REL-33", "REL-34")
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("STATE", [1, 2, 5, 10, 20, 20]),
+        ("CDR", [1, 5, 30, 120, 600, 1800, 3600, 3600]),
+        ("RESULT", [1, 2, 5, 10, 20, 20]),
+    ],
+)
+def test_tries_follow_the_table_of_their_kind(kind: str, expected: list[float]) -> None:
+    assert [outbox_policy.delay(kind, attempts, 0.5) for attempts in range(1, len(expected) + 1)] == expected
+
+
+@pytest.mark.req("REL-31")
+def test_pauses_vary_by_a_fifth_so_that_tries_do_not_meet() -> None:
+    assert outbox_policy.delay("STATE", 3, 0.0) == pytest.approx(4.0)
+    assert outbox_policy.delay("STATE", 3, 1.0) == pytest.approx(6.0)
+
+
+@pytest.mark.req("REL-26")
+@pytest.mark.parametrize(("asked", "waits"), [(30.0, 30.0), (0.0, 1.0), (99_999.0, 3600.0)])
+def test_retry_after_is_obeyed_up_to_an_hour(asked: float, waits: float) -> None:
+    assert outbox_policy.delay("STATE", 1, 0.5, asked) == waits
+
+
+@pytest.mark.req("REL-26")
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("17", 17.0), ("", None), ("soon", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)]
+)
+def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
+    assert outbox_request.retry_after(text) == seconds
+
+
+@pytest.mark.req("REL-25", "REL-28")
+@pytest.mark.parametrize(
+    "says",
+    [
+        Says(500), Says(502, body=b"<html>Bad gateway</html>"), Says(429), Says(200, 3000), Says(200, None),
+        Says(body=b"<html>Welcome</html>"), Says(body=b'{"status_code":'), Says(body=b"[1000]"), Says(body=b'"ok"'),
+        Says(body=b'{"status_code":"abc"}'), Says(body=b"x" * 2_000_000), Says(body=b"\xff\xfe\0"), Says(hangs_up=True),
+        Says(body=b'{"status_code":99999999}'),
+    ],
+)  # fmt: skip
+def test_what_is_the_platforms_fault_makes_it_back_off_as_a_whole(
+    emsp_server: Recorder, emsp_platform: Platform, says: Says
+) -> None:
+    answer_always(emsp_server, says)
+    mark(add_object("LOC1"), emsp_platform)
+    mark(add_object("LOC2"), emsp_platform)
+
+    drain_now()
+
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.failures == 1
+    assert emsp_platform.backoff_until is not None
+    assert len(emsp_server.got) == 1
+    assert [found.state for found in pending()] == ["PENDING", "PENDING"]
+    tried = pending()[0]
+    assert tried.attempts == 1
+    assert 0 < len(tried.error) <= 2000
+
+
+@pytest.mark.req("REL-25")
+@pytest.mark.parametrize("says", [Says(200, 2000), Says(200, 2001), Says(400, 2001), Says(413), Says(404, 2000)])
+def test_what_is_the_messages_fault_is_refused_and_the_lane_goes_on(
+    emsp_server: Recorder, emsp_platform: Platform, says: Says
+) -> None:
+    emsp_server.answers = [says]
+    mark(add_object("LOC1"), emsp_platform)
+    mark(add_object("S1", module="sessions"), emsp_platform, order_key="LOC1")
+
+    drain_now()
+
+    assert sorted(FinishedDelivery.objects.values_list("state", flat=True)) == ["DELIVERED", "REFUSED"]
+    assert FinishedDelivery.objects.get(state="REFUSED").error
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.failures == 0
+
+
+@pytest.mark.req("REL-25")
+def test_a_redirect_of_a_push_is_refused_and_not_followed(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    emsp_server.answers = [Says(307, headers={"Location": f"{emsp_server.url}/elsewhere"})]
+    mark(add_object(), emsp_platform)
+
+    drain_now()
+
+    assert len(emsp_server.got) == 1
+    assert FinishedDelivery.objects.get().state == "REFUSED"
+
+
+@pytest.mark.req("REL-25")
+@pytest.mark.parametrize("http_status", [401, 403])
+def test_a_platform_that_refuses_our_token_is_paused_and_loses_nothing(
+    emsp_server: Recorder, emsp_platform: Platform, http_status: int
+) -> None:
+    answer_always(emsp_server, Says(http_status, 2000))
+    mark(add_object("LOC1"), emsp_platform)
+    mark(add_object("LOC2"), emsp_platform)
+
+    drain_now()
+    later(3600)
+    drain_now()
+
+    emsp_platform.refresh_from_db()
+    assert "refuses our token" in emsp_platform.paused_reason
+    assert len(emsp_server.got) <= 2
+    tries = len(emsp_server.got)
+    answer_always(emsp_server, Says())
+
+    health.resume(emsp_platform.pk)
+    drain_now()
+
+    assert len(emsp_server.got) == tries + 2
+
+
+@pytest.mark.req("REL-20", "HUB-42")
+def test_a_failing_platform_does_not_keep_the_others_waiting(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    with recorder() as broken:
+        answer_always(broken, UNAVAILABLE)
+        mark(add_object(), add_platform("broken", broken.url), emsp_platform)
+
+        drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
+
+
+@pytest.mark.req("REL-26")
+def test_any_success_ends_a_back_off(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    mark(add_object(), emsp_platform)
+    emsp_server.answers = [UNAVAILABLE, UNAVAILABLE]
+
+    for _ in range(3):
+        drain_now()
+        later(3)
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.failures, emsp_platform.backoff_until) == (0, None)
+    assert pending() == []
+
+
+@pytest.mark.req("REL-38", "REL-35")
+def test_three_failures_in_a_row_make_a_platform_offline_and_leave_marks_and_cdrs(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    answer_always(emsp_server, UNAVAILABLE)
+    location, cdr = add_object(), add_object("CDR1", module="cdrs")
+    mark(location, emsp_platform, fields=["status"])
+    mark(cdr, emsp_platform, kind="CDR", order_key="LOC1")
+
+    for _ in range(3):
+        drain_now()
+        later(6)
+
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.connection == "OFFLINE"
+    assert [(found.kind, found.state, found.fields) for found in pending()] == [
+        ("STATE", "MARKED", None), ("CDR", "PENDING", None)
+    ]  # fmt: skip
+    assert all(found.body == "" for found in pending())
+    later(3600)
+    tries = len(emsp_server.got)
+    drain_now()
+    assert len(emsp_server.got) == tries
+
+
+@pytest.mark.req("REL-38")
+def test_failures_of_calls_side_by_side_count_once(emsp_platform: Platform) -> None:
+    for _ in range(4):
+        health.failed(emsp_platform.pk, "no answer")
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.failures, emsp_platform.connection) == (1, "CONNECTED")
+
+
+@pytest.mark.req("REL-38", "REL-36", "REL-33")
+def test_a_good_probe_connects_a_platform_and_cdrs_go_at_once_marks_after_the_grace(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    answer_always(emsp_server, UNAVAILABLE)
+    location, cdr = add_object(), add_object("CDR1", module="cdrs")
+    mark(location, emsp_platform)
+    mark(cdr, emsp_platform, kind="CDR")
+    for _ in range(3):
+        drain_now()
+        later(6)
+    assert outbox_probe.probe() == 0  # its turn is ten seconds after it went OFFLINE
+    emsp_server.always = lambda _got: None
+    emsp_server.got.clear()
+
+    later(10)
+    assert outbox_probe.probe() == 1
+    outbox_care.sweep()
+    drain_now()
+    assert emsp_server.lines == ["GET /versions", "POST /cdrs"]
+
+    change(location, status="BLOCKED")
+    later(601)
+    outbox_care.sweep()
+    drain_now()
+    assert emsp_server.lines[2:] == ["PUT /locations/NL/TNM/LOC1"]
+    assert emsp_server.got[2].document["status"] == "BLOCKED"
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.connection == "CONNECTED"
+
+
+@pytest.mark.req("REL-36")
+@pytest.mark.parametrize(("catch_up", "sent"), [("at_once", 1), ("after_grace", 0), ("never", 0)])
+def test_a_platform_chooses_when_it_gets_what_it_missed(
+    emsp_server: Recorder, emsp_platform: Platform, catch_up: str, sent: int
+) -> None:
+    Platform.objects.update(catch_up=catch_up, connection="OFFLINE")
+    mark(add_object(), emsp_platform)
+    assert [found.state for found in pending()] == ["MARKED"]
+
+    health.resume(emsp_platform.pk)
+    outbox_care.sweep()
+    drain_now()
+
+    assert len(emsp_server.got) == sent
+
+
+@pytest.mark.req("REL-38")
+def test_a_valid_request_of_a_platform_connects_it(emsp_platform: Platform) -> None:
+    Platform.objects.update(connection="OFFLINE", failures=4)
+
+    health.heard_from(emsp_platform.pk)
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.connection, emsp_platform.failures) == ("CONNECTED", 0)
+
+
+@pytest.mark.req("REL-38")
+def test_a_failed_probe_waits_longer_each_time() -> None:
+    assert [outbox_policy.pause(failures) for failures in (1, 2, 3, 4, 5, 6, 7, 8, 20)] == [
+        1, 2, 10, 20, 40, 80, 160, 300, 300
+    ]  # fmt: skip
+
+
+@pytest.mark.req("REL-31", "TRN-118", "TRN-119", "HUB-45")
+def test_after_its_time_to_live_only_a_mark_without_a_body_stays(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    emsp_server.answers = [Says(status_code=4003)] * 50
+    mark(add_object(), emsp_platform, fields=["status"])
+
+    for _ in range(8):
+        drain_now()
+        later(12)
+
+    [mark_left] = pending()
+    assert (mark_left.state, mark_left.fields, mark_left.body) == ("MARKED", None, "")
+    tries = len(emsp_server.got)
+    drain_now()
+    assert len(emsp_server.got) == tries
+
+
+@pytest.mark.req("REL-31")
+def test_the_sweep_leaves_a_mark_of_what_failed_and_is_too_old(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    mark(add_object(), emsp_platform)
+    emsp_server.answers = [UNAVAILABLE]
+    drain_now()
+
+    later(61)
+    outbox_care.sweep()
+
+    assert pending()[0].state == "MARKED"
+
+
+@pytest.mark.req("REL-04", "TRN-119", "HUB-45")
+def test_what_nobody_tried_for_long_is_sent_as_the_current_whole(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    mark(add_object(), emsp_platform, fields=["status"])
+
+    later(300)
+    outbox_care.sweep()
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
+
+
+@pytest.mark.req("REL-33")
+def test_a_cdr_is_tried_for_seven_days_and_then_dead(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    answer_always(emsp_server, Says(status_code=4003))
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+    drain_now()
+    assert seconds_until_due(pending()[0]) == pytest.approx(1, abs=0.3)
+    later(1.3)
+    drain_now()
+    assert seconds_until_due(pending()[0]) == pytest.approx(5, abs=1.3)
+
+    later(6 * 86_400)
+    drain_now()
+    assert [found.state for found in pending()] == ["PENDING"]
+
+    later(86_400)
+    drain_now()
+    assert pending() == []
+    assert FinishedDelivery.objects.get().state == "DEAD"
+
+
+@pytest.mark.req("REL-27")
+def test_after_five_refusals_in_a_row_an_object_is_parked_and_others_go_on(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    poison, good = add_object("LOC1"), add_object("LOC1/E1")
+    emsp_server.always = lambda got: Says(200, 2001) if got.path.endswith("LOC1") else None
+    for _ in range(5):
+        mark(poison, emsp_platform)
+        drain_now()
+    assert len(emsp_server.got) == 5
+
+    mark(poison, emsp_platform)
+    mark(good, emsp_platform)
+    drain_now()
+    assert emsp_server.lines[5:] == ["PUT /locations/NL/TNM/LOC1/E1"]
+
+    emsp_server.always = lambda _got: None
+    later(3601)
+    drain_now()
+    assert len(emsp_server.got) == 7
+    assert FinishedDelivery.objects.filter(state="REFUSED").count() == 5
+
+
+@pytest.mark.req("REL-27")
+def test_four_refusals_and_a_success_do_not_park(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    row = add_object()
+    for answers in ([Says(200, 2001)] * 4, [Says()], [Says(200, 2001)] * 4):
+        for answer in answers:
+            emsp_server.answers = [answer]
+            mark(row, emsp_platform)
+            drain_now()
+
+    assert pending() == []
+    assert len(emsp_server.got) == 9
+
+
+@pytest.mark.req("REL-28")
+def test_an_answer_that_cannot_be_stored_stops_nothing(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    emsp_server.answers = [Says(200, 2001, body=b'{"status_code":2001,"status_message":"\\u0000 nul"}')]
+    mark(add_object(), emsp_platform)
+
+    drain_now()
+
+    assert FinishedDelivery.objects.get().state == "REFUSED"
+
+
+@pytest.mark.req("REL-51")
+def test_too_much_pending_for_one_platform_becomes_marks(
+    emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_care, "MOST_PENDING", 2)
+    for number in range(4):
+        mark(add_object(f"LOC{number}"), emsp_platform)
+
+    outbox_care.limit_backlog()
+
+    assert {found.state for found in pending()} == {"MARKED"}
