@@ -7,69 +7,40 @@ every 100 ms. What a killed process loses is the last 100 ms of this log, never 
 from __future__ import annotations
 
 import atexit
-import itertools
 import logging
 import os
-import random
-import re
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
 from django.conf import settings
-from django.db import Error, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 
-from ocpi import client, secrets
+from ocpi import client
+from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry, columns
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Routing
+
+__all__ = ["Entry", "flush", "lost", "record", "record_in", "record_out", "stop"]
 
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
 MOST_WAITING = 10_000  # entries
 MOST_BYTES = 64 << 20  # of bodies that wait
 _FLUSH_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
+_STOP_SECONDS = 5.0
 _AT_ONCE = 2_000
 
-_STATUS_CODE = re.compile(rb'"status_code"\s*:\s*"?(\d{4})\b')
-_SECRET_HEADERS = frozenset(("authorization", "cookie", "set-cookie", "proxy-authorization"))
-_NOT_IN_A_PATH = re.compile(r"[?#].*")
-
-
-@dataclass(slots=True)
-class Entry:
-    """One request and its answer, as plain values; what is not known stays empty."""
-
-    direction: str  # IN or OUT
-    at: float  # seconds since 1970, when it began
-    method: str
-    url: str
-    platform_id: int | None = None
-    module: str = ""
-    request_id: str = ""
-    correlation_id: str = ""
-    routing: Routing | None = None
-    http_status: int | None = None
-    elapsed: float | None = None  # seconds
-    error: str = ""
-    request_headers: Mapping[str, str] | None = None
-    request_body: bytes | None = None
-    response_headers: Mapping[str, str] | None = None
-    response_body: bytes | None = None
 
 
 _buffer: deque[Entry] = deque()
 _waiting_bytes = 0
 _lost = 0
 _writing = threading.Lock()
+_ending = threading.Event()
+_thread: threading.Thread | None = None
 _thread_of: int | None = None
-_numbers = itertools.count(random.getrandbits(22))
 
 
 def record(entry: Entry) -> None:
@@ -123,7 +94,7 @@ def record_in(
             request.headers,
             getattr(request, "_body", None),
             answer.headers,
-            answer.content,
+            getattr(answer, "content", b""),
         )
     )
 
@@ -180,107 +151,52 @@ def _take() -> list[Entry]:
 
 
 def _write(batch: list[Entry]) -> None:
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         for entry in batch:
-            copy.write_row(_columns(entry))
+            copy.write_row(columns(entry))
 
 
-def _columns(entry: Entry) -> tuple[Any, ...]:
-    response = entry.response_body or b""
-    found = _STATUS_CODE.search(response)
-    routing = entry.routing or Routing()
-    secret = entry.module == "credentials" or "/credentials" in entry.url
-    return (
-        int(entry.at * 1000) << 22 | (next(_numbers) & 0x3FFFFF),
-        datetime.fromtimestamp(entry.at, UTC),
-        entry.direction,
-        entry.platform_id,
-        entry.method[:7],
-        _text(entry.url),
-        entry.module[:50],
-        _object_path(entry)[:300],
-        _text(entry.request_id)[:255],
-        _text(entry.correlation_id)[:255],
-        _text(str(routing.sender or ""))[:6],
-        _text(str(routing.to or ""))[:6],
-        entry.http_status,
-        int(found[1]) if found else None,
-        round(entry.elapsed * 1000, 3) if entry.elapsed is not None else None,
-        _text(entry.error),
-        _headers(entry.request_headers),
-        _body(entry.request_body, secret=secret),
-        _headers(entry.response_headers),
-        _body(response, secret=secret),
-    )
-
-
-def _object_path(entry: Entry) -> str:
-    """Return what follows the module in the URL: the object the exchange was about."""
-    path = _NOT_IN_A_PATH.sub("", entry.url)
-    _, found, below = path.partition(f"/{entry.module}/") if entry.module else ("", "", "")
-    return _text(below.strip("/")) if found else ""
-
-
-def _headers(headers: Mapping[str, str] | None) -> str:
-    if not headers:
-        return ""
-    return _text(
-        "\n".join(
-            f"{name}: {secrets.mask(value) if name.lower() in _SECRET_HEADERS else value}"
-            for name, value in headers.items()
-        )
-    )
-
-
-def _body(octets: bytes | None, *, secret: bool) -> str:
-    if not octets:
-        return ""
-    if secret:
-        # What cannot be read cannot be masked, and a token in a log is worse than a gap.
+def _write_one_by_one(batch: list[Entry]) -> None:
+    """Write what can be written: one bad entry does not take its neighbors along."""
+    global _lost
+    for entry in batch:
         try:
-            if len(octets) > BODY_LIMIT:
-                raise ValueError("cut")
-            octets = msgspec.json.encode(_masked(msgspec.json.decode(octets)))
-        except (ValueError, RecursionError):
-            return f"[{len(octets)} bytes, not kept: unreadable, and may hold a token]"
-    text = _text(octets[:BODY_LIMIT].decode("utf-8", "replace"))
-    return text if len(octets) <= BODY_LIMIT else f"{text} […]"
+            _write([entry])
+        except Exception as error:
+            _lost += 1
+            log.warning("an exchange with %s was lost: %s", entry.url[:200], error)
 
 
-def _masked(value: Any) -> Any:
-    match value:
-        case dict():
-            return {
-                name: secrets.mask(str(member)) if str(name).lower() == "token" else _masked(member)
-                for name, member in value.items()
-            }
-        case list():
-            return [_masked(member) for member in value]
-        case _:
-            return value
-
-
-def _text(text: str) -> str:
-    # PostgreSQL takes neither NUL nor half a surrogate pair.
-    if "\0" in text:
-        text = text.replace("\0", "�")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+def stop() -> None:
+    """End this process's writer and write what it left; recording starts another one."""
+    global _thread, _thread_of
+    thread, _thread = _thread, None
+    if thread is None or _thread_of != os.getpid():
+        return
+    _thread_of = None
+    _ending.set()
+    thread.join(_STOP_SECONDS)
+    try:
+        flush()
+    except Exception as error:  # the end of a process is no place to fail
+        log.warning("the last exchanges were lost: %s", error)
 
 
 def _start() -> None:
     """Start this process's writer, once; a fork starts its own."""
-    global _thread_of
+    global _thread, _thread_of
     with _writing:
         if _thread_of == os.getpid():
             return
         _thread_of = os.getpid()
-    threading.Thread(target=_run, name="exchange-writer", daemon=True).start()
-    atexit.register(_finish)
+        _ending.clear()
+        _thread = threading.Thread(target=_run, name="exchange-writer", daemon=True)
+    _thread.start()
+    atexit.register(stop)
 
 
 def _run() -> None:
-    while True:
-        time.sleep(_FLUSH_SECONDS)
+    while not _ending.wait(_FLUSH_SECONDS):
         if not _buffer:
             continue
         with _writing:
@@ -288,33 +204,21 @@ def _run() -> None:
             try:
                 _write(batch)
                 continue
-            except Error as error:
+            except (OperationalError, InterfaceError) as error:
                 log.warning("%d exchanges wait, the database is away: %s", len(batch), error)
                 _buffer.extendleft(reversed(batch))
             except Exception:
-                log.exception("%d exchanges were lost", len(batch))
+                log.exception("one of %d exchanges cannot be stored", len(batch))
+                _write_one_by_one(batch)
         connection.close()
-        time.sleep(_PAUSE_SECONDS)
-
-
-def _finish() -> None:
-    if _thread_of == os.getpid():
-        try:
-            flush()
-        except Exception as error:  # the end of a process is no place to fail
-            log.warning("the last exchanges were lost: %s", error)
+        _ending.wait(_PAUSE_SECONDS)
+    connection.close()
 
 
 def _forget() -> None:
-    global _writing, _waiting_bytes
-    _writing, _waiting_bytes = threading.Lock(), 0
+    global _writing, _waiting_bytes, _thread
+    _writing, _waiting_bytes, _thread = threading.Lock(), 0, None
     _buffer.clear()
 
 
 os.register_at_fork(after_in_child=_forget)
-
-_COPY = (
-    "COPY ocpi_exchange (id, at, direction, platform_id, method, url, module, object_path, request_id, correlation_id, "
-    "from_party, to_party, http_status, status_code, milliseconds, error, request_headers, request_body, "
-    "response_headers, response_body) FROM STDIN"
-)

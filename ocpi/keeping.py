@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from ocpi import documents, status
@@ -45,6 +45,11 @@ def check_identity(members: Mapping[str, msgspec.Raw], expected: Mapping[str, st
             raise status.InvalidParameters(name, f"differs from {value} in the URL")
 
 
+def without_identity(body: bytes, expected: Mapping[str, str]) -> bytes:
+    """Return a PATCH body without the ids that `check_identity` has compared: the stored spelling stays (TRN-097)."""
+    return documents.without(body, *expected).encode()
+
+
 def last_updated(members: Mapping[str, msgspec.Raw]) -> datetime:
     """Return a body's time stamp.
 
@@ -74,7 +79,7 @@ def put(
 
     :raises InvalidParameters: if what is stored is newer.
     """
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "country_code": owner.country_code,
         "party_id": owner.party_id,
         "object_id": object_id,
@@ -83,16 +88,19 @@ def put(
         **(columns or {}),
     }
     sql = _upsert(model, tuple(values), key)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, list(values.values()))
         row = cursor.fetchone()
-    if row is None:
-        where: dict[str, Any] = {key: values[key]} if key else {}
-        stored = find(model, owner=owner, object_id=object_id, **where)
-        if stored is not None:
-            raise older(updated, stored.last_updated)
-        raise status.ServerError(f"{model.__name__} {object_id} could not be stored")
-    return Kept(row_id=row[0], created=row[1])
+        if row is not None:
+            row_id, created, *spelled = row
+            if spelled != [owner.country_code, owner.party_id, object_id]:
+                _respell(model, row_id, document, spelled)
+            return Kept(row_id=row_id, created=created)
+    where: dict[str, Any] = {key: values[key]} if key else {}
+    stored = find(model, owner=owner, object_id=object_id, **where)
+    if stored is not None:
+        raise older(updated, stored.last_updated)
+    raise status.ServerError(f"{model.__name__} {object_id} could not be stored")
 
 
 def patch(
@@ -123,9 +131,7 @@ def older(given: datetime, stored: datetime) -> status.InvalidParameters:
     )
 
 
-def find(
-    model: type[M], *, owner: Address, object_id: str, lock: bool = False, **where: Any
-) -> M | None:
+def find(model: type[M], *, owner: Address, object_id: str, lock: bool = False, **where: Any) -> M | None:
     """Return an object by its key, whatever the spelling."""
     rows = model._default_manager.extra(
         where=["UPPER(country_code) = %s", "UPPER(party_id) = %s", "UPPER(object_id) = UPPER(%s)"],
@@ -134,6 +140,19 @@ def find(
     if lock:
         rows = rows.select_for_update()
     return rows.first()
+
+
+def _respell(model: type[ClientOwnedObject], row_id: int, document: str, spelled: list[str]) -> None:
+    """Write the identity into a document as it was spelled when it first came (TRN-097)."""
+    country_code, party_id, object_id = spelled
+    members = documents.members(document)
+    identity = {"country_code": country_code, "party_id": party_id, "id": object_id, "uid": object_id}
+    changes = {
+        name: value
+        for name, value in identity.items()
+        if name in members and str(msgspec.json.decode(members[name])).upper() == value.upper()
+    }
+    model._default_manager.filter(pk=row_id).update(document=documents.set_members(document, changes))
 
 
 @lru_cache(maxsize=64)
@@ -147,5 +166,5 @@ def _upsert(model: type[ClientOwnedObject], columns: tuple[str, ...], key: str) 
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608 names from the model, no input
         f"ON CONFLICT ({identity}) DO UPDATE SET {updates} "
         f"WHERE {table}.last_updated <= EXCLUDED.last_updated OR {table}.last_updated > now() + interval '5 minutes' "
-        "RETURNING id, (xmax = 0)"
+        "RETURNING id, (xmax = 0), country_code, party_id, object_id"
     )

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from ocpi import outbox_rows, registry_sql
+from ocpi import outbox_rows, outbox_settle, registry_sql
 from ocpi.outbox_wake import Lane
 
 CATCH_UP_PER_SECOND = 20  # marks of one platform (REL-36)
@@ -29,7 +29,7 @@ def limit_backlog() -> int:
     """Leave only marks of the newest state pushes of platforms with too much pending; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(_LIMIT, {"most": MOST_PENDING, "grace": settings.OCPI_PULL_GRACE})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def forget_finished() -> int:
@@ -40,7 +40,7 @@ def forget_finished() -> int:
             "make_interval(days => CASE WHEN state = 'DEAD' THEN %s ELSE %s END)",
             [DEAD_DAYS, FINISHED_DAYS],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def make_partitions(today: date | None = None, *, ahead: int = 7) -> None:
@@ -99,7 +99,7 @@ WHERE id IN (
     ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED)
 """
 
-_DROPPED_COLUMNS = outbox_rows.ALL_COLUMNS.replace("state,", "'DROPPED',").replace(
+_DROPPED_COLUMNS = outbox_settle.ALL_COLUMNS.replace("state,", "'DROPPED',").replace(
     "error", "'the announced timeout has passed'"
 )
 _DROP_LATE = f"""
@@ -110,7 +110,7 @@ WITH late AS (
           AND due_at <= statement_timestamp() ORDER BY id LIMIT 5000 FOR UPDATE SKIP LOCKED)
     RETURNING *
 )
-INSERT INTO ocpi_finisheddelivery ({outbox_rows.ALL_COLUMNS}, location)
+INSERT INTO ocpi_finisheddelivery ({outbox_settle.ALL_COLUMNS}, location)
 SELECT {_DROPPED_COLUMNS}, ''
 FROM late
 """  # noqa: S608 - constants only

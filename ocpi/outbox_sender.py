@@ -18,10 +18,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, Error, InterfaceError, OperationalError, transaction
+from django.db import Error
 
-from ocpi import health, outbox, outbox_request, outbox_rows, snapshot, stored
-from ocpi.headers import Address
+from ocpi import outbox_outcomes, outbox_request, outbox_rows, snapshot, stored
 from ocpi.lanes import Locks
 from ocpi.outbox_policy import RESULT
 from ocpi.outbox_request import Receiver
@@ -48,7 +47,7 @@ class Job:
     receiver: Receiver
     healthy: bool
     until: float = 0.0
-    started: float | None = None  # the call that is running, monotonic
+    started: float = 0.0  # the call that is running, monotonic
     unsettled: int = 0
     done: bool = False
 
@@ -133,7 +132,7 @@ class Sender:
     def _settle(self) -> None:
         pending, self._unsettled = self._unsettled, []
         try:
-            locked = _write([outcome for _, outcome in pending])
+            locked = outbox_outcomes.write([outcome for _, outcome in pending])
         except Error:
             self._unsettled = pending
             raise
@@ -145,7 +144,7 @@ class Sender:
             job.unsettled -= 1
             self.counts.tries += 1
             self.counts.by_end[outcome.ended.value] += 1
-        _report_health([outcome for _, outcome in settled])
+        outbox_outcomes.report_health([outcome for _, outcome in settled])
         self._end(list({id(job): job for job, _ in settled if job.done and not job.unsettled}.values()))
 
     def _end(self, jobs: list[Job]) -> None:
@@ -206,9 +205,9 @@ class Sender:
         if not self._ready:
             return
         now = time.monotonic()
-        busy = [job for job in self._running.values() if job.started is not None and not job.done]
-        hanging = sum(1 for job in busy if now - job.started > SLOW_SECONDS)  # type: ignore[operator]
-        slow = sum(1 for job in busy if not job.healthy or now - job.started > SLOW_SECONDS)  # type: ignore[operator]
+        busy = [job for job in self._running.values() if job.started and not job.done]
+        hanging = sum(now - job.started > SLOW_SECONDS for job in busy)
+        slow = sum(not job.healthy or now - job.started > SLOW_SECONDS for job in busy)
         free = min(self._threads - (len(busy) - hanging), self._threads * THREADS_PER_QUOTA - len(busy))
         slow_free = max(1, self._threads // 4) - slow
         waiting: deque[Job] = deque()
@@ -256,26 +255,6 @@ def _deliver(row: Row, job: Job) -> Outcome:
         return Outcome(row, Ended.LATER, error=f"our own error: {type(error).__name__}: {error}", ambiguous=True)
 
 
-def _write(outcomes: list[Outcome]) -> set[int]:
-    """Settle outcomes in one transaction; return those (by id()) whose rows somebody is changing."""
-    try:
-        with transaction.atomic():
-            locked = {id(outcome) for outcome in outbox_rows.settle(outcomes)}
-            _send_parents(outcome for outcome in outcomes if id(outcome) not in locked)
-            return locked
-    except (OperationalError, InterfaceError):
-        raise  # the database is away: all of them wait
-    except DatabaseError:
-        if len(outcomes) > 1:
-            return {found for outcome in outcomes for found in _write([outcome])}
-        # Nothing an answer says may keep its row in the lane for ever.
-        log.exception("what came of delivery %s cannot be stored", outcomes[0].row.id)
-        return {
-            id(outcomes[0])
-            for _ in outbox_rows.settle([Outcome(outcomes[0].row, Ended.LATER, error="the answer cannot be stored")])
-        }
-
-
 def _documents(rows: Iterable[Row]) -> dict[tuple[str, int], Stored]:
     """Return the current documents of rows, read after their change numbers: one query per model."""
     ids: dict[str, set[int]] = defaultdict(set)
@@ -292,40 +271,3 @@ def _receivers(platform_ids: Collection[int]) -> dict[int, Receiver]:
         for found in (platforms.get(platform_id) for platform_id in platform_ids)
         if found is not None
     }
-
-
-def _send_parents(outcomes: Iterable[Outcome]) -> None:
-    """Who does not know the Location of an EVSE gets the whole Location."""
-    for row in (outcome.row for outcome in outcomes if outcome.ended is Ended.PARENT):
-        parent = stored.parent_of(row.source, row.source_id or 0)
-        if parent is None:
-            log.error("platform %s knows nothing of %s, and it is a part of nothing", row.platform_id, row.path)
-            continue
-        outbox.mark(
-            [outbox.Recipient(row.platform_id, _address(row.to_country_code, row.to_party_id),
-                              _address(row.from_country_code, row.from_party_id))],
-            module=row.module, source=parent[0], source_id=parent[1], path=row.path.rpartition("/")[0],
-            order_key=row.order_key, correlation_id=row.correlation_id,
-        )  # fmt: skip
-
-
-def _address(country_code: str, party_id: str) -> Address | None:
-    return Address(country_code, party_id) if country_code else None
-
-
-def _report_health(outcomes: Iterable[Outcome]) -> None:
-    """Tell how the platforms did; the failures of one round of calls count as one."""
-    by_platform: dict[int, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        by_platform[outcome.row.platform_id].append(outcome)
-    for platform_id, found in by_platform.items():
-        paused = next((outcome for outcome in found if outcome.ended is Ended.PAUSED), None)
-        failed = next((outcome for outcome in found if outcome.ended is Ended.FAILED), None)
-        if paused is not None:
-            health.pause(platform_id, f"it refuses our token: {paused.error}")
-        elif failed is not None:
-            health.failed(platform_id, failed.error, retry_after=failed.retry_after)
-        else:
-            answered = [outcome.elapsed for outcome in found if outcome.elapsed is not None]
-            if answered:
-                health.succeeded(platform_id, sum(answered) / len(answered))

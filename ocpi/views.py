@@ -16,9 +16,10 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ocpi import authentication, envelope, exchanges, health, json_text, ours, snapshot, status
+from ocpi import authentication, defects, envelope, exchanges, health, json_text, ours, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address, Ids, Routing, read_ids, read_routing
+from ocpi.snapshot import KnownPlatform
 
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_BODY = 1 << 20
@@ -70,6 +71,8 @@ class OcpiView(APIView):
 
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         self.caller = authentication.authenticate(request.headers.get, snapshot.current(), purposes=self.purposes)
+        for name in self.ids.missing:
+            defects.note(self.caller.platform.id, f"no {name}")
         if self.caller.purpose in authentication.CURRENT:
             health.heard_from(self.caller.platform.id)
         handler = self._handler(request)
@@ -138,7 +141,7 @@ class OcpiView(APIView):
         :raises UnknownObject: otherwise; the answer is the same as for an object that does not exist (SEC-39).
         """
         address = Address(country_code, party_id)
-        if not self.caller.platform.has_party(address, *roles):
+        if not acts_for(self.caller.platform, address, *roles):
             raise status.UnknownObject("There is nothing at this URL")
         return address
 
@@ -153,6 +156,19 @@ class OcpiView(APIView):
     def url(self, path: str = "") -> str:
         """Return an absolute URL of ours; the host comes from a setting (VER-23)."""
         return f"{settings.OCPI_BASE_URL}{path or self.request.path}"
+
+
+def acts_for(platform: KnownPlatform, address: Address, *roles: str) -> bool:
+    """Say whether a platform may act for an address in one of these roles.
+
+    A hub may for those its ClientInfo names. One that has told us of nobody yet may for everybody who is not connected
+    elsewhere: refusing all of its pushes would be worse (PIT-78).
+    """
+    if platform.has_party(address, *roles):
+        return True
+    if not platform.is_hub or any(party.through_hub for party in platform.parties):
+        return False
+    return all(party.platform_id == platform.id for party in snapshot.current().at(address))
 
 
 def read_body(request: HttpRequest, *, limit: int) -> bytes:

@@ -10,9 +10,9 @@ for anything else). People are connected platforms, registered without any HTTP:
         assert answer.codes == (200, 1000)
         emsp.put("cpo/2.2.1/tokens/DE/EMS/1", document("token_rfid", uid="1"), to="NL*TNM", sender=None)
 
-`partner(..., listener=listener)` puts the platform's endpoints on a `tests.platforms.Listener`, which records what it is
-sent. Use people after the place: `def test(cpo_side, emsp)`. Every test runs in a transaction that is rolled back, unless
-it asks for `@pytest.mark.django_db(transaction=True)`.
+`partner(..., listener=listener)` puts the platform's endpoints on a `tests.platforms.Listener`, which records what it
+is sent. Use people after the place: `def test(cpo_side, emsp)`. Every test runs in a transaction that is rolled back,
+unless it asks for `@pytest.mark.django_db(transaction=True)`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
 def document() -> Document:
     """Return an example object by the name of its file, with some members changed (None takes one away)."""
 
-    def load(name: str, **changes: Any) -> Any:
+    def load(name: str, /, **changes: Any) -> Any:
         found = json.loads((DOCUMENTS / f"{name}.json").read_text())
         for member, value in changes.items():
             if value is None:
@@ -180,9 +180,7 @@ def connect(
     if state == "REGISTERED":
         row.token_out = secrets.encrypt(token_out, context=snapshot.token_context(row.id))
         row.save()
-    CredentialsToken.objects.create(
-        platform=row, digest=secrets.digest(token), purpose=purpose, last_four=token[-4:]
-    )
+    CredentialsToken.objects.create(platform=row, digest=secrets.digest(token), purpose=purpose, last_four=token[-4:])
     for text in roles:
         add_party(row, text, approved=approved)
     if endpoints is None:
@@ -232,9 +230,6 @@ def _endpoints_of(roles: Iterable[str]) -> list[tuple[str, str]]:
             found += [*ALL_MODULES, ("hubclientinfo", "SENDER")]
         else:
             owner = role in (Role.CPO, Role.NAP)
-            found += [
-                (module, "SENDER" if (module in _OWNED) == owner else "RECEIVER")
-                for module in dict(ALL_MODULES)
-            ]
+            found += [(module, "SENDER" if (module in _OWNED) == owner else "RECEIVER") for module in dict(ALL_MODULES)]
             found.append(("hubclientinfo", "RECEIVER"))
     return list(dict.fromkeys(found))

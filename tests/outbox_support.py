@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -57,6 +57,14 @@ class Says:
 OK = Says()
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_args: Any) -> None:
+        """Somebody hung up on us: tests do that."""
+
+
 class Recorder:
     """A platform's HTTP server: records, and answers what it was told to, then OK."""
 
@@ -92,8 +100,7 @@ class Recorder:
             def log_message(self, *_args: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = _QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
@@ -167,15 +174,14 @@ def mark(row: SharedObject, *platforms: Platform, order_key: str | None = None, 
 
 def later(seconds: float, *, platform: Platform | None = None) -> None:
     """Let time pass for deliveries and back-offs: the clock is the database's, so the times move instead."""
-    by = timedelta(seconds=seconds)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE ocpi_delivery SET due_at = due_at - %(by)s, created_at = created_at - %(by)s, "
-            "changed_at = changed_at - %(by)s, deadline_at = deadline_at - %(by)s "
-            "WHERE %(id)s::bigint IS NULL OR platform_id = %(id)s",
-            {"by": by, "id": platform.pk if platform else None},
+            "UPDATE ocpi_delivery SET due_at = due_at - passed, created_at = created_at - passed, "
+            "changed_at = changed_at - passed, deadline_at = deadline_at - passed "
+            "FROM make_interval(secs => %(by)s) passed WHERE %(id)s::bigint IS NULL OR platform_id = %(id)s",
+            {"by": seconds, "id": platform.pk if platform else None},
         )
-        cursor.execute("UPDATE ocpi_platform SET backoff_until = backoff_until - %s", [by])
+        cursor.execute("UPDATE ocpi_platform SET backoff_until = backoff_until - make_interval(secs => %s)", [seconds])
 
 
 def pending() -> list[Delivery]:

@@ -1,10 +1,10 @@
 """Platforms for tests: a listener that plays one and records what it got, and real instances of this project.
 
-    with Listener() as listener:
-        listener.reply("PUT", "/ocpi/2.2.1/receiver/locations", code=2001)       # from now on, for this path and below
-        listener.reply("GET", "/ocpi/versions", status=500, times=1)             # once; later replies win over older ones
-        …
-        assert listener.received("PUT")[0].json["id"] == "LOC1"
+with Listener() as listener:
+    listener.reply("PUT", "/ocpi/2.2.1/receiver/locations", code=2001)   # from now on, for this path and below
+    listener.reply("GET", "/ocpi/versions", status=500, times=1)             # once; later replies win over older ones
+    …
+    assert listener.received("PUT")[0].json["id"] == "LOC1"
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
 

@@ -7,40 +7,22 @@ while there is something to do. So an operation never waits for a CALL, nor the 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-import psycopg
-from psycopg_pool import PoolTimeout
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from cpo.gateway import actions, frames, schemas
-from cpo.gateway.actions import Action, Situation
-from cpo.gateway.config import Config
-from cpo.gateway.decisions import Decisions
-from cpo.gateway.frame_log import FrameLog
-from cpo.gateway.frames import Call, CallError, CallResult, Fault, FrameError, PayloadError
-from cpo.gateway.inbox_writer import InboxWriter, Kept, Message, StoreUnavailable, Superseded
-from cpo.gateway.store import Record, Store
+from cpo.gateway import frames
+from cpo.gateway.answers import Answers, Services
+from cpo.gateway.frames import Call, CallError, CallResult, FrameError
+from cpo.gateway.inbox_writer import StoreUnavailable, Superseded
+from cpo.gateway.store import Record
 
 logger = logging.getLogger(__name__)
 
 _IN_LINE = 64  # CALLs of one charge point that wait before its socket is no longer read
-
-
-class Services(Protocol):
-    """What a connection needs of its node."""
-
-    config: Config
-    store: Store
-    inbox: InboxWriter
-    decisions: Decisions
-    frame_log: FrameLog
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +50,7 @@ class Connection:
         self.address = address
         self.since = datetime.now(UTC)
         self.superseded = False
+        self._ended = False
         self.booted = False
         loop_time = asyncio.get_running_loop().time()
         self.heard_at = loop_time
@@ -77,8 +60,7 @@ class Connection:
         self._room = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._open: dict[str, asyncio.Future[CallResult | CallError]] = {}
-        self._actions = actions.ACTIONS[version]
-        self._deviations: set[tuple[str, str]] = set()
+        self._answers = Answers(services, self)
         self._tokens = float(services.config.frames_burst)
         self._counted_at = loop_time
 
@@ -109,13 +91,19 @@ class Connection:
         """Stop at once: a newer connection has come (OCPP-09)."""
         if not self.superseded:
             self.superseded = True
-            self._line.clear()
+            self._end()
             self.services.spawn(self.socket.close(1000, "a newer connection has come"))
+
+    def _end(self) -> None:
+        # Nothing more is taken in, and nobody waits for room.
+        self._ended = True
+        self._line.clear()
+        self._room.set()
 
     def _lose(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
-        self._line.clear()
+        self._end()
         for future in self._open.values():
             if not future.done():
                 future.set_exception(ConnectionLost())
@@ -151,9 +139,11 @@ class Connection:
             logger.info("ocpp answer to nothing we asked: %s %s", self.record.identity, frame.message_id)
 
     async def _queue(self, item: Call | FrameError) -> None:
-        while len(self._line) >= _IN_LINE and not self.superseded:
+        while len(self._line) >= _IN_LINE:
             self._room.clear()
             await self._room.wait()
+        if self._ended:
+            return
         self._line.append(item)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
@@ -163,7 +153,7 @@ class Connection:
             item = self._line.popleft()
             self._room.set()
             try:
-                answer = self._refusal(item) if isinstance(item, FrameError) else await self._handle(item)
+                answer = await self._answers.answer(item)
                 if answer is not None and not self.superseded:
                     await self._send(answer, action="", message_id=str(item.message_id))
             except ConnectionClosed:
@@ -173,122 +163,9 @@ class Connection:
                 return
             except StoreUnavailable:
                 # Unanswered on purpose: the charge point keeps the message and sends it again (OCPP-103).
+                self._end()
                 await self.socket.close(1013, "try again later")
                 return
-
-    def _refusal(self, error: FrameError) -> str:
-        return frames.call_error(error.message_id, frames.error_code(error.fault, self.version), error.text)
-
-    async def _handle(self, call: Call) -> str | None:
-        answer = await self._answer_text(call)
-        return None if call.send else answer
-
-    async def _answer_text(self, call: Call) -> str:
-        try:
-            payload = await self._answer(call)
-            return frames.call_result(call.message_id, payload)
-        except PayloadError as error:
-            return frames.call_error(call.message_id, frames.error_code(error.fault, self.version), error.text)
-        except (StoreUnavailable, Superseded, ConnectionClosed):
-            raise
-        except Exception:
-            logger.exception("ocpp call failed: %s %s %s", self.record.identity, call.action[:64], call.message_id)
-            return frames.call_error(call.message_id, frames.error_code(Fault.OURS, self.version), "internal error")
-
-    def _action(self, call: Call) -> Action:
-        action = self._actions.get(call.action)
-        if action is None:
-            known = call.action in schemas.actions(self.version)
-            raise PayloadError(
-                Fault.SWITCHED_OFF if known else Fault.UNKNOWN_ACTION,
-                "the central system does not take this action",
-                "",
-            )
-        if self.record.boot_status == "Rejected" and call.action != "BootNotification":
-            raise PayloadError(Fault.NOT_NOW, "the charge point is rejected", "")
-        return action
-
-    async def _answer(self, call: Call) -> Any:
-        action = self._action(call)
-        error = ""
-        try:
-            deviation = frames.check_payload(self.version, call.action, call.payload, lenient=self.record.lenient)
-            if deviation is not None:
-                self._deviates(call.action, deviation)
-        except PayloadError as refused:
-            if not action.parked:
-                raise
-            self._deviates(call.action, refused.kind)
-            error = refused.text
-        now = datetime.now(UTC)
-        situation = self._situation(now)
-        if not action.kept:
-            return action.answer(call.payload, situation)
-        kept = await self._keep(call, action, situation, error)
-        if call.action == "BootNotification":
-            self._note_boot(call, now)
-        if action.fresh:
-            return action.answer(call.payload, situation)
-        if action.decided:
-            return await self._decided(call, action, kept, situation)
-        # An answer from the first time may be an older one of ours; it is sent as it was (OCPP-26).
-        return frames.read_payload(kept.answer) if kept.answer else action.answer(call.payload, situation)
-
-    def _situation(self, now: datetime) -> Situation:
-        config = self.services.config
-        heartbeat = self.record.heartbeat_seconds or config.heartbeat_seconds
-        return Situation(now, self.record.boot_status, heartbeat, config.retry_seconds)
-
-    async def _keep(self, call: Call, action: Action, situation: Situation, error: str) -> Kept:
-        message = Message(
-            charge_point=self.record.id,
-            epoch=self.epoch,
-            received_at=situation.now,
-            protocol=self.version,
-            action=call.action,
-            message_id=call.message_id,
-            payload=call.text,
-            payload_hash=actions.payload_hash(call.action, call.text),
-            answer=None if action.decided else frames.payload_text(action.answer(call.payload, situation)),
-            state="FAILED" if error else "NEW",
-            error=error,
-            repeats=not action.fresh,
-        )
-        if call.action == "StartTransaction":
-            start = actions.start_key(self.record.id, call.payload, situation.now)
-            message.start_key, message.start_key_since = start.key, start.since
-        return await self.services.inbox.keep(message)
-
-    async def _decided(self, call: Call, action: Action, kept: Kept, situation: Situation) -> Any:
-        """Return the CPO side's answer, or after a while our own."""
-        text = kept.answer or await self.services.decisions.wait(kept.id, self.services.config.decision_seconds)
-        own = action.answer(call.payload, situation)
-        if kept.transaction_id is not None:
-            own["transactionId"] = kept.transaction_id
-        if text is None:
-            logger.warning("ocpp no decision in time: %s %s", self.record.identity, call.action)
-            try:
-                text = await self.services.decisions.give_up(kept.id, frames.payload_text(own))
-            except (psycopg.OperationalError, PoolTimeout):
-                return own
-        answer = frames.read_payload(text)
-        if kept.transaction_id is not None and isinstance(answer, dict):
-            answer["transactionId"] = kept.transaction_id
-        try:
-            frames.check_text(self.version, call.action, frames.payload_text(answer), answer=True)
-        except PayloadError as error:
-            logger.error("ocpp decision breaks the schema: %s %s: %s", call.action, kept.id, error.text)
-            return own
-        return answer
-
-    def _note_boot(self, call: Call, now: datetime) -> None:
-        self.booted = True
-        self.services.spawn(self.services.store.booted(self.record.id, call.text, now))
-
-    def _deviates(self, action: str, kind: str) -> None:
-        if (action, kind) not in self._deviations and len(self._deviations) < 200:
-            self._deviations.add((action, kind))
-            self.services.spawn(self.services.store.deviates(self.record.id, action, kind))
 
     async def ask(self, message_id: str, action: str, payload: Any, timeout: float) -> Outcome:
         """Send a CALL and wait for its answer.

@@ -27,13 +27,13 @@ _MASKS = (
     # {"key": "AuthorizationKey", "value": "…"} and 2.0.1's attributeValue beside BasicAuthPassword, in either order
     (
         re.compile(
-            r'(\{[^{}]*"(?:AuthorizationKey|BasicAuthPassword)"[^{}]*"(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*'
+            r'(\{[^{}]{0,300}"(?:AuthorizationKey|BasicAuthPassword)"[^{}]{0,300}"(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*'
         ),
         r"\1***",
     ),
     (
         re.compile(
-            r'("(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*(?="[^}]*"(?:AuthorizationKey|BasicAuthPassword)")'
+            r'("(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*(?="[^}]{0,300}"(?:AuthorizationKey|BasicAuthPassword)")'
         ),
         r"\1***",
     ),

@@ -1,5 +1,6 @@
 """OCPP-J frames: read, written and checked against the schemas; the CALLERROR code of each case. Pure."""
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -122,20 +123,16 @@ class CallError:
 Frame = Call | CallResult | CallError
 
 
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
 def _too_deep(text: str) -> bool:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return False
     depth = 0
-    in_text = escaped = False
-    for character in text:
-        if escaped:
-            escaped = False
-        elif in_text:
-            escaped = character == "\\"
-            in_text = character != '"'
-        elif character == '"':
-            in_text = True
-        elif character in "[{":
+    for token in _TOKENS.finditer(text):
+        character = token[0]
+        if character in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 return True

@@ -86,7 +86,7 @@ _STARTS = """
     FROM unnest(%s::int[], %s::text[], %s::text[]) AS m (place, first_key, last_key)
     CROSS JOIN LATERAL (
         SELECT id, answer, transaction_id FROM cpo_inboxmessage AS i
-        WHERE i.start_key IS NOT NULL AND i.start_key COLLATE "C" BETWEEN m.first_key AND m.last_key
+        WHERE i.start_key IS NOT NULL AND i.start_key BETWEEN m.first_key AND m.last_key
         ORDER BY id LIMIT 1) AS i
 """
 _STARTS_EXACT = """

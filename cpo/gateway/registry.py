@@ -46,14 +46,21 @@ class Registry:
         self._node = node
         self._entries = entries
         self._redis: Any = redis.asyncio.from_url(url, socket_timeout=1, socket_connect_timeout=1)
-        self._changes: asyncio.Queue[tuple[bool, Entry]] = asyncio.Queue()
+        self._changes: dict[str, tuple[bool, Entry]] = {}  # the latest per charge point
+        self._changed = asyncio.Event()
         self.reachable = False
 
     def add(self, entry: Entry) -> None:
-        self._changes.put_nowait((True, entry))
+        self._change(True, entry)
 
     def remove(self, entry: Entry) -> None:
-        self._changes.put_nowait((False, entry))
+        later = self._changes.get(entry.identity)
+        if later is None or later[1].epoch <= entry.epoch:
+            self._change(False, entry)
+
+    def _change(self, there: bool, entry: Entry) -> None:
+        self._changes[entry.identity] = (there, entry)
+        self._changed.set()
 
     async def run(self) -> None:
         """Write changes as they come, and say every few seconds that this node lives."""
@@ -67,9 +74,9 @@ class Registry:
                         await self._write_all()
                         self.reachable = True
                     next_beat = loop.time() + _BEAT_SECONDS
+                await self._write_changes()
                 async with asyncio.timeout(max(0.01, next_beat - loop.time())):
-                    change = await self._changes.get()
-                await self._write(*change)
+                    await self._changed.wait()
             except TimeoutError:
                 continue
             except (RedisError, OSError) as error:
@@ -79,6 +86,14 @@ class Registry:
                 next_beat = 0.0
                 await asyncio.sleep(1)
 
+    async def _write_changes(self) -> None:
+        self._changed.clear()
+        while self._changes:
+            identity, (there, entry) = next(iter(self._changes.items()))
+            await self._write(there, entry)
+            if self._changes.get(identity) == (there, entry):
+                del self._changes[identity]
+
     async def _write(self, there: bool, entry: Entry) -> None:
         if there:
             await self._redis.hset(CONNECTIONS, entry.identity, json.dumps(asdict(entry)))
@@ -86,10 +101,6 @@ class Registry:
             await self._redis.eval(_FORGET, 1, CONNECTIONS, entry.identity, entry.epoch)
 
     async def _write_all(self) -> None:
-        while not self._changes.empty():
-            there, entry = self._changes.get_nowait()
-            if not there:
-                await self._write(there, entry)
         everything = {entry.identity: json.dumps(asdict(entry)) for entry in self._entries()}
         if everything:
             await self._redis.hset(CONNECTIONS, mapping=everything)

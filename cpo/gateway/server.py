@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -24,11 +23,11 @@ from cpo.gateway.inbox_writer import InboxWriter
 from cpo.gateway.operation_runner import UNREACHABLE, OperationRunner
 from cpo.gateway.registry import Entry, Registry
 from cpo.gateway.store import Store
+from cpo.gateway.takeovers import Takeovers
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 500
-_PROBE_SECONDS = 5
 _INTRODUCE_SECONDS = 10
 
 
@@ -52,19 +51,19 @@ class Gateway:
         self.runner = OperationRunner(self.store, config.node, self.connections.get)
         self.draining = False
         self._door = Door(config, self.store)
+        self._takeovers = Takeovers(self.store, self.connections.get, self.spawn)
         self._bus = Bus(
             config.conninfo,
             {
                 "ocpp_answer": self.decisions.hear,
                 "ocpp_operation": self.runner.hear,
-                "ocpp_connection": self._hear_connection,
+                "ocpp_connection": self._takeovers.hear_connection,
                 "ocpp_charge_point": self._hear_change,
-                "ocpp_ping": self._hear_ping,
-                "ocpp_pong": self._hear_pong,
+                "ocpp_ping": self._takeovers.hear_ping,
+                "ocpp_pong": self._takeovers.hear_pong,
             },
             self._caught_up,
         )
-        self._pongs: dict[str, asyncio.Event] = {}
         self._heard_by: float = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -212,49 +211,9 @@ class Gateway:
 
     # ------------------------------------------------------------ notes of other processes
 
-    def _hear_connection(self, note: str) -> None:
-        charge_point, epoch, _node = note.split(" ")
-        connection = self.connections.get(int(charge_point))
-        if connection is not None and connection.epoch < int(epoch):
-            connection.supersede()
-
     def _hear_change(self, note: str) -> None:
         if int(note) in self.connections:
             self.spawn(self._read_again([int(note)]))
-
-    def _hear_ping(self, note: str) -> None:
-        charge_point, question = note.split(" ")
-        connection = self.connections.get(int(charge_point))
-        if connection is not None and not connection.superseded:
-            self.spawn(self._answer_ping(connection, question))
-
-    async def _answer_ping(self, connection: Connection, question: str) -> None:
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                asked_at = asyncio.get_running_loop().time()
-                await connection.ping()
-        except TimeoutError:
-            return
-        if connection.heard_at >= asked_at:
-            await self.store.tell("ocpp_pong", question)
-
-    def _hear_pong(self, note: str) -> None:
-        if note in self._pongs:
-            self._pongs[note].set()
-
-    async def _older_answers(self, charge_point: int) -> bool:
-        """Ask the older socket, on whichever node, whether anyone is still there (OCPP-09, profile 0)."""
-        question = secrets.token_hex(8)
-        self._pongs[question] = asyncio.Event()
-        try:
-            await self.store.tell("ocpp_ping", f"{charge_point} {question}")
-            async with asyncio.timeout(_PROBE_SECONDS + 0.5):
-                await self._pongs[question].wait()
-        except TimeoutError:
-            return False
-        finally:
-            del self._pongs[question]
-        return True
 
     # ------------------------------------------------------------ handshake and connection
 
@@ -273,7 +232,7 @@ class Gateway:
             admission = await self._door.admit(request, str(socket.remote_address[0]))
             record = admission.record
             if record.online or record.id in self.connections:
-                if not admission.authenticated and await self._older_answers(record.id):
+                if not admission.authenticated and await self._takeovers.older_answers(record.id):
                     raise Refused(HTTPStatus.CONFLICT, "already connected")
                 self._door.took_over(record)
         except Refused as refused:

@@ -143,7 +143,11 @@ class Store:
         )
 
     async def seen(self, charge_points: Iterable[int], at: datetime) -> None:
-        await self.execute("UPDATE cpo_chargepoint SET last_seen_at = %s WHERE id = ANY(%s)", (at, list(charge_points)))
+        # A node that was taken for dead and lives after all makes its charge points online again.
+        await self.execute(
+            "UPDATE cpo_chargepoint SET last_seen_at = %s, online = true WHERE id = ANY(%s) AND node = %s",
+            (at, list(charge_points), self._config.node),
+        )
 
     async def booted(self, charge_point: int, boot_data: str, at: datetime) -> None:
         await self.execute(

@@ -34,9 +34,9 @@ def fetch(owner: Address, emsps: Sequence[Address], page: Page) -> lists.Found:
 
 def is_due(row: Transaction, metered: Metered) -> bool:
     """Say whether an ended session has anything to settle (M-5, PRI-100)."""
-    energy = metered.course.energy
-    if row.reason == "DeAuthorized" and energy < _DEAUTHORIZED_ENERGY:
-        return (metered.course.end - metered.course.start).total_seconds() >= _DEAUTHORIZED_SECONDS
+    energy, seconds = metered.course.energy, (metered.course.end - metered.course.start).total_seconds()
+    if row.reason == "DeAuthorized" and energy < _DEAUTHORIZED_ENERGY and seconds < _DEAUTHORIZED_SECONDS:
+        return False
     if metered.priced is None or not metered.periods:
         return False
     return energy >= LEAST_ENERGY or metered.priced.total_cost.excl_vat > 0

@@ -1,16 +1,16 @@
-"""Keep, patch and read Locations, EVSEs and Connectors: the only code that touches their tables."""
+"""Keep, patch and read Locations, EVSEs and Connectors as their CPO tells them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from django.db import connection, transaction
+from django.db import transaction
+from django.utils import timezone
 
 from emsp.models import EVSE, Location
+from emsp.modules import locations_rows as rows
 from ocpi import documents, keeping, status
 from ocpi.headers import Address
 from ocpi.v2_2_1 import locations as schema
@@ -18,41 +18,7 @@ from ocpi.v2_2_1.types import format_datetime
 
 LEVELS = ("Location", "EVSE", "Connector")
 _OWN_ID = ("id", "uid", "id")
-
-# One statement: the EVSE, and its Location's time stamp where it would go forward (LOC-11). `last_updated` is always
-# the last member of a Location's document, so the database can replace it without parsing.
-_WRITE_EVSE = r"""
-WITH evse AS (
-    UPDATE emsp_evse SET document = %(document)s, status = %(status)s, last_updated = %(updated)s WHERE id = %(id)s
-    RETURNING location_id
-)
-UPDATE emsp_location SET last_updated = %(updated)s,
-    document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
-FROM evse WHERE emsp_location.id = evse.location_id AND emsp_location.last_updated < %(updated)s
-"""
-_KEEP_EVSE = """
-INSERT INTO emsp_evse (location_id, uid, status, last_updated, document) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (location_id, UPPER(uid)) DO UPDATE SET
-    status = EXCLUDED.status, last_updated = EXCLUDED.last_updated, document = EXCLUDED.document
-RETURNING id, (xmax = 0)
-"""
-_STAMP = r"""
-UPDATE emsp_location SET last_updated = %(updated)s,
-    document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
-WHERE id = %(id)s AND last_updated < %(updated)s
-"""
-_FIND_EVSE = """
-SELECT e.id, e.document, e.last_updated FROM emsp_evse e JOIN emsp_location l ON l.id = e.location_id
-WHERE UPPER(l.country_code) = %s AND UPPER(l.party_id) = %s AND UPPER(l.object_id) = UPPER(%s)
-AND UPPER(e.uid) = UPPER(%s) FOR UPDATE OF e
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    id: int
-    document: str
-    last_updated: datetime
+_NULL = b"null"
 
 
 def read(owner: Address, path: Sequence[str]) -> str:
@@ -63,10 +29,12 @@ def read(owner: Address, path: Sequence[str]) -> str:
     location = keeping.find(Location, owner=owner, object_id=path[0])
     if location is None:
         raise _unknown(path)
+    evses = location.evses.filter(deleted_at=None)
     if len(path) == 1:
-        evses = location.evses.order_by("id").values_list("document", flat=True)
-        return documents.splice(location.document, "evses", evses)
-    evse = location.evses.filter(uid__iexact=path[1]).first()
+        return documents.splice(
+            location.document, "evses", evses.order_by("id").values_list("document", flat=True)
+        )
+    evse = evses.filter(uid__iexact=path[1]).first()
     if evse is None:
         raise _unknown(path)
     return evse.document if len(path) == 2 else _connector(evse.document, path)
@@ -80,16 +48,13 @@ def put(owner: Address, path: Sequence[str], body: bytes) -> bool:
     """
     kept, _ = schema.check_leniently(body, LEVELS[len(path) - 1])
     members = documents.members(kept)
-    expected = {_OWN_ID[len(path) - 1]: path[-1]}
-    if len(path) == 1:
-        expected |= {"country_code": owner.country_code, "party_id": owner.party_id}
-    keeping.check_identity(members, expected)
+    keeping.check_identity(members, _identity(owner, path))
     updated = keeping.last_updated(members)
     with transaction.atomic():
         if len(path) == 1:
             return _put_location(owner, path[0], kept, updated)
         if len(path) == 2:
-            return _put_evse(owner, path, kept.decode(), members, updated)
+            return _put_evse(owner, path, kept.decode())
         return _put_connector(owner, path, kept.decode(), updated)
 
 
@@ -99,131 +64,155 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
     :raises InvalidParameters: without `last_updated`, if it is older, or if the merged object breaks its table.
     :raises UnknownLocationObject: if there is nothing to change.
     """
-    level = LEVELS[len(path) - 1]
-    kept, _ = schema.check_leniently(body, level, partial=True)
+    kept, _ = schema.check_leniently(body, LEVELS[len(path) - 1], partial=True)
     members = documents.members(kept)
-    expected = {_OWN_ID[len(path) - 1]: path[-1]}
-    if len(path) == 1:
-        expected |= {"country_code": owner.country_code, "party_id": owner.party_id}
-    keeping.check_identity(members, expected)
+    identity = _identity(owner, path)
+    keeping.check_identity(members, identity)
     updated = keeping.last_updated(members)
+    change = keeping.without_identity(kept, identity)
     with transaction.atomic():
         if len(path) == 1:
-            _patch_location(owner, path[0], kept, members, updated)
-            return
-        row = _evse(owner, path)
-        if len(path) == 2:
-            keeping.refuse_older(updated, row.last_updated)
-            merged = documents.merge_tree(row.document, kept, (("connectors", "id"),))
-            _write_evse(row, _checked(merged, "EVSE"), updated)
+            _patch_location(owner, path[0], change, updated)
+        elif len(path) == 2:
+            _patch_evse(_locked(owner, path), change, updated)
         else:
-            _write_connector(row, path, lambda old: documents.merge(old, kept), updated)
+            _write_connector(_locked(owner, path), path, lambda old: documents.merge(old, change), updated)
 
 
 def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime) -> bool:
-    document, evses = documents.take_parts(body, "evses")
-    newest = max([updated, *(keeping.last_updated(documents.members(evse)) for evse in evses)])
-    if newest > updated:  # a parent is never older than its parts (LOC-12)
-        document = documents.set_member(document, "last_updated", format_datetime(newest))
+    document, parts = documents.take_parts(body, "evses")
+    evses = [_new_evse(part) for part in parts]
+    newest = max([updated, *(evse.last_updated for evse in evses)])
     kept = keeping.put(
         Location,
         owner=owner,
         object_id=location_id,
-        document=documents.last_updated_last(document),
+        document=_stamped(document, updated, newest),
         updated=newest,
     )
     # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
-    ids = [_keep_evse(kept.row_id, evse, documents.members(evse))[0] for evse in evses]
-    EVSE.objects.filter(location_id=kept.row_id).exclude(pk__in=ids).delete()
+    ids = rows.keep_evses(kept.row_id, evses)
+    _hide_evses(kept.row_id, but=ids)
     return kept.created
 
 
-def _put_evse(
-    owner: Address, path: Sequence[str], document: str, members: dict[str, msgspec.Raw], updated: datetime
-) -> bool:
+def _put_evse(owner: Address, path: Sequence[str], document: str) -> bool:
     location = keeping.find(Location, owner=owner, object_id=path[0], lock=True)
     if location is None:
         raise _unknown(path)
-    stored = location.evses.filter(uid__iexact=path[1]).first()
+    evse = _new_evse(document)
+    stored = location.evses.filter(uid__iexact=path[1], deleted_at=None).first()
     if stored is not None:
-        keeping.refuse_older(updated, stored.last_updated)
-    _, created = _keep_evse(location.pk, document, members)
-    _run(_STAMP, {"id": location.pk, "updated": updated, "text": format_datetime(updated)})
-    return created
+        keeping.refuse_older(evse.last_updated, stored.last_updated)
+    rows.keep_evses(location.pk, [evse])
+    rows.stamp(location.pk, evse.last_updated)
+    return stored is None
 
 
 def _put_connector(owner: Address, path: Sequence[str], document: str, updated: datetime) -> bool:
-    row = _evse(owner, path)
-    _, connectors = documents.take_parts(row.document, "connectors")
-    known = {documents.identity(connector, "id") for connector in connectors}
-    _write_connector(row, path, lambda _: document, updated, new=document)
-    return path[2].casefold() not in {each.casefold() for each in known}
+    row = _locked(owner, path)
+
+    def replaced(old: str) -> str:
+        return documents.set_member(document, "id", documents.get(old, "id"))
+
+    return _write_connector(row, path, replaced, updated, new=document)
 
 
-def _patch_location(
-    owner: Address, location_id: str, body: bytes, members: dict[str, msgspec.Raw], updated: datetime
-) -> None:
+def _patch_location(owner: Address, location_id: str, change: bytes, updated: datetime) -> None:
     location = keeping.find(Location, owner=owner, object_id=location_id, lock=True)
     if location is None:
         raise _unknown([location_id])
     keeping.refuse_older(updated, location.last_updated)
-    parts = documents.elements(members.pop("evses")) if "evses" in members else []
-    whole = documents.splice(location.document, "evses", location.evses.order_by("id").values_list("document", flat=True))
-    merged = _checked(documents.merge_tree(whole, body, schema.PARTS), "Location")
-    document, evses = documents.take_parts(merged, "evses")
-    Location.objects.filter(pk=location.pk).update(
-        document=documents.last_updated_last(document), last_updated=max(updated, location.last_updated)
-    )
-    if parts:
-        for evse in evses:
-            _keep_evse(location.pk, evse, documents.members(evse))
+    named = documents.members(change).get("evses")
+    merged = _checked(documents.merge(location.document, documents.without(change, "evses")), "Location")
+    evses: list[rows.NewEvse] = []
+    if named is not None and bytes(named) == _NULL:
+        _hide_evses(location.pk, but=[])
+    elif named is not None:
+        stored = {evse.uid.casefold(): evse for evse in location.evses.filter(deleted_at=None)}
+        for index, part in enumerate(documents.elements(named)):
+            evses.append(_merged_evse(stored, bytes(part).decode(), updated, f"evses[{index}]"))
+        rows.keep_evses(location.pk, evses)
+    newest = max([updated, *(evse.last_updated for evse in evses)])
+    Location.objects.filter(pk=location.pk).update(document=_stamped(merged, updated, newest), last_updated=newest)
 
 
-def _evse(owner: Address, path: Sequence[str]) -> _Row:
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND_EVSE, [*owner.key, path[0], path[1]])
-        found = cursor.fetchone()
-    if found is None:
-        raise _unknown(path)
-    return _Row(*found)
+def _merged_evse(stored: dict[str, EVSE], part: str, updated: datetime, field: str) -> rows.NewEvse:
+    """Return an EVSE that a PATCH of its Location names: merged by uid, or complete if it is new (LOC-31)."""
+    try:
+        known = stored.get(documents.identity(part, "uid"))
+        if known is None:
+            return _new_evse(_checked(part, "EVSE"))
+        if "last_updated" in documents.members(part):
+            keeping.refuse_older(keeping.last_updated(documents.members(part)), known.last_updated)
+        else:
+            part = documents.set_member(part, "last_updated", format_datetime(max(updated, known.last_updated)))
+        change = documents.without(part, "uid")
+        return _new_evse(_checked(documents.merge_tree(known.document, change, schema.PARTS[1:]), "EVSE"))
+    except status.InvalidParameters as error:
+        raise status.InvalidParameters(f"{field}.{error.field}" if error.field else field, error.rule) from error
+
+
+def _patch_evse(row: rows.EvseRow, change: bytes, updated: datetime) -> None:
+    keeping.refuse_older(updated, row.last_updated)
+    if "connectors" not in documents.members(change):  # a status, nearly always
+        rows.write_evse(row, _checked(documents.merge(row.document, change), "EVSE"), updated)
+        return
+    merged = _new_evse(_checked(documents.merge_tree(row.document, change, schema.PARTS[1:]), "EVSE"))
+    rows.write_evse(row, merged.document, merged.last_updated)
 
 
 def _write_connector(
-    row: _Row, path: Sequence[str], change: Any, updated: datetime, *, new: str | None = None
-) -> None:
-    """Change one Connector inside its EVSE's document and pass its time stamp up."""
-    rest, connectors = documents.take_parts(row.document, "connectors")
-    wanted, found, kept = path[2].casefold(), False, []
+    row: rows.EvseRow, path: Sequence[str], change: Callable[[str], str], updated: datetime, *, new: str | None = None
+) -> bool:
+    """Change one Connector inside its EVSE's document and pass its time stamp up; say whether it is new."""
+    _, connectors = documents.take_parts(row.document, "connectors")
+    wanted, created, kept = path[2].casefold(), True, []
     for connector in connectors:
-        if documents.identity(connector, "id").casefold() != wanted:
-            kept.append(connector)
-            continue
-        found = True
-        keeping.refuse_older(updated, keeping.last_updated(documents.members(connector)))
-        changed = change(connector)
-        schema.check(changed.encode(), "Connector")
-        kept.append(changed)
-    if not found:
+        if documents.identity(connector, "id") == wanted:
+            created = False
+            keeping.refuse_older(updated, keeping.last_updated(documents.members(connector)))
+            connector = _checked(change(connector), "Connector")
+        kept.append(connector)
+    if created:
         if new is None:
             raise _unknown(path)
         kept.append(new)
-    stamp = max(updated, row.last_updated)
-    rest = documents.set_member(rest, "last_updated", format_datetime(stamp))
-    _write_evse(row, documents.splice(rest, "connectors", kept), stamp)
+    newest = max(updated, row.last_updated)
+    joined = documents.raw("[" + ",".join(kept) + "]")
+    changes = {"connectors": joined, "last_updated": format_datetime(newest)}
+    rows.write_evse(row, documents.set_members(row.document, changes), newest)
+    return created
 
 
-def _write_evse(row: _Row, document: str, updated: datetime) -> None:
-    values = {"id": row.id, "document": document, "status": documents.get(document, "status"), "updated": updated}
-    _run(_WRITE_EVSE, {**values, "text": format_datetime(updated)})
+def _new_evse(document: str) -> rows.NewEvse:
+    """Return an EVSE to be stored; it is never older than its Connectors (LOC-12)."""
+    members = documents.members(document)
+    updated = keeping.last_updated(members)
+    connectors = documents.elements(members["connectors"]) if "connectors" in members else []
+    newest = max([updated, *(keeping.last_updated(documents.members(bytes(each))) for each in connectors)])
+    if newest > updated:
+        document = documents.set_member(document, "last_updated", format_datetime(newest))
+    uid, state = (str(msgspec.json.decode(members[name])) for name in ("uid", "status"))
+    return rows.NewEvse(uid, state, newest, document)
 
 
-def _keep_evse(location_id: int, document: str, members: dict[str, msgspec.Raw]) -> tuple[int, bool]:
-    uid, status_ = (str(msgspec.json.decode(members[name])) for name in ("uid", "status"))
-    values = [location_id, uid, status_, keeping.last_updated(members), document]
-    with connection.cursor() as cursor:
-        cursor.execute(_KEEP_EVSE, values)
-        row_id, created = cursor.fetchone()
-    return row_id, created
+def _stamped(document: str, updated: datetime, newest: datetime) -> str:
+    """Return a Location's document with its time stamp last, never older than its EVSEs (LOC-12)."""
+    if newest > updated:
+        document = documents.set_member(document, "last_updated", format_datetime(newest))
+    return documents.last_updated_last(document)
+
+
+def _hide_evses(location_pk: int, *, but: Sequence[int]) -> None:
+    EVSE.objects.filter(location_id=location_pk, deleted_at=None).exclude(pk__in=but).update(deleted_at=timezone.now())
+
+
+def _locked(owner: Address, path: Sequence[str]) -> rows.EvseRow:
+    row = rows.lock_evse(owner, path[0], path[1])
+    if row is None:
+        raise _unknown(path)
+    return row
 
 
 def _checked(document: str, level: str) -> str:
@@ -235,14 +224,16 @@ def _checked(document: str, level: str) -> str:
 def _connector(document: str, path: Sequence[str]) -> str:
     _, connectors = documents.take_parts(document, "connectors")
     for connector in connectors:
-        if documents.identity(connector, "id").casefold() == path[2].casefold():
+        if documents.identity(connector, "id") == path[2].casefold():
             return connector
     raise _unknown(path)
 
 
-def _run(sql: str, values: dict[str, Any]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+def _identity(owner: Address, path: Sequence[str]) -> dict[str, str]:
+    expected = {_OWN_ID[len(path) - 1]: path[-1]}
+    if len(path) == 1:
+        expected |= {"country_code": owner.country_code, "party_id": owner.party_id}
+    return expected
 
 
 def _unknown(path: Sequence[str]) -> status.UnknownLocationObject:

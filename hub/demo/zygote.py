@@ -19,9 +19,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import django
-from django.conf import Settings, settings
+from asgiref.local import Local
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
+from django.urls import clear_url_caches
 
 from hub.processes import die_with_parent
 
@@ -124,15 +126,15 @@ def become(environment: Mapping[str, str]) -> None:
     """Make this process the instance that an environment describes."""
     os.environ.update(environment)
     fresh = importlib.reload(importlib.import_module("hub.settings"))
-    settings._wrapped = Settings(fresh.__name__)  # type: ignore[assignment]
-    connections.__dict__.pop("settings", None)
-    connections._settings = None  # type: ignore[assignment]
-    connections.settings = connections.configure_settings(None)
-    for alias in list(connections):
-        if hasattr(connections._connections, alias):
-            delattr(connections._connections, alias)
-    urls = importlib.import_module("hub.urls")
-    importlib.reload(urls)
+    # In place: some apps have added defaults of their own to the settings that are there.
+    for name in filter(str.isupper, dir(fresh)):
+        setattr(settings, name, getattr(fresh, name))
+    # What was read from the settings of before: addresses of databases, URLs, the broker.
+    vars(connections).pop("settings", None)
+    vars(connections)["_settings"] = None
+    vars(connections)["_connections"] = Local(connections.thread_critical)
+    importlib.reload(importlib.import_module("hub.urls"))
+    clear_url_caches()
     celery = importlib.import_module("hub.celery").app
     celery.config_from_object("django.conf:settings", namespace="CELERY", force=True)
 
@@ -146,4 +148,3 @@ def command(name: str, *arguments: str) -> Callable[[], Any]:
         return output.getvalue()
 
     return work
-

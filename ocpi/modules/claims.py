@@ -1,4 +1,4 @@
-"""What a platform's credentials say, written to the registry: its token, endpoints and roles. Callers hold a transaction."""
+"""What a platform's credentials say, written to the registry: token, endpoints, roles. Callers hold a transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HubClientInfo, Receiver: a hub tells us who is behind it, and whether they are connected (OCPI 2.2.1, HubClientInfo)."""
+"""HubClientInfo, Receiver: a hub tells us who is behind it and connected (OCPI 2.2.1, HubClientInfo)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The credentials handshake as its Sender: invite or register, renew our credentials, leave (OCPI 2.2.1, Credentials)."""
+"""The credentials handshake as its Sender: invite, register, renew our token, leave (OCPI 2.2.1, Credentials)."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def register_with(
         with transaction.atomic():
             # Accepted before the POST goes out: the peer calls back while it is open (CRED-25).
             CredentialsToken.objects.filter(platform=platform, purpose=Purpose.PENDING).delete()
-            token_b = claims.new_inbound_token(
-                platform, Purpose.PENDING, expires_at=timezone.now() + PENDING_LIFE
-            )
+            token_b = claims.new_inbound_token(platform, Purpose.PENDING, expires_at=timezone.now() + PENDING_LIFE)
             claims.announce()
         try:
             theirs = _send(target, "POST", found.credentials_url, token_b, correlation_id)
@@ -222,14 +220,10 @@ def _send(target: client.Target, method: str, url: str, token: str, correlation_
         raise HandshakeFailed(f"{method} {url} was answered without Credentials: {error}") from error
 
 
-def _exchange(
-    target: client.Target, method: str, url: str, body: bytes | None, correlation_id: str
-) -> client.Answer:
+def _exchange(target: client.Target, method: str, url: str, body: bytes | None, correlation_id: str) -> client.Answer:
     ids = Ids(new_id(), correlation_id)
     try:
-        answer = client.send(
-            target, method, url, body=body, headers=ids.as_headers(), timeout=HANDSHAKE_SECONDS
-        )
+        answer = client.send(target, method, url, body=body, headers=ids.as_headers(), timeout=HANDSHAKE_SECONDS)
     except client.ClientError as error:
         exchanges.record_out(error, platform_id=target.platform_id, module="credentials", routing=Routing())
         unknown = isinstance(error, client.NoAnswer | client.Garbage)

@@ -113,9 +113,7 @@ def _take_in(
         )
         if approve_host:
             target = discovery.with_host(target, host)
-        found = discovery.discover(
-            target, theirs.url, version=endpoints.VERSION, correlation_id=correlation_id
-        )
+        found = discovery.discover(target, theirs.url, version=endpoints.VERSION, correlation_id=correlation_id)
         with transaction.atomic():
             platform = Platform.objects.select_for_update().get(pk=platform_id)
             if platform.state != expected:  # unregistered or registered while we were calling back

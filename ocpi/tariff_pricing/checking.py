@@ -186,22 +186,21 @@ def _published(
 ) -> Price | None:
     """Return the total under the tariffs we hold, if one of them prices differently from the CDR's own."""
     start = read_timestamp(document.get("start_date_time"), "start_date_time")
-    replaced = [_held_version(each, held, start) for each in own]
-    if all(
-        ours is theirs or _same_price(compile_tariff(ours), compile_tariff(theirs))
-        for ours, theirs in zip(replaced, own, strict=True)
-    ):
-        return None
-    notes.add("tariff_differs_from_published")
     try:
+        replaced = [_held_version(each, held, start) for each in own]
+        pairs = zip(replaced, own, strict=True)
+        if all(ours is theirs or _same_price(compile_tariff(ours), compile_tariff(theirs)) for ours, theirs in pairs):
+            return None
+        notes.add("tariff_differs_from_published")
         return price(document, replaced, timezone=timezone).total_cost
     except NotPriceable:
+        # What we hold cannot be compared; the CDR is judged by its own tariffs all the same.
         return None
 
 
 def _held_version(theirs: Mapping[str, Any], held: Sequence[Mapping[str, Any]], start: int) -> Mapping[str, Any]:
-    wanted = str(theirs.get("id")).lower()
-    named = [each for each in held if str(each.get("id")).lower() == wanted]
+    wanted = compile_tariff(theirs).id.lower()
+    named = [each for each in held if compile_tariff(each).id.lower() == wanted]
     valid = [each for each in named if compile_tariff(each).valid_at(start)]
     return (valid or named or [theirs])[0]
 

@@ -46,9 +46,10 @@ def _by_id(document: Document, candidates: Sequence[Mapping[str, Any]]) -> list[
             document.findings.add("period_unpriced_no_tariff_id")
             continue
         key = period.tariff_id.lower()
-        if key not in found:
-            found[key] = _named(document, candidates, period.tariff_id)
-        period.tariff = found[key]
+        tariff = found.get(key)
+        if tariff is None:
+            tariff = found[key] = _named(document, candidates, period.tariff_id)
+        period.tariff = tariff
     return list(found.values())
 
 

@@ -14,7 +14,7 @@ ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 FOUR_PLACES: Final = Decimal("0.0001")
 # A number with an exponent like 1E999999 is legal JSON and would take gigabytes to print.
-_LARGEST_EXPONENT: Final = 12
+LARGEST_EXPONENT: Final = 12
 _ROUNDING: Final = {"half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
 
 # ISO 4217; every currency that is not listed has two.
@@ -64,7 +64,7 @@ def number(value: object, field: str) -> Decimal:
         value = Decimal(value)
     if type(value) is not Decimal:
         raise invalid(field, f"must be a number read as Decimal, not {type(value).__name__}")
-    if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+    if not value.is_finite() or value.adjusted() > LARGEST_EXPONENT:
         raise invalid(field, "is out of range")
     return value
 

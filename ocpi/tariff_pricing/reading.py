@@ -6,12 +6,12 @@ from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 from ocpi.tariff_pricing.compiled import Tariff
-from ocpi.tariff_pricing.decimals import ZERO, number
+from ocpi.tariff_pricing.decimals import LARGEST_EXPONENT, ZERO, number
 from ocpi.tariff_pricing.errors import NotPriceable, invalid
 from ocpi.tariff_pricing.instants import HOUR, SECOND, read_timestamp
 
 _ADDED: Final = frozenset(("ENERGY", "TIME", "PARKING_TIME", "RESERVATION_TIME"))
-_TIMES: Final = 3
+_TIME_KINDS: Final = _ADDED - {"ENERGY"}
 _REPRESENTING: Final = {
     "POWER": ("MAX_POWER", "MIN_POWER", "POWER"),
     "CURRENT": ("MAX_CURRENT", "MIN_CURRENT", "CURRENT"),
@@ -47,19 +47,19 @@ class Period:
         self.tariff_id = tariff_id
         self.tariff: Tariff | None = None
         self.energy = volumes.get("ENERGY")
-        self.time = _time(volumes, "TIME")
-        self.parking = _time(volumes, "PARKING_TIME")
-        self.reservation = _time(volumes, "RESERVATION_TIME")
-        self.one_time = (self.time is None) + (self.parking is None) + (self.reservation is None) == _TIMES - 1
+        self.time = volumes.get("TIME")
+        self.parking = volumes.get("PARKING_TIME")
+        self.reservation = volumes.get("RESERVATION_TIME")
+        self.one_time = (self.time is None) + (self.parking is None) + (self.reservation is None) == len(
+            _TIME_KINDS
+        ) - 1
         self.pure_reservation = self.reservation is not None and not (self.energy or self.time or self.parking)
 
-    def seconds(self, volume: Decimal) -> Decimal:
-        """Return a time volume in seconds: the period's length if the volume is that length, rounded."""
+    def microseconds(self, volume: Decimal) -> Decimal | int:
+        """Return a time volume in microseconds: the period's length if the volume is that length, rounded."""
         micros = volume * _HOUR
         length = self.end - self.start
-        if self.one_time and -SECOND <= micros - length <= SECOND:
-            return Decimal(length) / SECOND
-        return micros / SECOND
+        return length if self.one_time and length - SECOND <= micros <= length + SECOND else micros
 
     def representative(self, quantity: str) -> Decimal | None:
         """Return the one value that stands for the period's power or current, None if unknown."""
@@ -168,18 +168,15 @@ def _volumes(dimensions: Sequence[Any]) -> Volumes:
     for each in dimensions:
         if type(each) is not dict and not isinstance(each, Mapping):
             raise invalid("dimensions", "must be CdrDimensions")
-        kind = each.get("type")
+        kind, volume = each.get("type"), each.get("volume")
         if type(kind) is not str:
             raise invalid("dimensions.type", "is required")
-        volume = number(each.get("volume"), "dimensions.volume")
+        # What `number` would let pass as it is, without the call.
+        if type(volume) is not Decimal or not volume.is_finite() or volume.adjusted() > LARGEST_EXPONENT:
+            volume = number(volume, "dimensions.volume")
         if kind in volumes and kind in _ADDED:
             volume = volumes[kind] + volume
+        if volume < ZERO and kind in _TIME_KINDS:
+            raise invalid(f"dimensions.{kind}", "must not be negative")
         volumes[kind] = volume
     return volumes
-
-
-def _time(volumes: Volumes, kind: str) -> Decimal | None:
-    volume = volumes.get(kind)
-    if volume is not None and volume < ZERO:
-        raise invalid(f"dimensions.{kind}", "must not be negative")
-    return volume

@@ -79,10 +79,10 @@ def _consecutive(segments: Sequence[Segment], findings: set[str]) -> list[Segmen
     """Return the segments in whole seconds, each beginning where the one before ends."""
     metered: list[Segment] = []
     for each in segments:
-        segment = replace(each, start=each.start.replace(microsecond=0), end=each.end.replace(microsecond=0))
+        segment = _whole_seconds(each)
         if segment.state not in ("RESERVED", "CHARGING", "PARKING") or segment.end < segment.start:
             raise invalid("segments", "must have a known state and end after they start")
-        if number(segment.energy, "segments.energy") < 0:
+        if segment.energy < 0:
             # The register went down: a new meter or a restart. Nothing is known about the energy.
             segment = replace(segment, energy=ZERO)
             findings.add("meter_rollback")
@@ -93,6 +93,26 @@ def _consecutive(segments: Sequence[Segment], findings: set[str]) -> list[Segmen
             findings.add("metering_gap")
         metered.append(segment)
     return [segment for segment in metered if segment.end > segment.start or segment.energy]
+
+
+def _whole_seconds(segment: Segment) -> Segment:
+    if segment.start.tzinfo is None or segment.end.tzinfo is None:
+        raise invalid("segments", "must have times with a time zone")
+    return Segment(
+        segment.start.replace(microsecond=0),
+        segment.end.replace(microsecond=0),
+        segment.state,
+        number(segment.energy, "segments.energy"),
+        _amount(segment.min_power),
+        _amount(segment.max_power),
+        _amount(segment.min_current),
+        _amount(segment.max_current),
+        segment.tariff_id,
+    )
+
+
+def _amount(value: Decimal | None) -> Decimal | None:
+    return None if value is None else number(value, "segments")
 
 
 class _Cutter:

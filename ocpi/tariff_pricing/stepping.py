@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Final
 
 from ocpi.tariff_pricing.decimals import CONTEXT, ONE, ZERO, plain_text, round4
+from ocpi.tariff_pricing.instants import SECOND
 from ocpi.tariff_pricing.result import Line, Surplus
 from ocpi.tariff_pricing.walking import Reading
 
@@ -40,7 +41,7 @@ def apply_steps(lines: list[Line], reading: Reading) -> dict[str, str | None]:
 
 def _quantity(lines: list[Line], rounds: Callable[[list[Line], bool], Decimal], step: str) -> str:
     groups = [[line] for line in lines] if step == "per_period" else [lines]
-    total = sum((rounds(group, step != "none") for group in groups), ZERO)
+    total = sum([rounds(group, step != "none") for group in groups], ZERO)
     return plain_text(round4(total))
 
 
@@ -54,7 +55,7 @@ def _step_up(total: Decimal, step: int) -> Decimal:
 
 def _energy(lines: list[Line], rounding: bool) -> Decimal:
     """Round a total in Wh, after taking off the noise of floats, and return it in kWh."""
-    total = sum((line.measured for line in lines), ZERO)
+    total = sum([line.measured for line in lines], ZERO)
     last = _last_positive(lines)
     if not rounding or last is None or total <= 0 or not last.component.step:
         return total
@@ -67,13 +68,13 @@ def _energy(lines: list[Line], rounding: bool) -> Decimal:
 
 def _time(lines: list[Line], rounding: bool) -> Decimal:
     """Round a total in seconds, and return it."""
-    seconds = sum((line.period.seconds(line.measured) for line in lines), ZERO)
-    total = seconds.quantize(ONE, ROUND_HALF_UP)
+    micros = sum([line.period.microseconds(line.measured) for line in lines])
+    total = (Decimal(micros) / SECOND).quantize(ONE, ROUND_HALF_UP)
     last = _last_positive(lines)
     if not rounding or last is None or not last.component.step:
         return total
     rounded = _step_up(total, last.component.step)
-    others = sum((line.measured for line in lines if line is not last), ZERO)
+    others = sum([line.measured for line in lines], ZERO) - last.measured
     last.numerator = rounded - others * _SECONDS
     last.billed = last.numerator / _SECONDS
     last.surplus = Surplus(total, last.component.step, rounded)

@@ -171,15 +171,13 @@ class Walk:
             self.findings.add("restriction_unevaluable")
         if not tariff.changes or period.end <= period.start:
             return
-        found = [each for each in found if _may_change(each[0])]
-        if found:
-            later = state_before_end(state, period, self._zone if tariff.local else None)
-            if any(select(components, later) is not component for components, component in found):
-                self.findings.add("period_spans_price_change")
-
-
-def _may_change(components: Components) -> bool:
-    return bool(components) and not components[0].always
+        later: State | None = None
+        for components, component in found:
+            # Nothing to look up again where nothing can match, or where the first always does.
+            if components and not components[0].always:
+                later = later or state_before_end(state, period, self._zone if tariff.local else None)
+                if select(components, later) is not component:
+                    self.findings.add("period_spans_price_change")
 
 
 def state_before_end(state: State, period: Period, zone: tzinfo | None) -> State:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -103,6 +104,28 @@ def test_simulated_charge_points_meter_what_the_inbox_says(world: World) -> None
             assert stopped["meterStop"] - metered.meter_start_wh == metered.energy_wh > 1000
             await point.close()
         await asyncio.gather(*running)
+
+    world.run(scenario)
+
+
+@pytest.mark.req("OCPP-98")
+def test_the_simulation_command_charges_and_reports_what_the_inbox_has(world: World) -> None:
+    for number in (1, 2):
+        world.add(f"SIM-000{number}", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        command = f"manage.py simulate_charge_points --url {node.url} --count 2 --prefix SIM --password {PASSWORD}"
+        options = "--charge --seconds-per-minute 0.02 --session-minutes 10 --seconds 4 --json"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command.split(), *options.split(), stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        report = json.loads(out.splitlines()[-1])
+        assert process.returncode == 0
+        assert (report["charge_points"], report["booted"]) == (2, 2)
+        assert report["sessions"] == len(world.inbox("StartTransaction")) >= 2
+        assert report["finished"] <= len(world.inbox("StopTransaction")) <= report["sessions"]
+        assert report["energy_wh"] > 0
 
     world.run(scenario)
 

@@ -181,6 +181,46 @@ def test_without_the_database_only_heartbeats_are_answered_and_then_1013(world: 
     assert [row["action"] for row in world.inbox()] == ["StatusNotification"]
 
 
+@pytest.mark.req("OCPP-103", "OCPP-98")
+def test_a_database_that_drops_every_connection_costs_no_message(world: World) -> None:
+    point_id = world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            await point.call("StatusNotification", STATUS)
+            world.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert await point.call("StatusNotification", STATUS | {"status": "Charging"}) == {}
+            operation = world.ask(point_id, "ClearCache", {})
+            _, message_id, *_ = await point.receive()
+            await point.send([3, message_id, {"status": "Accepted"}])
+            assert (await world.ended(operation))["state"] == "ANSWERED"
+            await eventually(node.gateway.is_ready, seconds=10)
+
+    world.run(scenario, decide=None)
+
+    assert len(world.inbox("StatusNotification")) == 2
+
+
+@pytest.mark.req("OCPP-28", "OCPP-21")
+def test_a_flood_of_calls_is_slowed_down_and_answered_in_order(world: World) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            began_at = asyncio.get_running_loop().time()
+            for number in range(300):
+                await point.send([2, f"m{number}", "StatusNotification", STATUS])
+            assert [(await point.receive())[1] for _ in range(300)] == [f"m{number}" for number in range(300)]
+            assert asyncio.get_running_loop().time() - began_at > 0.9
+
+    world.run(scenario, decide=None, frames_per_second=200, frames_burst=100)
+
+    assert [row["message_id"] for row in world.inbox()] == [f"m{number}" for number in range(300)]
+
+
 @pytest.mark.req("OCPP-103")
 def test_losing_redis_costs_no_connection_and_no_answer(world: World) -> None:
     world.add("CP1", PASSWORD)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
+from django.db import DataError
 
-from ocpi import health, outbox_care, outbox_policy, outbox_probe, outbox_request
+from ocpi import health, outbox_care, outbox_policy, outbox_probe, outbox_request, outbox_settle
 from ocpi.models import Delivery, FinishedDelivery, Platform
 from ocpi.outbox_engine import drain_now
+from ocpi.outbox_rows import Outcome
 from tests.outbox_support import Recorder, Says, add_object, add_platform, change, later, mark, pending, recorder
 
 pytestmark = pytest.mark.django_db
@@ -84,7 +86,7 @@ def test_what_is_the_platforms_fault_makes_it_back_off_as_a_whole(
 ) -> None:
     answer_always(emsp_server, says)
     mark(add_object("LOC1"), emsp_platform)
-    mark(add_object("LOC2"), emsp_platform)
+    mark(add_object("LOC2"), emsp_platform, order_key="LOC1")
 
     drain_now()
 
@@ -305,7 +307,9 @@ def test_the_sweep_leaves_a_mark_of_what_failed_and_is_too_old(emsp_server: Reco
 
 
 @pytest.mark.req("REL-04", "TRN-119", "HUB-45")
-def test_what_nobody_tried_for_long_is_sent_as_the_current_whole(emsp_server: Recorder, emsp_platform: Platform) -> None:
+def test_what_nobody_tried_for_long_is_sent_as_the_current_whole(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
     mark(add_object(), emsp_platform, fields=["status"])
 
     later(300)
@@ -372,15 +376,25 @@ def test_four_refusals_and_a_success_do_not_park(emsp_server: Recorder, emsp_pla
 
 
 @pytest.mark.req("REL-28")
-def test_an_answer_that_cannot_be_stored_stops_nothing(
-    emsp_server: Recorder, emsp_platform: Platform
+def test_an_answer_that_cannot_be_stored_keeps_only_its_own_row_waiting(
+    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emsp_server.answers = [Says(200, 2001, body=b'{"status_code":2001,"status_message":"\\u0000 nul"}')]
-    mark(add_object(), emsp_platform)
+    settle = outbox_settle.settle
+
+    def refuses_teapots(outcomes: Sequence[Outcome]) -> list[Outcome]:
+        if any(outcome.http_status == 418 for outcome in outcomes):
+            raise DataError("there is no column for tea")
+        return settle(outcomes)
+
+    monkeypatch.setattr(outbox_settle, "settle", refuses_teapots)
+    emsp_server.always = lambda got: Says(418) if got.path.endswith("LOC1") else None
+    mark(add_object("LOC1"), emsp_platform)
+    mark(add_object("LOC1/E1"), emsp_platform)
 
     drain_now()
 
-    assert FinishedDelivery.objects.get().state == "REFUSED"
+    assert [(found.path, found.error) for found in pending()] == [("NL/TNM/LOC1", "the answer cannot be stored")]
+    assert FinishedDelivery.objects.get().state == "DELIVERED"
 
 
 @pytest.mark.req("REL-51")

@@ -127,6 +127,17 @@ def test_many_documents_give_one_line_each_in_order(files: dict[str, str], tmp_p
     assert answers[4]["total_cost"]["excl_vat"] == "3.0000"
 
 
+@pytest.mark.req("PRI-123")
+def test_many_documents_may_come_on_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, out = vector("V01"), io.StringIO()
+    task = tariff_pricing.dumps({"cdr": case["cdr"], "tariff": case["tariff"]})
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{task}\n{task}\n"))
+
+    call_command("check_cdr", "--jsonl", "-", stdout=out)
+
+    assert [json.loads(line)["verdict"] for line in out.getvalue().splitlines()] == ["match", "match"]
+
+
 @pytest.mark.req("PRI-124")
 @pytest.mark.parametrize("command", ["check_cdr", "validate_cdr"])
 def test_a_check_tells_verdict_fields_diagnosis_and_findings(files: dict[str, str], command: str) -> None:

@@ -156,6 +156,8 @@ def test_a_reservation_without_session_has_reserved_time_only() -> None:
         ([segment(0, 10, tariff_id="T9")], "unknown_tariff_id"),
         ([segment(0, 10), segment(5, 15)], "invalid_input"),
         ([segment(10, 0)], "invalid_input"),
+        ([Segment(START.replace(tzinfo=None), START, "CHARGING")], "invalid_input"),
+        ([Segment(START, START, "CHARGING", 0.5)], "invalid_input"),  # type: ignore[arg-type]
         ([segment(0, 10, "SLEEPING")], "invalid_input"),
     ],
 )

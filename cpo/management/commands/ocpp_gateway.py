@@ -20,4 +20,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # The node is another program in the same process: it has no use for the apps that are loaded here.
         arguments = ["-m", "cpo.gateway", "--host", options["host"], "--port", str(options["port"])]
+        os.chdir(settings.BASE_DIR)
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (our own module)

@@ -1,0 +1,222 @@
+"""The threads of a worker that apply charge points' messages and carry commands through, woken by PostgreSQL.
+
+One thread listens, one sweeps each second for what no note told of, a pool applies messages, another asks eMSPs: a slow
+eMSP holds up its own driver and nobody else (OCPP-73). Several workers share the work; the locks are in the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import close_old_connections, connection
+
+from cpo.modules import authorization, transactions
+from cpo.modules import commands_operations as commands
+from cpo.modules import locations_operations as locations
+from cpo.modules import sessions_operations as sessions
+from cpo.modules.authorization import Question, Verdict
+from cpo.ocpp import inbox
+from cpo.ocpp.inbox import Asking, Step
+
+log = logging.getLogger(__name__)
+
+APPLYING, ASKING = 8, 16  # threads
+_AT_ONCE = 50  # messages of one charge point before the others have their turn
+_SWEEP_SECONDS = 1.0
+_RECONNECT_SECONDS = 1.0
+_ASK_KEYS = 0x4F4A << 40
+_CHANNELS = ("ocpp_inbox", "ocpp_operation_done", commands.CHANNEL)
+# What time alone brings about, and every how many sweeps.
+_CARE: tuple[tuple[int, Callable[[], int]], ...] = (
+    (1, commands.sweep),
+    (1, sessions.push_due),
+    (2, locations.refresh_due),
+    (10, transactions.close_superseded),
+    (60, transactions.settle_due),
+)
+
+
+class Consumer:
+    """The threads of one worker process."""
+
+    def __init__(self) -> None:
+        self._applying = ThreadPoolExecutor(APPLYING, "ocpp-inbox")
+        self._asking = ThreadPoolExecutor(ASKING, "ocpp-ask")
+        self._guard = threading.Lock()
+        self._busy: set[int] = set()
+        self._again: set[int] = set()
+        self._not_before: dict[int, float] = {}
+        self._verdicts: dict[int, Verdict] = {}
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._listen_forever, name="ocpp-listener", daemon=True),
+            threading.Thread(target=self._sweep_forever, name="ocpp-sweep", daemon=True),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish what is under way; the rest stays in the database for the next worker."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(5)
+        self._applying.shutdown(cancel_futures=True)
+        self._asking.shutdown(cancel_futures=True)
+
+    def wake(self, charge_point_id: int) -> None:
+        """Have a charge point's messages applied soon."""
+        with self._guard:
+            if self._stopping.is_set() or time.monotonic() < self._not_before.get(charge_point_id, 0):
+                return
+            if charge_point_id in self._busy:
+                self._again.add(charge_point_id)
+                return
+            self._busy.add(charge_point_id)
+            self._applying.submit(self._work, charge_point_id)
+
+    def _work(self, charge_point_id: int) -> None:
+        asking: Asking | None = None
+        more = False
+        try:
+            close_old_connections()
+            for _ in range(_AT_ONCE):
+                found = inbox.step(charge_point_id, self._verdicts)
+                if isinstance(found, Asking):
+                    asking = found
+                    break
+                if found is Step.FAILED:
+                    with self._guard:
+                        self._not_before[charge_point_id] = time.monotonic() + inbox.retry_seconds(1)
+                if found not in (Step.APPLIED, Step.PARKED):
+                    break
+            else:
+                more = True
+        except Exception:  # an edge of a thread: the sweep tries again
+            log.exception("applying messages of charge point %s failed", charge_point_id)
+        if asking is not None and not self._stopping.is_set():
+            self._asking.submit(self._ask, charge_point_id, asking.message_id, asking.question)
+            return
+        self._done(charge_point_id, more=more)
+
+    def _ask(self, charge_point_id: int, message_id: int, question: Question) -> None:
+        asked = False
+        try:
+            close_old_connections()
+            asked = self._ask_once(message_id, question)
+        except Exception:  # an edge of a thread: the sweep tries again
+            log.exception("asking for message %s failed", message_id)
+        self._done(charge_point_id, more=asked)
+
+    def _ask_once(self, message_id: int, question: Question) -> bool:
+        """Ask, unless another worker does so already. The lock belongs to the session: no transaction is open."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [_ASK_KEYS + message_id])
+            if not cursor.fetchone()[0]:
+                return False
+            try:
+                verdict = authorization.ask(question)
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_ASK_KEYS + message_id])
+        if len(self._verdicts) > 10_000:
+            self._verdicts.clear()
+        self._verdicts[message_id] = verdict
+        return True
+
+    def _done(self, charge_point_id: int, *, more: bool) -> None:
+        with self._guard:
+            self._busy.discard(charge_point_id)
+            more = more or charge_point_id in self._again
+            self._again.discard(charge_point_id)
+        if more:
+            self.wake(charge_point_id)
+
+    # ---- woken, and waking by itself
+
+    def _hear(self, channel: str, payload: str) -> None:
+        if channel == "ocpp_inbox":
+            self.wake(int(payload))
+        elif channel == "ocpp_operation_done":
+            self._applying.submit(self._guarded, commands.settle, UUID(payload))
+        else:
+            self._applying.submit(self._guarded, commands.carry_out, int(payload))
+
+    def _guarded(self, work: Callable[[Any], None], subject: Any) -> None:
+        try:
+            close_old_connections()
+            work(subject)
+        except Exception:  # an edge of a thread: the sweep tries again
+            log.exception("%s failed for %s", work.__name__, subject)
+
+    def _listen_forever(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(autocommit=True, **_parameters()) as listening:
+                    for channel in _CHANNELS:
+                        listening.execute(f"LISTEN {channel}")
+                    while not self._stopping.is_set():
+                        for note in listening.notifies(timeout=_SWEEP_SECONDS):
+                            self._hear(note.channel, note.payload)
+            except (psycopg.Error, RuntimeError) as error:
+                # RuntimeError: the pools are closed while we stop.
+                if not self._stopping.is_set():
+                    log.warning("the listener lost its connection, trying again: %s", error)
+                    time.sleep(_RECONNECT_SECONDS)
+
+    def _sweep_forever(self) -> None:
+        number = 0
+        while not self._stopping.wait(_SWEEP_SECONDS):
+            number += 1
+            close_old_connections()
+            try:
+                for charge_point_id in inbox.waiting():
+                    self.wake(charge_point_id)
+            except Exception:  # an edge of a thread: the next sweep tries again
+                log.exception("the sweep of the inbox failed")
+            for every, care in _CARE:
+                if number % every == 0:
+                    self._care(care)
+
+    def _care(self, care: Callable[[], int]) -> None:
+        try:
+            care()
+        except Exception:  # an edge of a thread: the next sweep tries again
+            log.exception("%s failed", care.__name__)
+
+
+_running: Consumer | None = None
+_running_guard = threading.Lock()
+
+
+def run_consumer() -> Consumer:
+    """Start the threads of this process, once."""
+    global _running
+    with _running_guard:
+        if _running is None:
+            _running = Consumer()
+            _running.start()
+        return _running
+
+
+def stop_consumer() -> None:
+    """Stop the threads of this process, if they run."""
+    global _running
+    with _running_guard:
+        running, _running = _running, None
+    if running is not None:
+        running.stop()
+
+
+_CONNECTING = frozenset({"dbname", "user", "password", "host", "port", "connect_timeout", "sslmode", "sslrootcert"})
+
+
+def _parameters() -> dict[str, Any]:
+    return {name: value for name, value in connection.get_connection_params().items() if name in _CONNECTING}

@@ -1,0 +1,180 @@
+"""Answer the CALLs of one charge point: check, keep, have decided, answer; each refusal has its CALLERROR."""
+
+import logging
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from cpo.gateway import actions, frames, schemas
+from cpo.gateway.actions import Action, Situation
+from cpo.gateway.config import Config
+from cpo.gateway.decisions import Decisions
+from cpo.gateway.frame_log import FrameLog
+from cpo.gateway.frames import Call, Fault, FrameError, PayloadError
+from cpo.gateway.inbox_writer import InboxWriter, Kept, Message, StoreUnavailable, Superseded
+from cpo.gateway.store import Record, Store
+
+logger = logging.getLogger(__name__)
+
+_DEVIATIONS = 200  # kinds remembered per connection
+
+
+class Services(Protocol):
+    """What a connection needs of its node."""
+
+    config: Config
+    store: Store
+    inbox: InboxWriter
+    decisions: Decisions
+    frame_log: FrameLog
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+class Speaker(Protocol):
+    """Whose CALLs are answered."""
+
+    record: Record
+    version: str
+    epoch: int
+    booted: bool
+
+
+class Answers:
+    """The answers to one charge point on one connection."""
+
+    def __init__(self, services: Services, speaker: Speaker) -> None:
+        self._services = services
+        self._speaker = speaker
+        self._actions = actions.ACTIONS[speaker.version]
+        self._deviations: set[tuple[str, str]] = set()
+
+    async def answer(self, item: Call | FrameError) -> str | None:
+        """Return the frame to send back, if any.
+
+        :raises StoreUnavailable: if it cannot be kept now; then it must stay unanswered.
+        :raises Superseded: if a newer connection has come.
+        """
+        if isinstance(item, FrameError):
+            return self._refusal(item)
+        answer = await self._answer_text(item)
+        return None if item.send else answer
+
+    def _refusal(self, error: FrameError) -> str:
+        return frames.call_error(error.message_id, frames.error_code(error.fault, self._speaker.version), error.text)
+
+    async def _answer_text(self, call: Call) -> str:
+        try:
+            payload = await self._answer(call)
+            return frames.call_result(call.message_id, payload)
+        except PayloadError as error:
+            return self._refusal(FrameError(error.fault, error.text, message_id=call.message_id))
+        except (StoreUnavailable, Superseded):
+            raise
+        except Exception:
+            logger.exception(
+                "ocpp call failed: %s %s %s", self._speaker.record.identity, call.action[:64], call.message_id
+            )
+            return frames.call_error(
+                call.message_id, frames.error_code(Fault.OURS, self._speaker.version), "internal error"
+            )
+
+    def _action(self, call: Call) -> Action:
+        action = self._actions.get(call.action)
+        if action is None:
+            known = call.action in schemas.actions(self._speaker.version)
+            raise PayloadError(
+                Fault.SWITCHED_OFF if known else Fault.UNKNOWN_ACTION,
+                "the central system does not take this action",
+                "",
+            )
+        if self._speaker.record.boot_status == "Rejected" and call.action != "BootNotification":
+            raise PayloadError(Fault.NOT_NOW, "the charge point is rejected", "")
+        return action
+
+    async def _answer(self, call: Call) -> Any:
+        action = self._action(call)
+        error = ""
+        try:
+            deviation = frames.check_payload(
+                self._speaker.version, call.action, call.payload, lenient=self._speaker.record.lenient
+            )
+            if deviation is not None:
+                self._deviates(call.action, deviation)
+        except PayloadError as refused:
+            if not action.parked:
+                raise
+            self._deviates(call.action, refused.kind)
+            error = refused.text
+        now = datetime.now(UTC)
+        situation = self._situation(now)
+        if not action.kept:
+            return action.answer(call.payload, situation)
+        kept = await self._keep(call, action, situation, error)
+        if call.action == "BootNotification":
+            self._note_boot(call, now)
+        if action.fresh:
+            return action.answer(call.payload, situation)
+        if action.decided:
+            return await self._decided(call, action, kept, situation)
+        # An answer from the first time may be an older one of ours; it is sent as it was (OCPP-26).
+        return frames.read_payload(kept.answer) if kept.answer else action.answer(call.payload, situation)
+
+    def _situation(self, now: datetime) -> Situation:
+        config = self._services.config
+        heartbeat = self._speaker.record.heartbeat_seconds or config.heartbeat_seconds
+        return Situation(now, self._speaker.record.boot_status, heartbeat, config.retry_seconds)
+
+    async def _keep(self, call: Call, action: Action, situation: Situation, error: str) -> Kept:
+        message = Message(
+            charge_point=self._speaker.record.id,
+            epoch=self._speaker.epoch,
+            received_at=situation.now,
+            protocol=self._speaker.version,
+            action=call.action,
+            message_id=call.message_id,
+            payload=call.text,
+            payload_hash=actions.payload_hash(call.action, call.text),
+            answer=None if action.decided else frames.payload_text(action.answer(call.payload, situation)),
+            state="FAILED" if error else "NEW",
+            error=error,
+            repeats=not action.fresh,
+        )
+        if call.action == "StartTransaction":
+            start = actions.start_key(self._speaker.record.id, call.payload, situation.now)
+            message.start_key, message.start_key_since = start.key, start.since
+        return await self._services.inbox.keep(message)
+
+    async def _decided(self, call: Call, action: Action, kept: Kept, situation: Situation) -> Any:
+        """Return the CPO side's answer, or after a while our own."""
+        text = kept.answer or await self._services.decisions.wait(kept.id, self._services.config.decision_seconds)
+        own = action.answer(call.payload, situation)
+        if kept.transaction_id is not None:
+            own["transactionId"] = kept.transaction_id
+        if text is None:
+            logger.warning("ocpp no decision in time: %s %s", self._speaker.record.identity, call.action)
+            try:
+                text = await self._services.decisions.give_up(kept.id, frames.payload_text(own))
+            except (psycopg.OperationalError, PoolTimeout):
+                return own
+        answer = frames.read_payload(text)
+        if kept.transaction_id is not None and isinstance(answer, dict):
+            answer["transactionId"] = kept.transaction_id
+        try:
+            frames.check_text(self._speaker.version, call.action, frames.payload_text(answer), answer=True)
+        except PayloadError as error:
+            logger.error("ocpp decision breaks the schema: %s %s: %s", call.action, kept.id, error.text)
+            return own
+        return answer
+
+    def _note_boot(self, call: Call, now: datetime) -> None:
+        self._speaker.booted = True
+        self._services.spawn(self._services.store.booted(self._speaker.record.id, call.text, now))
+
+    def _deviates(self, action: str, kind: str) -> None:
+        if (action, kind) not in self._deviations and len(self._deviations) < _DEVIATIONS:
+            self._deviations.add((action, kind))
+            self._services.spawn(self._services.store.deviates(self._speaker.record.id, action, kind))

@@ -1,0 +1,397 @@
+"""Commands of eMSPs: answered at once, carried out at the charge point, ended with exactly one CommandResult (OCPP-91).
+
+A command is a row that goes WAITING → IN_PROGRESS → DONE. `accept` writes it, `carry_out` queues the operation, `settle`
+reads how the operation ended; each is one short transaction, and `sweep` finds what a crash left in between (REL-48).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from cpo import command_states
+from cpo.gateway import operations as gateway
+from cpo.gateway.operation_states import ENDED
+from cpo.models import EVSE, ChargePoint, ChargePointConnector, Command, CommandedToken, Location, Session, Transaction
+from cpo.modules import locations_operations as locations
+from cpo.modules import tokens
+from cpo.ocpp import calls
+from ocpi import address_guard, documents, outbox, status
+from ocpi.headers import Address
+from ocpi.snapshot import KnownPlatform
+from ocpi.v2_2_1 import commands as schema
+from ocpi.v2_2_1.commands import CommandResponseType as Response
+from ocpi.v2_2_1.commands import CommandResultType as Result
+from ocpi.v2_2_1.commands import CommandType
+
+CHANNEL = "cpo_command"  # NOTIFY, with the id of a command that waits
+_MODULE = "commands"
+_LEVELS = {
+    CommandType.CANCEL_RESERVATION: "CancelReservation",
+    CommandType.RESERVE_NOW: "ReserveNow",
+    CommandType.START_SESSION: "StartSession",
+    CommandType.STOP_SESSION: "StopSession",
+    CommandType.UNLOCK_CONNECTOR: "UnlockConnector",
+}
+_CARD_MINUTES = timedelta(minutes=15)  # CMD-27
+_OPERATION_SECONDS = 30.0
+_MARGIN = 0.75  # of the announced timeout: by then the result is on its way (CMD-17)
+_UNASKED = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command as it arrived."""
+
+    command: CommandType
+    body: bytes
+    platform: KnownPlatform
+    sender: Address  # the eMSP
+    receiver: Address  # which of our parties
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of a command: the answer at once, and what to ask of which charge point."""
+
+    response: Response
+    message: str = ""
+    charge_point: ChargePoint | None = None
+    evse: EVSE | None = None
+    id_tag: str = ""
+    transaction_id: int | None = None
+    session_id: str = ""
+
+
+def accept(asked: Asked) -> str:
+    """Keep a command and return the text of its CommandResponse, without waiting for the charge point (CMD-06).
+
+    :raises InvalidParameters: if the body breaks its table, the Token is not the caller's, or the `response_url` cannot
+        be used or was used for another command.
+    :raises UnknownLocation: with a CommandResponse, if Location, EVSE or Connector are not known (CMD-10, CMD-11).
+    """
+    kept, _ = schema.check_leniently(asked.body, _LEVELS[asked.command])
+    members: dict[str, Any] = msgspec.json.decode(kept)
+    _check_response_url(members["response_url"], asked.platform)
+    digest = hashlib.sha256(msgspec.json.encode(members, order="sorted")).hexdigest()
+    earlier = _earlier(asked, members["response_url"], digest)
+    if earlier is not None:
+        return earlier
+    plan = _PLANS[asked.command](asked, members)
+    try:
+        with transaction.atomic():
+            return _keep(asked, kept, members, digest, plan)
+    except IntegrityError:
+        # The same command arrived twice in this very moment (REL-47).
+        earlier = _earlier(asked, members["response_url"], digest)
+        if earlier is None:
+            raise
+        return earlier
+
+
+def carry_out(pk: int) -> None:
+    """Ask the charge point; a command that somebody else took is left alone."""
+    with transaction.atomic():
+        row = _locked(pk, command_states.WAITING)
+        if row is None or row.charge_point is None:
+            return
+        if timezone.now() >= row.give_up_at:
+            _end(row, Result.TIMEOUT)
+            return
+        left = (row.give_up_at - timezone.now()).total_seconds()
+        timeout, key, by = min(_OPERATION_SECONDS, left), f"command {row.pk}", f"{row.command} {row.pk}"
+        try:
+            if row.command == CommandType.START_SESSION:
+                row.operation = calls.remote_start(
+                    row.charge_point,
+                    id_tag=row.id_tag,
+                    connector=row.evse.connector_id if row.evse else None,
+                    asked_by=by,
+                    key=key,
+                    timeout=timeout,
+                )
+            else:
+                row.operation = calls.remote_stop(
+                    row.charge_point, transaction_id=row.transaction_id or 0, asked_by=by, key=key, timeout=timeout
+                )
+        except calls.NotAsked:
+            _end(row, Result.REJECTED)
+            return
+        row.state = command_states.IN_PROGRESS
+        row.save(update_fields=["operation", "state"])
+
+
+def settle(operation_id: UUID) -> None:
+    """Send the result of the command whose operation has ended; other operations are not ours."""
+    pk = Command.objects.filter(operation_id=operation_id, state=command_states.IN_PROGRESS).values_list("pk").first()
+    if pk is None:
+        return
+    with transaction.atomic():
+        row = _locked(pk[0], command_states.IN_PROGRESS)
+        if row is not None and row.operation is not None and row.operation.state in ENDED:
+            _end(row, _result(row))
+
+
+def sweep() -> int:
+    """Carry out what nobody was woken for, settle what has ended, give up what takes too long; return how many."""
+    now = timezone.now()
+    rows = Command.objects.filter(state__in=command_states.OPEN)
+    waiting = rows.filter(state=command_states.WAITING, created_at__lt=now - _UNASKED)
+    waiting_pks = list(waiting.values_list("pk", flat=True)[:200])
+    for pk in waiting_pks:
+        carry_out(pk)
+    ended = rows.filter(state=command_states.IN_PROGRESS, operation__state__in=sorted(ENDED))
+    ended_ids = list(ended.values_list("operation_id", flat=True)[:200])
+    for operation_id in ended_ids:
+        if operation_id is not None:
+            settle(operation_id)
+    late = list(rows.filter(give_up_at__lte=now).values_list("pk", flat=True)[:200])
+    for pk in late:
+        _give_up(pk)
+    return len(waiting_pks) + len(ended_ids) + len(late)
+
+
+# ---------------------------------------------------------------- the steps
+
+
+def _check_response_url(url: str, platform: KnownPlatform) -> None:
+    """Refuse a URL that leads anywhere but to the caller's own approved hosts (PIT-64)."""
+    try:
+        place = address_guard.check_url(
+            url, allowed_networks=settings.OCPI_ALLOWED_NETWORKS, tls_required=settings.OCPI_TLS_REQUIRED
+        )
+    except address_guard.AddressDenied as error:
+        raise status.InvalidParameters("response_url", str(error)) from error
+    if place.host not in platform.hosts and f"{place.host}:{place.port}" not in platform.hosts:
+        raise status.InvalidParameters("response_url", "must be at a host of the calling platform")
+
+
+def _earlier(asked: Asked, url: str, digest: str) -> str | None:
+    """Return the answer that was given to the same command, if it was given (REL-47)."""
+    row = Command.objects.filter(platform_id=asked.platform.id, response_url=url).first()
+    if row is None:
+        return None
+    if row.digest != digest or row.command != asked.command or row.deadline_at <= timezone.now():
+        raise status.InvalidParameters("response_url", "was used for another command")
+    return row.response
+
+
+def _keep(asked: Asked, body: bytes, members: dict[str, Any], digest: str, plan: Plan) -> str:
+    accepted = plan.response is Response.ACCEPTED
+    timeout = command_seconds() if accepted else 0
+    now = timezone.now()
+    text = response_text(plan.response, timeout, plan.message)
+    row = Command.objects.create(
+        platform_id=asked.platform.id,
+        response_url=members["response_url"],
+        digest=digest,
+        command=asked.command,
+        state=command_states.WAITING if accepted else command_states.REFUSED,
+        country_code=asked.sender.country_code,
+        party_id=asked.sender.party_id,
+        cpo_country_code=asked.receiver.country_code,
+        cpo_party_id=asked.receiver.party_id,
+        request=body.decode(),
+        response=text,
+        correlation_id=asked.correlation_id,
+        charge_point=plan.charge_point,
+        evse=plan.evse,
+        id_tag=plan.id_tag,
+        transaction_id=plan.transaction_id,
+        session_id=plan.session_id,
+        created_at=now,
+        deadline_at=now + timedelta(seconds=timeout or command_seconds()),
+        give_up_at=now + timedelta(seconds=timeout * _MARGIN),
+    )
+    if accepted:
+        _wake(row.pk)
+    if accepted and asked.command is CommandType.START_SESSION and plan.charge_point is not None:
+        CommandedToken.objects.create(
+            charge_point=plan.charge_point,
+            connector_id=plan.evse.connector_id if plan.evse else None,
+            id_tag=plan.id_tag,
+            type=members["token"]["type"],
+            document=bytes(documents.members(body)["token"]).decode(),
+            authorization_reference=members.get("authorization_reference") or "",
+            command=row,
+            expires_at=now + _CARD_MINUTES,
+        )
+    return text
+
+
+def _wake(pk: int) -> None:
+    """Have the command carried out once this transaction is committed; a lost note is found by the sweep."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(pk)])
+
+
+def _start(asked: Asked, members: dict[str, Any]) -> Plan:
+    token = members["token"]
+    owner = Address(token["country_code"], token["party_id"])
+    if owner.key != asked.sender.key:
+        raise status.InvalidParameters("token", f"is of {owner}, the command comes from {asked.sender}")
+    location = locations.find(asked.receiver, members["location_id"])
+    if location is None:
+        raise _unknown(f"Location {members['location_id']} is not known")
+    evse = _evse(location, members)
+    if isinstance(evse, Plan):
+        return evse
+    wanted = members.get("connector_id") or ""
+    if wanted and wanted.casefold() not in {each.casefold() for each in locations.connector_ids(evse.document)}:
+        raise _unknown(f"EVSE {evse.uid} has no Connector {wanted}")
+    capabilities = locations.capabilities(evse)
+    if "REMOTE_START_STOP_CAPABLE" not in capabilities:
+        return Plan(Response.NOT_SUPPORTED, "This EVSE cannot be started remotely", evse=evse)
+    if not wanted and "START_SESSION_CONNECTOR_REQUIRED" in capabilities:
+        raise status.InvalidParameters("connector_id", "is required for this EVSE")
+    tag = tokens.id_tag(owner, token["type"], token["uid"])
+    return replace(_reached(evse.charge_point), evse=evse, id_tag=tag)
+
+
+def _evse(location: Location, members: dict[str, Any]) -> EVSE | Plan:
+    """Return the named EVSE; without one, the only one that can be meant (M-6)."""
+    rows = list(location.evses.select_related("charge_point").exclude(status="REMOVED").order_by("id"))
+    uid = members.get("evse_uid")
+    if uid:
+        named = [row for row in rows if row.uid.casefold() == uid.casefold()]
+        if not named:
+            raise _unknown(f"EVSE {uid} is not known")
+        return named[0]
+    usable = [row for row in rows if row.charge_point is not None and row.status in ("AVAILABLE", "BLOCKED")]
+    plugged = [row for row in usable if _connector_status(row) == "Preparing"]
+    for found in (plugged, usable):
+        if len(found) == 1:
+            return found[0]
+    return Plan(Response.REJECTED, "Name the EVSE: more than one, or none, can be meant")
+
+
+def _stop(asked: Asked, members: dict[str, Any]) -> Plan:
+    session = (
+        Session.objects.select_related("transaction__charge_point")
+        .extra(
+            where=["UPPER(country_code) = %s", "UPPER(party_id) = %s", "UPPER(object_id) = UPPER(%s)"],
+            params=[*asked.receiver.key, members["session_id"]],
+        )
+        .first()
+    )
+    if session is None or session.status not in ("ACTIVE", "PENDING"):
+        return Plan(Response.UNKNOWN_SESSION)
+    if Address(session.emsp_country_code, session.emsp_party_id).key != asked.sender.key:
+        return Plan(Response.REJECTED, "This is not a session of yours")  # CMD-12
+    row: Transaction = session.transaction
+    if row.stopped_at is not None:
+        return Plan(Response.UNKNOWN_SESSION)
+    plan = _reached(row.charge_point)
+    evse = EVSE.objects.filter(charge_point=row.charge_point, connector_id=row.connector_id).first()
+    return replace(plan, evse=evse, transaction_id=row.transaction_id, session_id=session.object_id)
+
+
+def _not_supported(asked: Asked, members: dict[str, Any]) -> Plan:
+    return Plan(Response.NOT_SUPPORTED, f"{asked.command} is not offered here")
+
+
+_PLANS = {
+    CommandType.START_SESSION: _start,
+    CommandType.STOP_SESSION: _stop,
+    CommandType.CANCEL_RESERVATION: _not_supported,
+    CommandType.RESERVE_NOW: _not_supported,
+    CommandType.UNLOCK_CONNECTOR: _not_supported,
+}
+
+
+def _reached(charge_point: ChargePoint | None) -> Plan:
+    """Return whether a charge point can be asked now: it takes a socket, and its boot was accepted."""
+    if charge_point is None or not charge_point.online or charge_point.boot_status != "Accepted":
+        return Plan(Response.REJECTED, "The charge point is not connected", charge_point=charge_point)
+    return Plan(Response.ACCEPTED, charge_point=charge_point)
+
+
+def _unknown(text: str) -> status.UnknownLocation:
+    return status.UnknownLocation(text, data=response_text(Response.REJECTED, 0, text))
+
+
+def response_text(response: Response, timeout: int, message: str = "") -> str:
+    """Return a CommandResponse."""
+    members: dict[str, Any] = {"result": response.value, "timeout": timeout}
+    if message:
+        members["message"] = [{"language": "en", "text": message}]
+    return documents.text(members)
+
+
+def command_seconds() -> int:
+    """Return the seconds within which an eMSP gets a result (CMD-09)."""
+    return int(getattr(settings, "OCPI_COMMAND_TIMEOUT", 60))
+
+
+def _locked(pk: int, state: str) -> Command | None:
+    return (
+        Command.objects.select_for_update(of=("self",))
+        .select_related("charge_point", "evse", "operation")
+        .filter(pk=pk, state=state)
+        .first()
+    )
+
+
+def _give_up(pk: int) -> None:
+    with transaction.atomic():
+        row = Command.objects.select_for_update(of=("self",)).select_related("operation").get(pk=pk)
+        if row.state not in command_states.OPEN:
+            return
+        if row.operation is not None and not gateway.cancel(row.operation.pk):
+            row.operation.refresh_from_db()
+        _end(row, _result(row) if row.operation is not None and row.operation.state in ENDED else Result.TIMEOUT)
+
+
+def _result(row: Command) -> Result:
+    if row.operation is None:
+        return Result.FAILED
+    ending = calls.ending(row.operation)
+    if ending.state == "CANCELLED" and timezone.now() >= row.give_up_at:
+        return Result.TIMEOUT
+    occupied = row.evse is not None and Transaction.objects.filter(
+        charge_point_id=row.charge_point_id, connector_id=row.evse.connector_id, stopped_at=None
+    ).exists()
+    connector = _connector_status(row.evse) if row.evse else ""
+    return command_states.result_of(
+        row.command,
+        ending.state,
+        status=ending.status,
+        error=ending.error,
+        occupied=occupied,
+        connector_status=connector,
+    )
+
+
+def _connector_status(evse: EVSE) -> str:
+    found = ChargePointConnector.objects.filter(
+        charge_point_id=evse.charge_point_id, connector_id=evse.connector_id
+    ).first()
+    return found.status if found else ""
+
+
+def _end(row: Command, result: Result) -> None:
+    """End a command and have its one result sent (CMD-14, CMD-18), in the caller's transaction."""
+    now: datetime = timezone.now()
+    row.state, row.result, row.result_at = command_states.DONE, result.value, now
+    row.save(update_fields=["state", "result", "result_at"])
+    outbox.send_result(
+        outbox.Recipient(
+            row.platform_id,
+            to=Address(row.country_code, row.party_id),
+            sender=Address(row.cpo_country_code, row.cpo_party_id),
+        ),
+        url=row.response_url,
+        body=documents.encode({"result": result.value}),
+        module=_MODULE,
+        deadline_at=row.deadline_at,
+        correlation_id=row.correlation_id,
+    )

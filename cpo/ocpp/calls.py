@@ -1,0 +1,67 @@
+"""Out: ask a charge point for something, through whatever gateway holds its socket.
+
+The operation is a stored row that is sent once the caller's transaction is committed; an idempotency key makes it one
+row however often it is asked for, so nothing reaches a charge point twice (REL-47). How it ended is read back later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from cpo.gateway import operations
+from cpo.models import ChargePoint, Operation
+from cpo.ocpp import events, v16
+from cpo.ocpp.events import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an operation ended."""
+
+    state: str
+    status: str  # of the charge point's answer
+    error: str
+
+
+class NotAsked(Exception):
+    """The charge point cannot be asked: too much waits for it, or the message would be no OCPP."""
+
+
+def remote_start(
+    charge_point: ChargePoint, *, id_tag: str, connector: int | None, asked_by: str, key: str, timeout: float
+) -> Operation:
+    """Ask for a start.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, events.RemoteStart(id_token=id_tag, connector=connector), asked_by, key, timeout)
+
+
+def remote_stop(charge_point: ChargePoint, *, transaction_id: int, asked_by: str, key: str, timeout: float) -> Operation:
+    """Ask for a stop.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, events.RemoteStop(transaction_id=transaction_id), asked_by, key, timeout)
+
+
+def ending(operation: Operation) -> Ending:
+    """Return how an operation ended."""
+    try:
+        answer = msgspec.json.decode(operation.answer or "{}")
+    except msgspec.DecodeError:
+        answer = None
+    status = answer.get("status") if isinstance(answer, dict) else None
+    return Ending(operation.state, status if isinstance(status, str) else "", operation.error)
+
+
+def _ask(charge_point: ChargePoint, request: Request, asked_by: str, key: str, timeout: float) -> Operation:
+    action, payload = v16.write(request)
+    try:
+        return operations.ask(
+            charge_point, action, payload, asked_by=asked_by, timeout=timeout, idempotency_key=key
+        )
+    except (operations.QueueFull, operations.UnknownAction, operations.frames.PayloadError) as error:
+        raise NotAsked(str(error)) from error

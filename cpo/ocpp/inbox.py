@@ -1,0 +1,198 @@
+"""In: take the committed messages of charge points, once each and in order, and apply what they say happened.
+
+The gateway commits a message before it answers it; from then on it is ours. One charge point's messages are applied
+strictly in their order, each in one transaction together with everything that follows from it: the row is DONE exactly
+if its effect is there (OCPP-98, OCPP-99). A transaction lock per charge point makes any number of workers safe.
+
+Authorize and StartTransaction want an answer from us, written into the row with its effect; a trigger tells the gateway.
+If the eMSP has to be asked first, `step` writes nothing and returns the question: whoever runs us asks it without any
+transaction, and calls `step` again with the verdict.
+
+A message that cannot be read is parked at once; one that fails is tried again, and parked after the fifth time. Both
+are shown to the operator and hold up nobody (OCPP-44).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from cpo.gateway.frames import FrameError, PayloadError
+from cpo.gateway_models import InboxState
+from cpo.models import InboxMessage
+from cpo.modules import authorization, transactions
+from cpo.modules import locations_operations as locations
+from cpo.modules.authorization import Question, Verdict
+from cpo.modules.tokens import LONGEST_ID_TAG
+from cpo.ocpp import events, v16
+from cpo.ocpp.events import Event
+from ocpi import documents
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+_LOCK_KEYS = 0x4F49 << 40  # far from the keys of anybody else
+_UNREADABLE = (v16.Unreadable, PayloadError, FrameError, ValueError)
+
+
+class Step(Enum):
+    """What came of one look at a charge point's messages."""
+
+    APPLIED = "applied"
+    NOTHING = "nothing waits"
+    BUSY = "another worker has it"
+    FAILED = "to be tried again"
+    PARKED = "left to the operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The next message needs an answer of the eMSP first."""
+
+    message_id: int
+    question: Question
+
+
+def waiting() -> list[int]:
+    """Return the charge points that have messages to apply."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT charge_point_id FROM cpo_inboxmessage WHERE state = 'NEW'")
+        return [charge_point_id for (charge_point_id,) in cursor.fetchall()]
+
+
+def step(charge_point_id: int, verdicts: Mapping[int, Verdict]) -> Step | Asking:
+    """Apply the oldest message of a charge point; `verdicts` are answers to earlier questions, by message."""
+    message: InboxMessage | None = None
+    try:
+        with transaction.atomic():
+            if not _lock(charge_point_id):
+                return Step.BUSY
+            message = _next(charge_point_id)
+            if message is None:
+                return Step.NOTHING
+            event = _read(message)
+            if event is None:
+                return Step.PARKED
+            return _apply(message, event, verdicts)
+    except (OperationalError, InterfaceError):
+        raise  # the database's fault, not the message's
+    except Exception as error:  # one of the three edges: a message must not stop the others
+        log.exception("message %s of charge point %s failed", message and message.pk, charge_point_id)
+        return _failed(message, error)
+
+
+def apply_all() -> int:
+    """Apply everything that waits, in this thread, eMSPs asked on the way; return how many messages were applied."""
+    applied, verdicts = 0, dict[int, Verdict]()
+    for charge_point_id in waiting():
+        while True:
+            found = step(charge_point_id, verdicts)
+            if isinstance(found, Asking):
+                verdicts[found.message_id] = authorization.ask(found.question)
+                continue
+            if found in (Step.NOTHING, Step.BUSY):
+                break
+            applied += found is Step.APPLIED
+    return applied
+
+
+def retry_seconds(attempts: int) -> float:
+    """Return how long a failed message waits before its next try."""
+    return float(min(2**attempts, 30))
+
+
+def _lock(charge_point_id: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK_KEYS + charge_point_id])
+        return bool(cursor.fetchone()[0])
+
+
+def _next(charge_point_id: int) -> InboxMessage | None:
+    rows = InboxMessage.objects.select_related("charge_point").filter(
+        charge_point_id=charge_point_id, state=InboxState.NEW
+    )
+    return rows.order_by("id").first()
+
+
+def _read(message: InboxMessage) -> Event | None:
+    try:
+        return v16.read(message.action, message.payload, message.received_at)
+    except _UNREADABLE as error:
+        log.warning("message %s cannot be read: %s", message.pk, error)
+        _settle(message, InboxState.FAILED, error=f"{type(error).__name__}: {error}")
+        return None
+
+
+def _apply(message: InboxMessage, event: Event, verdicts: Mapping[int, Verdict]) -> Step | Asking:
+    answer: dict[str, Any] | None = None
+    match event:
+        case events.AuthorizeAsked() | events.TransactionStarted():
+            decided = _decide(message, event, verdicts)
+            if isinstance(decided, Asking):
+                return decided
+            answer = _answer(message, event, decided)
+        case events.TransactionStopped():
+            transactions.stop(message, event)
+        case events.MeterValues():
+            transactions.add_values(message.charge_point_id, event)
+        case events.ConnectorStatus():
+            if locations.note_connector(message.charge_point_id, event):
+                transactions.note_phase(message.charge_point_id, event, message.received_at)
+                locations.refresh(message.charge_point_id, event.connector)
+        case events.Booted():
+            locations.refresh(message.charge_point_id)
+        case _:
+            pass  # kept, and means nothing to us yet
+    _settle(message, InboxState.DONE, answer=answer)
+    return Step.APPLIED
+
+
+def _decide(
+    message: InboxMessage, event: events.AuthorizeAsked | events.TransactionStarted, verdicts: Mapping[int, Verdict]
+) -> Verdict | Asking:
+    known = verdicts.get(message.pk)
+    if known is not None:
+        return known
+    connector = event.connector if isinstance(event, events.TransactionStarted) else None
+    decided = authorization.prepare(message.charge_point, event.id_token, connector=connector)
+    return Asking(message.pk, decided) if isinstance(decided, Question) else decided
+
+
+def _answer(
+    message: InboxMessage, event: events.AuthorizeAsked | events.TransactionStarted, verdict: Verdict
+) -> dict[str, Any]:
+    info: dict[str, Any] = {"status": verdict.status}
+    group = documents.get(verdict.token, "group_id") if verdict.token else None
+    if isinstance(group, str) and 0 < len(group) <= LONGEST_ID_TAG:
+        info["parentIdTag"] = group
+    if isinstance(event, events.AuthorizeAsked):
+        authorization.remember(message.charge_point, event.id_token, verdict)
+        return {"idTagInfo": info}
+    row = transactions.start(message, event, verdict)
+    return {"idTagInfo": info, "transactionId": row.transaction_id}
+
+
+def _settle(message: InboxMessage, state: InboxState, *, answer: dict[str, Any] | None = None, error: str = "") -> None:
+    """End a message; an answer that the gateway has given in our stead stays (`gave_up`)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE cpo_inboxmessage SET state = %s, error = %s, answer = COALESCE(answer, %s) WHERE id = %s",
+            [state.value, error[:2000], None if answer is None else msgspec.json.encode(answer).decode(), message.pk],
+        )
+
+
+def _failed(message: InboxMessage | None, error: Exception) -> Step:
+    if message is None:
+        return Step.FAILED
+    attempts = message.attempts + 1
+    state = InboxState.FAILED if attempts >= ATTEMPTS else InboxState.NEW
+    InboxMessage.objects.filter(pk=message.pk, state=InboxState.NEW).update(
+        attempts=attempts, state=state, error=f"{type(error).__name__}: {error}"[:2000]
+    )
+    return Step.PARKED if state == InboxState.FAILED else Step.FAILED

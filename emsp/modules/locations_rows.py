@@ -1,0 +1,135 @@
+"""The rows of Locations and EVSEs: always locked in one order, Location before EVSE, and written in single statements."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from emsp.models import EVSE
+from ocpi import documents
+from ocpi.headers import Address
+from ocpi.v2_2_1.types import format_datetime
+
+log = logging.getLogger(__name__)
+
+REMOVED = "REMOVED"
+
+# `last_updated` is always the last member of a Location's document, so the database can replace it without parsing.
+_FORWARD = r"""
+last_updated = %(updated)s,
+document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
+"""
+# One statement: the EVSE, and its Location's time stamp where it would go forward (LOC-11).
+_WRITE_EVSE = f"""
+WITH evse AS (
+    UPDATE emsp_evse SET document = %(document)s, status = %(status)s, last_updated = %(updated)s WHERE id = %(id)s
+    RETURNING location_id
+)
+UPDATE emsp_location SET {_FORWARD}
+FROM evse WHERE emsp_location.id = evse.location_id AND emsp_location.last_updated < %(updated)s
+"""  # noqa: S608 - constants only
+_STAMP = f"UPDATE emsp_location SET {_FORWARD} WHERE id = %(id)s AND last_updated < %(updated)s"  # noqa: S608
+_LOCK_EVSE = """
+SELECT e.id, e.uid, e.status, e.last_updated, e.document
+FROM emsp_location l JOIN emsp_evse e ON e.location_id = l.id
+WHERE UPPER(l.country_code) = %s AND UPPER(l.party_id) = %s AND UPPER(l.object_id) = UPPER(%s)
+    AND UPPER(e.uid) = UPPER(%s) AND e.deleted_at IS NULL
+FOR NO KEY UPDATE OF l, e
+"""
+_KEEP_EVSES = """
+INSERT INTO emsp_evse (location_id, uid, status, last_updated, document)
+SELECT %(location_id)s, r.uid, r.status, r.last_updated, r.document
+FROM unnest(%(uids)s::text[], %(statuses)s::text[], %(updated)s::timestamptz[], %(documents)s::text[])
+    WITH ORDINALITY AS r(uid, status, last_updated, document, number)
+ORDER BY r.number
+ON CONFLICT (location_id, UPPER(uid)) DO UPDATE SET
+    status = EXCLUDED.status, last_updated = EXCLUDED.last_updated, document = EXCLUDED.document, deleted_at = NULL
+RETURNING id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EvseRow:
+    """An EVSE as it is stored, locked."""
+
+    id: int
+    uid: str
+    status: str
+    last_updated: datetime
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvse:
+    """An EVSE as it is to be stored."""
+
+    uid: str
+    status: str
+    last_updated: datetime
+    document: str
+
+
+def lock_evse(owner: Address, location_id: str, evse_uid: str) -> EvseRow | None:
+    """Return an EVSE, its Location locked before it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_EVSE, [*owner.key, location_id, evse_uid])
+        found = cursor.fetchone()
+    return EvseRow(*found) if found else None
+
+
+def write_evse(row: EvseRow, document: str, updated: datetime) -> None:
+    """Store a changed EVSE and pass its time stamp up."""
+    status = str(documents.get(document, "status"))
+    warn_if_back(row.uid, row.status, status)
+    _run(_WRITE_EVSE, {"id": row.id, "document": document, "status": status, **_moment(updated)})
+
+
+def stamp(location_pk: int, updated: datetime) -> None:
+    """Give a Location the time stamp of a part, if that is newer."""
+    _run(_STAMP, {"id": location_pk, **_moment(updated)})
+
+
+def keep_evses(location_pk: int, evses: Sequence[NewEvse]) -> list[int]:
+    """Create or replace EVSEs of a Location that is locked; return their ids. The first spelling of a uid stays."""
+    if not evses:
+        return []
+    stored = EVSE.objects.filter(location_id=location_pk).values_list("uid", "status", "deleted_at")
+    known = {uid.casefold(): (uid, "" if deleted_at else status) for uid, status, deleted_at in stored}
+    kept = [_spelled(evse, *known.get(evse.uid.casefold(), (evse.uid, ""))) for evse in evses]
+    values = {
+        "location_id": location_pk,
+        "uids": [evse.uid for evse in kept],
+        "statuses": [evse.status for evse in kept],
+        "updated": [evse.last_updated for evse in kept],
+        "documents": [evse.document for evse in kept],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP_EVSES, values)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def warn_if_back(uid: str, before: str, now: str) -> None:
+    """A removed EVSE that comes back is stored; its CPO should not have done that (LOC-28)."""
+    if before == REMOVED and now != REMOVED:
+        log.warning("EVSE %s was REMOVED and is now %s", uid, now)
+
+
+def _spelled(evse: NewEvse, uid: str, before: str) -> NewEvse:
+    warn_if_back(uid, before, evse.status)
+    if evse.uid == uid:
+        return evse
+    return NewEvse(uid, evse.status, evse.last_updated, documents.set_member(evse.document, "uid", uid))
+
+
+def _moment(updated: datetime) -> dict[str, object]:
+    return {"updated": updated, "text": format_datetime(updated)}
+
+
+def _run(sql: str, values: Mapping[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)

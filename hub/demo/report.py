@@ -1,0 +1,131 @@
+"""The demo's report: what each instance has in its own database at the end, read by a process that is that instance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.db import connection
+from django.db.models import Count
+
+from hub.demo.drivers import cdr_line
+
+_ENDED = {"DELIVERED": "delivered", "REFUSED": "refused", "DEAD": "dead"}
+_PERCENT = {"p50": 0.50, "p95": 0.95}
+
+
+def deliveries() -> dict[str, int]:
+    """Return how the deliveries of one instance ended, and how many have not."""
+    found = dict.fromkeys(("sent", "delivered", "refused", "dead", "pending"), 0)
+    finished = apps.get_model("ocpi.FinishedDelivery").objects.values_list("state").annotate(Count("id"))
+    for state, count in finished:
+        found["sent"] += count
+        if state in _ENDED:
+            found[_ENDED[state]] += count
+    found["pending"] = apps.get_model("ocpi.Delivery").objects.exclude(state="DEAD").count()
+    return found
+
+
+def owner_side() -> dict[str, Any]:
+    """Return what the CPO has."""
+    cpo = apps.get_app_config("cpo")
+    return {
+        "deliveries": deliveries(),
+        "tariffs": cpo.get_model("Tariff").objects.count(),
+        "locations": cpo.get_model("Location").objects.count(),
+        "tokens": cpo.get_model("Token").objects.count(),
+        "charge_points": cpo.get_model("ChargePoint").objects.count(),
+        "open": cpo.get_model("Session").objects.filter(status__in=["ACTIVE", "PENDING"]).count(),
+        "cdrs": cpo.get_model("CDR").objects.count(),
+    }
+
+
+def receiver_side() -> dict[str, Any]:
+    """Return what the eMSP has."""
+    emsp = apps.get_app_config("emsp")
+    cdrs = emsp.get_model("CDR").objects.order_by("id")
+    return {
+        "deliveries": deliveries(),
+        "locations": emsp.get_model("Location").objects.count(),
+        "tariffs": emsp.get_model("Tariff").objects.filter(deleted_at=None).count(),
+        "tokens": emsp.get_model("Token").objects.count(),
+        "sessions": emsp.get_model("Session").objects.count(),
+        "open": emsp.get_model("Session").objects.filter(status__in=["ACTIVE", "PENDING"]).count(),
+        "unchecked": cdrs.filter(verdict="").count(),
+        "cdrs": [cdr_line(row) for row in cdrs],
+        "status_commits": _status_commits(),
+    }
+
+
+def hub_side() -> dict[str, Any]:
+    """Return what the hub has, and how long it took to pass requests on."""
+    with connection.cursor() as cursor:
+        # Direct requests only: those that arrived for a party other than the hub, and were answered by it.
+        cursor.execute(
+            "SELECT milliseconds FROM ocpi_exchange WHERE direction = 'IN' AND to_party NOT IN ('', 'NL*HUB') "
+            "AND http_status < 300 AND milliseconds IS NOT NULL"
+        )
+        forwards = [row[0] for row in cursor.fetchall()]
+    return {"deliveries": deliveries(), "forwards": forwards}
+
+
+def as_json(work: Callable[[], dict[str, Any]]) -> Callable[[], str]:
+    """Return work whose value can pass a pipe."""
+    return lambda: json.dumps(work())
+
+
+def added_up(parts: Sequence[dict[str, int]]) -> dict[str, int]:
+    """Return the sum of several instances' deliveries."""
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+
+def latencies(forwards: Sequence[float], statuses: Sequence[float]) -> dict[str, float | None]:
+    """Return the percentiles of the report, in milliseconds."""
+    return {
+        f"{name}_{label}": percentile(values, share)
+        for name, values in (("forward", forwards), ("status", statuses))
+        for label, share in _PERCENT.items()
+    }
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the value below which this share of the values lies."""
+    ordered = sorted(values)
+    return round(ordered[min(int(len(ordered) * share), len(ordered) - 1)], 1) if ordered else None
+
+
+def status_latencies(sent: Sequence[dict[str, Any]], commits: Sequence[dict[str, Any]]) -> list[float]:
+    """Return the times from a StatusNotification to the eMSP's committed change, in milliseconds.
+
+    Each commit belongs to the last notification before it that says the same of the same EVSE.
+    """
+    found = []
+    for commit in commits:
+        causes = [
+            event["at"]
+            for event in sent
+            if event["evse"] == commit["evse"] and event["status"] == commit["status"] and event["at"] < commit["at"]
+        ]
+        if causes:
+            found.append((commit["at"] - max(causes)) * 1000)
+    return found
+
+
+def _status_commits() -> list[dict[str, Any]]:
+    """Return when each status change of an EVSE was committed here: the answer is given after the commit (REL-06)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXTRACT(EPOCH FROM at) + milliseconds / 1000, object_path, url, request_body FROM ocpi_exchange "
+            "WHERE direction = 'IN' AND module = 'locations' AND method = 'PATCH' AND status_code = 1000 ORDER BY at"
+        )
+        rows = cursor.fetchall()
+    found, before = [], {}
+    for at, path, url, body in rows:
+        evse = (path or url).rstrip("/").rsplit("/", 1)[-1].partition("?")[0]
+        status = json.loads(body).get("status")
+        if status and before.get(evse) != status:
+            found.append({"at": float(at), "evse": evse, "status": status})
+            before[evse] = status
+    return found

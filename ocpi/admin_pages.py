@@ -1,0 +1,177 @@
+"""What the pages of all four admin.py have in common: nothing editable unless said so, documents laid out, no counting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import msgspec
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.paginator import InfinitePaginator
+
+from ocpi import json_html
+
+_TONES = {
+    "good": "CONNECTED REGISTERED DELIVERED AVAILABLE COMPLETED ACCEPTED Accepted match DONE ENDED ALLOWED Available "
+    "ANSWERED CURRENT online",
+    "busy": "PENDING CHARGING ACTIVE PLANNED INVITED NEW SENT QUEUED Charging Preparing Finishing RESERVED A Pending "
+    "WAITING Occupied",
+    "bad": "OFFLINE DEAD REFUSED SUSPENDED mismatch FAILED INOPERATIVE OUTOFORDER REJECTED Rejected Faulted BLOCKED "
+    "INVALID TIMEOUT Unavailable BLOCKED offline TIMED_OUT",
+    "odd": "MARKED DROPPED unverifiable UNKNOWN OLD UNREGISTERED TOMBSTONE",
+}
+_TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}
+
+Shown = Callable[[Any, Any], Any]
+
+
+def badge(word: object, tone: str = "") -> str:
+    """Return a state as a small colored label."""
+    text = str(word)
+    return format_html('<span class="o-badge o-{}">{}</span>', tone or _TONE_OF.get(text, "plain"), text) if text else ""
+
+
+def badged(field: str, title: str = "") -> Shown:
+    """Return a column that shows a state as a label."""
+
+    def show(page: Any, row: Any) -> str:
+        return badge(getattr(row, field))
+
+    return _column(show, field, title or field.replace("_", " "), order=field)
+
+
+def pretty(field: str, title: str = "") -> Shown:
+    """Return a read-only field that lays out JSON, kept as text or as JSON."""
+
+    def show(page: Any, row: Any) -> str:
+        value = getattr(row, field)
+        return json_html.pretty(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+    return _column(show, field, title or field.replace("_", " "))
+
+
+def party(country_code: str = "country_code", party_id: str = "party_id", title: str = "party") -> Shown:
+    """Return a column with an address, e.g. NL*TNM."""
+
+    def show(page: Any, row: Any) -> str:
+        found = getattr(row, country_code)
+        return f"{found}*{getattr(row, party_id)}" if found else "–"
+
+    return _column(show, party_id, title, order=party_id)
+
+
+def read_only(title: str, show: Shown) -> Shown:
+    """Return a column that is worked out from the row."""
+    return _column(lambda page, row: show(page, row), "shown", title)
+
+
+def _column(show: Shown, name: str, title: str, *, order: str = "") -> Shown:
+    show.__name__ = f"show_{name}"
+    show.short_description = title  # type: ignore[attr-defined]
+    if order:
+        show.admin_order_field = order  # type: ignore[attr-defined]
+    return show
+
+
+class Uncounted(InfinitePaginator):  # type: ignore[misc]
+    """Pages of a table that is too large to be counted."""
+
+
+class Pages(ModelAdmin):  # type: ignore[misc]
+    """A list and a page of each row; nothing can be added, changed or deleted here."""
+
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    show_full_result_count = False
+    large: ClassVar[bool] = False
+    # Columns no page shows, secrets first of all (SEC-50); and columns that lists leave in the database.
+    hidden: ClassVar[tuple[str, ...]] = ()
+    deferred: ClassVar[tuple[str, ...]] = ()
+    # Shown after the plain columns: names of `pretty` fields and the like.
+    shown: ClassVar[tuple[str, ...]] = ()
+
+    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *rest: Any, **named: Any) -> Any:
+        if self.large:
+            return Uncounted(queryset, per_page, *rest, **named)
+        return super().get_paginator(request, queryset, per_page, *rest, **named)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request)
+        match = request.resolver_match
+        in_list = match is not None and str(match.url_name).endswith("_changelist")
+        return found.defer(*self.deferred) if in_list and self.deferred else found
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+        if self.fields:
+            return list(self.fields)
+        columns = [field.name for field in self.model._meta.concrete_fields if field.name not in self.hidden]
+        return [*columns, *self.shown]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+        return self.get_fields(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether somebody may act on a row, although no page lets its columns be edited."""
+        meta = self.model._meta
+        return bool(getattr(request, "user").has_perm(f"{meta.app_label}.change_{meta.model_name}"))  # noqa: B009
+
+
+class Documents(Pages):
+    """OCPI objects as they are kept."""
+
+    large = True
+    hidden = ("document",)
+    shown = ("pretty_document",)
+    deferred = ("document",)
+    show_party = party()
+    pretty_document = pretty("document", "document")
+    ordering = ("-last_updated", "-id")
+    search_fields = ("=object_id", "=party_id")
+    list_display = ("object_id", "show_party", "last_updated")
+
+
+class Rows(TabularInline):  # type: ignore[misc]
+    """Rows that belong to another, shown on its page."""
+
+    extra = 0
+    max_num = 0
+    can_delete = False
+    show_change_link = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+        return list(self.fields or ())
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def member(text: str, *names: str) -> Any:
+    """Return a member of a document, or None; numbers come as they are written."""
+    try:
+        found: Any = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        for name in names[:-1]:
+            found = msgspec.json.decode(found[name], type=dict[str, msgspec.Raw])
+        raw = bytes(found[names[-1]]).decode()
+    except (msgspec.DecodeError, ValueError, KeyError):
+        return None
+    return msgspec.json.decode(raw) if raw.startswith('"') else None if raw == "null" else raw

@@ -1,0 +1,72 @@
+"""What follows from the outcomes of tries: rows are settled, Locations follow their EVSEs, platforms back off."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+
+from ocpi import health, outbox, outbox_settle, stored
+from ocpi.headers import Address
+from ocpi.outbox_rows import Ended, Outcome
+
+log = logging.getLogger(__name__)
+
+
+def write(outcomes: list[Outcome]) -> set[int]:
+    """Settle outcomes in one transaction; return those (by id()) whose rows somebody is changing."""
+    try:
+        with transaction.atomic():
+            locked = {id(outcome) for outcome in outbox_settle.settle(outcomes)}
+            _send_parents(outcome for outcome in outcomes if id(outcome) not in locked)
+            return locked
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: all of them wait
+    except DatabaseError:
+        if len(outcomes) > 1:
+            return {found for outcome in outcomes for found in write([outcome])}
+        # Nothing an answer says may keep its row in the lane for ever.
+        log.exception("what came of delivery %s cannot be stored", outcomes[0].row.id)
+        return {
+            id(outcomes[0])
+            for _ in outbox_settle.settle([Outcome(outcomes[0].row, Ended.LATER, error="the answer cannot be stored")])
+        }
+
+
+def _send_parents(outcomes: Iterable[Outcome]) -> None:
+    """Who does not know the Location of an EVSE gets the whole Location."""
+    for row in (outcome.row for outcome in outcomes if outcome.ended is Ended.PARENT):
+        parent = stored.parent_of(row.source, row.source_id or 0)
+        if parent is None:
+            log.error("platform %s knows nothing of %s, and it is a part of nothing", row.platform_id, row.path)
+            continue
+        outbox.mark(
+            [outbox.Recipient(row.platform_id, _address(row.to_country_code, row.to_party_id),
+                              _address(row.from_country_code, row.from_party_id))],
+            module=row.module, source=parent[0], source_id=parent[1], path=row.path.rpartition("/")[0],
+            order_key=row.order_key, correlation_id=row.correlation_id,
+        )  # fmt: skip
+
+
+def _address(country_code: str, party_id: str) -> Address | None:
+    return Address(country_code, party_id) if country_code else None
+
+
+def report_health(outcomes: Iterable[Outcome]) -> None:
+    """Tell how the platforms did; the failures of one round of calls count as one."""
+    by_platform: dict[int, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_platform[outcome.row.platform_id].append(outcome)
+    for platform_id, found in by_platform.items():
+        paused = next((outcome for outcome in found if outcome.ended is Ended.PAUSED), None)
+        failed = next((outcome for outcome in found if outcome.ended is Ended.FAILED), None)
+        if paused is not None:
+            health.pause(platform_id, f"it refuses our token: {paused.error}")
+        elif failed is not None:
+            health.failed(platform_id, failed.error, retry_after=failed.retry_after)
+        else:
+            answered = [outcome.elapsed for outcome in found if outcome.elapsed is not None]
+            if answered:
+                health.succeeded(platform_id, sum(answered) / len(answered))

@@ -1,0 +1,189 @@
+"""Credentials with us as the Sender: we renew our token, and leave."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+import time_machine
+from django.utils import timezone
+from pytest_django.live_server_helper import LiveServer
+
+from ocpi import secrets, snapshot
+from ocpi.models import CredentialsToken, Platform
+from ocpi.modules.initiation import HandshakeFailed, OutcomeUnknown, unregister_at, update_at
+from tests.fixtures import Partner, Side
+from tests.people import Person
+from tests.platforms import Listener, Received, Reply
+
+pytestmark = [pytest.mark.usefixtures("hub_side"), pytest.mark.django_db]
+
+LOCATIONS = "hub/2.2.1/sender/locations"
+TOKEN_A = "their-token-A-for-us"
+POST = ("POST", "/ocpi/2.2.1/credentials")
+PUT = ("PUT", "/ocpi/2.2.1/credentials")
+
+
+def used_token(platform_id: int) -> str:
+    return snapshot.current().platforms[platform_id].target().token
+
+
+def purposes() -> list[str]:
+    return [token.purpose for token in CredentialsToken.objects.order_by("id")]
+
+
+@pytest.fixture
+def member(partner: Partner, listener: Listener) -> Person:
+    """A registered platform that listens."""
+    return partner("DE*EMS:EMSP", listener=listener)
+
+
+# ---- renewing
+
+
+@pytest.mark.req("CRED-35", "CRED-36", "CRED-30", "CRED-32", "VER-21", "SEC-07", "CRED-26")
+def test_a_renewal_puts_a_new_token_and_takes_the_partners_new_one(listener: Listener, member: Person) -> None:
+    listener.reply(*PUT, data=listener.credentials("the-next-token-for-us"))
+
+    update_at(member.id)
+
+    sent = listener.received("PUT")[0]
+    assert sent.path == PUT[1]
+    assert sent.token == member.token_out
+    assert sent.json["token"] != member.token
+    assert used_token(member.id) == "the-next-token-for-us"
+    assert Person(token=sent.json["token"], parties=member.parties).get(LOCATIONS).codes == (200, 1000)
+
+
+@pytest.mark.req("CRED-37", "PIT-05")
+def test_the_old_token_ends_with_the_first_request_that_uses_the_new_one(listener: Listener, member: Person) -> None:
+    update_at(member.id)
+    renewed = Person(token=listener.received("PUT")[0].json["token"], parties=member.parties)
+
+    assert member.get(LOCATIONS).codes == (200, 1000)
+    assert member.get("versions").codes == (200, 1000)
+    assert renewed.get("versions").codes == (200, 1000)
+    assert member.get(LOCATIONS).codes == (401, 2000)
+    assert renewed.get(LOCATIONS).codes == (200, 1000)
+
+
+@pytest.mark.req("CRED-37")
+def test_an_old_token_ends_after_an_hour_at_the_latest(listener: Listener, member: Person) -> None:
+    update_at(member.id)
+    now = timezone.now()
+
+    with time_machine.travel(now + timedelta(minutes=59)):
+        assert member.get(LOCATIONS).codes == (200, 1000)
+    with time_machine.travel(now + timedelta(minutes=61)):
+        assert member.get(LOCATIONS).codes == (401, 2000)
+
+
+@pytest.mark.req("CRED-37", "PIT-05")
+@pytest.mark.django_db(transaction=True)
+def test_both_tokens_are_good_while_the_put_is_open(
+    listener: Listener, live_server: LiveServer, side: Side, partner: Partner
+) -> None:
+    side("hub", parties=["NL*HUB:HUB"], base_url=live_server.url)
+    member = partner("DE*EMS:EMSP", listener=listener)
+    seen: list[int] = []
+
+    def call_back(request: Received) -> Reply:
+        for token, path in ((request.json["token"], "versions"), (request.json["token"], "2.2.1"),
+                            (member.token, "versions"), (member.token, "2.2.1/credentials")):  # fmt: skip
+            headers = {"Authorization": secrets.authorization(token, base64_token=True)}
+            seen.append(requests.get(f"{live_server.url}/ocpi/{path}", headers=headers, timeout=5).status_code)
+        return Reply(data=listener.credentials("the-next-token-for-us"))
+
+    listener.reply(*PUT, using=call_back)
+
+    update_at(member.id)
+
+    assert seen == [200, 200, 200, 200]
+
+
+@pytest.mark.req("CRED-38", "CRED-37", "CRED-28")
+@pytest.mark.parametrize("reply", [{"code": 3001}, {"status": 500, "code": 3000}, {"status": 405, "code": 2000}, {}])
+def test_a_refused_renewal_leaves_everything_as_it_was(
+    listener: Listener, member: Person, reply: dict[str, Any]
+) -> None:
+    listener.reply(*PUT, **reply)
+
+    with pytest.raises(HandshakeFailed):
+        update_at(member.id)
+
+    new = Person(token=listener.received("PUT")[0].json["token"], parties=member.parties)
+    assert used_token(member.id) == member.token_out
+    assert purposes() == ["CURRENT"]
+    assert member.get(LOCATIONS).codes == (200, 1000)
+    assert new.get("versions").codes == (401, 2000)
+
+
+@pytest.mark.req("CRED-37", "PIT-05")
+def test_after_an_unanswered_renewal_both_tokens_stay_until_the_new_one_is_used(
+    listener: Listener, member: Person
+) -> None:
+    listener.reply(*PUT, close=True)
+
+    with pytest.raises(OutcomeUnknown):
+        update_at(member.id)
+
+    renewed = Person(token=listener.received("PUT")[0].json["token"], parties=member.parties)
+    assert renewed.get("versions").codes == (200, 1000)
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        assert member.get(LOCATIONS).codes == (200, 1000)
+        assert renewed.get(LOCATIONS).codes == (200, 1000)
+        assert member.get(LOCATIONS).codes == (401, 2000)
+
+
+@pytest.mark.req("CRED-37")
+def test_a_second_unanswered_renewal_locks_nobody_out(listener: Listener, member: Person) -> None:
+    listener.reply(*PUT, close=True, times=2)
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            update_at(member.id)
+
+    assert member.get(LOCATIONS).codes == (200, 1000)
+    update_at(member.id)
+    assert used_token(member.id) == listener.token_for_us
+
+
+# ---- leaving
+
+
+@pytest.mark.req("CRED-40", "CRED-43", "CRED-06")
+@pytest.mark.parametrize("reply", [{}, {"status": 405, "code": 2000}, {"status": 401, "code": 2000}], ids=str)
+def test_leaving_tells_the_partner_and_ends_both_tokens(
+    listener: Listener, member: Person, reply: dict[str, Any]
+) -> None:
+    listener.reply("DELETE", "/ocpi/2.2.1/credentials", **reply)
+
+    unregister_at(member.id)
+
+    (sent,) = listener.requests
+    assert (sent.method, sent.path, sent.token) == ("DELETE", "/ocpi/2.2.1/credentials", member.token_out)
+    assert sent.body == b""
+    assert Platform.objects.get(pk=member.id).state == "UNREGISTERED"
+    assert used_token(member.id) == ""
+    assert member.get(LOCATIONS).codes == (401, 2000)
+
+
+@pytest.mark.req("CRED-40")
+@pytest.mark.parametrize("reply", [{"status": 500, "code": 3000}, {"code": 2000}, {"close": True}], ids=str)
+def test_a_partner_that_cannot_be_told_stays_registered(
+    listener: Listener, member: Person, reply: dict[str, Any]
+) -> None:
+    listener.reply("DELETE", "/ocpi/2.2.1/credentials", **reply)
+
+    with pytest.raises(HandshakeFailed):
+        unregister_at(member.id)
+
+    assert member.get(LOCATIONS).codes == (200, 1000)
+
+
+@pytest.mark.req("CRED-43")
+def test_a_platform_that_is_not_registered_is_neither_updated_nor_left(invited: Person) -> None:
+    for operation in (update_at, unregister_at):
+        with pytest.raises(HandshakeFailed, match="not registered"):
+            operation(invited.id)
