@@ -27,6 +27,7 @@ _NO_DATABASE = {
     "test",
     "validate_cdr",
     "version",
+    "write_docs",
 }
 _ANSWERS_ALONE = {"--help", "-h", "--version"}
 

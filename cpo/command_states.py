@@ -1,4 +1,4 @@
-"""How a command lives: accepted, sent to the charge point, ended; and table M-6, what its end means to the eMSP. Pure."""
+"""How a command lives: accepted, sent to the charge point, ended; and what its end means to the eMSP (M-6). Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """From meter readings and the phases of a transaction to metered segments, and what is not plausible about them. Pure.
 
 Readings are ordered by time. A register that falls or jumps further than the connector can deliver is an outlier and
-left out of the course of the session (OCPP-68); the outer readings, meterStart and meterStop, decide the energy (OCPP-67).
+left out of the course of the session (OCPP-68); the outer readings, meterStart and meterStop, decide the energy
+(OCPP-67).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from ocpi.tariff_pricing import Segment
 
@@ -117,7 +119,7 @@ def segments(metered: Course, phases: Sequence[tuple[datetime, str]]) -> list[Se
     moments = [at for at, _ in changes]
     read_at = [reading.at for reading in metered.readings]
     found: list[Segment] = []
-    for (start, before), (end, after) in zip(points, points[1:], strict=False):
+    for (start, before), (end, after) in pairwise(points):
         number = bisect_right(moments, start)
         inside = metered.readings[bisect_left(read_at, start) : bisect_right(read_at, end)]
         powers = [reading.power for reading in inside if reading.power is not None]

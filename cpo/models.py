@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now, Upper
 
 from cpo import command_states
-from cpo.gateway_models import ChargePoint
+from cpo.gateway_models import ChargePoint as ChargePoint
 from cpo.gateway_models import ChargePointConnector as ChargePointConnector
 from cpo.gateway_models import ChargePointDeviation as ChargePointDeviation
 from cpo.gateway_models import FrameLog as FrameLog
@@ -209,7 +209,9 @@ class AuthorizationAnswer(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index("charge_point", Upper("id_tag"), models.F("at").desc(), name="cpo_authorization_answer")]
+        indexes = [
+            models.Index("charge_point", Upper("id_tag"), models.F("at").desc(), name="cpo_authorization_answer")
+        ]
 
     def __str__(self) -> str:
         return f"{self.id_tag} {self.status}"
@@ -279,7 +281,7 @@ class MeterReading(models.Model):
 
 
 class UnmatchedStop(models.Model):
-    """A StopTransaction that fits no transaction, or a second one that says otherwise: for the operator (OCPP-42, 43)."""
+    """A stop that fits no transaction, or a second one that says otherwise: for the operator (OCPP-42, OCPP-43)."""
 
     charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="+")
     message = models.ForeignKey(InboxMessage, on_delete=models.CASCADE, related_name="+")

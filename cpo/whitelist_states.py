@@ -1,4 +1,4 @@
-"""May a Token charge? The whitelist table (OCPI 2.2.1, Tokens; requirements 9.3) and what is told to a 1.6 charge point.
+"""May a Token charge? The whitelist table (OCPI 2.2.1, Tokens) and what an OCPP 1.6 charge point is told.
 
 Pure: who was asked and what was answered is known by the caller.
 """

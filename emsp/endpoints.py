@@ -31,9 +31,7 @@ ENDPOINTS: list[Serve] = [
         {f"{_OWNED}/{{session_id}}": SessionsReceiver},
     ),
     Serve(ModuleID.cdrs, InterfaceRole.RECEIVER, "emsp/2.2.1/cdrs", {"": CDRsReceiver, "{key}": CDRReceiver}),
-    Serve(
-        ModuleID.tariffs, InterfaceRole.RECEIVER, "emsp/2.2.1/tariffs", {f"{_OWNED}/{{tariff_id}}": TariffsReceiver}
-    ),
+    Serve(ModuleID.tariffs, InterfaceRole.RECEIVER, "emsp/2.2.1/tariffs", {f"{_OWNED}/{{tariff_id}}": TariffsReceiver}),
     Serve(
         ModuleID.tokens,
         InterfaceRole.SENDER,

@@ -78,6 +78,7 @@ class CDR(ClientOwnedObject):
     key = models.CharField(max_length=43, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False, help_text="of the canonical body (REL-45)")
     session_id = models.CharField(max_length=36, blank=True)
+    credit_reference_id = models.CharField(max_length=39, blank=True, help_text="of a Credit CDR: what it takes back")
     token_uid = models.CharField(max_length=36)
     start_date_time = models.DateTimeField()
 
@@ -91,6 +92,9 @@ class CDR(ClientOwnedObject):
         indexes = [
             *ClientOwnedObject.Meta.indexes,
             models.Index("session_id", name="emsp_cdr_session"),
+            models.Index(
+                Upper("credit_reference_id"), condition=~models.Q(credit_reference_id=""), name="emsp_cdr_credits"
+            ),
             models.Index("id", condition=models.Q(verdict=""), name="emsp_cdr_unchecked"),
         ]
 

@@ -22,4 +22,3 @@ def sweep() -> None:
     """Do what nobody was woken for: unchecked CDRs, commands whose time is over; every five seconds."""
     cdr_checks.check_waiting()
     commands_operations.expire(timezone.now())
-

@@ -43,17 +43,28 @@ def replace_response_url(
 
     :raises InvalidParameters: if the response_url is not an absolute http(s) URL.
     """
-    asked = {"module": module, "owner_id": owner_id, "caller_id": caller_id, "correlation_id": correlation_id}
+
+    def keep(original: object, expires_at: datetime) -> Callback:
+        return _keep(
+            Callback.Kind.RESPONSE_URL,
+            original,
+            expires_at,
+            module=module,
+            owner_id=owner_id,
+            caller_id=caller_id,
+            correlation_id=correlation_id,
+        )
+
     if _MEMBER in body:
         members = documents.members(body)
         if "response_url" in members:
             original = msgspec.json.decode(members["response_url"])
-            callback = _keep(Callback.Kind.RESPONSE_URL, original, _expiry(members), **asked)
+            callback = keep(original, _expiry(members))
             members["response_url"] = msgspec.Raw(msgspec.json.encode(url_of(callback)))
             return Replaced(msgspec.json.encode(members), query, callback)
     if "response_url=" in query:
         before, original = _split_query(query)
-        callback = _keep(Callback.Kind.RESPONSE_URL, original, _expiry({}), **asked)
+        callback = keep(original, _expiry({}))
         pairs = [*before, ("response_url", url_of(callback))]
         return Replaced(body, urlencode(pairs, quote_via=quote), callback)
     return Replaced(body, query, None)

@@ -178,10 +178,10 @@ REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:1/0")
 # ---------------------------------------------------------------- Django
 
 INSTALLED_APPS = [
-    "unfold.apps.BasicAppConfig",  # the plain config replaces the default admin site; ours is our own
+    "unfold.apps.BasicAppConfig",  # the plain config would replace the default admin site; ours is our own
     "unfold.contrib.filters",
     "unfold.contrib.import_export",
-    "django.contrib.admin",
+    "hub.admin_site.OcpiAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -231,6 +231,7 @@ PAGES_MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "hub" / "templates"],  # ahead of the theme's
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -264,6 +265,39 @@ AXES_COOLOFF_TIME = 0.25  # … lock it for so many hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+
+# Whether strangers may open the live page; for a demo. Off, it asks for an account of the admin.
+LIVE_PUBLIC = env.flag("LIVE_PUBLIC")
+
+# What a Prometheus server shows as "Authorization: Bearer …" to read /metrics. Empty = only addresses of the same
+# machine or private network may, without a proxy in between.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+
+UNFOLD = {
+    "SITE_TITLE": OCPI_BUSINESS_NAME,
+    "SITE_HEADER": OCPI_BUSINESS_NAME,
+    "SITE_SUBHEADER": " + ".join(OCPI_SIDES),
+    "SITE_SYMBOL": "ev_station",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "hub.overview.fill",
+    "STYLES": ["/static/hub/admin.css"],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.1% .014 166)",
+            "100": "oklch(94.5% .045 166)",
+            "200": "oklch(89.5% .08 166)",
+            "300": "oklch(82.5% .12 166)",
+            "400": "oklch(74% .14 165)",
+            "500": "oklch(64% .13 165)",
+            "600": "oklch(54% .11 165)",
+            "700": "oklch(46% .095 166)",
+            "800": "oklch(39% .08 167)",
+            "900": "oklch(34% .065 168)",
+            "950": "oklch(23% .045 170)",
+        }
+    },
+}
 
 # A plain http address is a developer's own machine; a browser would drop Secure cookies there.
 _HTTPS = OCPI_BASE_URL.startswith("https://")

@@ -250,9 +250,10 @@ def _stamp(container: _Row, updated: datetime) -> None:
 
 
 def _keep(push: Push, path: tuple[str, ...], body: str, updated: datetime, container_id: int | None) -> int:
-    values = [push.platform_id, push.module, push.owner.country_code, push.owner.party_id, "/".join(path), push.kind]
+    owner = push.owner
+    identity = (push.platform_id, push.module, owner.country_code, owner.party_id, "/".join(path), push.kind)
     with connection.cursor() as cursor:
-        cursor.execute(_KEEP, [*values, container_id, updated, documents.last_updated_last(body)])
+        cursor.execute(_KEEP, (*identity, container_id, updated, documents.last_updated_last(body)))
         return int(cursor.fetchone()[0])
 
 
@@ -273,7 +274,7 @@ def _write(row: _Row, document: str, updated: datetime) -> None:
 
 def _find(push: Push, path: tuple[str, ...]) -> _Row | None:
     with connection.cursor() as cursor:
-        cursor.execute(_FIND, [push.module, *push.owner.key, "/".join(path), push.kind])
+        cursor.execute(_FIND, (push.module, *push.owner.key, "/".join(path), push.kind))
         found = cursor.fetchone()
     return _Row(*found) if found else None
 

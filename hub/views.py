@@ -20,7 +20,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 class RouteView(OcpiView):
     """One interface of one module at the hub. `tail` is what follows the endpoint's URL."""
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Route one request. Written out, and not on top of DRF: this is the path whose cost counts."""
         started = time.perf_counter()
         ids = read_ids(request.headers.get)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
+from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -26,7 +28,22 @@ _TONES = {
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
+# Whoever knows the end of such a URL may answer for somebody else: a response_url, a CDR's own URL (SEC-41).
+_KEY = re.compile(r"((?:callbacks?|commands\\?/[A-Z_]+|cdrs)\\?/)[A-Za-z0-9_-]{16,39}([A-Za-z0-9_-]{4})(?![A-Za-z0-9_-])")
+
+MODULES = ("versions", "credentials", "locations", "tariffs", "sessions", "cdrs", "tokens", "commands",
+           "chargingprofiles", "hubclientinfo")  # fmt: skip
+EVSE_STATUSES = ("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "PLANNED", "REMOVED", "RESERVED",
+                 "UNKNOWN")  # fmt: skip
+SESSION_STATUSES = ("ACTIVE", "COMPLETED", "INVALID", "PENDING", "RESERVATION")
+TOKEN_TYPES = ("AD_HOC_USER", "APP_USER", "OTHER", "RFID")
+
 Shown = Callable[[Any, Any], Any]
+
+
+def without_keys(text: str) -> str:
+    """Return a text with the keys in it cut down to their last four characters."""
+    return _KEY.sub(r"\1…\2", text)
 
 
 def badge(word: object, tone: str = "") -> str:
@@ -49,9 +66,15 @@ def pretty(field: str, title: str = "") -> Shown:
 
     def show(page: Any, row: Any) -> str:
         value = getattr(row, field)
-        return json_html.pretty(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return json_html.pretty(without_keys(text))
 
     return _column(show, field, title or field.replace("_", " "))
+
+
+def plain(field: str, title: str = "") -> Shown:
+    """Return a read-only text that may hold a URL with a key."""
+    return _column(lambda page, row: without_keys(getattr(row, field)), field, title or field.replace("_", " "))
 
 
 def party(country_code: str = "country_code", party_id: str = "party_id", title: str = "party") -> Shown:
@@ -75,6 +98,23 @@ def _column(show: Shown, name: str, title: str, *, order: str = "") -> Shown:
     if order:
         show.admin_order_field = order  # type: ignore[attr-defined]
     return show
+
+
+def known(field: str, values: Iterable[str], title: str = "") -> type[admin.SimpleListFilter]:
+    """Return a filter by a column whose values are known, so that no table is read for them."""
+    shown = [(str(value), str(value)) for value in values]
+
+    class ByValue(admin.SimpleListFilter):
+        parameter_name = field
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return shown
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            return queryset.filter(**{field: self.value()}) if self.value() else queryset
+
+    ByValue.title = title or field.replace("_", " ")
+    return ByValue
 
 
 class Uncounted(InfinitePaginator):  # type: ignore[misc]

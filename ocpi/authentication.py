@@ -76,10 +76,23 @@ def _end_overlap(caller: Caller, *, functional: bool) -> None:
         return
 
 
+def acts_for(platform: KnownPlatform, address: Address, *roles: str) -> bool:
+    """Say whether a platform may act for an address in one of these roles.
+
+    A hub may for those its ClientInfo names. One that has told us of nobody yet may for everybody who is not connected
+    elsewhere: refusing all of its pushes would be worse (PIT-78).
+    """
+    if platform.has_party(address, *roles):
+        return True
+    if not platform.is_hub or any(party.through_hub for party in platform.parties):
+        return False
+    return all(party.platform_id == platform.id for party in snapshot.current().at(address))
+
+
 def check_sender(caller: Caller, sender: Address | None) -> None:
     """Refuse a From that is not a party of the caller (HUB-10, SEC-34).
 
     :raises InvalidParameters: if the caller may not speak for this party.
     """
-    if sender is not None and not caller.platform.has_party(sender):
+    if sender is not None and not acts_for(caller.platform, sender):
         raise status.InvalidParameters("OCPI-from-party-id", f"{sender} is not a party of the calling platform")

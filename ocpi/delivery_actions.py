@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from django.db import connection, transaction
 
-from ocpi import delivery_states, outbox_rows, outbox_wake, snapshot
+from ocpi import delivery_states, outbox_rows, outbox_settle, outbox_wake, snapshot
 from ocpi.delivery_states import DEAD, DELIVERED, PENDING
 
 
@@ -69,12 +69,12 @@ def _wake(rows: Iterable[tuple[int, int]]) -> int:
     return len(lanes)
 
 
-_ENDED = outbox_rows.ALL_COLUMNS.replace("state,", f"'{DEAD}',").replace(
+_ENDED = outbox_settle.ALL_COLUMNS.replace("state,", f"'{DEAD}',").replace(
     "error", "left('given up by an operator; ' || error, 2000)"
 )
 _GIVE_UP = f"""
 WITH gone AS (DELETE FROM ocpi_delivery WHERE id = ANY(%(ids)s) AND state = ANY(%(states)s) RETURNING *)
-INSERT INTO ocpi_finisheddelivery ({outbox_rows.ALL_COLUMNS}, location) SELECT {_ENDED}, '' FROM gone
+INSERT INTO ocpi_finisheddelivery ({outbox_settle.ALL_COLUMNS}, location) SELECT {_ENDED}, '' FROM gone
 """  # noqa: S608 - constants only
 
 _FRESH = {
@@ -86,7 +86,7 @@ _FRESH = {
     "changed_at": "statement_timestamp()",
     "due_at": "statement_timestamp()",
 }
-_COPIED = ", ".join(_FRESH.get(name, name) for name in outbox_rows.ALL_COLUMNS.split(", "))
+_COPIED = ", ".join(_FRESH.get(name, name) for name in outbox_settle.ALL_COLUMNS.split(", "))
 _SEND_FINISHED = f"""
 WITH chosen AS (
     SELECT * FROM ocpi_finisheddelivery WHERE id = ANY(%(ids)s) AND state = ANY(%(states)s)
@@ -102,7 +102,7 @@ WITH chosen AS (
     ORDER BY platform_id, source, source_id, to_country_code, to_party_id, CASE WHEN kind = 'RESULT' THEN id END,
              id DESC
 )
-INSERT INTO ocpi_delivery AS d ({outbox_rows.ALL_COLUMNS}) SELECT {_COPIED} FROM latest
+INSERT INTO ocpi_delivery AS d ({outbox_settle.ALL_COLUMNS}) SELECT {_COPIED} FROM latest
 ON CONFLICT (platform_id, source, source_id, to_country_code, to_party_id) WHERE kind IN ('STATE', 'CDR') DO
 UPDATE SET state = '{PENDING}', due_at = statement_timestamp(), changed_at = statement_timestamp(), attempts = 0,
            fields = NULL, change = d.change + 1

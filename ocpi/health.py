@@ -22,14 +22,18 @@ log = logging.getLogger(__name__)
 _WRITE_SECONDS = 5.0
 _AVERAGE_WEIGHT = 0.2
 
-# When this process last wrote down that a platform is well (monotonic).
+# When this process last wrote down that a platform is well, and that it was heard (monotonic).
 _written: dict[int, float] = {}
+_heard: dict[int, float] = {}
 
 
-def succeeded(platform_id: int, elapsed: float) -> None:
-    """Note a call that was answered properly; any success ends a back-off (REL-26)."""
+def succeeded(platform_id: int, elapsed: float, *, was_well: bool = True) -> None:
+    """Note a call that was answered properly; any success ends a back-off (REL-26).
+
+    Who knows that the platform was not well, perhaps by another process's failure, says so and is not kept waiting.
+    """
     now = time.monotonic()
-    if now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
+    if was_well and now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
         return
     _written[platform_id] = now
     _well(platform_id, elapsed * 1000)
@@ -65,13 +69,12 @@ def failed(platform_id: int, error: str, *, retry_after: float | None = None) ->
 def heard_from(platform_id: int) -> None:
     """Note a valid request from a platform: whoever talks to us is CONNECTED (REL-38)."""
     known = snapshot.current().platforms.get(platform_id)
-    if known is not None and known.connection == "OFFLINE":
-        _written.pop(platform_id, None)
+    is_offline = known is not None and known.connection == "OFFLINE"
     now = time.monotonic()
-    if now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
+    if not is_offline and now - _heard.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
         return
-    _written[platform_id] = now
-    if known is not None and known.connection == "OFFLINE":
+    _heard[platform_id] = now
+    if is_offline:
         _well(platform_id, None)
     else:  # its requests say nothing about how it answers ours
         Platform.objects.filter(pk=platform_id).update(last_heard_at=Now())
@@ -94,8 +97,9 @@ def resume(platform_id: int) -> None:
 
 def forget_written(platform_ids: Iterable[int] | None = None) -> None:
     """Have the next success written down at once."""
-    for platform_id in list(_written) if platform_ids is None else platform_ids:
+    for platform_id in [*_written, *_heard] if platform_ids is None else platform_ids:
         _written.pop(platform_id, None)
+        _heard.pop(platform_id, None)
 
 
 def end_pause_of_probe(platform_id: int) -> None:

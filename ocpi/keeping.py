@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from ocpi import documents, status
@@ -88,14 +88,14 @@ def put(
         **(columns or {}),
     }
     sql = _upsert(model, tuple(values), key)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(sql, list(values.values()))
         row = cursor.fetchone()
-        if row is not None:
-            row_id, created, *spelled = row
-            if spelled != [owner.country_code, owner.party_id, object_id]:
-                _respell(model, row_id, document, spelled)
-            return Kept(row_id=row_id, created=created)
+    if row is not None:
+        row_id, created, *spelled = row
+        if spelled != [owner.country_code, owner.party_id, object_id]:
+            _respell(model, row_id, document, spelled)
+        return Kept(row_id=row_id, created=created)
     where: dict[str, Any] = {key: values[key]} if key else {}
     stored = find(model, owner=owner, object_id=object_id, **where)
     if stored is not None:
@@ -152,14 +152,16 @@ def _respell(model: type[ClientOwnedObject], row_id: int, document: str, spelled
         for name, value in identity.items()
         if name in members and str(msgspec.json.decode(members[name])).upper() == value.upper()
     }
-    model._default_manager.filter(pk=row_id).update(document=documents.set_members(document, changes))
+    # Unless somebody has written a newer one meanwhile.
+    rows = model._default_manager.filter(pk=row_id, document=document)
+    rows.update(document=documents.set_members(document, changes))
 
 
 @lru_cache(maxsize=64)
 def _upsert(model: type[ClientOwnedObject], columns: tuple[str, ...], key: str) -> str:
     table = model._meta.db_table
     identity = f"UPPER(country_code), UPPER(party_id), UPPER(object_id){', ' + key if key else ''}"
-    kept = {"country_code", "party_id", "object_id", key}
+    kept = {"country_code", "party_id", "object_id", "uid", key}
     updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in kept)
     places = ", ".join(["%s"] * len(columns))
     return (

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.conf import settings
 from django.db import connection
 
-from ocpi import outbox_rows
+from ocpi import lanes, outbox_care, outbox_rows
 from ocpi.lanes import BorrowedLocks, WorkerLocks
 from ocpi.outbox_sender import THREADS_PER_QUOTA, Sender
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 12.0  # for calls in flight at the end (REL-56)
 _IDLE_SECONDS = 0.5
+_SWEEP_SECONDS = 1.25  # a little longer than the pause of the sweep that Celery brings
 
 
 def drain_now(platform_id: int | None = None) -> int:
@@ -43,12 +44,20 @@ class Engine:
         self.locks = WorkerLocks()
         self.pool = ThreadPoolExecutor(threads * THREADS_PER_QUOTA, thread_name_prefix="send")
         self.sender = Sender(self.locks, self.pool.submit, threads=threads)
+        self._swept_at = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
 
     def start(self) -> None:
+        """Begin to send, and to look for what is due each second (REL-08)."""
         self.locks.start()
         self._thread.start()
+
+    def sweep(self) -> None:
+        """Find what nobody was woken for, and what time alone brings about."""
+        self._swept_at = time.monotonic()
+        lanes.end_silent()
+        self.sender.wake(outbox_care.sweep())
 
     def stop(self) -> None:
         """Finish the calls in flight, write down what came of them, free the lanes (REL-56)."""
@@ -61,6 +70,9 @@ class Engine:
     def _loop(self) -> None:
         while not self._stopped.is_set() or self.sender.busy:
             try:
+                # Without Redis no task arrives; rows are found all the same (REL-04).
+                if time.monotonic() - self._swept_at > _SWEEP_SECONDS and not self._stopped.is_set():
+                    self.sweep()
                 self.sender.step(_IDLE_SECONDS)
             except Exception:
                 log.exception("the outbox stumbles and goes on")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
@@ -54,8 +54,8 @@ def _address(country_code: str, party_id: str) -> Address | None:
     return Address(country_code, party_id) if country_code else None
 
 
-def report_health(outcomes: Iterable[Outcome]) -> None:
-    """Tell how the platforms did; the failures of one round of calls count as one."""
+def report_health(outcomes: Iterable[Outcome], *, unwell: Collection[int]) -> None:
+    """Tell how the platforms did; `unwell` are those that were not known to be well when their calls began."""
     by_platform: dict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_platform[outcome.row.platform_id].append(outcome)
@@ -69,4 +69,4 @@ def report_health(outcomes: Iterable[Outcome]) -> None:
         else:
             answered = [outcome.elapsed for outcome in found if outcome.elapsed is not None]
             if answered:
-                health.succeeded(platform_id, sum(answered) / len(answered))
+                health.succeeded(platform_id, sum(answered) / len(answered), was_well=platform_id not in unwell)

@@ -144,7 +144,8 @@ class Sender:
             job.unsettled -= 1
             self.counts.tries += 1
             self.counts.by_end[outcome.ended.value] += 1
-        outbox_outcomes.report_health([outcome for _, outcome in settled])
+        unwell = {job.lane[0] for job, _ in settled if not job.healthy}
+        outbox_outcomes.report_health([outcome for _, outcome in settled], unwell=unwell)
         self._end(list({id(job): job for job, _ in settled if job.done and not job.unsettled}.values()))
 
     def _end(self, jobs: list[Job]) -> None:

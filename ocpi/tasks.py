@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_process_shutdown, worker_shutdown
+from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
 
-from ocpi import counts, lanes, outbox_care, outbox_engine, outbox_probe, outbox_wake
+from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake
 
 
 @shared_task(ignore_result=True)
@@ -22,8 +22,7 @@ def drain(awake: Sequence[Sequence[int]]) -> None:
 @shared_task(ignore_result=True)
 def sweep() -> None:
     """Find what nobody was woken for, and what time alone brings about; each second."""
-    lanes.end_silent()
-    outbox_engine.engine().sender.wake(outbox_care.sweep())
+    outbox_engine.engine().sweep()
 
 
 @shared_task(ignore_result=True)
@@ -56,10 +55,15 @@ def forget_finished() -> None:
     outbox_care.forget_finished()
 
 
+def _start(**_kwargs: Any) -> None:
+    outbox_engine.engine()
+
+
 def _stop(**_kwargs: Any) -> None:
     outbox_engine.stop()
 
 
-# Celery's own way to say that the process ends: calls in flight finish, the lanes are free (REL-56).
+# Celery's own way to say that a worker is there, and that it ends: calls in flight finish, the lanes are free (REL-56).
+worker_ready.connect(_start, weak=False)
 worker_shutdown.connect(_stop, weak=False)
 worker_process_shutdown.connect(_stop, weak=False)

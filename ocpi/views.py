@@ -43,7 +43,7 @@ class OcpiView(APIView):
     routing: Routing
     caller: authentication.Caller
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Run one request and put the ids and routing headers on whatever comes out (TRN-058, HUB-09)."""
         started = time.perf_counter()
         self.ids = read_ids(request.headers.get)
@@ -91,7 +91,9 @@ class OcpiView(APIView):
         handler = getattr(self, name, None) if name in METHODS else None
         if handler is None:
             allowed = [method.upper() for method in METHODS if hasattr(self, method)]
-            raise status.MethodNotAllowed(f"{request.method} is not available here", headers={"Allow": ", ".join(allowed)})
+            raise status.MethodNotAllowed(
+                f"{request.method} is not available here", headers={"Allow": ", ".join(allowed)}
+            )
         return handler  # type: ignore[no-any-return]
 
     def answering_party(self) -> Address | None:
@@ -132,7 +134,9 @@ class OcpiView(APIView):
             if party.active and not party.through_hub and (not roles or party.role in roles)
         }
         if len(found) != 1:
-            raise status.InvalidParameters("OCPI-from-party-id", "is required: the calling platform has several parties")
+            raise status.InvalidParameters(
+                "OCPI-from-party-id", "is required: the calling platform has several parties"
+            )
         return next(iter(found.values()))
 
     def owner(self, country_code: str, party_id: str, *roles: str) -> Address:
@@ -141,7 +145,7 @@ class OcpiView(APIView):
         :raises UnknownObject: otherwise; the answer is the same as for an object that does not exist (SEC-39).
         """
         address = Address(country_code, party_id)
-        if not acts_for(self.caller.platform, address, *roles):
+        if not authentication.acts_for(self.caller.platform, address, *roles):
             raise status.UnknownObject("There is nothing at this URL")
         return address
 
@@ -156,19 +160,6 @@ class OcpiView(APIView):
     def url(self, path: str = "") -> str:
         """Return an absolute URL of ours; the host comes from a setting (VER-23)."""
         return f"{settings.OCPI_BASE_URL}{path or self.request.path}"
-
-
-def acts_for(platform: KnownPlatform, address: Address, *roles: str) -> bool:
-    """Say whether a platform may act for an address in one of these roles.
-
-    A hub may for those its ClientInfo names. One that has told us of nobody yet may for everybody who is not connected
-    elsewhere: refusing all of its pushes would be worse (PIT-78).
-    """
-    if platform.has_party(address, *roles):
-        return True
-    if not platform.is_hub or any(party.through_hub for party in platform.parties):
-        return False
-    return all(party.platform_id == platform.id for party in snapshot.current().at(address))
 
 
 def read_body(request: HttpRequest, *, limit: int) -> bytes:

@@ -21,6 +21,9 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from ocpi import secrets
+from tests.instances import Instance, run_instance
+
+__all__ = ["Instance", "Listener", "Received", "Reply", "eventually", "run_instance"]
 
 ALL_MODULES = tuple(
     (module, role)

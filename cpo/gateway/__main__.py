@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import logging
+import logging.config
 import os
 import signal
 
 import uvloop
+from django.conf import settings
 
 from cpo.gateway import config
 from cpo.gateway.server import Gateway
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="port to listen on (OCPP_GATEWAY_PORT)")
     options = parser.parse_args(arguments)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.config.dictConfig(settings.LOGGING)
     for noisy in ("websockets", "psycopg.pool"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

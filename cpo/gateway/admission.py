@@ -5,6 +5,7 @@ once the newcomer has shown who it is.
 """
 
 import asyncio
+import ipaddress
 import logging
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from websockets.http11 import Request
 from cpo.gateway import handshake, passwords
 from cpo.gateway.actions import SUBPROTOCOLS
 from cpo.gateway.config import Config
-from cpo.gateway.handshake import Failures, Refused
+from cpo.gateway.handshake import Failures, Pace, Refused
 from cpo.gateway.store import Record, Store
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Door:
         self._store = store
         self._failures = Failures(5, _WINDOW_SECONDS)
         self._takeovers = Failures(4, _WINDOW_SECONDS)
+        self._pace = Pace(config.handshakes_per_second, config.handshakes_burst)
 
     async def admit(self, request: Request, peer: str) -> Admission:
         """Return the admission.
@@ -50,6 +52,8 @@ class Door:
         identity = handshake.identity(request.path)
         address, secure = self._origin(request, peer)
         loop = asyncio.get_running_loop()
+        if not (_here(address) or self._pace.allows(address, loop.time())):
+            raise Refused(429, "too many connections at once")
         pair = (address, identity.lower())
         if self._failures.blocked(pair, loop.time()):
             raise Refused(429, "too many failed attempts")
@@ -106,3 +110,10 @@ class Door:
             # Without a stored password only profile 0 lets anyone in, whatever is shown.
             return False
         return True if right and shown.user.lower() == identity.lower() else None
+
+
+def _here(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

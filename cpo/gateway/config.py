@@ -39,6 +39,8 @@ class Config:
     drain_calls_seconds: float = 10
     drain_seconds: float = 30
     frame_log: bool = True
+    handshakes_per_second: float = 10  # per address, but not from this machine (SEC-64)
+    handshakes_burst: float = 50
     refusal_seconds: float = 0.25  # every 401 takes this long, so that its time tells nothing (SEC-60)
     trusted_proxies: frozenset[str] = frozenset()
 
@@ -56,10 +58,17 @@ def _number(name: str, default: float) -> float:
     return float(getattr(settings, name, None) or os.environ.get(name) or default)
 
 
+_CONNECTING = frozenset({"options", "sslmode", "sslrootcert", "sslcert", "sslkey"})
+
+
 def _conninfo() -> str:
     database = settings.DATABASES["default"]
     parts = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    return make_conninfo("", **{name: str(database[key]) for name, key in parts.items() if database.get(key)})
+    known = {name: str(database[key]) for name, key in parts.items() if database.get(key)}
+    options = database.get("OPTIONS")
+    if isinstance(options, dict):
+        known |= {name: str(value) for name, value in options.items() if name in _CONNECTING}
+    return make_conninfo("", **known)
 
 
 def read(*, host: str | None = None, port: int | None = None) -> Config:

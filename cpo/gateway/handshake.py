@@ -111,3 +111,23 @@ class Failures:
         if len(self._blocked) > self._keys:
             self._blocked.popitem(last=False)
         return True
+
+
+class Pace:
+    """How fast something may happen per key: a bucket of `burst` that fills by `per_second` (SEC-64)."""
+
+    def __init__(self, per_second: float, burst: float, keys: int = 10_000) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._keys = keys
+        self._buckets: OrderedDict[object, tuple[float, float]] = OrderedDict()
+
+    def allows(self, key: object, now: float) -> bool:
+        """Count one, unless it is too much."""
+        left, since = self._buckets.pop(key, (self._burst, now))
+        left = min(self._burst, left + (now - since) * self._per_second)
+        allowed = left >= 1
+        self._buckets[key] = (left - 1 if allowed else left, now)
+        if len(self._buckets) > self._keys:
+            self._buckets.popitem(last=False)
+        return allowed

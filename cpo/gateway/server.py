@@ -51,7 +51,7 @@ class Gateway:
         self.runner = OperationRunner(self.store, config.node, self.connections.get)
         self.draining = False
         self._door = Door(config, self.store)
-        self._takeovers = Takeovers(self.store, self.connections.get, self.spawn)
+        self._takeovers = Takeovers(config.node, self.store, self.connections.get, self.spawn)
         self._bus = Bus(
             config.conninfo,
             {
@@ -232,7 +232,7 @@ class Gateway:
             admission = await self._door.admit(request, str(socket.remote_address[0]))
             record = admission.record
             if record.online or record.id in self.connections:
-                if not admission.authenticated and await self._takeovers.older_answers(record.id):
+                if not admission.authenticated and await self._takeovers.older_answers(record):
                     raise Refused(HTTPStatus.CONFLICT, "already connected")
                 self._door.took_over(record)
         except Refused as refused:
@@ -240,7 +240,7 @@ class Gateway:
             if refused.status == HTTPStatus.UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
             return response
-        except UNREACHABLE as error:
+        except psycopg.Error as error:
             logger.warning("ocpp store unreachable: %s", str(error).strip()[:200])
             return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
         if isinstance(socket, Socket):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from cpo.gateway.connection import Connection
-from cpo.gateway.store import Store
+from cpo.gateway.store import Record, Store
 
 _PROBE_SECONDS = 5
 
@@ -16,14 +16,16 @@ class Takeovers:
 
     def __init__(
         self,
+        node: str,
         store: Store,
         holds: Callable[[int], Connection | None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
+        self._node = node
         self._store = store
         self._holds = holds
         self._spawn = spawn
-        self._pongs: dict[str, asyncio.Event] = {}
+        self._asked: dict[str, asyncio.Future[bool]] = {}
 
     def hear_connection(self, note: str) -> None:
         charge_point, epoch, _node = note.split(" ")
@@ -32,35 +34,39 @@ class Takeovers:
             connection.supersede()
 
     def hear_ping(self, note: str) -> None:
-        charge_point, question = note.split(" ")
+        charge_point, question, holder = note.split(" ")
         connection = self._holds(int(charge_point))
         if connection is not None and not connection.superseded:
             self._spawn(self._answer_ping(connection, question))
+        elif holder == self._node:
+            # Nobody else can have it: no need to wait for the silence.
+            self._spawn(self._store.tell("ocpp_pong", f"{question} gone"))
 
     async def _answer_ping(self, connection: Connection, question: str) -> None:
+        asked_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                asked_at = asyncio.get_running_loop().time()
                 await connection.ping()
         except TimeoutError:
             return
-        if connection.heard_at >= asked_at:
-            await self._store.tell("ocpp_pong", question)
+        there = connection.heard_at >= asked_at
+        await self._store.tell("ocpp_pong", f"{question} {'there' if there else 'gone'}")
 
     def hear_pong(self, note: str) -> None:
-        if note in self._pongs:
-            self._pongs[note].set()
+        question, answer = note.split(" ")
+        asked = self._asked.get(question)
+        if asked is not None and not asked.done():
+            asked.set_result(answer == "there")
 
-    async def older_answers(self, charge_point: int) -> bool:
+    async def older_answers(self, record: Record) -> bool:
         """Ask the older socket, on whichever node, whether anyone is still there (OCPP-09, profile 0)."""
         question = secrets.token_hex(8)
-        self._pongs[question] = asyncio.Event()
+        asked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked[question] = asked
         try:
-            await self._store.tell("ocpp_ping", f"{charge_point} {question}")
-            async with asyncio.timeout(_PROBE_SECONDS + 0.5):
-                await self._pongs[question].wait()
+            await self._store.tell("ocpp_ping", f"{record.id} {question} {record.node}")
+            return await asyncio.wait_for(asked, _PROBE_SECONDS + 0.5)
         except TimeoutError:
             return False
         finally:
-            del self._pongs[question]
-        return True
+            del self._asked[question]

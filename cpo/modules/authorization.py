@@ -108,7 +108,7 @@ def prepare(charge_point: ChargePoint, id_tag: str, *, connector: int | None = N
 
 
 def ask(question: Question) -> Verdict:
-    """Ask the eMSPs, one after the other, until one allows it or the time is up (TOK-23, OCPP-73). Not in a transaction."""
+    """Ask the eMSPs one by one until one allows it or the time is up (TOK-23, OCPP-73). Not in a transaction."""
     until = time.monotonic() + settings.OCPI_AUTHORIZE_TIMEOUT
     verdict = question.otherwise
     for candidate in question.candidates:
@@ -136,16 +136,18 @@ def remember(charge_point: ChargePoint, id_tag: str, verdict: Verdict) -> None:
 
 
 def _commanded(charge_point: ChargePoint, id_tag: str, connector: int | None) -> CommandedToken | None:
-    """Return the START_SESSION that makes a question superfluous (CMD-27): an app's for its session, a card's for 15 min."""
+    """Return the START_SESSION after which nobody is asked (CMD-27): an app's for its session, a card's for 15 min."""
     rows = CommandedToken.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[id_tag]).filter(
         charge_point=charge_point, expires_at__gt=timezone.now()
     )
+    found: CommandedToken | None = None
     for row in rows.order_by("-id"):
         if row.type in _APP_TYPES and row.used_at is not None:
             continue
         if connector is None or row.connector_id in (None, connector):
-            return row
-    return None
+            found = row
+            break
+    return found
 
 
 def _remembered(charge_point: ChargePoint, id_tag: str) -> Verdict | None:
@@ -262,7 +264,7 @@ def _token(info: dict[str, msgspec.Raw]) -> str:
 
 
 def _theirs(token: str, question: Question, candidate: Candidate) -> bool:
-    """Say whether the Token is the one that was asked about, and of the eMSP that was asked: nobody spends for others."""
+    """Say whether it is the Token that was asked about, of the eMSP that was asked: nobody spends for others."""
     found = {name: str(documents.get(token, name)) for name in ("country_code", "party_id", "uid")}
     owner = Address(found["country_code"], found["party_id"])
     if found["uid"].casefold() != question.uid.casefold():

@@ -110,7 +110,7 @@ def push(cdr: CDR, location_id: str) -> None:
 def _location(seen: Snapshot) -> dict[str, Any]:
     """Return the CdrLocation, with its own lengths (PIT-37) and without gaps (CDR-47)."""
     location, connector = seen.location, seen.connector
-    members = {
+    members: dict[str, Any] = {
         name: location.get(name) for name in ("id", "name", "address", "city", "postal_code", "state", "country")
     }
     for name, longest in _SHORTER.items():

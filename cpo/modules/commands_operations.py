@@ -1,7 +1,8 @@
 """Commands of eMSPs: answered at once, carried out at the charge point, ended with exactly one CommandResult (OCPP-91).
 
-A command is a row that goes WAITING → IN_PROGRESS → DONE. `accept` writes it, `carry_out` queues the operation, `settle`
-reads how the operation ended; each is one short transaction, and `sweep` finds what a crash left in between (REL-48).
+A command is a row that goes WAITING → IN_PROGRESS → DONE. `accept` writes it, `carry_out` queues the operation,
+`settle` reads how the operation ended; each is one short transaction, and `sweep` finds what a crash left in between
+(REL-48).
 """
 
 from __future__ import annotations
@@ -357,24 +358,24 @@ def _result(row: Command) -> Result:
     ending = calls.ending(row.operation)
     if ending.state == "CANCELLED" and timezone.now() >= row.give_up_at:
         return Result.TIMEOUT
-    occupied = row.evse is not None and Transaction.objects.filter(
-        charge_point_id=row.charge_point_id, connector_id=row.evse.connector_id, stopped_at=None
-    ).exists()
+    connector_id = row.evse.connector_id if row.evse and row.evse.connector_id is not None else -1
+    here = Transaction.objects.filter(charge_point_id=row.charge_point_id, connector_id=connector_id, stopped_at=None)
     connector = _connector_status(row.evse) if row.evse else ""
     return command_states.result_of(
         row.command,
         ending.state,
         status=ending.status,
         error=ending.error,
-        occupied=occupied,
+        occupied=here.exists(),
         connector_status=connector,
     )
 
 
 def _connector_status(evse: EVSE) -> str:
-    found = ChargePointConnector.objects.filter(
-        charge_point_id=evse.charge_point_id, connector_id=evse.connector_id
-    ).first()
+    if evse.connector_id is None:
+        return ""
+    rows = ChargePointConnector.objects.filter(charge_point_id=evse.charge_point_id, connector_id=evse.connector_id)
+    found = rows.first()
     return found.status if found else ""
 
 

@@ -1,4 +1,4 @@
-"""Our Locations and EVSEs: found, listed, given a status, pushed. The only code that writes their tables, with loading."""
+"""Our Locations and EVSEs: found, listed, given a status, pushed. `locations_loading` writes them whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -100,9 +99,8 @@ def find(owner: Address, location_id: str) -> Location | None:
 
 def place_of(charge_point_id: int, connector_id: int) -> Place | None:
     """Return what a connector of a charge point is to the world; nothing if it is not published."""
-    evse = (
-        EVSE.objects.select_related("location").filter(charge_point_id=charge_point_id, connector_id=connector_id).first()
-    )
+    rows = EVSE.objects.select_related("location")
+    evse = rows.filter(charge_point_id=charge_point_id, connector_id=connector_id).first()
     return None if evse is None else Place(evse.location, evse, first_connector(evse))
 
 
@@ -197,7 +195,7 @@ def refresh_due() -> int:
     """Give a new Status to EVSEs for which time alone has made one: silence, a return, a car that does not charge."""
     with connection.cursor() as cursor:
         policy = evse_states.DEFAULT
-        cursor.execute(_DUE, [policy.preparing_for, policy.offline_grace])
+        cursor.execute(_DUE, [policy.preparing_for.total_seconds(), policy.offline_grace.total_seconds()])
         due = [charge_point_id for (charge_point_id,) in cursor.fetchall()]
     for charge_point_id in due:
         with transaction.atomic():
@@ -249,7 +247,7 @@ def connector_ids(evse: str) -> list[str]:
 
 
 def capabilities(evse: EVSE) -> frozenset[str]:
-    return frozenset(msgspec.json.decode(documents.members(evse.document).get("capabilities", msgspec.Raw(b"[]"))) or ())
+    return frozenset(documents.get(evse.document, "capabilities") or ())
 
 
 _NOTE = """
@@ -296,8 +294,9 @@ SELECT DISTINCT e.charge_point_id
 FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
 LEFT JOIN cpo_chargepointconnector c ON c.charge_point_id = p.id AND c.connector_id = e.connector_id
 WHERE e.status NOT IN ('REMOVED', 'PLANNED') AND (
-    (e.status = 'AVAILABLE' AND c.status = 'Preparing' AND p.online AND c.status_at < statement_timestamp() - %s)
-    OR (e.status <> 'UNKNOWN' AND NOT p.online AND p.last_seen_at < statement_timestamp() - %s)
+    (e.status = 'AVAILABLE' AND c.status = 'Preparing' AND p.online
+     AND c.status_at < statement_timestamp() - make_interval(secs => %s))
+    OR (e.status <> 'UNKNOWN' AND NOT p.online AND p.last_seen_at < statement_timestamp() - make_interval(secs => %s))
     OR (e.status = 'UNKNOWN' AND p.online AND c.status <> ''))
 LIMIT 500
 """

@@ -1,4 +1,4 @@
-"""Transactions of charge points: started, metered, stopped, closed by us if need be; with the Session and CDR they make.
+"""Transactions of charge points: started, metered, stopped; with the Session and the CDR they make.
 
 Everything here runs in the caller's transaction. A start is always stored, whatever the authorisation says (OCPP-39);
 a stop is never applied to a guessed connector (OCPP-43); what is not plausible waits for an operator (OCPP-45).
@@ -290,7 +290,7 @@ def _reading(row: Transaction, at: datetime, context: str, samples: list[MeterSa
         register_wh=register,
         power_w=_total(samples, "Power.Active.Import"),
         current_a=max(currents) if currents else None,
-        state_of_charge=next((each.value for each in _used(samples, "SoC")), None),
+        state_of_charge=next((each.value for each in samples if each.measurand == "SoC"), None),
         signed="\n".join(each.raw for each in samples if each.signed),
         flag=", ".join(flags)[:60] if register is None else "",
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from cpo.gateway import operations
+from cpo.gateway import frames, operations
 from cpo.models import ChargePoint, Operation
 from cpo.ocpp import events, v16
 from cpo.ocpp.events import Request
@@ -39,7 +39,9 @@ def remote_start(
     return _ask(charge_point, events.RemoteStart(id_token=id_tag, connector=connector), asked_by, key, timeout)
 
 
-def remote_stop(charge_point: ChargePoint, *, transaction_id: int, asked_by: str, key: str, timeout: float) -> Operation:
+def remote_stop(
+    charge_point: ChargePoint, *, transaction_id: int, asked_by: str, key: str, timeout: float
+) -> Operation:
     """Ask for a stop.
 
     :raises NotAsked: if it cannot even be queued.
@@ -63,5 +65,5 @@ def _ask(charge_point: ChargePoint, request: Request, asked_by: str, key: str, t
         return operations.ask(
             charge_point, action, payload, asked_by=asked_by, timeout=timeout, idempotency_key=key
         )
-    except (operations.QueueFull, operations.UnknownAction, operations.frames.PayloadError) as error:
+    except (operations.QueueFull, operations.UnknownAction, frames.PayloadError) as error:
         raise NotAsked(str(error)) from error

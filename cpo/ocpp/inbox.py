@@ -4,9 +4,9 @@ The gateway commits a message before it answers it; from then on it is ours. One
 strictly in their order, each in one transaction together with everything that follows from it: the row is DONE exactly
 if its effect is there (OCPP-98, OCPP-99). A transaction lock per charge point makes any number of workers safe.
 
-Authorize and StartTransaction want an answer from us, written into the row with its effect; a trigger tells the gateway.
-If the eMSP has to be asked first, `step` writes nothing and returns the question: whoever runs us asks it without any
-transaction, and calls `step` again with the verdict.
+Authorize and StartTransaction want an answer from us, written into the row with its effect; a trigger tells the
+gateway. If the eMSP has to be asked first, `step` writes nothing and returns the question: whoever runs us asks it
+without any transaction, and calls `step` again with the verdict.
 
 A message that cannot be read is parked at once; one that fails is tried again, and parked after the fifth time. Both
 are shown to the operator and hold up nobody (OCPP-44).

@@ -1,58 +1,26 @@
 """A simulated OCPP 1.6 charge point: boots, beats, charges cars, obeys remote starts and stops, keeps its own books.
 
-It has its own clock: `seconds_per_minute` says how many real seconds one of its minutes takes, so that an hour of
-charging can pass in a few seconds while timestamps and energy stay believable. Its clock never runs ahead of the real
-one: a fast one starts `clock_behind` in the past, and its StatusNotifications leave their optional timestamp out.
+It lives by its own clock (`clock.py`). One that runs fast is behind the real one, so then StatusNotifications leave
+their optional timestamp out.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable
+from datetime import datetime, timedelta
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
+from cpo.simulator.behavior import Behavior, Connector
+from cpo.simulator.clock import Clock, write
 from cpo.simulator.energy import Car, Metered
 from cpo.simulator.link import CallFailed, Link, Payload
 
 __all__ = ["Behavior", "CallFailed", "Connector", "SimulatedChargePoint"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Connector:
-    """One connector of the charge point."""
-
-    number: int
-    register_wh: float
-    status: str = "Available"
-    car: Car | None = None
-    open: Metered | None = None
-    charging: asyncio.Task[None] | None = None
-    stopping: str = ""  # why the transaction is to end, once it is
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behavior:
-    """How a simulated charge point behaves."""
-
-    connectors: int = 1
-    power_w: float = 22_000
-    seconds_per_minute: float = 60
-    clock_behind: timedelta = timedelta(hours=24)
-    sample_minutes: float = 1
-    authorize_remote: bool = False  # Authorize before a remote start (AuthorizeRemoteTxRequests)
-    session_minutes: float | None = None  # a session ends by itself after this; None: when the car is full
-    vendor: str = "Simulated"
-    model: str = "One"
-    answer_seconds: float = 20
-    reconnect_seconds: float = 1
-    heartbeat: bool = True
-    overrides: dict[str, Callable[[Payload], Payload]] = field(default_factory=dict)  # action → its own answer
 
 
 class SimulatedChargePoint:
@@ -82,26 +50,17 @@ class SimulatedChargePoint:
         )
         self._tasks: set[asyncio.Future[Any]] = set()
         self._heartbeat_seconds = 300.0
-        self._started_at = datetime.now(UTC)
-        self._monotonic: float | None = None
+        self.clock = Clock(self.behavior.seconds_per_minute, self.behavior.clock_behind)
 
     # ------------------------------------------------------------ time
 
     def now(self) -> datetime:
-        """Return the charge point's own time; faster than the real one, and never ahead of it."""
-        loop_time = asyncio.get_running_loop().time()
-        if self._monotonic is None:
-            self._monotonic = loop_time
-            if self.behavior.seconds_per_minute < 60:
-                self._started_at -= self.behavior.clock_behind
-        passed = (loop_time - self._monotonic) * 60 / self.behavior.seconds_per_minute
-        return min(self._started_at + timedelta(seconds=passed), datetime.now(UTC))
-
-    def _timestamp(self) -> str:
-        return self.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        """Return the charge point's own time."""
+        return self.clock.now()
 
     async def pass_minutes(self, minutes: float) -> None:
-        await asyncio.sleep(minutes * self.behavior.seconds_per_minute)
+        """Let some of the charge point's own minutes pass."""
+        await self.clock.pass_minutes(minutes)
 
     # ------------------------------------------------------------ connection
 
@@ -231,7 +190,7 @@ class SimulatedChargePoint:
     async def _notify(self, number: int, status: str, error_code: str = "NoError") -> None:
         payload: Payload = {"connectorId": number, "errorCode": error_code, "status": status}
         if self.behavior.seconds_per_minute >= 60:
-            payload["timestamp"] = self._timestamp()
+            payload["timestamp"] = write(self.now())
         await self.link.call("StatusNotification", payload)
 
     async def set_status(self, connector: int, status: str, error_code: str = "NoError") -> None:
@@ -279,7 +238,7 @@ class SimulatedChargePoint:
                 "connectorId": connector.number,
                 "idTag": id_tag,
                 "meterStart": metered.meter_start_wh,
-                "timestamp": self._timestamp(),
+                "timestamp": write(metered.started_at),
             },
         )
         metered.transaction_id = answer["transactionId"]
@@ -329,7 +288,7 @@ class SimulatedChargePoint:
             samples.append(
                 {"measurand": "SoC", "unit": "Percent", "value": f"{connector.car.state_of_charge * 100:.0f}"}
             )
-        timestamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        timestamp = write(now)
         await self.link.call_until_answered(
             "MeterValues",
             {
@@ -363,7 +322,7 @@ class SimulatedChargePoint:
                 "idTag": metered.id_tag,
                 "meterStop": metered.meter_stop_wh,
                 "reason": reason,
-                "timestamp": metered.stopped_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "timestamp": write(metered.stopped_at),
                 "transactionId": metered.transaction_id,
             },
         )

@@ -11,9 +11,9 @@ BEGIN
         RAISE EXCEPTION 'a CDR is never deleted' USING ERRCODE = 'restrict_violation';
     END IF;
     IF (NEW.country_code, NEW.party_id, NEW.object_id, NEW.document, NEW.digest, NEW.platform_id, NEW.last_updated,
-        NEW.session_id, NEW.token_uid, NEW.start_date_time, NEW.key)
+        NEW.session_id, NEW.credit_reference_id, NEW.token_uid, NEW.start_date_time, NEW.key)
        IS DISTINCT FROM (OLD.country_code, OLD.party_id, OLD.object_id, OLD.document, OLD.digest, OLD.platform_id,
-        OLD.last_updated, OLD.session_id, OLD.token_uid, OLD.start_date_time, OLD.key) THEN
+        OLD.last_updated, OLD.session_id, OLD.credit_reference_id, OLD.token_uid, OLD.start_date_time, OLD.key) THEN
         RAISE EXCEPTION 'a CDR is never changed' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;

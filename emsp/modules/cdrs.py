@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from emsp import wake
 from emsp.models import CDR
 from emsp.modules.sessions import refuse_foreign_token
-from ocpi import documents, envelope, keeping, status
+from ocpi import authentication, documents, envelope, keeping, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
@@ -43,7 +43,7 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
     kept, _ = schema.check_leniently(body, "CDR")
     members = documents.members(kept)
     owner = Address(*(str(msgspec.json.decode(members[name])) for name in ("country_code", "party_id")))
-    if not platform.has_party(owner, "CPO"):
+    if not authentication.acts_for(platform, owner, "CPO"):
         raise status.InvalidParameters("party_id", f"{owner} is not a CPO of the calling platform")
     refuse_foreign_token(members)
     object_id, digest = str(msgspec.json.decode(members["id"])), canonical_digest(kept)
@@ -51,9 +51,9 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
     if stored is None:
         try:
             with transaction.atomic():
-                stored = _store(owner, object_id, kept.decode(), members, digest, platform.id)
-                transaction.on_commit(lambda: wake.check(stored.pk))
-            return Posted(_url(stored), created=True)
+                added = _store(owner, object_id, kept.decode(), members, digest, platform.id)
+                transaction.on_commit(lambda: wake.check(added.pk))
+            return Posted(_url(added), created=True)
         except IntegrityError:  # somebody posted it between our look and our insert
             stored = keeping.find(CDR, owner=owner, object_id=object_id)
             if stored is None:
@@ -95,6 +95,7 @@ def _store(
         last_updated=keeping.last_updated(members),
         document=document,
         session_id=session_id or "",
+        credit_reference_id=documents.get(document, "credit_reference_id") or "",
         token_uid=msgspec.json.decode(token["uid"]),
         start_date_time=keeping.moment(members["start_date_time"]),
     )

@@ -18,7 +18,7 @@ class CommandResultSender(OcpiView):
     interface = InterfaceRole.SENDER
 
     def post(self, request: Request, command: str, key: str) -> HttpResponse:
-        operations.take_result(command, key, self.body())
+        operations.take_result(command, key, self.body(), platform_id=self.caller.platform.id)
         return envelope.response()
 
 

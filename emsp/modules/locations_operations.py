@@ -31,9 +31,7 @@ def read(owner: Address, path: Sequence[str]) -> str:
         raise _unknown(path)
     evses = location.evses.filter(deleted_at=None)
     if len(path) == 1:
-        return documents.splice(
-            location.document, "evses", evses.order_by("id").values_list("document", flat=True)
-        )
+        return documents.splice(location.document, "evses", evses.order_by("id").values_list("document", flat=True))
     evse = evses.filter(uid__iexact=path[1]).first()
     if evse is None:
         raise _unknown(path)

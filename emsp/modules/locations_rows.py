@@ -1,4 +1,4 @@
-"""The rows of Locations and EVSEs: always locked in one order, Location before EVSE, and written in single statements."""
+"""The rows of Locations and EVSEs: locked in one order, Location before EVSE, and written in single statements."""
 
 from __future__ import annotations
 

@@ -29,11 +29,9 @@ def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> b
     """
     kept, _ = schema.check_leniently(body, "Session")
     members = documents.members(kept)
-    keeping.check_identity(
-        members, {"id": session_id, "country_code": owner.country_code, "party_id": owner.party_id}
-    )
+    keeping.check_identity(members, _identity(owner, session_id))
     refuse_foreign_token(members)
-    _flag_late_change(owner, session_id)
+    _flag_late_change(keeping.find(Session, owner=owner, object_id=session_id, status=COMPLETED))
     return keeping.put(
         Session,
         owner=owner,
@@ -51,26 +49,23 @@ def change(owner: Address, session_id: str, body: bytes) -> None:
     :raises UnknownObject: if the Session is not known.
     """
     kept, _ = schema.check_leniently(body, "Session", partial=True)
-    members = documents.members(kept)
-    keeping.check_identity(
-        members, {"id": session_id, "country_code": owner.country_code, "party_id": owner.party_id}
-    )
-    keeping.last_updated(members)
+    identity = _identity(owner, session_id)
+    keeping.check_identity(documents.members(kept), identity)
+    keeping.last_updated(documents.members(kept))
+    members = documents.members(keeping.without_identity(kept, identity))
     with transaction.atomic():
         session = keeping.find(Session, owner=owner, object_id=session_id, lock=True)
         if session is None:
             raise status.UnknownObject(f"Session {session_id} is not known here")
-        added = documents.elements(members.pop(_PERIODS)) if _PERIODS in members else []
-        if added:
-            members[_PERIODS] = _with_added(session.document, added)
+        added = members.pop(_PERIODS, None)
+        if added is not None:  # absent, null and [] change nothing: only a PUT takes periods away (SES-29, SES-30)
+            members[_PERIODS] = _with_added(session.document, documents.elements(added))
         merged, updated = keeping.patch(
             session, documents.text(members).encode(), check=lambda text: schema.check_leniently(text, "Session")
         )
         refuse_foreign_token(documents.members(merged))
-        _flag_late_change(owner, session_id)
-        Session.objects.filter(pk=session.pk).update(
-            document=merged, last_updated=updated, **_columns(merged.encode())
-        )
+        _flag_late_change(session)
+        Session.objects.filter(pk=session.pk).update(document=merged, last_updated=updated, **_columns(merged.encode()))
 
 
 def read(owner: Address, session_id: str) -> str:
@@ -98,15 +93,21 @@ def refuse_foreign_token(members: dict[str, msgspec.Raw]) -> None:
 def _with_added(stored: str, added: list[msgspec.Raw]) -> msgspec.Raw:
     """Return the periods in order of their start; one with the start of a stored one replaces it (SES-32)."""
     before = documents.members(stored).get(_PERIODS)
+    if before is None and not added:
+        return msgspec.Raw(b"null")
     periods = [*(documents.elements(before) if before is not None else []), *added]
     by_start = {keeping.moment(documents.members(bytes(period))["start_date_time"]): period for period in periods}
     return msgspec.Raw(msgspec.json.encode([by_start[start] for start in sorted(by_start)]))
 
 
-def _flag_late_change(owner: Address, session_id: str) -> None:
+def _flag_late_change(session: Session | None) -> None:
     """A change after the end is applied, but somebody should know (SES-14)."""
-    if keeping.find(Session, owner=owner, object_id=session_id, status=COMPLETED) is not None:
-        log.warning("Session %s of %s changes after it was completed", session_id, owner)
+    if session is not None and session.status == COMPLETED:
+        log.warning("Session %s changes after it was completed", session)
+
+
+def _identity(owner: Address, session_id: str) -> dict[str, str]:
+    return {"id": session_id, "country_code": owner.country_code, "party_id": owner.party_id}
 
 
 def _columns(document: bytes) -> dict[str, object]:

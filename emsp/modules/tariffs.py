@@ -23,9 +23,7 @@ def keep(owner: Address, tariff_id: str, body: bytes) -> bool:
     """
     kept, _ = schema.check_leniently(body, "Tariff")
     members = documents.members(kept)
-    keeping.check_identity(
-        members, {"id": tariff_id, "country_code": owner.country_code, "party_id": owner.party_id}
-    )
+    keeping.check_identity(members, {"id": tariff_id, "country_code": owner.country_code, "party_id": owner.party_id})
     return keeping.put(
         Tariff,
         owner=owner,

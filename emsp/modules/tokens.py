@@ -6,8 +6,8 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from emsp.modules import tokens_operations as operations
-from ocpi import envelope, lists, pagination, status
-from ocpi.enums import InterfaceRole, ModuleID
+from ocpi import envelope, lists, ours, pagination, status
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.v2_2_1.tokens import TokenType
 from ocpi.views import OcpiView
@@ -29,9 +29,7 @@ class TokensList(OcpiView):
             count_scope="*".join(party.key),
         )
         found = lists.fetch(listing, page)
-        return pagination.answer(
-            page, found.documents, total=found.total, last_key=found.last_key, url=self.url()
-        )
+        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
 
 
 class TokenAuthorize(OcpiView):
@@ -48,11 +46,20 @@ class TokenAuthorize(OcpiView):
             uid=token_uid,
             type=token_type,
             receiver=self.routing.to,
+            askers=self._askers(),
             body=self.body() if request._request.body else b"",
             platform_id=self.caller.platform.id,
         )
         return envelope.response(operations.authorize(asked))
 
     def answering_party(self) -> Address | None:
-        """Without To headers the Token itself says whose it is (TOK-38)."""
-        return None if self.routing.to is None else super().answering_party()
+        """Without To headers the Token itself says whose it is, if we have several parties (TOK-38)."""
+        if self.routing.to is None and len(ours.addresses(Role.EMSP)) > 1:
+            return None
+        return super().answering_party()
+
+    def _askers(self) -> tuple[Address, ...]:
+        """Return whose Locations the question may be about."""
+        if self.routing.sender is not None:
+            return (self.routing.sender,)
+        return tuple(party.address for party in self.caller.platform.parties if party.active and party.role == "CPO")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from emsp import recipients
-from emsp.models import EVSE, Authorization, Location, Token
-from ocpi import documents, keeping, outbox, ours, status
+from emsp.models import Authorization, Location, Token
+from ocpi import documents, keeping, ours, outbox, status
 from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
+from ocpi.v2_2_1.types import format_datetime
 
 RFID = "RFID"
 _UNKNOWN_MESSAGE = "This Token is not known here"
@@ -27,6 +31,7 @@ class Asked:
     uid: str
     type: str
     receiver: Address | None  # the eMSP asked, if the To headers say so
+    askers: Sequence[Address]  # the CPO that asks, or those it may be
     body: bytes  # LocationReferences, or empty
     platform_id: int
 
@@ -40,7 +45,7 @@ def keep(body: bytes) -> keeping.Kept:
     members = documents.members(kept)
     values = {name: msgspec.json.decode(members[name]) for name in _COLUMNS if name in members}
     owner = Address(str(documents.get(kept, "country_code")), str(documents.get(kept, "party_id")))
-    if owner.key not in {address.key for address in ours.addresses(Role.EMSP)}:
+    if not is_ours(owner):
         raise status.InvalidParameters("party_id", f"{owner} is not a party of this platform")
     with transaction.atomic():
         stored = keeping.put(
@@ -56,6 +61,18 @@ def keep(body: bytes) -> keeping.Kept:
     return stored
 
 
+def block(token: Token, *, at: datetime | None = None) -> keeping.Kept:
+    """Take the right to charge from a Token, and tell everybody; Tokens are never deleted (TOK-12)."""
+    moment = max(at or timezone.now(), token.last_updated)
+    changed = {"valid": False, "last_updated": format_datetime(moment)}
+    return keep(documents.set_members(token.document, changed).encode())
+
+
+def is_ours(owner: Address) -> bool:
+    """Say whether an address is one of our eMSP parties."""
+    return owner.key in {address.key for address in ours.addresses(Role.EMSP)}
+
+
 def push(row_id: int, owner: Address, uid: str, token_type: str) -> None:
     """Leave the Token for everybody who has to know it. Its type is in the URL unless it is the default (PIT-47)."""
     outbox.mark(
@@ -63,7 +80,7 @@ def push(row_id: int, owner: Address, uid: str, token_type: str) -> None:
         module="tokens",
         source="emsp.Token",
         source_id=row_id,
-        path=f"{owner.country_code}/{owner.party_id}/{uid}",
+        path=outbox.path_of(owner.country_code, owner.party_id, uid),
         order_key=f"{owner}/{uid}/{token_type}",
         query="" if token_type == RFID else f"type={token_type}",
     )
@@ -73,7 +90,8 @@ def push_all() -> int:
     """Leave every Token for everybody: for platforms that have just been connected. Return how many."""
     count = 0
     for token in Token.objects.order_by("id").iterator(chunk_size=500):
-        push(token.pk, Address(token.country_code, token.party_id), token.uid, token.type)
+        with transaction.atomic():
+            push(token.pk, Address(token.country_code, token.party_id), token.uid, token.type)
         count += 1
     return count
 
@@ -87,7 +105,7 @@ def authorize(asked: Asked) -> str:
     """
     references = _references(asked.body)
     token = _find(asked)
-    allowed, evses = _verdict(token, references)
+    allowed, evses = _verdict(token, references, asked.askers)
     info: dict[str, object] = {"allowed": allowed, "token": documents.raw(token.document)}
     if allowed == "ALLOWED":
         info["authorization_reference"] = _remember(token, allowed, references, asked.platform_id)
@@ -100,12 +118,8 @@ def authorize(asked: Asked) -> str:
 
 
 def _find(asked: Asked) -> Token:
-    tokens = Token.objects.filter(object_id__iexact=asked.uid, type=asked.type)
-    if asked.receiver is not None:
-        tokens = tokens.filter(
-            country_code__iexact=asked.receiver.country_code, party_id__iexact=asked.receiver.party_id
-        )
-    found = list(tokens[:2])
+    parties = ours.addresses(Role.EMSP) if asked.receiver is None else (asked.receiver,)
+    found = list(Token.objects.filter(_of(parties), object_id__iexact=asked.uid, type=asked.type)[:2])
     if not found:
         raise status.UnknownTokenObject(_UNKNOWN_MESSAGE)
     if len(found) > 1:
@@ -120,24 +134,38 @@ def _references(body: bytes) -> tuple[str, list[str]] | None:
     return str(documents.get(kept, "location_id")), list(documents.get(kept, "evse_uids") or [])
 
 
-def _verdict(token: Token, references: tuple[str, list[str]] | None) -> tuple[str, list[str]]:
+def _verdict(
+    token: Token, references: tuple[str, list[str]] | None, askers: Sequence[Address]
+) -> tuple[str, list[str]]:
     """Return AllowedType and the EVSEs that may be used. Opening hours and status are no reason to refuse (TOK-32)."""
     if not token.valid:
         return "BLOCKED", []
     if references is None:
         return "ALLOWED", []
     location_id, evse_uids = references
-    if not evse_uids or not Location.objects.filter(object_id__iexact=location_id).exists():
+    if not evse_uids or not askers:
+        return "ALLOWED", evse_uids
+    there = _evses_of(location_id, askers)
+    if there is None:
         return "ALLOWED", evse_uids  # a Location that was never published is normal (TOK-33)
-    known = _known_evses(location_id, evse_uids)
+    known = [uid for uid in evse_uids if uid.upper() in there]
     return ("ALLOWED", known) if known else ("NOT_ALLOWED", [])
 
 
-def _known_evses(location_id: str, evse_uids: Sequence[str]) -> list[str]:
-    rows = EVSE.objects.filter(location__object_id__iexact=location_id).values_list("uid", "status")
-    gone = {uid.upper() for uid, state in rows if state == "REMOVED"}
-    there = {uid.upper() for uid, _ in rows} - gone
-    return [uid for uid in evse_uids if uid.upper() in there]
+def _evses_of(location_id: str, askers: Sequence[Address]) -> set[str] | None:
+    """Return the EVSEs of a Location that are not gone for good; whatever their status, it may be old (TOK-32)."""
+    known = Location.objects.filter(_of(askers), object_id__iexact=location_id)
+    found = list(known.values_list("evses__uid", "evses__status", "evses__deleted_at"))
+    if not any(uid for uid, _, _ in found):
+        return None
+    return {uid.upper() for uid, state, deleted_at in found if not deleted_at and state != "REMOVED"}
+
+
+def _of(parties: Sequence[Address]) -> Q:
+    found = Q()
+    for party in parties:
+        found |= Q(country_code__iexact=party.country_code, party_id__iexact=party.party_id)
+    return found
 
 
 def _remember(token: Token, allowed: str, references: tuple[str, list[str]] | None, platform_id: int) -> str:

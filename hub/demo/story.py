@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import queue
 import secrets
+import socket
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import requests
 
 from hub import embedded
 from hub.demo import chargers, drivers, instances, report
@@ -61,9 +61,8 @@ class Demo:
         self.found["cpo"].start(
             "gateway", instances.command("ocpp_gateway", "--host", instances.HOST, "--port", gateway)
         )
-        for instance in self.found.values():
-            self._until_it_answers(f"{instance.url}/ocpi/versions", 401)
-        self._until_it_answers(f"http://{instances.HOST}:{gateway}/health", 200)
+        for port in (*(each.port for each in self.found.values()), int(gateway)):
+            self._until_it_listens(port)
         self.say("three platforms are up: " + ", ".join(f"{each.side} {each.url}" for each in self.found.values()))
 
     def introduce(self) -> None:
@@ -262,15 +261,12 @@ class Demo:
         side = next((side for side, known in instances.NAMES.items() if known == name), "")
         return f"{self.found[side].url}/ocpi/versions" if side else ""
 
-    def _until_it_answers(self, url: str, status: int) -> None:
+    def _until_it_listens(self, port: int) -> None:
         limit = time.monotonic() + _START_SECONDS
         while time.monotonic() < limit:
-            try:
-                if requests.get(url, timeout=2).status_code == status:
-                    return
-            except requests.RequestException:
-                pass
+            with contextlib.suppress(OSError), socket.create_connection((instances.HOST, port), timeout=1):
+                return
             if ended := self.dead():
                 raise RuntimeError(f"{', '.join(ended)} ended; see {self.folder}")
             time.sleep(0.05)
-        raise RuntimeError(f"{url} does not answer; see {self.folder}")
+        raise RuntimeError(f"nothing listens on port {port}; see {self.folder}")

@@ -6,6 +6,7 @@ apps (docs/adr/0005), so the loaded registry of models stays true; only addresse
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import io
 import multiprocessing
@@ -16,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 import django
 from asgiref.local import Local
@@ -112,14 +113,22 @@ def _live(
     try:
         become(environment)
         value = work()
+    except SystemExit as ended:  # a server that was told to stop, or a process it forked
+        _leave(ended.code if isinstance(ended.code, int) else 0)
     except BaseException as error:  # the edge of the process: whatever it is, the parent must hear of it
         traceback.print_exc()
         answering.send((False, f"{type(error).__name__}: {error}"))
-        sys.stderr.flush()
-        os._exit(1)
+        _leave(1)
     answering.send((True, value))
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process here: what lies above in the stack belongs to the parent."""
+    atexit._run_exitfuncs()
     sys.stdout.flush()
-    os._exit(0)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def become(environment: Mapping[str, str]) -> None:

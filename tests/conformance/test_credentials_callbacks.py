@@ -13,9 +13,10 @@ from pytest_django.fixtures import Settings
 
 from ocpi import snapshot
 from ocpi.models import Platform
-from ocpi.modules import discovery, registration
+from ocpi.modules import discovery, initiation, registration
 from tests.answers import OcpiAnswer
-from tests.conformance.handshakes import CREDENTIALS, registered, state_of
+from tests.conformance.handshakes import CREDENTIALS, LOCATIONS, registered, state_of
+from tests.fixtures import Partner
 from tests.people import Person
 from tests.platforms import Listener, Received, Reply
 
@@ -260,3 +261,38 @@ def test_a_registration_that_breaks_while_it_is_stored_leaves_nothing(
     assert state_of(invited) == before
     assert "disk" not in answer.text
     assert invited.post(CREDENTIALS, listener.credentials()).codes == (200, 1000)
+
+
+@pytest.mark.req("CRED-15", "CRED-23", "SEC-08")
+@pytest.mark.django_db(transaction=True)
+def test_a_token_a_that_is_replaced_during_the_callbacks_registers_nobody(invited: Person, listener: Listener) -> None:
+    def invite_again(_: Received) -> Reply:
+        initiation.invite(name="invited", any_role=True)
+        connection.close()  # this thread's own
+        return Reply(data=listener.version_details())
+
+    listener.reply("GET", "/ocpi/2.2.1", using=invite_again, times=1)
+
+    answer = invited.post(CREDENTIALS, listener.credentials())
+
+    assert answer.codes == (401, 2000)
+    assert Platform.objects.get(pk=invited.id).state == "INVITED"
+
+
+@pytest.mark.req("CRED-40", "CRED-23")
+@pytest.mark.django_db(transaction=True)
+def test_a_platform_that_leaves_during_its_put_stays_away(partner: Partner, listener: Listener) -> None:
+    member = partner("DE*EMS:EMSP", listener=listener)
+
+    def leave(_: Received) -> Reply:
+        registration.unregister(platform_id=member.id)
+        connection.close()
+        return Reply(data=listener.version_details())
+
+    listener.reply("GET", "/ocpi/2.2.1", using=leave, times=1)
+
+    answer = member.put(CREDENTIALS, listener.credentials())
+
+    assert answer.codes == (200, 2000)
+    assert Platform.objects.get(pk=member.id).state == "UNREGISTERED"
+    assert member.get(LOCATIONS).codes == (401, 2000)

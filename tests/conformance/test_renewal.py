@@ -13,6 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from ocpi import secrets, snapshot
 from ocpi.models import CredentialsToken, Platform
+from ocpi.modules import renewal
 from ocpi.modules.initiation import HandshakeFailed, OutcomeUnknown, unregister_at, update_at
 from tests.fixtures import Partner, Side
 from tests.people import Person
@@ -187,3 +188,44 @@ def test_a_platform_that_is_not_registered_is_neither_updated_nor_left(invited: 
     for operation in (update_at, unregister_at):
         with pytest.raises(HandshakeFailed, match="not registered"):
             operation(invited.id)
+
+
+# ---- when
+
+
+@pytest.mark.req("CRED-36", "SEC-07")
+def test_tokens_are_renewed_after_a_month_and_not_before(listener: Listener, member: Person) -> None:
+    assert renewal.renew_due() == []
+    assert listener.requests == []
+
+    CredentialsToken.objects.update(created_at=timezone.now() - timedelta(days=30, seconds=1))
+
+    assert renewal.renew_due() == [member.id]
+    assert len(listener.received("PUT")) == 1
+    assert renewal.renew_due() == []
+
+
+@pytest.mark.req("CRED-36")
+def test_one_partner_that_refuses_does_not_keep_the_others_from_a_new_token(
+    listener: Listener, member: Person, partner: Partner, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Listener() as broken:
+        partner("NL*TNM:CPO", listener=broken)
+        broken.reply(*PUT, status=500)
+        CredentialsToken.objects.update(created_at=timezone.now() - timedelta(days=31))
+
+        renewed = renewal.renew_due()
+
+    assert renewed == [member.id]
+    assert "was not renewed" in caplog.text
+
+
+@pytest.mark.req("CRED-35", "SEC-07")
+def test_a_revoked_token_is_unknown_at_once_and_an_update_brings_a_new_one(listener: Listener, member: Person) -> None:
+    renewal.revoke(member.id)
+
+    assert member.get(LOCATIONS).codes == (401, 2000)
+    update_at(member.id)
+    renewed = Person(token=listener.received("PUT")[0].json["token"], parties=member.parties)
+    assert renewed.get(LOCATIONS).codes == (200, 1000)
+    assert member.get(LOCATIONS).codes == (401, 2000)

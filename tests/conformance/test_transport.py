@@ -177,6 +177,31 @@ def test_a_method_that_is_not_there_is_405_and_names_those_that_are(cpo: Person,
     assert response.headers["X-Request-ID"] == "me"
 
 
+@pytest.mark.req("TRN-092", "TRN-093", "TRN-021")
+@pytest.mark.parametrize(("chosen", "parties"), [("cpo", "NL*TNM:CPO"), ("emsp", "DE*EMS:EMSP")])
+def test_only_tariffs_credentials_and_charging_profiles_can_be_deleted(
+    chosen: str, parties: str, side: Side, cpo: Person
+) -> None:
+    side(chosen, parties=[parties])
+
+    for path, view in routes(endpoints._tree((chosen,))):
+        if not any(word in path for word in ("tariffs/", "credentials", "chargingprofiles/")):
+            answer = cpo.delete(f"/ocpi{path}")
+            assert answer.codes == (405, 2000), path
+            assert "DELETE" not in answer.headers["Allow"]
+        assert view.cls.module != "tariffs" or hasattr(view.cls, "delete") == (chosen == "emsp")
+
+
+@pytest.mark.req("TRN-108")
+def test_null_is_the_same_as_absent(cpo: Person, document: Document) -> None:
+    body = {**document("location"), "name": None, "images": None}
+
+    assert cpo.put(LOCATION, body).codes == (201, 1000)
+    found = cpo.get(LOCATION).data
+    assert found.get("name") is None
+    assert cpo.put(LOCATION, {**body, "address": None}).codes == (200, 2001)
+
+
 @pytest.mark.req("TRN-022", "PIT-13")
 def test_a_slash_at_the_end_is_all_the_same(cpo: Person, hub: Person, document: Document) -> None:
     for path in ("versions", "2.2.1", "2.2.1/credentials", TOKENS):

@@ -6,7 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from ocpi.enums import InterfaceRole, ModuleID, VersionNumber
-from tests.fixtures import Partner, Side
+from tests.fixtures import Document, Partner, Side
 from tests.people import Person
 
 PLACES = pytest.mark.parametrize(
@@ -78,13 +78,16 @@ def test_versions_need_a_token(hub_side: None, path: str, cpo: Person, invited: 
 
 
 @pytest.mark.req("VER-07", "VER-08")
-def test_a_hub_lists_both_interfaces_of_a_module_with_their_own_urls(hub_side: None, cpo: Person) -> None:
+def test_a_hub_lists_both_interfaces_of_a_module_with_their_own_urls(
+    hub_side: None, cpo: Person, emsp: Person, document: Document
+) -> None:
     found = interfaces(cpo)
 
     assert found[("locations", "SENDER")] != found[("locations", "RECEIVER")]
     # What it says it sends can be pulled, what it says it receives can be pushed.
-    assert cpo.get(found[("locations", "SENDER")]).codes == (200, 1000)
-    assert cpo.put(found[("locations", "RECEIVER")] + "/NL/TNM/LOC1", {}).http_status != 404
+    pushed = cpo.put(found[("locations", "RECEIVER")] + "/NL/TNM/LOC-UTR-0042", document("location"))
+    assert pushed.codes == (201, 1000)
+    assert [entry["id"] for entry in emsp.get(found[("locations", "SENDER")]).data] == ["LOC-UTR-0042"]
 
 
 @pytest.mark.req("VER-08")

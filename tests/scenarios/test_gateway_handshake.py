@@ -184,3 +184,19 @@ def test_health_and_ready_answer_on_the_same_port(world: World) -> None:
         assert await asyncio.to_thread(status, "/health") == 200
 
     world.run(scenario, decide=None)
+
+
+@pytest.mark.req("SEC-64")
+def test_an_address_that_connects_too_fast_is_told_to_wait_before_the_database_is_asked(world: World) -> None:
+    async def scenario(node: Node) -> None:
+        request = Request("/ocpp/NOBODY", Headers())
+        statuses = []
+        for _ in range(4):
+            with pytest.raises(Refused) as refused:
+                await node.gateway._door.admit(request, "192.0.2.1")
+            statuses.append(refused.value.status)
+        assert statuses == [401, 401, 429, 429]
+
+    world.run(scenario, decide=None, handshakes_burst=2, handshakes_per_second=0.1)
+
+    assert world.rows("SELECT count FROM cpo_unknownchargepoint") == [{"count": 2}]

@@ -86,6 +86,7 @@ def test_operations_end_in_exactly_one_way(world: World) -> None:
             waiting = world.ask(point_id, "ClearCache", {}, expires_at=datetime.now(UTC) - timedelta(seconds=1))
         lost = await world.ended(operation, 1.5)
         assert lost["state"] == "CONNECTION_LOST"
+        await node.gateway.runner.sweep()
         assert (await world.ended(waiting))["state"] == "EXPIRED"
 
     world.run(scenario, decide=None)

@@ -8,7 +8,7 @@ import pytest
 
 from cpo.gateway import actions, frame_log, frames, handshake, moments, passwords, schemas
 from cpo.gateway.frames import Call, CallError, CallResult, Fault, FrameError, PayloadError
-from cpo.gateway.handshake import Failures, Refused
+from cpo.gateway.handshake import Failures, Pace, Refused
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
@@ -326,6 +326,16 @@ def test_failures_are_forgotten_after_their_window() -> None:
     assert failures.blocked("key", 719)
     assert not failures.blocked("key", 721)
     assert not failures.blocked("other", 500)
+
+
+@pytest.mark.req("SEC-64")
+def test_an_address_may_connect_only_so_fast() -> None:
+    pace = Pace(10, 3)
+
+    assert [pace.allows("10.0.0.1", 0.0) for _ in range(4)] == [True, True, True, False]
+    assert pace.allows("10.0.0.2", 0.0)
+    assert [pace.allows("10.0.0.1", 0.1) for _ in range(2)] == [True, False]
+    assert [pace.allows("10.0.0.1", 60.0) for _ in range(4)] == [True, True, True, False]
 
 
 @pytest.mark.req("OCPP-29", "SEC-50")

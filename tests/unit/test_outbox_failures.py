@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import DataError
@@ -267,6 +268,33 @@ def test_a_valid_request_of_a_platform_connects_it(emsp_platform: Platform) -> N
 
     emsp_platform.refresh_from_db()
     assert (emsp_platform.connection, emsp_platform.failures) == ("CONNECTED", 0)
+
+
+@pytest.mark.req("REL-26")
+def test_a_success_ends_a_back_off_also_if_the_platform_was_heard_a_moment_ago(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    mark(add_object(), emsp_platform)
+    drain_now()  # a success, just written down
+    Platform.objects.update(failures=2)  # by another process
+    health.heard_from(emsp_platform.pk)
+    mark(add_object("LOC2"), emsp_platform)
+
+    drain_now()
+
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.failures == 0
+
+
+@pytest.mark.req("REL-38", "REL-39")
+def test_a_platform_that_was_silent_for_five_minutes_is_probed(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    Platform.objects.update(last_heard_at=datetime.now(UTC) - timedelta(minutes=4))
+    assert (outbox_probe.probe(), emsp_server.got) == (0, [])
+
+    Platform.objects.update(last_heard_at=datetime.now(UTC) - timedelta(minutes=6))
+    assert outbox_probe.probe() == 1
+    assert outbox_probe.probe() == 0
+    assert emsp_server.lines == ["GET /versions"]
 
 
 @pytest.mark.req("REL-38")

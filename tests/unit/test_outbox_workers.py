@@ -19,7 +19,7 @@ from celery import current_app
 from django.db import connection, connections, transaction
 from pytest_django.fixtures import Settings
 
-from ocpi import lanes, outbox, outbox_care, outbox_policy, outbox_rows, outbox_wake
+from ocpi import lanes, outbox, outbox_engine, outbox_policy, outbox_rows, outbox_wake
 from ocpi.lanes import WorkerLocks
 from ocpi.models import Delivery, FinishedDelivery, Platform, WorkerHeartbeat
 from ocpi.outbox_engine import Engine, drain_now
@@ -57,6 +57,14 @@ def emsp_server() -> Iterator[Recorder]:
 @pytest.fixture
 def emsp_platform(emsp_server: Recorder) -> Platform:
     return add_platform("eMSP", emsp_server.url)
+
+
+@pytest.fixture(autouse=True)
+def _stepped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No engine sweeps by itself unless a test wants it; no connection stays."""
+    monkeypatch.setattr(outbox_engine, "_SWEEP_SECONDS", 1000.0)
+    yield
+    connections.close_all()
 
 
 @contextmanager
@@ -339,8 +347,18 @@ def test_a_call_in_flight_finishes_when_the_worker_stops(emsp_server: Recorder, 
 def test_the_sweep_alone_is_enough(emsp_server: Recorder, emsp_platform: Platform) -> None:
     mark(add_object(), emsp_platform)  # nothing woke anybody: OCPI_WAKE is off
     with engine() as ours:
-        ours.sender.wake(outbox_care.sweep())
+        ours.sweep()
         eventually(lambda: not pending())
+
+
+@pytest.mark.req("REL-04", "REL-08")
+def test_a_worker_to_whom_no_task_comes_sweeps_by_itself(
+    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_engine, "_SWEEP_SECONDS", 0.2)
+    mark(add_object(), emsp_platform)
+    with engine():
+        eventually(lambda: not pending(), seconds=2)
 
 
 @pytest.mark.req("REL-08")
@@ -414,7 +432,3 @@ def test_due_rows_are_found_by_an_ordered_index_scan(emsp_server: Recorder) -> N
     assert "Sort Key: d.id" not in plan
 
 
-@pytest.fixture(autouse=True)
-def _no_connections_stay() -> Iterator[None]:
-    yield
-    connections.close_all()

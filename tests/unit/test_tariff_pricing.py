@@ -201,6 +201,36 @@ def test_power_is_zero_while_only_parked_and_unknown_without_energy() -> None:
     assert "restriction_unevaluable" in unknown.findings
 
 
+@pytest.mark.req("PRI-25")
+def test_the_session_clock_does_not_count_the_reservation() -> None:
+    bands = tariff(element(component("ENERGY", "1"), max_duration=3600), element(component("ENERGY", "9")))
+    reserved = period(RESERVATION_TIME=1)
+
+    result = priced(cdr(reserved, period("2025-03-03T11:30:00Z", ENERGY=1), end="2025-03-03T12:00:00Z"), bands)
+    later = cdr(reserved, period("2025-03-03T11:00:00Z", TIME=1), period("2025-03-03T12:00:00Z", ENERGY=1))
+
+    assert result.total_cost.excl_vat == 1
+    assert priced(later | {"end_date_time": "2025-03-03T13:00:00Z"}, bands).total_cost.excl_vat == 9
+
+
+@pytest.mark.req("PRI-65")
+def test_a_period_with_two_time_dimensions_counts_by_its_volumes() -> None:
+    volumes = {"TIME": "0.9998", "PARKING_TIME": "0.0002"}
+
+    result = priced(cdr(period(**volumes)), tariff(element(component("TIME", "3600"))))
+
+    assert result.billed["time_s"] == "3599"
+
+
+@pytest.mark.req("PRI-67")
+def test_a_net_negative_total_is_not_rounded_though_energy_was_taken_too() -> None:
+    document = cdr(period(ENERGY=2), period("2025-03-03T10:30:00Z", ENERGY="-3.5"))
+
+    assert priced(document, tariff(element(component("ENERGY", "1", step_size=1000)))).total_cost.excl_vat == Decimal(
+        "-1.5"
+    )
+
+
 @pytest.mark.req("PRI-56")
 def test_the_flag_of_our_own_sessions_decides_about_expiry() -> None:
     case = vector("A52a")
@@ -231,6 +261,21 @@ def test_a_limit_without_vat_has_no_incl_bound_if_the_tariff_has_several_rates()
 
     assert result.total_cost == Price(Decimal(2), Decimal(0))
     assert [(each.limit, each.excl) for each in result.limits] == [("min_price", Decimal(2))]
+
+
+@pytest.mark.req("PRI-82")
+def test_a_limit_without_vat_follows_the_mix_of_the_session_else_the_only_rate_of_charging() -> None:
+    mixed = tariff(
+        element(component("ENERGY", "1", vat=21), component("TIME", "1", vat=9)), min_price={"excl_vat": Decimal(20)}
+    )
+    reserving = element(component("TIME", "1", vat=9), reservation="RESERVATION")
+    single = tariff(reserving, element(component("ENERGY", "1", vat=21)), min_price={"excl_vat": Decimal(20)})
+
+    consumed = priced(cdr(period(ENERGY=1, TIME=1)), mixed)
+    idle = priced(cdr(period(PARKING_TIME=1)), single)
+
+    assert consumed.total_cost == Price(Decimal(20), Decimal(23))
+    assert idle.total_cost == Price(Decimal(20), Decimal("24.2"))
 
 
 @pytest.mark.req("PRI-88")

@@ -91,6 +91,18 @@ def test_joining_never_moves_time_into_another_band() -> None:
     assert priced(as_cdr(periods, 20), bill).total_cost.excl_vat == 3
 
 
+@pytest.mark.req("PRI-37", "PRI-102")
+def test_the_peak_decides_when_a_segment_has_a_range() -> None:
+    bill = tariff(element(component("ENERGY", "9"), min_power=10), element(component("ENERGY", "1")))
+    ranged = segment(0, 10, energy="1", min_power=Decimal(2), max_power=Decimal(12))
+    segments = [ranged, segment(10, 20, energy="1", min_power=Decimal(11))]
+
+    periods = split(segments, [bill], timezone=None)
+
+    assert [volumes(periods, kind) for kind in ("MIN_POWER", "MAX_POWER")] == [[2], [12]]
+    assert priced(as_cdr(periods, 20), bill).total_cost.excl_vat == 18
+
+
 @pytest.mark.req("PRI-46", "PRI-50")
 def test_a_flat_that_becomes_active_makes_a_cut_and_no_other_does() -> None:
     late = tariff(

@@ -77,9 +77,12 @@ class Command(BaseCommand):
         """Return the id of the Session that carries the command's authorization reference."""
         limit = time.monotonic() + _SESSION_SECONDS
         while time.monotonic() < limit:
-            recent = Session.objects.filter(last_updated__gte=sent.created_at, document__contains=sent.authorization_reference)
+            # One that came after the command, and says so with the command's reference (CMD-30).
+            recent = Session.objects.filter(
+                created_at__gte=sent.created_at, document__contains=sent.authorization_reference
+            )
             found = recent.order_by("-id").values_list("object_id", flat=True).first()
             if found:
-                return str(found)
+                return found
             time.sleep(0.1)
         return None

@@ -30,16 +30,17 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         roles = Party.objects.filter(platform=platform, claimed=True, through_hub=False).order_by("id")
         endpoints = Endpoint.objects.filter(platform=platform).order_by("identifier", "role")
+        names = [f"{party}" if party.approved else f"{party} (pending)" for party in roles]
         found = {
             "platform": platform.pk,
             "state": platform.state,
             "version": platform.version,
-            "roles": [f"{party}" if party.approved else f"{party} (pending)" for party in roles],
+            "roles": names,
             "endpoints": [{"identifier": row.identifier, "role": row.role, "url": row.url} for row in endpoints],
         }
         if options["json"]:
             self.stdout.write(json.dumps(found))
             return
         self.stdout.write(f"{platform.name} is {platform.state}, version {platform.version}")
-        self.stdout.write("roles: " + (", ".join(found["roles"]) or "none"))
+        self.stdout.write("roles: " + (", ".join(names) or "none"))
         self.stdout.write("\n".join(f"  {row.identifier} {row.role} {row.url}" for row in endpoints))

@@ -1,0 +1,121 @@
+"""Admin pages of a CPO: what it owns, and what it is told of Tokens and commands. Charge points: `admin_charge_points`."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+
+from cpo import admin_charge_points as admin_charge_points  # registers its pages
+from cpo.models import CDR, EVSE, Command, Location, Session, Tariff, Token
+from ocpi.admin_pages import EVSE_STATUSES, SESSION_STATUSES, TOKEN_TYPES, Documents, Pages, Rows, badge, badged, known, member, party, plain, pretty, read_only
+
+COMMANDS = ("START_SESSION", "STOP_SESSION", "RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR")
+
+
+class EVSERows(Rows):
+    model = EVSE
+    fields = ("uid", "show_status", "charge_point", "connector_id", "last_updated")
+    ordering = ("id",)
+    show_change_link = True
+    show_status = badged("status")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EVSE]:
+        found: QuerySet[EVSE] = super().get_queryset(request).select_related("charge_point")
+        return found
+
+
+@admin.register(Location)
+class LocationPage(Documents):
+    """Our Locations; their EVSEs have pages of their own."""
+
+    deferred = ()  # its name and city are read from it
+    list_display = ("object_id", "show_party", "show_name", "show_city", "time_zone", "last_updated", "show_hidden")
+    list_filter = ("hidden",)
+    search_fields = ("=object_id", "=party_id", "document__icontains")
+    search_help_text = "an id, a party, or any text of the Location"
+    inlines = (EVSERows,)
+    show_name = read_only("name", lambda page, row: member(row.document, "name"))
+    show_city = read_only("city", lambda page, row: member(row.document, "city"))
+    show_hidden = read_only("listed", lambda page, row: badge("left out", "odd") if row.hidden else "")
+
+
+@admin.register(EVSE)
+class EVSEPage(Documents):
+    list_display = ("uid", "location", "show_status", "charge_point", "connector_id", "last_updated")
+    list_filter = (known("status", EVSE_STATUSES),)
+    list_select_related = ("location", "charge_point")
+    search_fields = ("=uid", "=location__object_id", "=charge_point__identity")
+    show_status = badged("status")
+
+
+@admin.register(Tariff)
+class TariffPage(Documents):
+    deferred = ()
+    list_display = ("object_id", "show_party", "show_currency", "show_type", "last_updated", "show_deleted")
+    list_filter = (("deleted_at", admin.EmptyFieldListFilter),)
+    show_currency = read_only("currency", lambda page, row: member(row.document, "currency"))
+    show_type = read_only("type", lambda page, row: member(row.document, "type"))
+    show_deleted = read_only("deleted", lambda page, row: badge("deleted", "odd") if row.deleted_at else "")
+
+
+@admin.register(Session)
+class SessionPage(Documents):
+    deferred = ()
+    list_display = ("object_id", "show_status", "show_emsp", "token_uid", "location_id", "start_date_time", "show_kwh",
+                    "show_cost", "last_updated")  # fmt: skip
+    list_filter = (known("status", SESSION_STATUSES),)
+    search_fields = ("=object_id", "=emsp_party_id", "=token_uid", "=location_id")
+    show_status = badged("status")
+    show_emsp = party("emsp_country_code", "emsp_party_id", "eMSP")
+    show_kwh = read_only("kWh", lambda page, row: member(row.document, "kwh"))
+    show_cost = read_only("cost excl. VAT", lambda page, row: cost(row.document))
+
+
+@admin.register(CDR)
+class CDRPage(Documents):
+    deferred = ()
+    list_display = ("object_id", "show_emsp", "start_date_time", "show_kwh", "show_cost", "token_uid", "session_id",
+                    "show_credit", "last_updated")  # fmt: skip
+    list_filter = ("credit",)
+    search_fields = ("=object_id", "=emsp_party_id", "=session_id", "=token_uid")
+    show_emsp = party("emsp_country_code", "emsp_party_id", "eMSP")
+    show_kwh = read_only("kWh", lambda page, row: member(row.document, "total_energy"))
+    show_cost = read_only("total excl. VAT", lambda page, row: cost(row.document))
+    show_credit = read_only("kind", lambda page, row: badge("credit", "odd") if row.credit else "")
+
+
+@admin.register(Token)
+class TokenPage(Documents):
+    list_display = ("uid", "type", "show_party", "contract_id", "show_valid", "whitelist", "id_tag", "last_updated")
+    list_filter = (known("type", TOKEN_TYPES), "valid", known("whitelist", ("ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER")))
+    search_fields = ("=uid", "=contract_id", "=party_id", "=id_tag")
+    show_valid = read_only("valid", lambda page, row: badge("valid", "good") if row.valid else badge("invalid", "bad"))
+
+
+@admin.register(Command)
+class CommandPage(Pages):
+    """Commands of eMSPs and what came of them."""
+
+    large = True
+    list_display = ("created_at", "command", "show_state", "show_emsp", "charge_point", "evse", "result", "session_id",
+                    "result_at")  # fmt: skip
+    list_filter = (known("command", COMMANDS), "state", ("platform", RelatedDropdownFilter))
+    list_select_related = ("platform", "charge_point", "evse")
+    search_fields = ("=correlation_id", "=session_id", "=charge_point__identity")
+    ordering = ("-id",)
+    hidden = ("response_url", "digest", "request", "response")
+    shown = ("show_response_url", "pretty_request", "pretty_response")
+    deferred = ("request", "response", "response_url")
+    show_state = badged("state")
+    show_emsp = party(title="eMSP")
+    show_response_url = plain("response_url")
+    pretty_request = pretty("request")
+    pretty_response = pretty("response")
+
+
+def cost(document: str) -> str:
+    """Return the total cost of a Session or CDR as it stands in it, with its currency."""
+    excluding = member(document, "total_cost", "excl_vat")
+    return f"{excluding} {member(document, 'currency') or ''}" if excluding is not None else "–"

@@ -1,0 +1,22 @@
+"""Load our Locations from a file."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from cpo.loading_command import LoadingCommand
+from cpo.modules import locations_loading
+from cpo.modules.locations_loading import Loaded
+from ocpi.headers import Address
+from ocpi.loading import Loader
+
+
+class Command(LoadingCommand):
+    help = "Load Locations from OCPI 2.2.1 JSON, checked as the API checks them, and push what changed."
+
+    def loader(self, *, owners: tuple[Address, ...], as_party: Address | None, dry_run: bool) -> Loader[Loaded]:
+        return Loader(
+            check=partial(locations_loading.check, owners=owners, as_party=as_party),
+            keep=partial(locations_loading.keep, dry_run=dry_run),
+            key=lambda loaded: loaded.key,
+        )

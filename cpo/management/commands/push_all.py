@@ -1,0 +1,33 @@
+"""Have all our Locations and Tariffs sent, for a platform that has just registered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from cpo.modules import locations_operations as locations
+from cpo.modules import tariffs
+from ocpi.models import Platform
+
+
+class Command(BaseCommand):
+    help = "Push every Tariff and every Location of ours to all platforms, or to one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--platform", help="the name of one platform")
+        parser.add_argument("--json", action="store_true", help="print one JSON line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        platform_id = None
+        if options["platform"]:
+            platform_id = Platform.objects.filter(name=options["platform"]).values_list("pk", flat=True).first()
+            if platform_id is None:
+                raise CommandError(f"There is no platform {options['platform']}")
+        # Tariffs first: Connectors name them.
+        report = {"tariffs": tariffs.push_all(platform_id), "locations": locations.push_all(platform_id)}
+        if options["json"]:
+            self.stdout.write(json.dumps(report))
+        else:
+            self.stdout.write(f"{report['tariffs']} tariffs and {report['locations']} locations are on their way")

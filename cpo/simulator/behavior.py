@@ -1,0 +1,41 @@
+"""How a simulated charge point behaves, and what each of its connectors is doing."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cpo.simulator.energy import Car, Metered
+from cpo.simulator.link import Payload
+
+
+@dataclass(slots=True)
+class Connector:
+    """One connector of the charge point."""
+
+    number: int
+    register_wh: float
+    status: str = "Available"
+    car: Car | None = None
+    open: Metered | None = None
+    charging: asyncio.Task[None] | None = None
+    stopping: str = ""  # why the transaction is to end, once it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behavior:
+    """How a simulated charge point behaves."""
+
+    connectors: int = 1
+    power_w: float = 22_000
+    seconds_per_minute: float = 60
+    clock_behind: timedelta = timedelta(hours=24)
+    sample_minutes: float = 1
+    authorize_remote: bool = False  # Authorize before a remote start (AuthorizeRemoteTxRequests)
+    session_minutes: float | None = None  # a session ends by itself after this; None: when the car is full
+    vendor: str = "Simulated"
+    model: str = "One"
+    answer_seconds: float = 20
+    reconnect_seconds: float = 1
+    heartbeat: bool = True
+    overrides: dict[str, Callable[[Payload], Payload]] = field(default_factory=dict)  # action → its own answer

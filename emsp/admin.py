@@ -1,0 +1,151 @@
+"""Admin pages of an eMSP: what it is told, its drivers' tokens, and the commands it sent."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+
+from emsp.models import CDR, EVSE, Authorization, Command, Location, Session, Tariff, Token
+from ocpi.admin_pages import (
+    EVSE_STATUSES,
+    SESSION_STATUSES,
+    TOKEN_TYPES,
+    Documents,
+    Pages,
+    Rows,
+    badge,
+    badged,
+    known,
+    member,
+    party,
+    pretty,
+    read_only,
+)
+
+COMMANDS = ("START_SESSION", "STOP_SESSION", "RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR")
+
+
+class EVSERows(Rows):
+    model = EVSE
+    fields = ("uid", "show_status", "last_updated")
+    ordering = ("id",)
+    show_change_link = True
+    show_status = badged("status")
+
+
+@admin.register(Location)
+class LocationPage(Documents):
+    """Locations of CPOs; their EVSEs have pages of their own."""
+
+    deferred = ()  # its name and city are read from it
+    list_display = ("object_id", "show_party", "show_name", "show_city", "last_updated")
+    search_fields = ("=object_id", "=party_id", "document__icontains")
+    search_help_text = "an id, a party, or any text of the Location"
+    inlines = (EVSERows,)
+    show_name = read_only("name", lambda page, row: member(row.document, "name"))
+    show_city = read_only("city", lambda page, row: member(row.document, "city"))
+
+
+@admin.register(EVSE)
+class EVSEPage(Documents):
+    list_display = ("uid", "location", "show_status", "last_updated")
+    list_filter = (known("status", EVSE_STATUSES),)
+    list_select_related = ("location",)
+    search_fields = ("=uid", "=location__object_id")
+    show_status = badged("status")
+
+
+@admin.register(Tariff)
+class TariffPage(Documents):
+    deferred = ()
+    list_display = ("object_id", "show_party", "show_currency", "show_type", "last_updated", "show_deleted")
+    list_filter = (("deleted_at", admin.EmptyFieldListFilter),)
+    show_currency = read_only("currency", lambda page, row: member(row.document, "currency"))
+    show_type = read_only("type", lambda page, row: member(row.document, "type"))
+    show_deleted = read_only("deleted", lambda page, row: badge("deleted", "odd") if row.deleted_at else "")
+
+
+@admin.register(Session)
+class SessionPage(Documents):
+    deferred = ()
+    list_display = ("object_id", "show_party", "show_status", "token_uid", "start_date_time", "show_kwh", "show_cost",
+                    "last_updated")  # fmt: skip
+    list_filter = (known("status", SESSION_STATUSES), ("platform", RelatedDropdownFilter))
+    list_select_related = ("platform",)
+    search_fields = ("=object_id", "=party_id", "=token_uid")
+    show_status = badged("status")
+    show_kwh = read_only("kWh", lambda page, row: member(row.document, "kwh"))
+    show_cost = read_only("cost excl. VAT", lambda page, row: cost(row.document))
+
+
+@admin.register(CDR)
+class CDRPage(Documents):
+    """CDRs as they were posted, with our own opinion beside them."""
+
+    deferred = ("key", "check_result")
+    hidden = ("document", "key", "digest", "check_result")
+    shown = ("pretty_document", "pretty_check_result")
+    list_display = ("object_id", "show_party", "start_date_time", "show_kwh", "show_cost", "show_computed",
+                    "show_verdict", "token_uid")  # fmt: skip
+    list_filter = ("verdict", ("platform", RelatedDropdownFilter))
+    list_select_related = ("platform",)
+    search_fields = ("=object_id", "=party_id", "=session_id", "=token_uid")
+    pretty_check_result = pretty("check_result", "how it was checked")
+    show_kwh = read_only("kWh", lambda page, row: member(row.document, "total_energy"))
+    show_cost = read_only("total excl. VAT", lambda page, row: cost(row.document))
+    show_computed = read_only("as we compute it", lambda page, row: row.computed_cost or "–")
+    show_verdict = read_only(
+        "verdict", lambda page, row: badge(row.verdict) if row.verdict else badge("not checked yet", "busy")
+    )
+
+
+@admin.register(Token)
+class TokenPage(Documents):
+    list_display = ("uid", "type", "show_party", "contract_id", "show_valid", "whitelist", "last_updated")
+    list_filter = (
+        known("type", TOKEN_TYPES),
+        "valid",
+        known("whitelist", ("ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER")),
+    )
+    search_fields = ("=uid", "=contract_id", "=party_id")
+    show_valid = read_only("valid", lambda page, row: badge("valid", "good") if row.valid else badge("invalid", "bad"))
+
+
+@admin.register(Authorization)
+class AuthorizationPage(Pages):
+    """Real-time authorizations we gave."""
+
+    large = True
+    list_display = ("at", "show_allowed", "token", "platform", "location_id", "reference")
+    list_filter = (
+        known("allowed", ("ALLOWED", "BLOCKED", "EXPIRED", "NO_CREDIT", "NOT_ALLOWED")),
+        ("platform", RelatedDropdownFilter),
+    )
+    list_select_related = ("token", "platform")
+    search_fields = ("=reference", "=token__uid", "=location_id")
+    ordering = ("-id",)
+    show_allowed = badged("allowed")
+
+
+@admin.register(Command)
+class CommandPage(Pages):
+    """Commands we sent, and what came of them; the key of the response_url is a secret and not shown."""
+
+    large = True
+    list_display = ("created_at", "command", "show_state", "show_to", "response", "result", "session_id", "platform")
+    list_filter = (known("command", COMMANDS), "state", ("platform", RelatedDropdownFilter))
+    list_select_related = ("platform",)
+    search_fields = ("=correlation_id", "=session_id", "=authorization_reference")
+    ordering = ("-id",)
+    hidden = ("key", "request")
+    shown = ("pretty_request",)
+    deferred = ("key", "request")
+    show_state = badged("state")
+    show_to = party(title="to")
+    pretty_request = pretty("request")
+
+
+def cost(document: str) -> str:
+    """Return the total cost of a Session or CDR as it stands in it, with its currency."""
+    excluding = member(document, "total_cost", "excl_vat")
+    return f"{excluding} {member(document, 'currency') or ''}" if excluding is not None else "–"

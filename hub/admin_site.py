@@ -1,0 +1,80 @@
+"""Our own admin site: the theme, and what its navigation leads to. The first page's numbers are in `overview`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest
+from django.urls import reverse
+from unfold.sites import UnfoldAdminSite
+
+# Title, side that must be active, entries of (model, symbol).
+_NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    ("Partners", "", (("ocpi.Platform", "hub"), ("ocpi.Party", "groups"), ("ocpi.Exchange", "swap_horiz"))),
+    ("Outbox", "", (("ocpi.Delivery", "outbox"), ("ocpi.FinishedDelivery", "mark_email_read"),
+                    ("ocpi.WorkerHeartbeat", "monitor_heart"))),
+    ("Hub", "hub", (("hub.SharedObject", "dataset"), ("hub.Callback", "reply"))),
+    ("Charging (owner)", "cpo", (("cpo.Location", "location_on"), ("cpo.EVSE", "ev_station"), ("cpo.Tariff", "sell"),
+                         ("cpo.Session", "bolt"), ("cpo.CDR", "receipt_long"), ("cpo.Token", "badge"),
+                         ("cpo.Command", "settings_remote"))),
+    ("Charge points", "cpo", (("cpo.ChargePoint", "charger"), ("cpo.Transaction", "electric_meter"),
+                              ("cpo.InboxMessage", "inbox"), ("cpo.Operation", "outgoing_mail"),
+                              ("cpo.UnknownChargePoint", "help"), ("cpo.UnmatchedStop", "report"))),
+    ("Charging (drivers)", "emsp", (("emsp.Location", "location_on"), ("emsp.EVSE", "ev_station"), ("emsp.Tariff", "sell"),
+                           ("emsp.Session", "bolt"), ("emsp.CDR", "receipt_long"), ("emsp.Token", "badge"),
+                           ("emsp.Authorization", "verified_user"), ("emsp.Command", "settings_remote"))),
+    ("Accounts", "", (("auth.User", "person"), ("auth.Group", "group"), ("axes.AccessAttempt", "lock"),
+                      ("auditlog.LogEntry", "history"))),
+)  # fmt: skip
+
+
+class Site(UnfoldAdminSite):  # type: ignore[misc]
+    """The admin of this instance."""
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        first = [_item("Overview", "dashboard", reverse("admin:index")), _item("Live", "sensors", reverse("live"))]
+        groups: list[dict[str, Any]] = [{"title": "", "items": first}]
+        for title, side, entries in _NAVIGATION:
+            if side and side not in settings.OCPI_SIDES:
+                continue
+            items = [
+                _item(str(name), symbol, reverse(f"admin:{app}_{model}_changelist"), f"{app}.view_{model}")
+                for label, symbol in entries
+                for app, model, name in [_names(label)]
+                if (app, model) in _registered(self)
+            ]
+            groups.append({"title": title, "separator": True, "items": items})
+        for group in groups:
+            group["items"] = self._get_navigation_items(request, group["items"], [])
+        return groups
+
+
+def _registered(site: Site) -> set[tuple[str, str]]:
+    return {(model._meta.app_label, str(model._meta.model_name)) for model in site._registry}
+
+
+def _names(label: str) -> tuple[str, str, str]:
+    try:
+        meta = apps.get_model(label)._meta
+    except LookupError:
+        return ("", "", "")
+    name = str(meta.verbose_name_plural)
+    return meta.app_label, str(meta.model_name), name[0].upper() + name[1:]
+
+
+def _item(title: str, symbol: str, link: str, permission: str = "") -> dict[str, Any]:
+    return {
+        "title": title,
+        "icon": symbol,
+        "link": link,
+        "permission": (lambda request: bool(request.user.has_perm(permission))) if permission else None,
+    }
+
+
+class OcpiAdminConfig(AdminConfig):
+    """Django's admin, with our site as the one that `admin.site` is."""
+
+    default_site = "hub.admin_site.Site"

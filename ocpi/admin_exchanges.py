@@ -1,0 +1,203 @@
+"""Requests and answers as they went over the wire, and all legs of one message as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+
+from ocpi.admin_pages import MODULES, Pages, badge, known, plain, pretty, read_only, without_keys
+from ocpi.models import Exchange
+
+MOST_LEGS = 60
+SEARCHED = timedelta(days=2)  # back from now, for what has no index
+_LANE, _LEFT, _TOP, _STEP = 230, 120, 64, 46  # px of the picture
+
+
+class ByStatus(admin.SimpleListFilter):
+    """How an exchange ended."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("good", "2xx"), ("client", "4xx"), ("server", "5xx"), ("none", "no answer"), ("ocpi", "OCPI error")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Exchange]) -> QuerySet[Exchange]:
+        match self.value():
+            case "good":
+                return queryset.filter(http_status__range=(200, 299))
+            case "client":
+                return queryset.filter(http_status__range=(400, 499))
+            case "server":
+                return queryset.filter(http_status__gte=500)
+            case "none":
+                return queryset.filter(http_status=None)
+            case "ocpi":
+                return queryset.filter(status_code__gte=2000)
+        return queryset
+
+
+@admin.register(Exchange)
+class ExchangePage(Pages):
+    """Partitioned by day and never counted; searched by indexed ids first."""
+
+    large = True
+    list_display = ("show_at", "direction", "platform", "method", "show_what", "show_parties", "show_outcome", "show_ms")
+    list_display_links = ("show_at",)
+    list_filter = ("direction", known("module", MODULES), ByStatus, ("platform", RelatedDropdownFilter))
+    list_select_related = ("platform",)
+    ordering = ("-id",)
+    search_fields = ("=correlation_id",)  # and what get_search_results says
+    search_help_text = "a correlation id, or of the last two days a request id or the beginning of an object's path"
+    deferred = ("request_headers", "request_body", "response_headers", "response_body")
+    fieldsets = (
+        (None, {"fields": ("show_legs",)}),
+        ("This exchange", {"fields": (("at", "direction"), ("platform", "module"), ("method", "milliseconds"), "show_url",
+                                      ("from_party", "to_party"), ("http_status", "status_code"), "error",
+                                      "request_id", "correlation_id")}),
+        ("Request", {"fields": ("show_request_headers", "pretty_request_body")}),
+        ("Answer", {"fields": ("show_response_headers", "pretty_response_body")}),
+    )  # fmt: skip
+    pretty_request_body = pretty("request_body", "body")
+    pretty_response_body = pretty("response_body", "body")
+    show_request_headers = read_only("headers", lambda page, row: _block(row.request_headers))
+    show_response_headers = read_only("headers", lambda page, row: _block(row.response_headers))
+    show_url = plain("url")
+    show_ms = read_only("ms", lambda page, row: "" if row.milliseconds is None else f"{row.milliseconds:.1f}")
+    show_outcome = read_only("answer", lambda page, row: outcome(row))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        rows = [row for _, options in self.fieldsets for row in options["fields"]]
+        return [name for row in rows for name in (row if isinstance(row, tuple) else (row,))]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Exchange], search_term: str
+    ) -> tuple[QuerySet[Exchange], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        of_message = queryset.filter(correlation_id=term)
+        if of_message.exists():
+            return of_message, False
+        recent = queryset.filter(at__gte=timezone.now() - SEARCHED)
+        return recent.filter(Q(request_id=term) | Q(object_path__istartswith=term.strip("/"))), False
+
+    @admin.display(description="at", ordering="id")
+    def show_at(self, row: Exchange) -> str:
+        return f"{timezone.localtime(row.at):%m-%d %H:%M:%S.%f}"[:-3]
+
+    @admin.display(description="what")
+    def show_what(self, row: Exchange) -> str:
+        return without_keys(f"{row.module}/{row.object_path}" if row.object_path else (row.module or row.url))[:120]
+
+    @admin.display(description="from → to")
+    def show_parties(self, row: Exchange) -> str:
+        return f"{row.from_party or '–'} → {row.to_party or '–'}" if row.from_party or row.to_party else ""
+
+    @admin.display(description="all legs of this message")
+    def show_legs(self, row: Exchange) -> str:
+        rows = [row]
+        if row.correlation_id:
+            same = Exchange.objects.filter(correlation_id=row.correlation_id).select_related("platform")
+            rows = list(same.defer(*self.deferred).order_by("id")[:MOST_LEGS])
+        return render_to_string("admin/exchange_legs.html", picture(rows, row.pk))
+
+
+def outcome(row: Exchange) -> str:
+    """Return how an exchange ended as a label: HTTP status and OCPI status code, or the error."""
+    if row.http_status is None:
+        return badge(row.error.partition(":")[0] or "no answer", "bad")
+    good = row.http_status < 400 and (row.status_code or 1000) < 2000
+    return badge(f"{row.http_status} / {row.status_code}" if row.status_code else row.http_status, "good" if good else "bad")
+
+
+@dataclass(slots=True)
+class Leg:
+    """One request between two columns of the picture."""
+
+    row: Exchange
+    number: int
+    source: str
+    target: str
+    start: int
+    end: int
+    y: int
+    offset_ms: float
+    url: str
+    current: bool
+    outcome: str
+
+    @property
+    def request(self) -> str:
+        return without_keys(f"{self.row.method} {self.row.url}")
+
+    @property
+    def about(self) -> str:
+        return without_keys(f"{self.row.module}/{self.row.object_path}" if self.row.object_path else self.row.module)
+
+    @property
+    def middle(self) -> int:
+        return (self.start + self.end) // 2
+
+    @property
+    def tip(self) -> str:
+        """The points of the arrow's head."""
+        back = -9 if self.end > self.start else 9
+        return f"{self.end},{self.y} {self.end + back},{self.y - 5} {self.end + back},{self.y + 5}"
+
+
+def picture(rows: Sequence[Exchange], current: int) -> dict[str, Any]:
+    """Return what the template draws: a column for us and for each platform, and the legs in the order of time."""
+    us = settings.OCPI_BUSINESS_NAME
+    senders = [_name(row) for row in rows if row.direction == Exchange.Direction.IN]
+    receivers = [_name(row) for row in rows if row.direction == Exchange.Direction.OUT]
+    # Who asks stands left of us, who is asked right of us.
+    names = list(dict.fromkeys([*senders, us, *receivers]))
+    place = {name: _LEFT + number * _LANE for number, name in enumerate(names)}
+    legs: list[Leg] = []
+    for number, row in enumerate(rows):
+        source, target = (_name(row), us) if row.direction == Exchange.Direction.IN else (us, _name(row))
+        legs.append(
+            Leg(
+                row=row,
+                number=number + 1,
+                source=source,
+                target=target,
+                start=place[source],
+                end=place[target],
+                y=_TOP + 22 + number * _STEP,
+                offset_ms=(row.at - rows[0].at).total_seconds() * 1000,
+                url=reverse("admin:ocpi_exchange_change", args=[row.pk]),
+                current=row.pk == current,
+                outcome=outcome(row),
+            )
+        )
+    height = _TOP + len(rows) * _STEP + 10
+    return {
+        "columns": [{"name": name, "x": x} for name, x in place.items()],
+        "legs": legs,
+        "width": _LEFT * 2 + (len(names) - 1) * _LANE,
+        "height": height,
+        "bottom": height - 6,
+        "cut": len(rows) == MOST_LEGS,
+    }
+
+
+def _name(row: Exchange) -> str:
+    return row.platform.name if row.platform else "a stranger"
+
+
+def _block(text: str) -> str:
+    return format_html('<pre class="o-json">{}</pre>', without_keys(text)) if text else format_html('<span class="o-muted">{}</span>', "none")

@@ -1,0 +1,1 @@
+"""What we measure ourselves against, each as its own process, started for the run."""

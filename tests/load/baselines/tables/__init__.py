@@ -1,0 +1,1 @@
+"""Location, EVSE and Connector as three tables, the way Django is usually written."""
