@@ -9,10 +9,15 @@ from ocpi.outbox import Recipient
 from ocpi.snapshot import KnownPlatform, Snapshot
 
 
-def broadcast(module: str, owner: Address) -> list[Recipient]:
-    """Return the receivers of an object that is meant for all: each CPO connected directly, and each hub itself."""
+def broadcast(module: str, owner: Address, *, platform_id: int | None = None) -> list[Recipient]:
+    """Return the receivers of an object that is meant for all: each CPO connected directly, and each hub itself.
+
+    :param platform_id: only those on this platform.
+    """
     found: list[Recipient] = []
     for platform in snapshot.current().platforms.values():
+        if platform_id not in (None, platform.id):
+            continue
         if platform.state != "REGISTERED" or (module, "RECEIVER") not in platform.endpoints:
             continue
         roles = ("HUB",) if platform.is_hub else ("CPO",)

@@ -34,6 +34,8 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
 class Site(UnfoldAdminSite):  # type: ignore[misc]
     """The admin of this instance."""
 
+    index_title = "Overview"
+
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         first = [_item("Overview", "dashboard", reverse("admin:index")), _item("Live", "sensors", reverse("live"))]
         groups: list[dict[str, Any]] = [{"title": "", "items": first}]

@@ -210,6 +210,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
+DATETIME_FORMAT = "Y-m-d H:i:s"  # on pages, in UTC
 
 # OCPI requests pass through nothing but the view; the admin's middleware stays with the admin's pages.
 MIDDLEWARE = ["hub.middleware.PagesOnly"]
@@ -278,6 +279,7 @@ UNFOLD = {
     "SITE_HEADER": OCPI_BUSINESS_NAME,
     "SITE_SUBHEADER": " + ".join(OCPI_SIDES),
     "SITE_SYMBOL": "ev_station",
+    "SITE_FAVICONS": [{"rel": "icon", "href": "/static/hub/icon.svg", "type": "image/svg+xml"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "hub.overview.fill",

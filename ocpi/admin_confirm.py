@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from unfold.enums import ActionVariant
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -24,19 +25,12 @@ def button(title: str, *, icon: str, variant: str = "default") -> Callable[[_Fun
             "icon": icon,
             "attrs": {},
             "dialog": None,
-            "variant": Variant(variant),
+            "variant": ActionVariant(variant),
         }.items():
             setattr(function, name, value)
         return function
 
     return decorate
-
-
-class Variant:
-    """The color of a button, as the theme's templates read it."""
-
-    def __init__(self, value: str) -> None:
-        self.value = value
 
 
 def ask(

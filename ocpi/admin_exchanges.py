@@ -11,7 +11,6 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -61,10 +60,10 @@ class ExchangePage(Pages):
     ordering = ("-id",)
     search_fields = ("=correlation_id",)  # and what get_search_results says
     search_help_text = "a correlation id, or of the last two days a request id or the beginning of an object's path"
+    change_form_outer_before_template = "admin/exchange_legs.html"
     deferred = ("request_headers", "request_body", "response_headers", "response_body")
     fieldsets = (
-        (None, {"fields": ("show_legs",)}),
-        ("This exchange", {"fields": (("at", "direction"), ("platform", "module"), ("method", "milliseconds"), "show_url",
+        (None, {"fields": (("at", "direction"), ("platform", "module"), ("method", "milliseconds"), "show_url",
                                       ("from_party", "to_party"), ("http_status", "status_code"), "error",
                                       "request_id", "correlation_id")}),
         ("Request", {"fields": ("show_request_headers", "pretty_request_body")}),
@@ -106,13 +105,24 @@ class ExchangePage(Pages):
     def show_parties(self, row: Exchange) -> str:
         return f"{row.from_party or '–'} → {row.to_party or '–'}" if row.from_party or row.to_party else ""
 
-    @admin.display(description="all legs of this message")
-    def show_legs(self, row: Exchange) -> str:
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        context = {**(extra_context or {}), **self._legs(request, object_id or "")}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def _legs(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        """Return the picture of the message that this exchange belongs to: all with its correlation id."""
+        if not object_id.isdecimal() or not self.has_view_permission(request):
+            return {}
+        exchanges = Exchange.objects.select_related("platform").defer(*self.deferred)
+        row = exchanges.filter(pk=object_id).first()
+        if row is None:
+            return {}
         rows = [row]
         if row.correlation_id:
-            same = Exchange.objects.filter(correlation_id=row.correlation_id).select_related("platform")
-            rows = list(same.defer(*self.deferred).order_by("id")[:MOST_LEGS])
-        return render_to_string("admin/exchange_legs.html", picture(rows, row.pk))
+            rows = list(exchanges.filter(correlation_id=row.correlation_id).order_by("id")[:MOST_LEGS])
+        return picture(rows, row.pk)
 
 
 def outcome(row: Exchange) -> str:

@@ -117,28 +117,23 @@ def known(field: str, values: Iterable[str], title: str = "") -> type[admin.Simp
     return ByValue
 
 
-class Uncounted(InfinitePaginator):  # type: ignore[misc]
-    """Pages of a table that is too large to be counted."""
-
-
 class Pages(ModelAdmin):  # type: ignore[misc]
     """A list and a page of each row; nothing can be added, changed or deleted here."""
 
     list_filter_submit = True
     list_fullwidth = True
     list_per_page = 50
-    show_full_result_count = False
-    large: ClassVar[bool] = False
+    large: ClassVar[bool] = False  # a large table is never counted
     # Columns no page shows, secrets first of all (SEC-50); and columns that lists leave in the database.
     hidden: ClassVar[tuple[str, ...]] = ()
     deferred: ClassVar[tuple[str, ...]] = ()
     # Shown after the plain columns: names of `pretty` fields and the like.
     shown: ClassVar[tuple[str, ...]] = ()
 
-    def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *rest: Any, **named: Any) -> Any:
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         if self.large:
-            return Uncounted(queryset, per_page, *rest, **named)
-        return super().get_paginator(request, queryset, per_page, *rest, **named)
+            self.paginator, self.show_full_result_count = InfinitePaginator, False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found: QuerySet[Any] = super().get_queryset(request)

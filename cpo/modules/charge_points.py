@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,6 @@ from ocpi.v2_2_1.types import format_datetime
 
 PROTOCOLS = {"1.6": ["ocpp1.6"], "2.0.1": ["ocpp2.0.1", "ocpp2.1"]}
 _IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
-_NOT_IN_EVSE_ID = re.compile(r"[^A-Z0-9*]")
 _CAPABILITIES = ["REMOTE_START_STOP_CAPABLE", "RFID_READER"]
 _UNKNOWN = "UNKNOWN"  # until the charge point says something (M-3)
 
@@ -45,12 +45,15 @@ def add(
     *,
     owner: Address,
     location_id: str | None = None,
-    evses: int = 1,
+    evses: int | None = None,
     protocol: str = "1.6",
     password: str | None = None,
     profile: int = 1,
 ) -> Added:
-    """Add a charge point with EVSEs of its own, in a Location that exists or in a made-up one.
+    """Add a charge point, in a Location that exists or in a made-up one.
+
+    Without a number of EVSEs it gets those of the Location that no charge point has yet, one per connector; if there
+    are none, or with a number, EVSEs of its own are added.
 
     :raises NotAdded: if the identity is none or is taken, or the Location is not known.
     """
@@ -61,13 +64,13 @@ def add(
     shown = password or passwords.new_password()
     digest = passwords.digest_typed(password) if password else passwords.digest(shown, str(settings.SECRET_KEY))
     with transaction.atomic():
-        loaded = _existing(owner, location_id) if location_id else _made_up(owner, identity)
-        added = [_evse(owner, identity, number) for number in range(1, evses + 1)]
-        taken = {evse.uid.upper() for evse in loaded.evses}
-        if any(evse.uid.upper() in taken for evse in added):
-            raise NotAdded(f"Location {loaded.object_id} has an EVSE {added[0].uid} already")
-        loaded.evses += added
-        locations_loading.keep([loaded])
+        loaded = _existing(owner, location_id) if location_id else _made_up(owner)
+        uids = _free(owner, location_id) if location_id and evses is None else []
+        if not uids:
+            added = [_evse(owner, number) for number in range(1, (evses or 1) + 1)]
+            uids = [evse.uid for evse in added]
+            loaded.evses += added
+            locations_loading.keep([loaded])
         row = ChargePoint.objects.create(
             identity=identity,
             country_code=owner.country_code,
@@ -78,10 +81,19 @@ def add(
             protocols=PROTOCOLS[protocol],
         )
         location = locations_operations.find(owner, loaded.object_id)
-        for number, evse in enumerate(added, start=1):
-            EVSE.objects.filter(location=location, uid=evse.uid).update(charge_point=row, connector_id=number)
+        for number, uid in enumerate(uids, start=1):
+            EVSE.objects.filter(location=location, uid=uid).update(charge_point=row, connector_id=number)
     url = f"{settings.OCPP_GATEWAY_URL}/ocpp/{identity}"
-    return Added(identity, url, shown, loaded.object_id, [evse.uid for evse in added])
+    return Added(identity, url, shown, loaded.object_id, uids)
+
+
+def _free(owner: Address, location_id: str) -> list[str]:
+    """Return the EVSEs of a Location that belong to no charge point yet."""
+    location = locations_operations.find(owner, location_id)
+    if location is None:
+        return []
+    free = location.evses.filter(charge_point=None).exclude(status="REMOVED").order_by("id")
+    return list(free.values_list("uid", flat=True))
 
 
 def _existing(owner: Address, location_id: str) -> Loaded:
@@ -99,7 +111,7 @@ def _existing(owner: Address, location_id: str) -> Loaded:
     )
 
 
-def _made_up(owner: Address, identity: str) -> Loaded:
+def _made_up(owner: Address) -> Loaded:
     """Return a Location with a believable address, for a charge point that is to stand somewhere."""
     number = ChargePoint.objects.count()
     sample = next(
@@ -109,18 +121,19 @@ def _made_up(owner: Address, identity: str) -> Loaded:
             )
         )
     )
-    sample["id"] = f"CP-{identity}"[:36]
+    sample["id"] = f"CP-{secrets.token_hex(5).upper()}"
     sample["publish"] = True
     sample.pop("publish_allowed_to", None)
     sample["last_updated"] = format_datetime(locations_operations.moment_now())
     return locations_loading.check(sample_data.dumps(sample).encode(), owners=[owner])
 
 
-def _evse(owner: Address, identity: str, number: int) -> LoadedEVSE:
+def _evse(owner: Address, number: int) -> LoadedEVSE:
     now = locations_operations.moment_now()
     text = format_datetime(now)
-    uid = f"{identity[:33]}-{number}"
-    name = _NOT_IN_EVSE_ID.sub("", identity.upper())[:30]
+    # Nothing of the identity: what is published must not tell how to connect as this charge point (SEC-62).
+    name = secrets.token_hex(5).upper()
+    uid = f"{name}-{number}"
     connector: dict[str, Any] = {
         "id": "1",
         "standard": "IEC_62196_T2",

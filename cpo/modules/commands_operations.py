@@ -25,7 +25,7 @@ from cpo.models import EVSE, ChargePoint, ChargePointConnector, Command, Command
 from cpo.modules import locations_operations as locations
 from cpo.modules import tokens
 from cpo.ocpp import calls
-from ocpi import address_guard, documents, outbox, status
+from ocpi import address_guard, documents, keeping, outbox, status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
 from ocpi.v2_2_1 import commands as schema
@@ -276,20 +276,13 @@ def _evse(location: Location, members: dict[str, Any]) -> EVSE | Plan:
 
 
 def _stop(asked: Asked, members: dict[str, Any]) -> Plan:
-    session = (
-        Session.objects.select_related("transaction__charge_point")
-        .extra(
-            where=["UPPER(country_code) = %s", "UPPER(party_id) = %s", "UPPER(object_id) = UPPER(%s)"],
-            params=[*asked.receiver.key, members["session_id"]],
-        )
-        .first()
-    )
+    session = keeping.find(Session, owner=asked.receiver, object_id=members["session_id"])
     if session is None or session.status not in ("ACTIVE", "PENDING"):
         return Plan(Response.UNKNOWN_SESSION)
     if Address(session.emsp_country_code, session.emsp_party_id).key != asked.sender.key:
         return Plan(Response.REJECTED, "This is not a session of yours")  # CMD-12
-    row: Transaction = session.transaction
-    if row.stopped_at is not None:
+    row = Transaction.objects.select_related("charge_point").filter(session=session, stopped_at=None).first()
+    if row is None:
         return Plan(Response.UNKNOWN_SESSION)
     plan = _reached(row.charge_point)
     evse = EVSE.objects.filter(charge_point=row.charge_point, connector_id=row.connector_id).first()

@@ -56,8 +56,11 @@ def patch(owner: Address, token_uid: str, body: bytes, *, token_type: str) -> No
     :raises UnknownTokenObject: if it is not there.
     :raises InvalidParameters: if `last_updated` is missing or older, or the result breaks its table.
     """
-    keeping.check_identity(documents.members(body), {**_identity(owner, token_uid), "type": token_type})
-    schema.check(body, "Token", partial=True)
+    identity = {**_identity(owner, token_uid), "type": token_type}
+    keeping.check_identity(documents.members(body), identity)
+    body = keeping.without_identity(body, identity)
+    keeping.last_updated(documents.members(body))
+    schema.check_leniently(body, "Token", partial=True)
     with transaction.atomic():
         row = find(owner, token_uid, token_type, lock=True)
         if row is None:

@@ -101,7 +101,7 @@ def keep_evses(location_pk: int, evses: Sequence[NewEvse]) -> list[int]:
     stored = EVSE.objects.filter(location_id=location_pk).values_list("uid", "status", "deleted_at")
     known = {uid.casefold(): (uid, "" if deleted_at else status) for uid, status, deleted_at in stored}
     kept = [_spelled(evse, *known.get(evse.uid.casefold(), (evse.uid, ""))) for evse in evses]
-    values = {
+    values: dict[str, Any] = {
         "location_id": location_pk,
         "uids": [evse.uid for evse in kept],
         "statuses": [evse.status for evse in kept],

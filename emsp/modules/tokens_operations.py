@@ -73,10 +73,10 @@ def is_ours(owner: Address) -> bool:
     return owner.key in {address.key for address in ours.addresses(Role.EMSP)}
 
 
-def push(row_id: int, owner: Address, uid: str, token_type: str) -> None:
+def push(row_id: int, owner: Address, uid: str, token_type: str, *, platform_id: int | None = None) -> None:
     """Leave the Token for everybody who has to know it. Its type is in the URL unless it is the default (PIT-47)."""
     outbox.mark(
-        recipients.broadcast("tokens", owner),
+        recipients.broadcast("tokens", owner, platform_id=platform_id),
         module="tokens",
         source="emsp.Token",
         source_id=row_id,
@@ -86,12 +86,13 @@ def push(row_id: int, owner: Address, uid: str, token_type: str) -> None:
     )
 
 
-def push_all() -> int:
-    """Leave every Token for everybody: for platforms that have just been connected. Return how many."""
+def push_all(platform_id: int | None = None) -> int:
+    """Leave every Token for everybody, or for one platform that has just been connected. Return how many."""
     count = 0
     for token in Token.objects.order_by("id").iterator(chunk_size=500):
         with transaction.atomic():
-            push(token.pk, Address(token.country_code, token.party_id), token.uid, token.type)
+            owner = Address(token.country_code, token.party_id)
+            push(token.pk, owner, token.uid, token.type, platform_id=platform_id)
         count += 1
     return count
 

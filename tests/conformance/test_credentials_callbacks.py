@@ -100,7 +100,10 @@ def test_without_the_version_it_is_3002(invited: Person, listener: Listener, num
 
 
 @pytest.mark.req("CRED-13", "VER-17")
-def test_of_several_versions_the_one_of_the_credentials_url_is_taken(invited: Person, listener: Listener) -> None:
+def test_of_several_versions_the_one_of_the_credentials_url_is_taken(
+    invited: Person, listener: Listener, settings: Settings
+) -> None:
+    settings.OCPI_VERSIONS = ["2.1.1", "2.2.1", "9.9"]
     listener.reply(
         "GET",
         "/ocpi/versions",

@@ -81,6 +81,35 @@ def test_nobody_becomes_one_of_our_own_parties(invited: Person, listener: Listen
     assert [party.approved for party in Party.objects.filter(platform=invited.platform)] == [False]
 
 
+@pytest.mark.req("TRN-006", "PIT-02")
+def test_a_partner_set_to_raw_tokens_gets_and_shows_them_raw(partner: Partner, listener: Listener) -> None:
+    person = partner(name="raw", state="INVITED", purpose="A", endpoints=(), any_role=True, raw=True)
+
+    registered(person, listener, token="a-raw-token-for-our-calls")
+
+    assert {request.headers["authorization"] for request in listener.requests} == {"Token a-raw-token-for-our-calls"}
+
+
+@pytest.mark.req("SEC-04")
+def test_a_token_whose_key_is_gone_keeps_nobody_from_registering(
+    invited: Person, listener: Listener, partner: Partner
+) -> None:
+    other = partner("NL*TNM:CPO")
+    Platform.objects.filter(pk=other.id).update(token_out="00000000.AAAA")
+    snapshot.changed()
+
+    registered(invited, listener)
+
+
+@pytest.mark.req("SEC-06")
+def test_a_short_token_is_taken_and_flagged(
+    invited: Person, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    registered(invited, listener, token="short")
+
+    assert "only 5 characters" in caplog.text
+
+
 # ---- PUT
 
 

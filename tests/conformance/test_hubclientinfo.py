@@ -140,3 +140,25 @@ def test_a_party_behind_the_hub_may_be_spoken_for_by_the_hub(hub: Person, docume
     assert not before
     assert snapshot.current().platforms[hub.id].has_party(at("NL*TNM"), "CPO")
     assert not snapshot.current().platforms[hub.id].has_party(at("NL*TNM"), "EMSP")
+
+
+@pytest.mark.req("HCI-07", "TRN-123")
+def test_the_url_is_the_one_of_our_version_details(hub: Person, document: Document) -> None:
+    listed = hub.get("2.2.1").data["endpoints"]
+    (url,) = [entry["url"] for entry in listed if entry["identifier"] == "hubclientinfo"]
+
+    assert hub.put(f"{url}/NL/TNM", document("client_info")).codes == (201, 1000)
+    assert hub.get(f"{url}/NL/TNM").data == document("client_info")
+
+
+@pytest.mark.req("HCI-12", "HCI-16", "HCI-17", "HCI-19")
+@pytest.mark.parametrize(("status", "connected"), [("CONNECTED", True), ("OFFLINE", False), ("PLANNED", False),
+                                                   ("SUSPENDED", False)])  # fmt: skip
+def test_what_the_hub_says_of_a_party_is_in_the_registry_at_once(
+    hub: Person, document: Document, status: str, connected: bool
+) -> None:
+    hub.put(URL, document("client_info", status=status))
+
+    (party,) = snapshot.current().at(at("NL*TNM"), "CPO")
+    assert (party.platform_id, party.through_hub) == (hub.id, True)
+    assert (party.status == "CONNECTED") is connected

@@ -215,6 +215,13 @@ class Lab:
             self.run([sys.executable, "manage.py", "migrate", "-v", "0"], {"DATABASE_URL": self._migrated})
         return embedded.create_database(self.servers, name, "bench_template")
 
+    def baseline_database(self, name: str) -> str:
+        """Return the address of a fresh database with the tables of the baselines."""
+        address = embedded.create_database(self.servers, name)
+        settings = {"DJANGO_SETTINGS_MODULE": "tests.load.baselines.settings", "DATABASE_URL": address}
+        self.run([sys.executable, "-m", "django", "migrate", "--run-syncdb", "-v", "0"], settings)
+        return address
+
     def seed(self, database_url: str, platforms: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         """Register platforms in a database; return their ids by name."""
         found = self.run(
@@ -253,7 +260,7 @@ class Lab:
     def start(
         self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None, *, port: int = 0
     ) -> Process:
-        """Start a process and wait until its port, if it has one, takes connections."""
+        """Start a process and wait until its port, if it has one, answers HTTP."""
         log = self.folder / f"{next(self._numbers):03}-{name}.log"
         with log.open("w") as output:
             popen = subprocess.Popen(
@@ -277,10 +284,12 @@ class Lab:
         while time.monotonic() < limit:
             if process.popen.poll() is not None:
                 break
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", process.port), timeout=1):
-                return
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", process.port), timeout=5) as sock:
+                sock.sendall(b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+                if sock.recv(1):
+                    return
             time.sleep(0.05)
-        raise RuntimeError(f"{process.name} does not listen:\n{process.log.read_text()[-3000:]}")
+        raise RuntimeError(f"{process.name} does not answer:\n{process.log.read_text()[-3000:]}")
 
     def instance(self, name: str, database_url: str, env: Mapping[str, str] | None = None) -> Process:
         """Start the web server of an instance as `manage.py run` does."""
@@ -289,14 +298,14 @@ class Lab:
         command = [sys.executable, "manage.py", "run", "--only", "web", "--no-migrate"]
         return self.start(name, command, mine, port=port)
 
-    def bare(self, application: str, database_url: str = "", env: Mapping[str, str] | None = None) -> Process:
-        """Start a baseline's Django application with the same server and flags as an instance of ours without ASGI."""
+    def bare(self, name: str, database_url: str = "", env: Mapping[str, str] | None = None) -> Process:
+        """Start the baselines' Django application behind the server and flags of an instance without ASGI."""
         port = free_port()
-        command = [sys.executable, "-m", "gunicorn", f"tests.load.baselines.{application}:application"]
+        command = [sys.executable, "-m", "gunicorn", "tests.load.baselines.wsgi:application"]
         command += ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "16", "--workers", "1"]
         command += ["--keep-alive", "75", "--log-level", "warning", "--no-control-socket"]
         settings = {"DJANGO_SETTINGS_MODULE": "tests.load.baselines.settings", "DATABASE_URL": database_url}
-        return self.start(application, command, {**settings, **(env or {})}, port=port)
+        return self.start(name, command, {**settings, **(env or {})}, port=port)
 
     def upstream(self, ports: int = 1) -> tuple[Process, list[int]]:
         """Start platforms that answer everything at once."""

@@ -1,4 +1,4 @@
-"""Several workers, dead ones and frozen ones; and what wakes them."""
+"""Several workers, dead ones and frozen ones."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-import redis
-from celery import current_app
 from django.db import connection, connections, transaction
 from pytest_django.fixtures import Settings
 
-from ocpi import lanes, outbox, outbox_engine, outbox_policy, outbox_rows, outbox_wake
+from ocpi import lanes, outbox, outbox_engine, outbox_rows, outbox_settle, outbox_wake
 from ocpi.lanes import WorkerLocks
 from ocpi.models import Delivery, FinishedDelivery, Platform, WorkerHeartbeat
 from ocpi.outbox_engine import Engine, drain_now
+from ocpi.outbox_rows import Ended, Outcome
 from tests.outbox_support import (
     Recorder,
     Says,
@@ -328,6 +327,29 @@ def test_a_row_that_somebody_is_changing_is_settled_after_that_change(
     assert [got.document["status"] for got in emsp_server.got] == ["CHARGING", "AVAILABLE"]
 
 
+@pytest.mark.req("REL-20")
+def test_settling_many_rows_never_waits_for_one_that_is_locked(emsp_platform: Platform) -> None:
+    mark(add_object("LOC1"), emsp_platform)
+    mark(add_object("LOC2"), emsp_platform)
+    rows = [row for found in outbox_rows.due(lanes_of(emsp_platform), limit=5).values() for row in found]
+    outcomes = [Outcome(row, Ended.DELIVERED) for row in sorted(rows, key=lambda row: row.id)]
+    left: list[Outcome] = []
+
+    def settle() -> None:
+        left.extend(outbox_settle.settle(outcomes))
+        connections.close_all()
+
+    with transaction.atomic():
+        Delivery.objects.select_for_update().get(pk=outcomes[1].row.id)
+        thread = threading.Thread(target=settle)
+        thread.start()
+        thread.join(2)
+        assert not thread.is_alive()
+
+    assert left == [outcomes[1]]
+    assert [found.pk for found in pending()] == [outcomes[1].row.id]
+
+
 @pytest.mark.req("REL-56")
 def test_a_call_in_flight_finishes_when_the_worker_stops(emsp_server: Recorder, emsp_platform: Platform) -> None:
     slow_once(emsp_server, 0.5)
@@ -341,94 +363,3 @@ def test_a_call_in_flight_finishes_when_the_worker_stops(emsp_server: Recorder, 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert cursor.fetchone()[0] == 0
-
-
-@pytest.mark.req("REL-02", "REL-08")
-def test_the_sweep_alone_is_enough(emsp_server: Recorder, emsp_platform: Platform) -> None:
-    mark(add_object(), emsp_platform)  # nothing woke anybody: OCPI_WAKE is off
-    with engine() as ours:
-        ours.sweep()
-        eventually(lambda: not pending())
-
-
-@pytest.mark.req("REL-04", "REL-08")
-def test_a_worker_to_whom_no_task_comes_sweeps_by_itself(
-    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox_engine, "_SWEEP_SECONDS", 0.2)
-    mark(add_object(), emsp_platform)
-    with engine():
-        eventually(lambda: not pending(), seconds=2)
-
-
-@pytest.mark.req("REL-08")
-def test_a_commit_wakes_each_lane_once_until_it_is_read(
-    emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.OCPI_WAKE = True
-    sent: list[Any] = []
-    monkeypatch.setattr(current_app, "send_task", lambda _name, args, **_options: sent.append(args[0]))
-    location = add_object()
-    lane = (emsp_platform.pk, outbox.slot_of("LOC1"))
-    outbox_wake.awake([lane])
-
-    for _ in range(20):
-        mark(location, emsp_platform)
-    eventually(lambda: sent)
-    time.sleep(0.1)
-    assert sent == [[lane]]
-
-    outbox_wake.awake([lane])
-    mark(location, emsp_platform)
-    eventually(lambda: len(sent) == 2)
-
-
-@pytest.mark.req("REL-04")
-def test_a_request_does_not_feel_that_redis_is_away(
-    emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.OCPI_WAKE = True
-    monkeypatch.setattr(outbox_wake, "_redis", redis.Redis(host="127.0.0.1", port=1, socket_timeout=0.2))
-    monkeypatch.setattr(outbox_wake, "_BREAK_SECONDS", 0.3)
-    location = add_object()
-
-    longest = 0.0
-    for _ in range(30):
-        started = time.monotonic()
-        mark(location, emsp_platform)
-        longest = max(longest, time.monotonic() - started)
-
-    assert longest < 0.2
-    assert Delivery.objects.get().change == 30
-    time.sleep(0.5)
-
-
-@pytest.mark.req("REL-19")
-def test_due_rows_are_found_by_an_ordered_index_scan(emsp_server: Recorder) -> None:
-    platforms = [add_platform(f"P{number}", emsp_server.url) for number in range(20)]
-    for number in range(20):
-        mark(add_object(f"L{number}"), *platforms)
-    with connection.cursor() as cursor:
-        names = {str(field.column) for field in Delivery._meta.concrete_fields} - {"id", "source_id"}
-        columns = ", ".join(sorted(names))
-        cursor.execute(
-            f"INSERT INTO ocpi_delivery (source_id, {columns}) "  # noqa: S608
-            f"SELECT 1000000 + d.id * 50 + n, {columns} FROM ocpi_delivery d, generate_series(1, 25) n"
-        )
-        cursor.execute("ANALYZE ocpi_delivery")
-        cursor.execute(
-            "EXPLAIN " + outbox_rows.DUE,
-            {
-                "platform_ids": [platform.pk for platform in platforms[:5]],
-                "slots": [1] * 5,
-                "limit": 20,
-                "holds_back": outbox_policy.HOLDS_BACK_SECONDS,
-            },
-        )
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-
-    assert "Index Scan using delivery_lane" in plan
-    assert "Seq Scan on ocpi_delivery" not in plan
-    assert "Sort Key: d.id" not in plan
-
-

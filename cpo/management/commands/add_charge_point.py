@@ -21,7 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("identity")
         parser.add_argument("--party", help="whose it is, e.g. NL*TNM; by default our first CPO party")
         parser.add_argument("--location", help="the id of a Location of ours; by default one is made up")
-        parser.add_argument("--evses", type=int, default=1, help="how many EVSEs, one per connector (%(default)s)")
+        parser.add_argument(
+            "--evses",
+            type=int,
+            help="add so many EVSEs, one per connector; by default it takes those of the Location that are free",
+        )
         parser.add_argument("--protocol", choices=sorted(charge_points.PROTOCOLS), default="1.6")
         parser.add_argument("--password", help="by default a random one")
         parser.add_argument("--profile", type=int, choices=[0, 1, 2, 3], default=1, help="OCPP security profile")
@@ -31,7 +35,7 @@ class Command(BaseCommand):
         owners = ours.addresses(Role.CPO)
         if not owners:
             raise CommandError("OCPI_PARTIES names no CPO party")
-        if not 1 <= options["evses"] <= 100:
+        if options["evses"] is not None and not 1 <= options["evses"] <= 100:
             raise CommandError("--evses: from 1 to 100")
         try:
             added = charge_points.add(

@@ -7,7 +7,6 @@ import threading
 from typing import Any
 
 import requests
-from django.core.wsgi import get_wsgi_application
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -40,6 +39,3 @@ class Forward(APIView):
             timeout=25,
         )
         return Response(answer.json(), status=answer.status_code)
-
-
-application = get_wsgi_application()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -37,6 +36,3 @@ def patch_evse(request: HttpRequest, location_id: str, uid: str) -> HttpResponse
     return HttpResponse(
         b'{"status_code":%d,"timestamp":"2026-01-01T00:00:00Z"}' % code, content_type="application/json"
     )
-
-
-application = get_wsgi_application()

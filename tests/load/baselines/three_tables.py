@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.wsgi import get_wsgi_application
 from django.db import transaction
 from django.shortcuts import get_object_or_404
 from rest_framework import exceptions, serializers
@@ -108,6 +107,3 @@ class OneEvse(View):
             evse.location.last_updated = evse.last_updated
             evse.location.save()
         return _envelope()
-
-
-application = get_wsgi_application()

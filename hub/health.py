@@ -1,0 +1,111 @@
+"""What machines ask: is this process alive, can it work, and its numbers. Strangers learn nothing (SEC-57)."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import threading
+from functools import lru_cache
+
+import redis
+from django.conf import settings
+from django.db import Error, connection
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from hub import metrics
+from ocpi import backlog
+
+log = logging.getLogger(__name__)
+
+MOST_PENDING = 200_000
+OLDEST_SECONDS = 60.0
+_REDIS_SECONDS = 0.5
+
+
+@never_cache
+def livez(request: HttpRequest) -> HttpResponse:
+    """Say that this process answers; touches nothing else."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Say whether this instance can do its work; 503 says to send its work elsewhere, or an operator to it."""
+    checks = {"database": _database(), "redis": _redis()}
+    checks["backlog"] = _backlog() if checks["database"] == "ok" else "unknown"
+    ready = all(found == "ok" for found in checks.values())
+    return JsonResponse({"status": "ok" if ready else "degraded", "checks": checks}, status=200 if ready else 503)
+
+
+@never_cache
+def numbers(request: HttpRequest) -> HttpResponse:
+    """Return the metrics in Prometheus' text format, to those who may have them."""
+    if not _may_read(request):
+        return HttpResponseForbidden("Forbidden", content_type="text/plain")
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(metrics.Numbers())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return "ok"
+    except Error as error:
+        log.warning("not ready, the database is away: %s", error)
+        return "away"
+
+
+def _redis() -> str:
+    try:
+        with _lock:
+            _client(settings.REDIS_URL).ping()
+        return "ok"
+    except redis.RedisError as error:
+        log.warning("not ready, Redis is away: %s", type(error).__name__)
+        return "away"
+
+
+def _backlog() -> str:
+    try:
+        if backlog.pending(MOST_PENDING + 1) > MOST_PENDING:
+            return "too much is pending"
+        return "ok" if backlog.oldest_sendable() <= OLDEST_SECONDS else "too old"
+    except Error as error:
+        log.warning("not ready, the backlog cannot be read: %s", error)
+        return "unknown"
+
+
+_lock = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN:
+        shown = request.headers.get("Authorization", "")
+        return hmac.compare_digest(shown.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    # Behind a proxy everybody seems to come from next door.
+    if any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP")):
+        return False
+    try:
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_private
+
+
+urlpatterns = [
+    path("livez", livez, name="livez"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", numbers, name="metrics"),
+]

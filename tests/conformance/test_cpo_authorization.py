@@ -1,0 +1,276 @@
+"""May a tag charge? The whitelist table, real-time authorization, and what a charge point is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cpo.models import AuthorizationAnswer, Session, Token, Transaction
+from cpo.whitelist_states import TABLE
+from ocpi import snapshot
+from tests.cpo_support import LOCATION, Point, add_location, add_point, add_tariff, tariff, with_tariff
+from tests.fixtures import Document, Partner
+from tests.people import Person
+from tests.platforms import Listener
+
+TAG = "04C7A1E2B95D80"
+AUTHORIZE = f"/ocpi/2.2.1/sender/tokens/{TAG}/authorize"
+pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
+
+
+@pytest.fixture
+def point(document: Document) -> Point:
+    add_tariff(tariff())
+    return add_point(add_location(with_tariff(document("location"))))
+
+
+@pytest.fixture
+def emsp(partner: Partner, listener: Listener) -> Person:
+    return partner("DE*EMS:EMSP", listener=listener)
+
+
+def push(emsp: Person, body: dict[str, Any]) -> None:
+    url = f"cpo/2.2.1/tokens/{body['country_code']}/{body['party_id']}/{body['uid']}"
+    assert emsp.put(url, body, query={"type": body["type"]}).ok
+
+
+def allow(listener: Listener, token: dict[str, Any], allowed: str = "ALLOWED", **info: Any) -> None:
+    path = f"/ocpi/2.2.1/sender/tokens/{token['uid']}"
+    listener.reply("POST", path, data={"allowed": allowed, "token": token, **info})
+
+
+def authorize(point: Point, tag: str = TAG) -> str:
+    found: str = point.says("Authorize", {"idTag": tag})["idTagInfo"]["status"]
+    return found
+
+
+# One row per row of the table of requirements 9.3: whitelist, valid, what the eMSP does → accepted, asked.
+ROWS = [
+    ("ALWAYS", True, "ALLOWED", True, False),
+    ("ALWAYS", False, "ALLOWED", False, False),
+    ("ALLOWED", True, "BLOCKED", True, False),
+    ("ALLOWED", True, "away", True, False),
+    ("ALLOWED", False, "ALLOWED", True, True),
+    ("ALLOWED", False, "BLOCKED", False, True),
+    ("ALLOWED", False, "away", False, True),
+    ("ALLOWED_OFFLINE", True, "ALLOWED", True, True),
+    ("ALLOWED_OFFLINE", True, "BLOCKED", False, True),
+    ("ALLOWED_OFFLINE", False, "ALLOWED", True, True),
+    ("ALLOWED_OFFLINE", True, "away", True, True),
+    ("ALLOWED_OFFLINE", False, "away", False, True),
+    ("NEVER", True, "ALLOWED", True, True),
+    ("NEVER", False, "ALLOWED", True, True),
+    ("NEVER", True, "NO_CREDIT", False, True),
+    ("NEVER", True, "away", False, True),
+    ("NEVER", False, "away", False, True),
+]
+
+
+@pytest.mark.req("TOK-19", "TOK-20", "TOK-21", "OCPP-72", "PIT-61")
+@pytest.mark.parametrize(("whitelist", "valid", "answer", "accepted", "asked"), ROWS)
+def test_the_whitelist_table(
+    point: Point, emsp: Person, listener: Listener, document: Document,
+    whitelist: str, valid: bool, answer: str, accepted: bool, asked: bool,
+) -> None:  # fmt: skip
+    token = document("token_rfid", whitelist=whitelist, valid=valid)
+    push(emsp, token)
+    if answer == "away":
+        listener.reply("POST", AUTHORIZE, status=503, code=3000)
+    else:
+        allow(listener, token, answer)
+
+    status = authorize(point)
+
+    assert (status == "Accepted") is accepted
+    assert bool(listener.received("POST", AUTHORIZE)) is asked
+
+
+def test_every_row_of_the_table_is_tested() -> None:
+    assert {(whitelist, valid) for whitelist, valid, *_ in ROWS} == set(TABLE)
+
+
+@pytest.mark.req("TOK-24")
+@pytest.mark.parametrize(
+    "reply", [{"status": 500, "code": 3000}, {"code": 4002}, {"code": 4003}, {"close": True}]
+)
+def test_what_counts_as_not_reachable(
+    point: Point, emsp: Person, listener: Listener, document: Document, reply: dict[str, Any]
+) -> None:
+    push(emsp, document("token_rfid", whitelist="ALLOWED_OFFLINE"))
+    listener.reply("POST", AUTHORIZE, **reply)
+
+    assert authorize(point) == "Accepted"
+
+
+@pytest.mark.req("TOK-24", "TOK-28")
+@pytest.mark.parametrize("reply", [{"status": 404, "code": 2004}, {"code": 2004}, {"status": 404, "raw": b"gone"}])
+def test_an_unknown_token_is_an_answer_and_no_outage(
+    point: Point, emsp: Person, listener: Listener, document: Document, reply: dict[str, Any]
+) -> None:
+    push(emsp, document("token_rfid", whitelist="ALLOWED_OFFLINE"))
+    listener.reply("POST", AUTHORIZE, **reply)
+
+    assert authorize(point) == "Invalid"
+
+
+@pytest.mark.req("TOK-24")
+def test_an_emsp_that_is_not_connected_is_not_asked(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    push(emsp, document("token_rfid", whitelist="ALLOWED_OFFLINE"))
+    assert emsp.platform is not None
+    emsp.platform.connection = "OFFLINE"
+    emsp.platform.save()
+    snapshot.changed()
+
+    assert authorize(point) == "Accepted"
+    assert not listener.received("POST", AUTHORIZE)
+
+
+@pytest.mark.req("OCPP-75", "TOK-37", "M-8")
+@pytest.mark.parametrize(
+    ("allowed", "told"),
+    [("ALLOWED", "Accepted"), ("BLOCKED", "Blocked"), ("EXPIRED", "Expired"), ("NO_CREDIT", "Blocked"),
+     ("NOT_ALLOWED", "Invalid")],
+)  # fmt: skip
+def test_what_a_charge_point_is_told(
+    point: Point, emsp: Person, listener: Listener, document: Document, allowed: str, told: str
+) -> None:
+    token = document("token_rfid", whitelist="NEVER")
+    push(emsp, token)
+    allow(listener, token, allowed)
+
+    assert authorize(point) == told
+
+
+@pytest.mark.req("TOK-02", "TOK-30", "TRN-062")
+def test_the_question_names_the_location_and_the_emsp(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    token = document("token_app_user", uid="APP-1", whitelist="NEVER")
+    push(emsp, token)
+    allow(listener, token)
+
+    authorize(point, "APP-1")
+
+    [got] = listener.received("POST")
+    assert got.path == "/ocpi/2.2.1/sender/tokens/APP-1/authorize"
+    assert got.query == "type=APP_USER"
+    assert got.json == {"location_id": LOCATION, "evse_uids": ["TNM-UTR-0042-1"]}
+    assert (got.headers["ocpi-to-party-id"], got.headers["ocpi-from-party-id"]) == ("EMS", "TNM")
+
+
+@pytest.mark.req("TOK-23", "TOK-21")
+def test_an_unknown_token_is_asked_about_and_its_session_has_what_the_emsp_says(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    token = document("token_rfid")
+    allow(listener, token, authorization_reference="REF-1")
+
+    told = authorize(point)
+    point.start(TAG)
+
+    found = json.loads(Session.objects.get().document)
+    assert told == "Accepted"
+    assert len(listener.received("POST", AUTHORIZE)) == 1, "asked once for the Authorize, not again for the start"
+    assert found["auth_method"] == "AUTH_REQUEST"
+    assert found["authorization_reference"] == "REF-1"
+    assert found["cdr_token"]["contract_id"] == token["contract_id"]
+    assert not Token.objects.exists()
+
+
+@pytest.mark.req("TOK-34", "SES-24")
+def test_a_start_without_authorize_asks_itself(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    token = document("token_rfid", whitelist="NEVER")
+    push(emsp, token)
+    allow(listener, token, authorization_reference="REF-2")
+
+    answer = point.start(TAG)
+
+    assert answer["idTagInfo"]["status"] == "Accepted"
+    assert json.loads(Session.objects.get().document)["authorization_reference"] == "REF-2"
+
+
+@pytest.mark.req("SEC-37")
+@pytest.mark.parametrize("changes", [{"party_id": "OTH"}, {"uid": "ANOTHER"}])
+def test_an_emsp_cannot_answer_with_somebody_elses_token(
+    point: Point, emsp: Person, listener: Listener, document: Document, changes: dict[str, str]
+) -> None:
+    listener.reply("POST", AUTHORIZE, data={"allowed": "ALLOWED", "token": document("token_rfid", **changes)})
+
+    assert authorize(point) == "Invalid"
+
+
+@pytest.mark.req("TOK-31")
+def test_a_token_that_is_allowed_at_other_evses_only_is_refused(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    token = document("token_rfid")
+    allow(listener, token, location={"location_id": LOCATION, "evse_uids": ["SOMEWHERE-ELSE"]})
+
+    assert authorize(point) == "Invalid"
+
+
+def test_nobody_to_ask_means_no(point: Point) -> None:
+    assert authorize(point, "NOBODY") == "Invalid"
+
+
+@pytest.mark.req("OCPP-39")
+def test_a_refused_start_is_stored_and_makes_no_session(point: Point) -> None:
+    answer = point.start("NOBODY")
+
+    row = Transaction.objects.get()
+    assert answer == {"idTagInfo": {"status": "Invalid"}, "transactionId": row.transaction_id}
+    assert not row.authorised
+    point.stop(row.transaction_id, 2000, at=row.started_at)
+    assert not Session.objects.exists()
+
+
+@pytest.mark.req("OCPP-76")
+def test_a_card_that_charges_elsewhere_is_in_use(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    push(emsp, document("token_rfid", whitelist="ALWAYS"))
+    other = add_point(add_location(with_tariff(document("location", id="LOC2"))), "CP-2")
+    point.start(TAG)
+
+    at_the_other, at_the_same = authorize(other), authorize(point)
+    started = other.start(TAG)["idTagInfo"]["status"]
+
+    assert (at_the_other, at_the_same, started) == ("ConcurrentTx", "Accepted", "ConcurrentTx")
+
+
+@pytest.mark.req("OCPP-40")
+def test_an_offline_start_with_a_card_now_blocked_is_billed(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    push(emsp, document("token_rfid", whitelist="ALWAYS", valid=False))
+    point.row.connected_at = None
+    refused = point.start(TAG, connector=2)["idTagInfo"]["status"]
+    point.row.refresh_from_db()
+    type(point.row).objects.update(connected_at="2026-03-02T12:00:00Z")
+
+    answer = point.start(TAG)
+
+    row = Transaction.objects.get(connector_id=1)
+    assert refused == answer["idTagInfo"]["status"] == "Blocked"
+    assert row.authorised
+    assert "offline_authorised" in row.flags
+
+
+def test_an_answer_is_kept_for_the_start_of_the_same_charge_point_only(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    token = document("token_rfid", whitelist="NEVER")
+    push(emsp, token)
+    allow(listener, token)
+    authorize(point)
+    listener.reply("POST", AUTHORIZE, data={"allowed": "BLOCKED", "token": token})
+    other = add_point(add_location(with_tariff(document("location", id="LOC2"))), "CP-2")
+
+    assert other.start(TAG)["idTagInfo"]["status"] == "Blocked"
+    assert AuthorizationAnswer.objects.count() == 1

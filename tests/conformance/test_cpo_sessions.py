@@ -1,0 +1,520 @@
+"""From a charge point's messages to Sessions and CDRs, and both Sender interfaces; money is checked by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from cpo.models import CDR, MeterReading, Session, Transaction, UnmatchedStop
+from cpo.modules import cdrs_operations, sessions_operations, transactions
+from ocpi import tariff_pricing
+from ocpi.models import Delivery
+from ocpi.outbox_engine import drain_now
+from ocpi.v2_2_1 import cdrs as cdr_schema
+from ocpi.v2_2_1 import sessions as session_schema
+from ocpi.v2_2_1.types import format_datetime
+from tests.conformance.suites import ListSuite
+from tests.cpo_support import (
+    BASE,
+    EVSE_UID,
+    LOCATION,
+    TARIFF,
+    Point,
+    add_location,
+    add_point,
+    add_tariff,
+    stamp,
+    tariff,
+    with_tariff,
+)
+from tests.fixtures import Document, Partner
+from tests.people import Person
+from tests.platforms import Listener
+
+SESSIONS, CDRS = "cpo/2.2.1/sessions", "cpo/2.2.1/cdrs"
+EARLY = {"date_from": "2020-01-01T00:00:00Z"}
+TAG = "04C7A1E2B95D80"
+pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
+
+
+@pytest.fixture
+def point(document: Document) -> Point:
+    add_tariff(tariff())
+    return add_point(add_location(with_tariff(document("location"))))
+
+
+@pytest.fixture
+def card(emsp: Person, document: Document) -> str:
+    """A card that is accepted without asking."""
+    emsp.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", document("token_rfid", whitelist="ALWAYS"))
+    return TAG
+
+
+def without_tariff(location: dict[str, Any]) -> dict[str, Any]:
+    for evse in location["evses"]:
+        for connector in evse["connectors"]:
+            connector.pop("tariff_ids", None)
+    return location
+
+
+def minutes(number: float) -> datetime:
+    return BASE + timedelta(minutes=number)
+
+
+def exact(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+# ---------------------------------------------------------------- a whole session
+
+
+@pytest.mark.req("CDR-42", "CDR-43", "OCPP-95", "OCPP-97", "M-10", "PRI-47")
+def test_a_session_with_parking_costs_what_the_hand_says(point: Point, card: str) -> None:
+    number = point.start(card, meter=1000)["transactionId"]
+    point.meter(number, 6000, at=minutes(30))
+    point.meter(number, 11000, at=minutes(60))
+    point.status("SuspendedEV", at=minutes(60))
+    point.stop(number, 11000, at=minutes(90))
+
+    cdr = exact(CDR.objects.get().document)
+
+    # 0.50 + 10 kWh x 0.30 + 0.5 h x 2.00 = 4.50; with 20 % VAT 5.40
+    assert cdr["total_cost"] == {"excl_vat": Decimal("4.5"), "incl_vat": Decimal("5.4")}
+    assert cdr["total_fixed_cost"]["excl_vat"] == Decimal("0.5")
+    assert cdr["total_energy_cost"]["excl_vat"] == Decimal("3")
+    assert cdr["total_parking_cost"]["excl_vat"] == Decimal("1")
+    assert (cdr["total_energy"], cdr["total_time"], cdr["total_parking_time"]) == (10, Decimal("1.5"), Decimal("0.5"))
+    assert [each["start_date_time"] for each in cdr["charging_periods"]] == [stamp(BASE), stamp(minutes(60))]
+    assert {each["tariff_id"] for each in cdr["charging_periods"]} == {TARIFF}
+
+
+@pytest.mark.req("CDR-17", "CDR-18", "CDR-28", "CDR-29", "CDR-33", "CDR-38", "CDR-40", "PRI-101", "PRI-102")
+def test_a_cdr_is_whole_and_any_receiver_comes_to_the_same_price(point: Point, card: str, document: Document) -> None:
+    point.charge(card)
+
+    row, session = CDR.objects.get(), Session.objects.get()
+    cdr = exact(row.document)
+
+    cdr_schema.check(row.document.encode(), "CDR", strict=True)
+    checked = tariff_pricing.check(tariff_pricing.loads(row.document), [], timezone="Europe/Amsterdam")
+    assert checked.verdict == "match"
+    assert "period_spans_price_change" not in checked.findings
+    assert cdr["session_id"] == session.object_id == row.session_id
+    token = document("token_rfid")
+    assert cdr["cdr_token"] == {
+        name: token[name] for name in ("country_code", "party_id", "uid", "type", "contract_id")
+    }
+    assert [each["id"] for each in cdr["tariffs"]] == [TARIFF]
+    assert cdr["cdr_location"]["evse_uid"] == EVSE_UID
+    assert {each["type"] for period in cdr["charging_periods"] for each in period["dimensions"]} == {"ENERGY", "TIME"}
+
+
+@pytest.mark.req("CDR-18", "CDR-19")
+def test_a_cdr_has_everything_as_it_was_at_the_start(point: Point, card: str, emsp: Person, document: Document) -> None:
+    number = point.start(card)["transactionId"]
+    dear = tariff(last_updated="2026-03-02T09:30:00Z")
+    dear["elements"][0]["price_components"][1]["price"] = 9.99
+    add_tariff(dear)
+    moved = with_tariff(document("location", city="Amersfoort", last_updated="2026-03-02T09:30:00Z"), "OTHER")
+    add_location(moved)
+    emsp.patch(
+        f"cpo/2.2.1/tokens/DE/EMS/{card}", {"contract_id": "NEW", "last_updated": "2026-03-02T09:30:00Z"}
+    )
+    point.stop(number, 11_000, at=minutes(60))
+
+    cdr = exact(CDR.objects.get().document)
+
+    assert cdr["total_energy_cost"]["excl_vat"] == 3
+    assert cdr["tariffs"][0]["elements"][0]["price_components"][1]["price"] == Decimal("0.3")
+    assert cdr["cdr_location"]["city"] == "Utrecht"
+    assert cdr["cdr_token"]["contract_id"] == document("token_rfid")["contract_id"]
+
+
+@pytest.mark.req("SES-09", "SES-11", "SES-12", "SES-20", "SES-21", "CDR-02", "REL-01")
+def test_the_emsp_gets_the_session_and_then_the_cdr(
+    document: Document, point: Point, partner: Partner, listener: Listener, settings: Any
+) -> None:
+    settings.OCPI_SESSION_PUSH_SECONDS = 0
+    emsp = partner("DE*EMS:EMSP", listener=listener)
+    emsp.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", document("token_rfid", whitelist="ALWAYS"))
+
+    number = point.start(TAG)["transactionId"]
+    drain_now()
+    point.meter(number, 4000, at=minutes(20))
+    drain_now()
+    point.meter(number, 7000, at=minutes(40))
+    drain_now()
+    point.stop(number, 11_000, at=minutes(60))
+    drain_now()
+    drain_now()
+
+    path = f"/ocpi/2.2.1/receiver/sessions/NL/TNM/{Session.objects.get().object_id}"
+    got = listener.received(path="/ocpi/2.2.1/receiver/sessions")
+    assert {request.path for request in got} == {path}
+    assert [request.method for request in got] == ["PUT", "PUT", "PATCH", "PUT"]
+    assert [request.json.get("status") for request in got] == ["ACTIVE", "ACTIVE", None, "COMPLETED"]
+    assert [request.json["kwh"] for request in got] == [0, 3, 6, 10]
+    assert set(got[2].json) == {"kwh", "total_cost", "last_updated"}
+    assert got[3].json["end_date_time"] == stamp(minutes(60))
+    [cdr] = listener.received("POST", "/ocpi/2.2.1/receiver/cdrs")
+    assert cdr.json["id"] == CDR.objects.get().object_id
+    assert cdr.headers["ocpi-to-party-id"] == "EMS"
+    assert not Delivery.objects.filter(module__in=["sessions", "cdrs"]).exists()
+
+
+@pytest.mark.req("SES-10", "HUB-87")
+def test_a_session_goes_to_nobody_but_the_emsp_of_its_token(point: Point, card: str, second_emsp: Person) -> None:
+    Delivery.objects.all().delete()
+
+    point.charge(card)
+
+    rows = Delivery.objects.filter(module__in=["sessions", "cdrs"])
+    assert {(row.module, row.to_party_id) for row in rows} == {("sessions", "EMS"), ("cdrs", "EMS")}
+    assert second_emsp.id not in {row.platform_id for row in rows}
+
+
+@pytest.mark.req("SES-10", "HUB-16")
+def test_through_a_hub_the_emsp_is_addressed_and_not_the_hub(
+    hub: Person, document: Document, point: Point
+) -> None:
+    kept = hub.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", document("token_rfid", whitelist="ALWAYS"))
+
+    point.charge(TAG)
+
+    assert kept.codes == (201, 1000)
+    rows = Delivery.objects.filter(module__in=["sessions", "cdrs"])
+    assert {(each.platform_id, each.module, each.to_party_id) for each in rows} == {
+        (hub.id, "sessions", "EMS"),
+        (hub.id, "cdrs", "EMS"),
+    }
+
+
+# ---------------------------------------------------------------- updates
+
+
+@pytest.mark.req("OCPP-96")
+def test_updates_wait_for_the_pause_between_two_pushes(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    first = Session.objects.get().pushed_at
+
+    point.meter(number, 4000, at=minutes(20))
+    point.meter(number, 5000, at=minutes(25))
+
+    waiting = Session.objects.get()
+    assert waiting.pushed_at == first
+    assert first is not None
+    assert waiting.push_due_at is not None
+    assert 50 < (waiting.push_due_at - first).total_seconds() <= 60
+    assert json.loads(waiting.document)["kwh"] == 0
+
+    Session.objects.update(push_due_at=timezone.now())
+    sessions_operations.push_due()
+
+    pushed = Session.objects.get()
+    assert json.loads(pushed.document)["kwh"] == 4
+    assert pushed.push_due_at is None
+
+
+@pytest.mark.req("SES-26", "SES-27", "SES-33")
+def test_a_running_session_has_its_cost_so_far(point: Point, card: str, settings: Any) -> None:
+    settings.OCPI_SESSION_PUSH_SECONDS = 0
+    number = point.start(card)["transactionId"]
+
+    point.meter(number, 3000, at=minutes(20))
+
+    found = exact(Session.objects.get().document)
+    assert found["total_cost"]["excl_vat"] == Decimal("1.1")  # 0.50 + 2 kWh x 0.30
+    assert found["status"] == "ACTIVE"
+    assert "end_date_time" not in found
+    session_schema.check(Session.objects.get().document.encode(), "Session", strict=True)
+
+
+@pytest.mark.req("OCPP-68")
+def test_a_reading_that_jumps_or_falls_is_left_out(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    point.meter(number, 900_000, at=minutes(10))
+    point.meter(number, 500, at=minutes(20))
+    point.meter(number, 6000, at=minutes(30))
+    point.stop(number, 11_000, at=minutes(60))
+
+    row = Transaction.objects.get()
+    assert exact(CDR.objects.get().document)["total_energy"] == 10
+    assert {"register_jumped", "register_fell"} <= set(row.flags)
+
+
+@pytest.mark.req("OCPP-66")
+def test_the_main_meter_is_never_billed(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+
+    point.says(
+        "MeterValues",
+        {"connectorId": 0, "meterValue": [{"timestamp": stamp(minutes(5)), "sampledValue": [{"value": "99"}]}]},
+    )
+
+    assert not MeterReading.objects.exists()
+    point.stop(number, 11_000, at=minutes(60))
+    assert exact(CDR.objects.get().document)["total_energy"] == 10
+
+
+@pytest.mark.req("OCPP-65")
+def test_a_value_that_is_no_number_does_not_stop_the_others(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    values = [
+        {"measurand": "Power.Active.Import", "unit": "W", "value": "a lot"},
+        {"value": "2.5", "unit": "kWh"},
+    ]
+
+    point.says(
+        "MeterValues",
+        {
+            "connectorId": 1,
+            "transactionId": number,
+            "meterValue": [{"timestamp": stamp(minutes(5)), "sampledValue": values}],
+        },
+    )
+
+    assert MeterReading.objects.get().register_wh == 2500
+
+
+# ---------------------------------------------------------------- stops
+
+
+@pytest.mark.req("OCPP-42", "OCPP-97", "REL-09")
+def test_a_repeated_stop_makes_no_second_cdr(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    point.stop(number, 11_000, at=minutes(60))
+    point.stop(number, 11_000, at=minutes(60))
+
+    assert CDR.objects.count() == 1
+    assert not UnmatchedStop.objects.exists()
+
+
+@pytest.mark.req("OCPP-42", "CDR-11", "SES-13")
+def test_a_different_second_stop_changes_nothing_and_is_shown(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    point.stop(number, 11_000, at=minutes(60))
+    before = CDR.objects.get().document, Session.objects.get().document
+
+    point.stop(number, 50_000, at=minutes(70))
+
+    assert (CDR.objects.get().document, Session.objects.get().document) == before
+    assert UnmatchedStop.objects.get().transaction == Transaction.objects.get()
+
+
+@pytest.mark.req("OCPP-43", "OCPP-44")
+def test_a_stop_for_an_unknown_id_finds_the_only_open_transaction_or_is_kept(point: Point, card: str) -> None:
+    point.start(card)
+
+    point.stop(999_999, 500, at=minutes(60))  # the meter would run backwards: not this one
+    unmatched = UnmatchedStop.objects.count()
+    point.stop(0, 11_000, at=minutes(60))
+
+    assert unmatched == 1
+    assert UnmatchedStop.objects.count() == 1
+    assert exact(CDR.objects.get().document)["total_energy"] == 10
+
+
+@pytest.mark.req("OCPP-45", "OCPP-69")
+@pytest.mark.parametrize(
+    ("meter", "after", "flag"),
+    [(500, 60, "meter_backwards"), (11_000, -10, "stop_before_start"), (60_000, 60, "too_much_energy"),
+     (9_000_000, 60, "unit_suspect")],
+)  # fmt: skip
+def test_an_implausible_stop_waits_for_an_operator(
+    point: Point, card: str, meter: int, after: float, flag: str
+) -> None:
+    number = point.start(card)["transactionId"]
+
+    point.stop(number, meter, at=minutes(after))
+
+    row = Transaction.objects.get()
+    assert row.held
+    assert flag in row.flags
+    assert Session.objects.get().status == "ACTIVE"
+    assert not CDR.objects.exists()
+
+
+@pytest.mark.req("OCPP-45")
+def test_a_held_transaction_is_released_or_discarded(point: Point, card: str) -> None:
+    first = point.start(card)["transactionId"]
+    point.stop(first, 60_000, at=minutes(60))
+    transactions.release(Transaction.objects.get(transaction_id=first).pk)
+    second = point.start(card, at=minutes(100), meter=60_000)["transactionId"]
+    point.stop(second, 1000, at=minutes(160))
+    transactions.discard(Transaction.objects.get(transaction_id=second).pk)
+
+    assert list(Session.objects.order_by("id").values_list("status", flat=True)) == ["COMPLETED", "INVALID"]
+    assert exact(CDR.objects.get().document)["total_energy"] == 59
+
+
+@pytest.mark.req("M-5", "OCPP-97")
+@pytest.mark.parametrize(("wh", "seconds", "reason", "made"), [
+    (40, 60, "DeAuthorized", False), (60, 60, "DeAuthorized", True), (40, 200, "DeAuthorized", True),
+    (5, 60, "Local", True),
+])  # fmt: skip
+def test_a_cdr_is_made_if_there_is_something_to_settle(
+    point: Point, card: str, wh: int, seconds: int, reason: str, made: bool
+) -> None:
+    number = point.start(card)["transactionId"]
+
+    point.stop(number, 1000 + wh, at=BASE + timedelta(seconds=seconds), reason=reason)
+
+    assert Session.objects.get().status == "COMPLETED"
+    assert CDR.objects.exists() is made
+
+
+@pytest.mark.req("M-5")
+def test_nothing_delivered_and_nothing_to_pay_makes_no_cdr(card: str, document: Document) -> None:
+    free = add_point(add_location(without_tariff(document("location"))))
+    number = free.start(card)["transactionId"]
+
+    free.stop(number, 1005, at=minutes(10))
+
+    assert Session.objects.get().status == "COMPLETED"
+    assert not CDR.objects.exists()
+
+
+@pytest.mark.req("PRI-101")
+def test_a_connector_without_a_tariff_is_free_of_charge_and_says_so(card: str, document: Document) -> None:
+    point = add_point(add_location(without_tariff(document("location"))))
+
+    point.charge(card)
+
+    cdr = exact(CDR.objects.get().document)
+    assert cdr["total_cost"]["excl_vat"] == 0
+    assert cdr["tariffs"][0]["elements"][0]["price_components"][0]["type"] == "FLAT"
+    cdr_schema.check(CDR.objects.get().document.encode(), "CDR", strict=True)
+
+
+def test_a_connector_whose_tariff_is_not_valid_is_not_given_away(card: str, document: Document) -> None:
+    point = add_point(add_location(with_tariff(document("location"), "NO-SUCH-TARIFF")))
+
+    row = point.charge(card)
+
+    assert "no_valid_tariff" in row.flags
+    assert row.held
+    assert not CDR.objects.exists()
+
+
+@pytest.mark.req("OCPP-41")
+def test_a_start_on_a_busy_connector_closes_the_older_transaction(point: Point, card: str) -> None:
+    older = point.start(card)["transactionId"]
+    point.meter(older, 6000, at=minutes(30))
+    point.start(card, at=minutes(60), meter=11_000)
+    row = Transaction.objects.get(transaction_id=older)
+    assert row.stopped_at is None
+
+    Transaction.objects.filter(pk=row.pk).update(superseded_at=timezone.now() - timedelta(seconds=61))
+    transactions.close_superseded()
+
+    row.refresh_from_db()
+    stopped = {"meter": row.meter_stop, "at": row.stopped_at, "synthetic": row.synthetic}
+    assert stopped == {"meter": 6000, "at": minutes(30), "synthetic": True}
+    assert not CDR.objects.exists()
+
+    point.stop(older, 8000, at=minutes(45))
+
+    assert exact(CDR.objects.get().document)["total_energy"] == 7
+
+
+# ---------------------------------------------------------------- never changed
+
+
+@pytest.mark.req("REL-46", "CDR-11")
+def test_the_database_refuses_to_change_or_delete_a_cdr(point: Point, card: str) -> None:
+    point.charge(card)
+
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic():
+        CDR.objects.update(document="{}")
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic():
+        CDR.objects.all().delete()
+
+
+@pytest.mark.req("OCPP-97")
+def test_a_second_cdr_of_one_session_is_refused(point: Point, card: str) -> None:
+    row = point.charge(card)
+    metered = sessions_operations.meter(row, sessions_operations.read_snapshot(row.snapshot))
+
+    again = cdrs_operations.produce(Transaction.objects.get(), metered)
+
+    assert again == CDR.objects.get()
+
+
+# ---------------------------------------------------------------- listed
+
+
+class TestCDRsList(ListSuite):
+    place, reader, path = "cpo_side", "emsp", CDRS
+
+    def make(self, index: int, moment: datetime) -> str:
+        columns: dict[str, Any] = {
+            "country_code": "NL", "party_id": "TNM", "last_updated": moment, "token_uid": "T",
+            "start_date_time": moment, "emsp_country_code": "DE", "emsp_party_id": "EMS",
+        }  # fmt: skip
+        text = f'{{"id":"C{index}","last_updated":"{format_datetime(moment)}"}}'
+        CDR.objects.create(object_id=f"C{index}", session_id=f"S{index}", document=text, **columns)
+        return f"C{index}"
+
+
+class TestSessionsList(ListSuite):
+    place, reader, path, date_required = "cpo_side", "emsp", SESSIONS, True
+
+    def make(self, index: int, moment: datetime) -> str:
+        columns: dict[str, Any] = {
+            "country_code": "NL", "party_id": "TNM", "last_updated": moment, "token_uid": "T", "status": "ACTIVE",
+            "start_date_time": moment, "emsp_country_code": "DE", "emsp_party_id": "EMS", "location_id": LOCATION,
+        }  # fmt: skip
+        text = f'{{"id":"S{index}","last_updated":"{format_datetime(moment)}"}}'
+        Session.objects.create(object_id=f"S{index}", document=text, **columns)
+        return f"S{index}"
+
+
+@pytest.mark.req("SES-01")
+def test_sessions_need_a_date_from(emsp: Person) -> None:
+    answer = emsp.get(SESSIONS)
+
+    assert answer.codes == (200, 2001)
+    assert "date_from" in answer.message
+
+
+@pytest.mark.req("CDR-15", "SEC-37")
+@pytest.mark.parametrize("path", [SESSIONS, CDRS])
+def test_nobody_sees_another_emsps_sessions_and_cdrs(
+    point: Point, card: str, emsp: Person, second_emsp: Person, path: str
+) -> None:
+    point.charge(card)
+
+    own, foreign = emsp.get(path, query=EARLY), second_emsp.get(path, query=EARLY)
+    unnamed = second_emsp.get(path, query=EARLY, sender=None)
+
+    assert len(own.data) == 1
+    assert (foreign.data, foreign.headers["X-Total-Count"]) == ([], "0")
+    assert unnamed.data == []
+
+
+@pytest.mark.req("CDR-15")
+def test_a_platform_with_two_emsps_sees_what_is_of_the_one_that_asks(
+    point: Point, partner: Partner, document: Document
+) -> None:
+    platform = partner("DE*EMS:EMSP", "DE*TWO:EMSP")
+    platform.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", document("token_rfid", whitelist="ALWAYS"))
+    point.charge(TAG)
+
+    answers = [platform.get(CDRS, sender=sender) for sender in ("DE*EMS", "DE*TWO", None)]
+
+    assert [len(answer.data) for answer in answers] == [1, 0, 1]
+
+
+@pytest.mark.req("SES-07", "CDR-05")
+@pytest.mark.parametrize("path", [SESSIONS, CDRS])
+def test_there_is_no_url_of_a_single_one(point: Point, card: str, emsp: Person, path: str) -> None:
+    row = point.charge(card)
+    assert row.session is not None
+
+    assert emsp.get(f"{path}/{row.session.object_id}").http_status == 404

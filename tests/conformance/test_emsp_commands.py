@@ -1,0 +1,376 @@
+"""Commands, Sender: what we ask of a CPO, its CommandResponse, and the CommandResult at our response_url."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from emsp import tasks
+from emsp.models import Command, Token
+from emsp.modules import commands_operations as commands
+from emsp.modules import tokens_operations as tokens
+from ocpi import status
+from ocpi.models import Platform
+from tests.conformance.suites import LATER
+from tests.fixtures import Document, Partner, add_party
+from tests.people import Person, at
+from tests.platforms import Listener, Received, Reply, segments
+
+RECEIVER = "/ocpi/2.2.1/receiver/commands"
+START, STOP = f"{RECEIVER}/START_SESSION", f"{RECEIVER}/STOP_SESSION"
+ACCEPTED = {"result": "ACCEPTED", "timeout": 30}
+TNM = at("NL*TNM")
+
+
+@pytest.fixture
+def cpo(emsp_side: None, partner: Partner, listener: Listener) -> Person:
+    listener.reply("POST", RECEIVER, data=ACCEPTED)
+    return partner("NL*TNM:CPO", listener=listener)
+
+
+@pytest.fixture
+def token(cpo: Person, document: Document) -> Token:
+    kept = tokens.keep(json.dumps(document("token_rfid")).encode())
+    return Token.objects.get(pk=kept.row_id)
+
+
+@pytest.fixture
+def start(token: Token) -> Callable[..., Command]:
+    return lambda **changes: commands.start_session(
+        **{"to": TNM, "token": token, "location_id": "LOC1", "evse_uid": "E1", "connector_id": "1", **changes}
+    )
+
+
+def response_url(command: Command) -> str:
+    found: str = json.loads(command.request)["response_url"]
+    return found
+
+
+@pytest.mark.req("CMD-01", "CMD-24", "CMD-30", "CMD-33", "PIT-66", "HUB-03")
+def test_start_session_is_posted_to_the_cpo(
+    start: Callable[..., Command], listener: Listener, document: Document
+) -> None:
+    command = start()
+
+    (request,) = listener.received("POST", START)
+    assert request.json == {
+        "response_url": response_url(command),
+        "token": document("token_rfid"),
+        "location_id": "LOC1",
+        "evse_uid": "E1",
+        "connector_id": "1",
+        "authorization_reference": command.authorization_reference,
+    }
+    assert (request.headers["ocpi-to-party-id"], request.headers["ocpi-from-party-id"]) == ("TNM", "EMS")
+    assert request.headers["x-correlation-id"] == command.correlation_id
+    assert (command.state, command.response) == ("ACCEPTED", "ACCEPTED")
+    assert command.deadline_at is not None
+    assert 25 < (command.deadline_at - timezone.now()).total_seconds() <= 30
+
+
+@pytest.mark.req("CMD-19", "PIT-65")
+def test_two_commands_at_once_are_told_apart(start: Callable[..., Command], cpo: Person) -> None:
+    first, second = start(), start()
+
+    cpo.post(response_url(second), {"result": "EVSE_OCCUPIED"})
+    cpo.post(response_url(first), {"result": "ACCEPTED"})
+
+    assert response_url(first) != response_url(second)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.result, second.result) == ("ACCEPTED", "EVSE_OCCUPIED")
+
+
+@pytest.mark.req("CMD-02", "CMD-04", "TRN-033")
+def test_a_result_ends_the_command(start: Callable[..., Command], cpo: Person) -> None:
+    command = start()
+    message = [{"language": "en", "text": "Plug in first"}]
+
+    answer = cpo.post(response_url(command), {"result": "REJECTED", "message": message})
+
+    assert answer.codes == (200, 1000)
+    assert not answer.has_data
+    command.refresh_from_db()
+    assert (command.state, command.result, command.message) == ("DONE", "REJECTED", "Plug in first")
+    assert command.result_at is not None
+
+
+@pytest.mark.req("PIT-28")
+def test_a_result_in_an_envelope_is_unwrapped(start: Callable[..., Command], cpo: Person) -> None:
+    command = start()
+
+    cpo.post(response_url(command), {"status_code": 1000, "data": {"result": "ACCEPTED"}, "timestamp": LATER})
+
+    command.refresh_from_db()
+    assert command.result == "ACCEPTED"
+
+
+@pytest.mark.req("CMD-21")
+def test_a_second_result_is_logged_and_changes_nothing(
+    start: Callable[..., Command], cpo: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = start()
+    cpo.post(response_url(command), {"result": "ACCEPTED"})
+
+    answer = cpo.post(response_url(command), {"result": "FAILED"})
+
+    assert answer.codes == (200, 1000)
+    command.refresh_from_db()
+    assert command.result == "ACCEPTED"
+    assert "FAILED came too" in caplog.text
+
+
+@pytest.mark.req("CMD-20", "CMD-21")
+def test_a_reservation_may_be_cancelled_later(start: Callable[..., Command], cpo: Person) -> None:
+    command = start()
+    cpo.post(response_url(command), {"result": "ACCEPTED"})
+
+    cpo.post(response_url(command), {"result": "CANCELED_RESERVATION"})
+
+    command.refresh_from_db()
+    assert command.result == "CANCELED_RESERVATION"
+
+
+@pytest.mark.req("CMD-21", "SEC-39")
+def test_a_result_at_a_url_that_is_none_is_not_found(
+    start: Callable[..., Command], cpo: Person, second_cpo: Person
+) -> None:
+    command = start()
+    url = response_url(command)
+
+    answers = [
+        cpo.post(f"{url}x", {"result": "ACCEPTED"}),
+        cpo.post(url.replace("START_SESSION", "STOP_SESSION"), {"result": "ACCEPTED"}),
+        second_cpo.post(url, {"result": "ACCEPTED"}),
+        cpo.post("emsp/2.2.1/commands", {"result": "ACCEPTED"}),
+    ]
+
+    assert [answer.codes for answer in answers] == [(404, 2000)] * 4
+    command.refresh_from_db()
+    assert command.state == "ACCEPTED"
+
+
+@pytest.mark.req("CMD-21", "CMD-08")
+def test_a_result_after_the_timeout_is_not_taken(start: Callable[..., Command], cpo: Person) -> None:
+    command = start()
+    Command.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
+    tasks.sweep()
+
+    answer = cpo.post(response_url(command), {"result": "ACCEPTED"})
+
+    assert answer.codes == (404, 2000)
+    command.refresh_from_db()
+    assert (command.state, command.result) == ("EXPIRED", "")
+
+
+@pytest.mark.req("CMD-15", "TRN-039")
+@pytest.mark.parametrize("body", [{}, {"result": "MAYBE"}, {"data": 1}, {"data": {}}])
+def test_what_is_no_result_is_refused(start: Callable[..., Command], cpo: Person, body: Any) -> None:
+    command = start()
+
+    assert cpo.post(response_url(command), body).codes == (200, 2001)
+
+    command.refresh_from_db()
+    assert command.state == "ACCEPTED"
+
+
+@pytest.mark.req("CMD-03")
+def test_results_are_posted_and_nothing_else(start: Callable[..., Command], cpo: Person) -> None:
+    url = response_url(start())
+
+    assert [cpo.request(method, url, {}).http_status for method in ("GET", "PUT", "PATCH", "DELETE")] == [405] * 4
+
+
+@pytest.mark.req("CMD-07", "CMD-13", "CMD-10", "TRN-037")
+@pytest.mark.parametrize(
+    ("reply", "state", "response"),
+    [
+        ({"data": {"result": "REJECTED", "timeout": 0}}, "REFUSED", "REJECTED"),
+        ({"data": {"result": "REJECTED", "timeout": 0}, "code": 2003}, "REFUSED", "REJECTED"),
+        ({"data": {"result": "NOT_SUPPORTED", "timeout": 0}}, "REFUSED", "NOT_SUPPORTED"),
+        ({"code": 2001, "message": "token: is required"}, "FAILED", ""),
+        ({"data": ACCEPTED, "code": 4002}, "FAILED", ""),
+        ({"status": 500, "raw": b"<html>proxy</html>"}, "FAILED", ""),
+        ({"data": ["odd"]}, "FAILED", ""),
+        ({"close": True}, "FAILED", ""),
+    ],
+)
+def test_what_is_not_accepted_is_kept(
+    start: Callable[..., Command], listener: Listener, reply: dict[str, Any], state: str, response: str
+) -> None:
+    listener.reply("POST", START, **reply)
+
+    command = start()
+
+    assert (command.state, command.response) == (state, response)
+    assert commands.wait(command).state == state
+
+
+@pytest.mark.req("CMD-14", "CMD-21")
+def test_after_a_refusal_no_result_is_taken(start: Callable[..., Command], cpo: Person, listener: Listener) -> None:
+    listener.reply("POST", START, data={"result": "REJECTED", "timeout": 0})
+    command = start()
+
+    assert cpo.post(response_url(command), {"result": "ACCEPTED"}).codes == (404, 2000)
+
+
+@pytest.mark.req("CMD-07")
+@pytest.mark.parametrize(("timeout", "seconds"), [(None, 60), (0, 60), (10**12, 86400), ("5", 60)])
+def test_an_odd_timeout_is_made_sensible(
+    start: Callable[..., Command], listener: Listener, timeout: Any, seconds: int
+) -> None:
+    listener.reply("POST", START, data={"result": "ACCEPTED", "timeout": timeout})
+
+    command = start()
+
+    assert command.deadline_at is not None
+    assert abs((command.deadline_at - timezone.now()).total_seconds() - seconds) < 5
+
+
+@pytest.mark.req("CMD-24")
+def test_a_blocked_token_is_not_even_asked_for(start: Callable[..., Command], token: Token, listener: Listener) -> None:
+    tokens.block(token)
+    token.refresh_from_db()
+
+    with pytest.raises(status.InvalidParameters, match="blocked"):
+        start()
+
+    assert not listener.received("POST", START)
+    assert not Command.objects.exists()
+
+
+@pytest.mark.req("CMD-24", "LOC-40")
+def test_anothers_token_is_not_used(start: Callable[..., Command], token: Token, listener: Listener) -> None:
+    Token.objects.update(party_id="XXX")
+    token.refresh_from_db()
+
+    with pytest.raises(status.InvalidParameters):
+        start(token=token)
+
+    assert not listener.received("POST", START)
+
+
+@pytest.mark.req("CMD-33")
+def test_a_connector_without_an_evse_is_not_sent(start: Callable[..., Command], listener: Listener) -> None:
+    with pytest.raises(status.InvalidParameters, match="evse_uid"):
+        start(evse_uid="")
+
+    assert not listener.received("POST", START)
+    assert not Command.objects.exists()
+
+
+@pytest.mark.req("HUB-87")
+def test_a_cpo_behind_a_hub_is_asked_through_it(
+    emsp_side: None, partner: Partner, listener: Listener, document: Document
+) -> None:
+    listener.reply("POST", RECEIVER, data=ACCEPTED)
+    hub = partner("BE*HUB:HUB", listener=listener)
+    add_party(hub.platform, "NL*TNM:CPO", through_hub=True)
+    kept = tokens.keep(json.dumps(document("token_rfid")).encode())
+
+    command = commands.start_session(to=TNM, token=Token.objects.get(pk=kept.row_id), location_id="LOC1")
+
+    (request,) = listener.received("POST", START)
+    assert request.headers["ocpi-to-party-id"] == "TNM"
+    assert command.platform_id == hub.id
+
+
+@pytest.mark.req("HUB-87")
+def test_nobody_who_leads_there_is_said_so(start: Callable[..., Command]) -> None:
+    with pytest.raises(status.ReceiverUnreachable, match=r"FR\*CPX"):
+        start(to=at("FR*CPX"))
+
+
+@pytest.mark.req("SEC-37")
+def test_stop_session_comes_from_the_party_of_the_driver(cpo: Person, listener: Listener, document: Document) -> None:
+    cpo.put("emsp/2.2.1/sessions/NL/TNM/SES-20250912-0042", document("session"))
+
+    command = commands.stop_session(to=TNM, session_id="SES-20250912-0042")
+
+    (request,) = listener.received("POST", STOP)
+    assert request.json == {"response_url": response_url(command), "session_id": "SES-20250912-0042"}
+    assert request.headers["ocpi-from-party-id"] == "EMS"
+
+
+def test_a_command_whose_process_is_gone_does_not_stay_open(start: Callable[..., Command]) -> None:
+    command = start()
+    Command.objects.update(state="SENT", created_at=timezone.now() - timedelta(hours=1))
+
+    tasks.sweep()
+
+    command.refresh_from_db()
+    assert command.state == "FAILED"
+
+
+# ---- the management commands
+
+
+@pytest.fixture
+def charging_cpo(cpo: Person, token: Token, listener: Listener, document: Document) -> Person:
+    """A CPO that is quick: the Session and the result come before the answer to the command does."""
+
+    def answer(request: Received) -> Reply:
+        reference = request.json.get("authorization_reference", "")
+        url = request.json["response_url"]
+        session = document("session", authorization_reference=reference)
+        try:
+            if segments(request.path)[-1] == "START_SESSION":
+                cpo.put("emsp/2.2.1/sessions/NL/TNM/SES-20250912-0042", session)
+            cpo.post(url, {"result": "ACCEPTED"})
+        finally:
+            connection.close()  # the listener's thread has one of its own
+        return Reply(data=ACCEPTED)
+
+    listener.reply("POST", RECEIVER, using=answer)
+    return cpo
+
+
+def run(name: str, **options: str) -> dict[str, Any]:
+    printed = io.StringIO()
+    call_command(name, "--json", *(f"--{key}={value}" for key, value in options.items()), stdout=printed)
+    found: dict[str, Any] = json.loads(printed.getvalue())
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.req("CMD-23", "CMD-30")
+def test_start_and_stop_from_the_command_line(charging_cpo: Person) -> None:
+    started = run("start_session", to="NL*TNM", location="LOC1", evse="E1", token="04c7a1e2b95d80")
+    stopped = run("stop_session", session=started["session"])
+
+    done = {"response": "ACCEPTED", "result": "ACCEPTED", "session": "SES-20250912-0042"}
+    assert started == {"command": "START_SESSION", **done}
+    assert stopped == {"command": "STOP_SESSION", **done}
+
+
+def test_a_command_that_is_not_carried_out_ends_with_an_error(token: Token, listener: Listener) -> None:
+    listener.reply("POST", START, data={"result": "REJECTED", "timeout": 0})
+
+    with pytest.raises(CommandError, match="REJECTED"):
+        run("start_session", to="NL*TNM", location="LOC1", token=token.uid)
+
+
+def test_waiting_ends_with_the_announced_timeout(token: Token, listener: Listener) -> None:
+    listener.reply("POST", START, data={"result": "ACCEPTED", "timeout": 1})
+
+    with pytest.raises(CommandError, match="TIMEOUT"):
+        run("start_session", to="NL*TNM", location="LOC1", token=token.uid)
+
+    assert Command.objects.get().state == "EXPIRED"
+
+
+@pytest.mark.parametrize("options", [{"to": "NL-TNM"}, {"token": "NOBODYS"}, {"to": "FR*CPX"}])
+def test_what_makes_no_sense_is_said(token: Token, options: dict[str, str]) -> None:
+    with pytest.raises(CommandError):
+        run("start_session", **{"to": "NL*TNM", "location": "LOC1", "token": token.uid, **options})
+
+    assert Platform.objects.exists()
+    assert not Command.objects.exists()

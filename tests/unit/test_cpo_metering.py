@@ -1,0 +1,108 @@
+"""From readings and phases to segments: what counts, what is cut where, and what is not plausible."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpo import metering
+from cpo.metering import CHARGING, PARKING, Reading
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+RATED = Decimal(22_000)
+
+
+def at(minutes: float) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+def reading(minutes: float, wh: int, power: int | None = None) -> Reading:
+    return Reading(at(minutes), Decimal(wh), None if power is None else Decimal(power))
+
+
+@pytest.mark.req("OCPP-67")
+def test_the_outer_readings_decide_the_energy() -> None:
+    course = metering.course(START, Decimal(1000), [reading(30, 5000)], stop=at(60), meter_stop=Decimal(9000))
+
+    assert course.energy == 8
+
+
+@pytest.mark.req("OCPP-68")
+def test_outliers_are_left_out_and_named() -> None:
+    readings = [reading(10, 900_000), reading(20, 500), reading(30, 5000), reading(40, 9500)]
+
+    course = metering.course(START, Decimal(1000), readings, stop=at(60), meter_stop=Decimal(9000), rated_power=RATED)
+
+    assert [each.register for each in course.readings] == [5000]
+    assert course.flags == ("register_jumped", "register_fell", "reading_above_stop")
+
+
+def test_readings_outside_of_the_transaction_do_not_count() -> None:
+    readings = [reading(-5, 900), reading(90, 9000)]
+
+    course = metering.course(START, Decimal(1000), readings, stop=at(60), meter_stop=Decimal(9000))
+
+    assert course.readings == ()
+
+
+def test_a_running_transaction_ends_with_its_last_reading() -> None:
+    course = metering.course(START, Decimal(1000), [reading(10, 2000), reading(20, 3500)])
+
+    assert (course.end, course.energy) == (at(20), Decimal("2.5"))
+
+
+@pytest.mark.req("M-10", "PIT-74")
+def test_a_change_of_phase_cuts_and_shares_the_energy_by_time() -> None:
+    course = metering.course(START, Decimal(0), [], stop=at(60), meter_stop=Decimal(6000))
+
+    found = metering.segments(course, [(at(20), PARKING), (at(50), CHARGING)])
+
+    assert [(each.state, each.energy) for each in found] == [(CHARGING, 2), (PARKING, 3), (CHARGING, 1)]
+    assert [each.start for each in found] == [at(0), at(20), at(50)]
+
+
+@pytest.mark.req("PIT-74")
+def test_only_a_car_that_asks_for_nothing_parks() -> None:
+    assert metering.PHASE_OF["SuspendedEV"] == PARKING
+    assert metering.PHASE_OF["SuspendedEVSE"] == CHARGING
+
+
+def test_power_of_the_readings_bounds_their_segments() -> None:
+    readings = [reading(10, 1000, 8000), reading(20, 3000, 12_000)]
+    course = metering.course(START, Decimal(0), readings, stop=at(30), meter_stop=Decimal(4000))
+
+    found = metering.segments(course, [])
+
+    assert [(each.min_power, each.max_power) for each in found] == [(8, 8), (8, 12), (12, 12)]
+
+
+@pytest.mark.req("OCPP-45", "OCPP-69")
+@pytest.mark.parametrize(
+    ("minutes", "wh", "faults"),
+    [(60, 23_000, ()), (60, 25_000, ("too_much_energy",)), (60, 2_300_000, ("unit_suspect",)),
+     (60, -1, ("meter_backwards",)), (-1, 0, ("stop_before_start",)), (60, 0, ())],
+)  # fmt: skip
+def test_what_is_not_plausible_about_a_stop(minutes: float, wh: int, faults: tuple[str, ...]) -> None:
+    assert metering.faults_of_stop(START, Decimal(1000), at(minutes), Decimal(1000 + wh), RATED) == faults
+
+
+@given(
+    registers=st.lists(st.integers(0, 20_000), max_size=12),
+    changes=st.lists(st.tuples(st.integers(-10, 130), st.sampled_from([CHARGING, PARKING])), max_size=6),
+    stop=st.integers(0, 20_000),
+)
+def test_segments_have_no_holes_and_all_of_the_energy(
+    registers: list[int], changes: list[tuple[int, str]], stop: int
+) -> None:
+    readings = [reading(10 * number, wh) for number, wh in enumerate(registers)]
+    course = metering.course(START, Decimal(0), readings, stop=at(120), meter_stop=Decimal(stop), rated_power=RATED)
+
+    found = metering.segments(course, [(at(minutes), phase) for minutes, phase in changes])
+
+    assert (found[0].start, found[-1].end) == (START, at(120))
+    assert all(before.end == after.start for before, after in zip(found, found[1:], strict=False))
+    assert round(sum((each.energy for each in found), Decimal(0)), 9) == round(course.energy, 9)

@@ -1,0 +1,175 @@
+"""What wakes a worker, and what it finds without being woken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+from celery import current_app
+from django.db import connection, connections, transaction
+from pytest_django.fixtures import Settings
+
+from ocpi import outbox, outbox_engine, outbox_policy, outbox_rows, outbox_wake
+from ocpi.models import Delivery, Platform
+from ocpi.outbox_engine import Engine
+from tests.outbox_support import (
+    SOURCE,
+    Recorder,
+    add_object,
+    add_platform,
+    eventually,
+    mark,
+    pending,
+    recorder,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def emsp_server() -> Iterator[Recorder]:
+    with recorder() as found:
+        yield found
+
+
+@pytest.fixture
+def emsp_platform(emsp_server: Recorder) -> Platform:
+    return add_platform("eMSP", emsp_server.url)
+
+
+@pytest.fixture(autouse=True)
+def _stepped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No engine sweeps by itself unless a test wants it; no connection stays."""
+    monkeypatch.setattr(outbox_engine, "_SWEEP_SECONDS", 1000.0)
+    yield
+    connections.close_all()
+
+
+@contextmanager
+def engine() -> Iterator[Engine]:
+    found = Engine()
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.mark.req("REL-01")
+def test_a_mark_outside_of_a_transaction_is_refused(emsp_platform: Platform) -> None:
+    with pytest.raises(transaction.TransactionManagementError):
+        outbox.mark(
+            [outbox.Recipient(emsp_platform.pk)], module="tariffs", source=SOURCE, source_id=1, path="NL/TNM/T",
+            order_key="T",
+        )  # fmt: skip
+
+    assert pending() == []
+
+
+@pytest.mark.req("REL-02", "REL-08")
+def test_the_sweep_alone_is_enough(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    mark(add_object(), emsp_platform)  # nothing woke anybody: OCPI_WAKE is off
+    with engine() as ours:
+        ours.sweep()
+        eventually(lambda: not pending())
+
+
+@pytest.mark.req("REL-04", "REL-08")
+def test_a_worker_to_whom_no_task_comes_sweeps_by_itself(
+    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_engine, "_SWEEP_SECONDS", 0.2)
+    mark(add_object(), emsp_platform)
+    with engine():
+        eventually(lambda: not pending(), seconds=2)
+
+
+@pytest.mark.req("REL-08")
+def test_a_commit_wakes_each_lane_once_until_it_is_read(
+    emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OCPI_WAKE = True
+    sent: list[Any] = []
+    monkeypatch.setattr(current_app, "send_task", lambda _name, args, **_options: sent.append(args[0]))
+    location = add_object()
+    lane = (emsp_platform.pk, outbox.slot_of("LOC1"))
+    outbox_wake.awake([lane])
+
+    for _ in range(20):
+        mark(location, emsp_platform)
+    eventually(lambda: sent)
+    time.sleep(0.1)
+    assert sent == [[lane]]
+
+    outbox_wake.awake([lane])
+    mark(location, emsp_platform)
+    eventually(lambda: len(sent) == 2)
+
+
+@pytest.mark.req("REL-04")
+def test_a_request_does_not_feel_that_redis_is_away(
+    emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OCPI_WAKE = True
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(outbox_wake, "_redis", None)
+    monkeypatch.setattr(outbox_wake, "_BREAK_SECONDS", 0.1)
+    location = add_object()
+
+    longest = 0.0
+    for _ in range(30):
+        started = time.monotonic()
+        mark(location, emsp_platform)
+        longest = max(longest, time.monotonic() - started)
+
+    assert longest < 0.2
+    assert Delivery.objects.get().change == 30
+    time.sleep(0.5)  # the thread that wakes is through with it
+
+
+@pytest.mark.req("REL-04")
+def test_a_publish_to_a_broker_that_is_away_fails_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(outbox_wake, "_redis", None)
+    started = time.monotonic()
+
+    with pytest.raises(redis.ConnectionError):
+        outbox_wake.publish([(1, 0)])
+    outbox_wake.awake([(1, 0)])
+
+    assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.req("REL-19")
+def test_due_rows_are_found_by_an_ordered_index_scan(emsp_server: Recorder) -> None:
+    platforms = [add_platform(f"P{number}", emsp_server.url) for number in range(20)]
+    for number in range(20):
+        mark(add_object(f"L{number}"), *platforms)
+    with connection.cursor() as cursor:
+        names = {str(field.column) for field in Delivery._meta.concrete_fields} - {"id", "source_id"}
+        columns = ", ".join(sorted(names))
+        cursor.execute(
+            f"INSERT INTO ocpi_delivery (source_id, {columns}) "  # noqa: S608
+            f"SELECT 1000000 + d.id * 50 + n, {columns} FROM ocpi_delivery d, generate_series(1, 25) n"
+        )
+        cursor.execute("ANALYZE ocpi_delivery")
+        cursor.execute(
+            "EXPLAIN " + outbox_rows.DUE,
+            {
+                "platform_ids": [platform.pk for platform in platforms[:5]],
+                "slots": [1] * 5,
+                "limit": 20,
+                "holds_back": outbox_policy.HOLDS_BACK_SECONDS,
+            },
+        )
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "Index Scan using delivery_lane" in plan
+    assert "Seq Scan on ocpi_delivery" not in plan
+    assert "Sort Key: d.id" not in plan
