@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import close_old_connections, connection
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cpo.modules import authorization, transactions
 from cpo.modules import commands_operations as commands
@@ -54,6 +55,7 @@ class Consumer:
         self._again: set[int] = set()
         self._not_before: dict[int, float] = {}
         self._verdicts: dict[int, Verdict] = {}
+        self._connections: dict[int, BaseDatabaseWrapper] = {}  # of the pools' threads
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._listen_forever, name="ocpp-listener", daemon=True),
@@ -71,6 +73,9 @@ class Consumer:
             thread.join(5)
         self._applying.shutdown(cancel_futures=True)
         self._asking.shutdown(cancel_futures=True)
+        for database in self._connections.values():
+            database.inc_thread_sharing()
+            database.close()
 
     def wake(self, charge_point_id: int) -> None:
         """Have a charge point's messages applied soon."""
@@ -83,11 +88,16 @@ class Consumer:
             self._busy.add(charge_point_id)
             self._applying.submit(self._work, charge_point_id)
 
+    def _begin(self) -> None:
+        """Make this thread's database connection fit for a piece of work."""
+        close_old_connections()
+        self._connections[threading.get_ident()] = connections[DEFAULT_DB_ALIAS]
+
     def _work(self, charge_point_id: int) -> None:
         asking: Asking | None = None
         more = False
         try:
-            close_old_connections()
+            self._begin()
             for _ in range(_AT_ONCE):
                 found = inbox.step(charge_point_id, self._verdicts)
                 if isinstance(found, Asking):
@@ -110,7 +120,7 @@ class Consumer:
     def _ask(self, charge_point_id: int, message_id: int, question: Question) -> None:
         asked = False
         try:
-            close_old_connections()
+            self._begin()
             asked = self._ask_once(message_id, question)
         except Exception:  # an edge of a thread: the sweep tries again
             log.exception("asking for message %s failed", message_id)
@@ -151,7 +161,7 @@ class Consumer:
 
     def _guarded(self, work: Callable[[Any], None], subject: Any) -> None:
         try:
-            close_old_connections()
+            self._begin()
             work(subject)
         except Exception:  # an edge of a thread: the sweep tries again
             log.exception("%s failed for %s", work.__name__, subject)
@@ -175,7 +185,7 @@ class Consumer:
         number = 0
         while not self._stopping.wait(_SWEEP_SECONDS):
             number += 1
-            close_old_connections()
+            self._begin()
             try:
                 for charge_point_id in inbox.waiting():
                     self.wake(charge_point_id)

@@ -12,12 +12,21 @@ _STATUSES = {"Available": "AVAILABLE", "Preparing": "AVAILABLE", "Charging": "CH
 
 
 def work(url: str, points: list[dict[str, Any]], telling: Any, stopping: Any) -> Callable[[], None]:
-    """Return the work of the charge points' process. Each point is {"identity", "password", "evses"}."""
+    """Return the work of the charge points' process. Each: {"identity", "password", "evses", "power_w"}."""
 
     def charge() -> None:
         asyncio.run(_run(url, points, telling, stopping))
 
     return charge
+
+
+def power_of(location: dict[str, Any]) -> float:
+    """Return what a charge point of this Location gives, in W: a little less than its weakest Connector could."""
+    connectors = [connector for evse in location["evses"] for connector in evse["connectors"]]
+    return 0.9 * min(
+        connector.get("max_electric_power") or connector["max_voltage"] * connector["max_amperage"]
+        for connector in connectors
+    )
 
 
 async def _run(url: str, points: list[dict[str, Any]], telling: Any, stopping: Any) -> None:
@@ -26,7 +35,7 @@ async def _run(url: str, points: list[dict[str, Any]], telling: Any, stopping: A
     for number, point in enumerate(points):
         behavior = simulator.Behavior(
             connectors=len(point["evses"]),
-            power_w=(11_000, 22_000, 50_000)[number % 3],
+            power_w=point["power_w"],
             seconds_per_minute=0.5,
             answer_seconds=10,
             model=f"Demo {number % 3 + 1}",

@@ -105,7 +105,14 @@ class Demo:
             added = json.loads(
                 cpo.run("add_charge_point", identity, "--party", CPO, "--location", location["id"], "--json")
             )
-            points.append({"identity": identity, "password": added["password"], "evses": added["evses"]})
+            points.append(
+                {
+                    "identity": identity,
+                    "password": added["password"],
+                    "evses": added["evses"],
+                    "power_w": chargers.power_of(location),
+                }
+            )
         url = f"{cpo.environment['OCPP_GATEWAY_URL']}/ocpp"
         work = chargers.work(url, points, self.telling, self.stop_charging)
         self.actors.append(Process("charge points", {}, work, log=str(self.folder / "charge_points.log")))

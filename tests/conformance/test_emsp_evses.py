@@ -7,12 +7,14 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from emsp.models import EVSE, Location
+from ocpi import keeping
 from tests.conformance.suites import EARLIER, LATER, LATEST, at_most
 from tests.fixtures import Document
-from tests.people import Person
+from tests.people import Person, at
+from tests.platforms import eventually
 
 URL = "emsp/2.2.1/locations/NL/TNM/LOC-UTR-0042"
 EVSE_URL = f"{URL}/TNM-UTR-0042-1"
@@ -68,6 +70,18 @@ def test_a_parents_time_stamp_never_goes_backwards(stored: dict[str, Any], cpo: 
     found = cpo.get(URL).data
     assert found["last_updated"] == LATEST
     assert found["evses"][0]["last_updated"] == LATER
+
+
+@pytest.mark.req("LOC-11")
+@pytest.mark.parametrize("level", ["EVSE", "Connector"])
+def test_a_put_of_a_part_does_not_make_its_parents_older(stored: dict[str, Any], cpo: Person, level: str) -> None:
+    url, body = (EVSE_URL, stored["evses"][0]) if level == "EVSE" else (CONNECTOR_URL, cpo.get(CONNECTOR_URL).data)
+
+    assert cpo.put(url, {**body, "x_note": "put"}).codes == (200, 1000)
+
+    assert cpo.get(url).data["x_note"] == "put"
+    assert cpo.get(EVSE_URL).data["last_updated"] == stored["evses"][0]["last_updated"]
+    assert cpo.get(URL).data["last_updated"] == stored["last_updated"]
 
 
 @pytest.mark.req("LOC-33", "LOC-10")
@@ -220,6 +234,29 @@ def test_ids_with_odd_characters_survive(emsp_side: None, cpo: Person, document:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_evse_is_never_locked_before_its_location(emsp_side: None, cpo: Person, document: Document) -> None:
+    """Two locks in two orders are a deadlock; who waits for a Location must not hold one of its EVSEs."""
+    cpo.put(URL, document("location"))
+
+    def patch() -> None:
+        try:
+            cpo.patch(EVSE_URL, {"status": "BLOCKED", "last_updated": LATER})
+        finally:
+            connection.close()
+
+    patching = threading.Thread(target=patch)
+    with transaction.atomic():
+        keeping.find(Location, owner=at("NL*TNM"), object_id="LOC-UTR-0042", lock=True)
+        patching.start()
+        eventually(_somebody_waits)
+        free = EVSE.objects.select_for_update(nowait=True).count()
+    patching.join()
+
+    assert free == 2
+    assert EVSE.objects.get(uid="TNM-UTR-0042-1").status == "BLOCKED"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_pushes_of_a_location_and_its_evses_at_once_do_not_block_each_other(
     emsp_side: None, cpo: Person, document: Document
 ) -> None:
@@ -244,3 +281,9 @@ def test_pushes_of_a_location_and_its_evses_at_once_do_not_block_each_other(
         thread.join()
 
     assert answers == [(200, 1000)] * 32
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])

@@ -14,6 +14,22 @@ from ocpi import endpoints
 from tests.fixtures import DOCUMENTS, Partner, Side
 
 REQUESTS = 250
+# Where each document belongs: module, what follows its Receiver endpoint, method.
+PLACES = {
+    "location": ("locations", "/NL/TNM/LOC-UTR-0042", "PUT"),
+    "evse": ("locations", "/NL/TNM/LOC-UTR-0042/TNM-UTR-0042-1", "PUT"),
+    "connector": ("locations", "/NL/TNM/LOC-UTR-0042/TNM-UTR-0042-1/1", "PUT"),
+    "session": ("sessions", "/NL/TNM/SES-20250912-0042", "PUT"),
+    "cdr": ("cdrs", "", "POST"),
+    "tariff": ("tariffs", "/NL/TNM/TNM-FLEX", "PUT"),
+    "token_rfid": ("tokens", "/DE/EMS/04C7A1E2B95D80", "PUT"),
+    "start_session": ("commands", "/START_SESSION", "POST"),
+    "reserve_now": ("commands", "/RESERVE_NOW", "POST"),
+    "cancel_reservation": ("commands", "/CANCEL_RESERVATION", "POST"),
+    "stop_session": ("commands", "/STOP_SESSION", "POST"),
+    "unlock_connector": ("commands", "/UNLOCK_CONNECTOR", "POST"),
+    "client_info": ("hubclientinfo", "/NL/TNM", "PUT"),
+}
 NASTY: list[Any] = [
     None, True, 0, -1, 1.5, 1e308, 10**31, "", " ", "x" * 5000, "#NA", "ü", "\u0000", "\ud800", "2026-13-45T99:99:99Z",
     "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "'; DROP TABLE ocpi_platform; --", "%s", "{}", "<script>", [], {},
@@ -69,16 +85,29 @@ def test_nothing_that_comes_in_breaks_us(
     draw = random.Random(seed)
     side(chosen, parties=[ours])
     person = partner(theirs)
-    documents = [json.loads(file.read_text()) for file in sorted(DOCUMENTS.glob("*.json"))]
+    documents = {file.stem: json.loads(file.read_text()) for file in sorted(DOCUMENTS.glob("*.json"))}
+    receivers = {str(entry.module): entry.path for entry in endpoints.served() if entry.role == "RECEIVER"}
+    fitting = [name for name, (module, _, _) in PLACES.items() if module in receivers]
 
-    for _ in range(REQUESTS):
-        path = "/ocpi" + draw.choice(list(paths(endpoints._tree((chosen,)), draw))) + draw.choice(QUERIES)
-        method = draw.choice(["GET", "PUT", "PUT", "PATCH", "POST"])
-        document = draw.choice(documents)
-        body = damaged(document, draw) if draw.random() < 0.8 else document
-        asked = f"{method} {path} {json.dumps(body)[:1500]}"
+    for number in range(REQUESTS):
+        if number < len(fitting):  # first each as it is, so that there is something to change
+            name, draw_damage = fitting[number], False
+        else:
+            name, draw_damage = draw.choice(fitting), draw.random() < 0.9
+        body = damaged(documents[name], draw) if draw_damage else documents[name]
+        module, tail, method = PLACES[name]
+        path = f"/ocpi/{receivers[module]}{tail}"
+        headers: dict[str, str | None] = {}
+        if number >= len(fitting):
+            method = draw.choice([method, method, method.replace("PUT", "PATCH"), "GET"])
+            headers = draw.choice(HEADERS)
+            if draw.random() < 0.3:
+                path = "/ocpi" + draw.choice(list(paths(endpoints._tree((chosen,)), draw)))
+            if draw.random() < 0.4:
+                path += draw.choice(QUERIES)
+        asked = f"{method} {path} {headers} {json.dumps(body)[:1500]}"
         with caplog.at_level(logging.ERROR):
-            answer = person.request(method, path, None if method == "GET" else body, headers=draw.choice(HEADERS))
-        failed = answer.http_status >= 500 or 3000 <= answer.status_code < 3001
+            answer = person.request(method, path, None if method == "GET" else body, headers=headers)
+        failed = answer.http_status >= 500 or 3000 <= answer.status_code < 4000
         assert not failed, f"{asked}\n{answer.text}\n{caplog.text[-3000:]}"
         assert not [record for record in caplog.records if record.exc_info], f"{asked}\n{caplog.text[-3000:]}"

@@ -167,19 +167,39 @@ def test_a_charge_point_gets_a_location_evses_and_a_password(tmp_path: Path, ems
     found = emsp.get(f"cpo/2.2.1/locations/{report['location']}").data
     assert passwords.matches(row.password_digest, report["password"].encode(), settings.SECRET_KEY)
     assert report["url"].endswith("/ocpp/CP-NEW")
-    assert [evse["uid"] for evse in found["evses"]] == report["evses"] == ["CP-NEW-1", "CP-NEW-2"]
+    assert [evse["uid"] for evse in found["evses"]] == report["evses"]
+    assert len(report["evses"]) == 2
     assert sorted(row.evses.values_list("connector_id", flat=True)) == [1, 2]
     assert all(connector["tariff_ids"] for evse in found["evses"] for connector in evse["connectors"])
 
 
-def test_a_charge_point_may_stand_in_a_location_that_is_there(document: Document) -> None:
+@pytest.mark.req("SEC-62")
+def test_what_is_published_does_not_tell_the_identity(emsp: Person) -> None:
+    report = run("add_charge_point", "SECRET-IDENTITY")
+
+    assert "SECRET-IDENTITY" not in emsp.get(f"cpo/2.2.1/locations/{report['location']}").text
+
+
+def test_a_charge_point_takes_the_free_evses_of_a_location(document: Document) -> None:
     add_location(document("location"))
 
-    report = run("add_charge_point", "CP-NEW", "--location", LOCATION, "--password", "typed by a person")
+    first = run("add_charge_point", "CP-1", "--location", LOCATION, "--password", "typed by a person")
+    second = run("add_charge_point", "CP-2", "--location", LOCATION)
 
-    assert report["location"] == LOCATION
-    assert EVSE.objects.get(uid="CP-NEW-1").charge_point == ChargePoint.objects.get()
+    assert first["location"] == second["location"] == LOCATION
+    assert first["evses"] == [EVSE_UID, "TNM-UTR-0042-2"]
+    assert EVSE.objects.get(uid=EVSE_UID).charge_point == ChargePoint.objects.get(identity="CP-1")
+    assert EVSE.objects.get(uid=second["evses"][0]).charge_point == ChargePoint.objects.get(identity="CP-2")
     assert EVSE.objects.filter(location__object_id=LOCATION).count() == 3
+
+
+def test_a_charge_point_may_bring_evses_of_its_own(document: Document) -> None:
+    add_location(document("location"))
+
+    report = run("add_charge_point", "CP-1", "--location", LOCATION, "--evses", "2")
+
+    assert EVSE.objects.filter(location__object_id=LOCATION).count() == 4
+    assert EVSE_UID not in report["evses"]
 
 
 @pytest.mark.parametrize("arguments", [["CP 1"], ["CP-1", "--location", "NOPE"], ["CP-1", "--party", "XX*YYY"]])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocpi import documents, loading, status
@@ -66,6 +66,7 @@ _values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(objects=st.lists(st.dictionaries(st.text(max_size=3), _values, max_size=4), max_size=8), size=st.integers(1, 40))
 def test_any_objects_survive_any_cut_of_the_file(
     tmp_path_factory: pytest.TempPathFactory, objects: list[Any], size: int
