@@ -1,4 +1,4 @@
-"""Admin pages of a CPO: what it owns, and what it is told of Tokens and commands. Charge points: `admin_charge_points`."""
+"""Admin pages of a CPO: what it owns, and what it is told. Those of its charge points: `admin_charge_points`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from cpo import admin_charge_points as admin_charge_points  # registers its pages
 from cpo.models import CDR, EVSE, Command, Location, Session, Tariff, Token
-from ocpi.admin_pages import EVSE_STATUSES, SESSION_STATUSES, TOKEN_TYPES, Documents, Pages, Rows, badge, badged, known, member, party, plain, pretty, read_only
+from ocpi.admin_pages import (
+    EVSE_STATUSES,
+    SESSION_STATUSES,
+    TOKEN_TYPES,
+    Documents,
+    Pages,
+    Rows,
+    badge,
+    badged,
+    known,
+    member,
+    party,
+    pretty,
+    read_only,
+)
 
 COMMANDS = ("START_SESSION", "STOP_SESSION", "RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR")
 
@@ -89,7 +103,11 @@ class CDRPage(Documents):
 @admin.register(Token)
 class TokenPage(Documents):
     list_display = ("uid", "type", "show_party", "contract_id", "show_valid", "whitelist", "id_tag", "last_updated")
-    list_filter = (known("type", TOKEN_TYPES), "valid", known("whitelist", ("ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER")))
+    list_filter = (
+        known("type", TOKEN_TYPES),
+        "valid",
+        known("whitelist", ("ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER")),
+    )
     search_fields = ("=uid", "=contract_id", "=party_id", "=id_tag")
     show_valid = read_only("valid", lambda page, row: badge("valid", "good") if row.valid else badge("invalid", "bad"))
 
@@ -105,12 +123,12 @@ class CommandPage(Pages):
     list_select_related = ("platform", "charge_point", "evse")
     search_fields = ("=correlation_id", "=session_id", "=charge_point__identity")
     ordering = ("-id",)
-    hidden = ("response_url", "digest", "request", "response")
-    shown = ("show_response_url", "pretty_request", "pretty_response")
+    covered = ("response_url",)
+    hidden = ("digest", "request", "response")
+    shown = ("pretty_request", "pretty_response")
     deferred = ("request", "response", "response_url")
     show_state = badged("state")
     show_emsp = party(title="eMSP")
-    show_response_url = plain("response_url")
     pretty_request = pretty("request")
     pretty_response = pretty("response")
 

@@ -41,6 +41,7 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (2, locations.refresh_due),
     (10, transactions.close_superseded),
     (60, transactions.settle_due),
+    (600, inbox.forget_old),
 )
 
 
@@ -53,6 +54,7 @@ class Consumer:
         self._guard = threading.Lock()
         self._busy: set[int] = set()
         self._again: set[int] = set()
+        self._failures: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._connections: dict[int, BaseDatabaseWrapper] = {}  # of the pools' threads
@@ -103,9 +105,7 @@ class Consumer:
                 if isinstance(found, Asking):
                     asking = found
                     break
-                if found is Step.FAILED:
-                    with self._guard:
-                        self._not_before[charge_point_id] = time.monotonic() + inbox.retry_seconds(1)
+                self._note(charge_point_id, found)
                 if found not in (Step.APPLIED, Step.PARKED):
                     break
             else:
@@ -116,6 +116,15 @@ class Consumer:
             self._asking.submit(self._ask, charge_point_id, asking.message_id, asking.question)
             return
         self._done(charge_point_id, more=more)
+
+    def _note(self, charge_point_id: int, found: Step) -> None:
+        """Leave a charge point whose message fails alone for a while, longer each time."""
+        with self._guard:
+            if found is Step.FAILED:
+                failures = self._failures[charge_point_id] = self._failures.get(charge_point_id, 0) + 1
+                self._not_before[charge_point_id] = time.monotonic() + inbox.retry_seconds(failures)
+            elif charge_point_id in self._failures:
+                del self._failures[charge_point_id], self._not_before[charge_point_id]
 
     def _ask(self, charge_point_id: int, message_id: int, question: Question) -> None:
         asked = False

@@ -104,7 +104,8 @@ class CDR(ClientOwnedObject):
             *ClientOwnedObject.Meta.constraints,
             # One CDR per session, whatever runs twice; a credit CDR and its successor are made on purpose.
             models.UniqueConstraint(
-                fields=["session_id"], condition=models.Q(credit=False) & ~models.Q(session_id=""),
+                fields=["session_id"],
+                condition=models.Q(credit=False) & ~models.Q(session_id=""),
                 name="cpo_cdr_once_per_session",
             ),
         ]
@@ -237,9 +238,7 @@ class Transaction(models.Model):
     flags = models.JSONField(default=list, blank=True, help_text="what is odd about it")
     held = models.BooleanField(default=False, db_default=False, help_text="waits for an operator (OCPP-45)")
     cdr_due_at = models.DateTimeField(null=True, blank=True)
-    session = models.OneToOneField(
-        Session, on_delete=models.PROTECT, null=True, blank=True, related_name="transaction"
-    )
+    session = models.OneToOneField(Session, on_delete=models.PROTECT, null=True, blank=True, related_name="transaction")
     # Location, EVSE, Connector, Tariff and Token as they were at the start (CDR-19).
     snapshot = models.TextField(blank=True)
     last_at = models.DateTimeField(null=True, blank=True, help_text="the newest reading")

@@ -26,7 +26,7 @@ def broadcast(module: str, owner: Address, *, platform_id: int | None = None) ->
         addresses = {
             party.address.key: party.address
             for party in platform.parties
-            if party.active and not party.through_hub and party.role in roles and party.address.key != owner.key
+            if party.active and not party.through_hub and party.role in roles
         }
         found += [Recipient(platform.id, address, owner) for address in addresses.values()]
     return found

@@ -1,4 +1,4 @@
-"""Admin pages of the hub, and of the accounts; what other packages registered with pages of their own look is replaced."""
+"""Admin pages of the hub and of the accounts; those that other packages registered are replaced by ours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
@@ -29,7 +30,11 @@ class SharedObjectPage(Documents):
     """The last accepted state of what was broadcast."""
 
     list_display = ("path", "module", "show_party", "platform", "last_updated", "received_at", "show_deleted")
-    list_filter = (known("module", MODULES), ("deleted_at", admin.EmptyFieldListFilter), ("platform", RelatedDropdownFilter))
+    list_filter = (
+        known("module", MODULES),
+        ("deleted_at", admin.EmptyFieldListFilter),
+        ("platform", RelatedDropdownFilter),
+    )
     list_select_related = ("platform",)
     search_fields = ("path__istartswith", "=party_id")
     raw_id_fields = ("container",)
@@ -53,7 +58,7 @@ class CallbackPage(Pages):
     deferred = ("key",)
     show_host = read_only("stands in for", lambda page, row: "/".join(row.url.split("/")[:3]) + "/…")
 
-    def get_object(self, request: Any, object_id: str, from_field: str | None = None) -> Any:
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = super().get_object(request, object_id, from_field)
         if found is not None:
             found.key = "…"  # the title of the page is made of it
@@ -96,5 +101,3 @@ class LogEntryPage(Pages):
     hidden = ("changes", "changes_text", "serialized_data", "additional_data")
     shown = ("pretty_changes",)
     pretty_changes = pretty("changes")
-
-

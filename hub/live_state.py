@@ -39,7 +39,7 @@ def forget() -> None:
 
 
 def _keep(name: str, seconds: float, read: Callable[[], Any]) -> Any:
-    at, found = _kept.get(name, (-seconds, None))
+    at, found = _kept.get(name, (-1e9, None))
     if time.monotonic() - at >= seconds:
         found = read()
         _kept[name] = (time.monotonic(), found)

@@ -20,7 +20,7 @@ from ocpi import backlog, exchanges
 from ocpi.models import ConnectionStatus, Platform
 
 _LASTING = 30.0  # seconds that the number of dead deliveries, a longer count, is kept
-_dead: tuple[float, dict[int, int]] = (-_LASTING, {})
+_dead: tuple[float, dict[int, int]] = (-1e9, {})
 _lock = threading.Lock()
 
 
@@ -39,6 +39,12 @@ class Numbers(Collector):
                 yield from _sessions(side)
         if "cpo" in settings.OCPI_SIDES:
             yield from _charge_points()
+
+
+def forget() -> None:
+    """Have the next scrape count everything anew."""
+    global _dead
+    _dead = (-1e9, {})
 
 
 def _platforms() -> Iterator[Metric]:
@@ -89,7 +95,9 @@ def _lanes(names: dict[int, str]) -> Iterator[Metric]:
     for platform_id, name in names.items():
         busy.add_metric([name], found.get(platform_id, 0))
     workers = _gauge("ocpi_workers", "processes that send")
-    workers.add_metric([], _rows("SELECT count(*) FROM ocpi_workerheartbeat WHERE beat_at > now() - interval '10 s'")[0][0])
+    workers.add_metric(
+        [], _rows("SELECT count(*) FROM ocpi_workerheartbeat WHERE beat_at > now() - interval '10 s'")[0][0]
+    )
     yield from (busy, workers)
 
 

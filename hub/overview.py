@@ -34,8 +34,15 @@ def cards() -> list[dict[str, Any]]:
     unapproved = Party.objects.filter(approved=False, claimed=True, through_hub=False).count()
     dead = _count(FinishedDelivery.objects.filter(state="DEAD"))
     found = [
-        _card("Platforms connected", f"{connected} of {platforms.count()}", "ocpi_platform", "?connection__exact=CONNECTED"),
-        _card("Parties to approve", unapproved, "ocpi_party", "?approved__exact=0&claimed__exact=1", odd=unapproved > 0),
+        _card(
+            "Platforms connected",
+            f"{connected} of {platforms.count()}",
+            "ocpi_platform",
+            "?connection__exact=CONNECTED",
+        ),
+        _card(
+            "Parties to approve", unapproved, "ocpi_party", "?approved__exact=0&claimed__exact=1", odd=unapproved > 0
+        ),
         _card("Deliveries pending", backlog.pending(_MOST), "ocpi_delivery", "?state__exact=PENDING"),
         _card("Deliveries dead", dead, "ocpi_finisheddelivery", "?state__exact=DEAD", odd=dead > 0),
     ]
@@ -50,11 +57,14 @@ def _of_side(side: str, today: datetime) -> list[dict[str, Any]]:
         model: Any = apps.get_model(side, name)
         return model.objects.all()  # type: ignore[no-any-return]
 
+    of = f" ({side})" if len(settings.OCPI_SIDES) > 1 else ""
     active = _count(rows("Session").filter(status="ACTIVE"))
     found = [
-        _card("Sessions active", active, f"{side}_session", "?status=ACTIVE"),
-        _card("CDRs today", _count(rows("CDR").filter(last_updated__gte=today)), f"{side}_cdr"),
-        _card("EVSEs charging", _count(rows("EVSE").filter(status="CHARGING")), f"{side}_evse", "?status=CHARGING"),
+        _card(f"Sessions active{of}", active, f"{side}_session", "?status=ACTIVE"),
+        _card(f"CDRs today{of}", _count(rows("CDR").filter(last_updated__gte=today)), f"{side}_cdr"),
+        _card(
+            f"EVSEs charging{of}", _count(rows("EVSE").filter(status="CHARGING")), f"{side}_evse", "?status=CHARGING"
+        ),
     ]
     if side == "cpo":
         online = _count(rows("ChargePoint").filter(online=True))

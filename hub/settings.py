@@ -210,7 +210,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
-DATETIME_FORMAT = "Y-m-d H:i:s"  # on pages, in UTC
+FORMAT_MODULE_PATH = "hub.formats"
 
 # OCPI requests pass through nothing but the view; the admin's middleware stays with the admin's pages.
 MIDDLEWARE = ["hub.middleware.PagesOnly"]
@@ -279,6 +279,7 @@ UNFOLD = {
     "SITE_HEADER": OCPI_BUSINESS_NAME,
     "SITE_SUBHEADER": " + ".join(OCPI_SIDES),
     "SITE_SYMBOL": "ev_station",
+    "SITE_URL": "/live/",
     "SITE_FAVICONS": [{"rel": "icon", "href": "/static/hub/icon.svg", "type": "image/svg+xml"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,

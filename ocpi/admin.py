@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
@@ -19,7 +19,7 @@ from ocpi import admin_exchanges as admin_exchanges  # registers its page
 from ocpi import backlog, delivery_actions, health, platform_actions
 from ocpi.admin_confirm import ask, button
 from ocpi.admin_forms import Invite
-from ocpi.admin_pages import MODULES, Pages, Rows, badge, badged, known, party, plain, pretty, read_only, without_keys
+from ocpi.admin_pages import MODULES, Pages, Rows, badge, badged, known, party, pretty, read_only, without_keys
 from ocpi.models import CredentialsToken, Delivery, Endpoint, FinishedDelivery, Party, Platform, WorkerHeartbeat
 
 
@@ -28,6 +28,7 @@ class PartyRows(Rows):
     verbose_name_plural = "parties"
     fields = ("country_code", "party_id", "role", "approved", "claimed", "through_hub", "status")
     show_change_link = True
+    hide_title = False
     ordering = ("through_hub", "role", "country_code", "party_id")
 
 
@@ -60,7 +61,7 @@ class PlatformPage(Pages):
     actions_list = ("invite",)
     actions_detail = ("suspend", "resume", "reopen_lane")
     fieldsets = (
-        (None, {"fields": ("name", "state", "connection", "version", "versions_url", "show_waiting")}),
+        (None, {"fields": ("name", "show_state", "show_connection", "version", "versions_url", "show_waiting")}),
         ("Health", {"fields": ("last_heard_at", "average_ms", "failures", "backoff_until", "offline_since",
                                "paused_reason", "last_error")}),
         ("Settings", {"fields": ("hosts", "any_role", "base64_token", "catch_up", "created_at")}),
@@ -206,11 +207,11 @@ class _DeliveryPages(Pages):
     list_select_related = ("platform",)
     search_fields = ("=correlation_id", "path", "=order_key")
     deferred = ("body",)
-    hidden = ("body", "url", "location", "error")
-    shown = ("show_url", "show_whole_error", "pretty_body")
-    show_url = plain("url")
-    show_whole_error = plain("error")
+    hidden = ("body",)
+    shown = ("pretty_body",)
+    covered: ClassVar[tuple[str, ...]] = ("url", "error", "path")
     show_state = badged("state")
+    show_kind = read_only("kind", lambda page, row: row.kind)
     show_to = party("to_country_code", "to_party_id", "to")
     pretty_body = pretty("body")
     show_answer = read_only(
@@ -235,7 +236,7 @@ class _DeliveryPages(Pages):
 class DeliveryPage(_DeliveryPages):
     """What waits, and what is only marked."""
 
-    list_display = ("id", "platform", "show_state", "kind", "show_object", "show_to", "attempts", "due_at",
+    list_display = ("id", "platform", "show_state", "show_kind", "show_object", "show_to", "attempts", "due_at",
                     "show_answer", "show_error")  # fmt: skip
     list_filter = ("state", "kind", known("module", MODULES), ("platform", RelatedDropdownFilter))
     ordering = ("-id",)
@@ -268,7 +269,8 @@ class DeliveryPage(_DeliveryPages):
 class FinishedDeliveryPage(_DeliveryPages):
     """What was delivered, and what was not and why."""
 
-    list_display = ("id", "platform", "show_state", "kind", "show_object", "show_to", "attempts", "finished_at",
+    covered = ("url", "error", "path", "location")
+    list_display = ("id", "platform", "show_state", "show_kind", "show_object", "show_to", "attempts", "finished_at",
                     "show_answer", "show_error")  # fmt: skip
     list_filter = ("state", "kind", known("module", MODULES), ("platform", RelatedDropdownFilter))
     ordering = ("-id",)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
-from ocpi.admin_pages import MODULES, Pages, badge, known, plain, pretty, read_only, without_keys
+from ocpi.admin_pages import MODULES, Pages, badge, known, pretty, read_only, without_keys
 from ocpi.models import Exchange
 
 MOST_LEGS = 60
@@ -53,7 +53,16 @@ class ExchangePage(Pages):
     """Partitioned by day and never counted; searched by indexed ids first."""
 
     large = True
-    list_display = ("show_at", "direction", "platform", "method", "show_what", "show_parties", "show_outcome", "show_ms")
+    list_display = (
+        "show_at",
+        "direction",
+        "platform",
+        "method",
+        "show_what",
+        "show_parties",
+        "show_outcome",
+        "show_ms",
+    )
     list_display_links = ("show_at",)
     list_filter = ("direction", known("module", MODULES), ByStatus, ("platform", RelatedDropdownFilter))
     list_select_related = ("platform",)
@@ -63,7 +72,7 @@ class ExchangePage(Pages):
     change_form_outer_before_template = "admin/exchange_legs.html"
     deferred = ("request_headers", "request_body", "response_headers", "response_body")
     fieldsets = (
-        (None, {"fields": (("at", "direction"), ("platform", "module"), ("method", "milliseconds"), "show_url",
+        (None, {"fields": (("at", "direction"), ("platform", "module"), ("method", "milliseconds"), "url",
                                       ("from_party", "to_party"), ("http_status", "status_code"), "error",
                                       "request_id", "correlation_id")}),
         ("Request", {"fields": ("show_request_headers", "pretty_request_body")}),
@@ -73,7 +82,7 @@ class ExchangePage(Pages):
     pretty_response_body = pretty("response_body", "body")
     show_request_headers = read_only("headers", lambda page, row: _block(row.request_headers))
     show_response_headers = read_only("headers", lambda page, row: _block(row.response_headers))
-    show_url = plain("url")
+    covered = ("url", "error", "object_path")
     show_ms = read_only("ms", lambda page, row: "" if row.milliseconds is None else f"{row.milliseconds:.1f}")
     show_outcome = read_only("answer", lambda page, row: outcome(row))
 
@@ -130,7 +139,9 @@ def outcome(row: Exchange) -> str:
     if row.http_status is None:
         return badge(row.error.partition(":")[0] or "no answer", "bad")
     good = row.http_status < 400 and (row.status_code or 1000) < 2000
-    return badge(f"{row.http_status} / {row.status_code}" if row.status_code else row.http_status, "good" if good else "bad")
+    return badge(
+        f"{row.http_status} / {row.status_code}" if row.status_code else row.http_status, "good" if good else "bad"
+    )
 
 
 @dataclass(slots=True)
@@ -210,4 +221,8 @@ def _name(row: Exchange) -> str:
 
 
 def _block(text: str) -> str:
-    return format_html('<pre class="o-json">{}</pre>', without_keys(text)) if text else format_html('<span class="o-muted">{}</span>', "none")
+    return (
+        format_html('<pre class="o-json">{}</pre>', without_keys(text))
+        if text
+        else format_html('<span class="o-muted">{}</span>', "none")
+    )

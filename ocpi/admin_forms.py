@@ -24,7 +24,9 @@ class Invite(forms.Form):
 
     def clean_parties(self) -> list[Any]:
         try:
-            return [invitations.party(line.strip()) for line in self.cleaned_data["parties"].splitlines() if line.strip()]
+            return [
+                invitations.party(line.strip()) for line in self.cleaned_data["parties"].splitlines() if line.strip()
+            ]
         except ValueError as error:
             raise forms.ValidationError(str(error).replace("--party", "A line")) from error
 

@@ -1,4 +1,4 @@
-"""What the pages of all four admin.py have in common: nothing editable unless said so, documents laid out, no counting."""
+"""What the pages of all four admin.py have in common: nothing is editable, documents are laid out, little counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ _TONES = {
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
 # Whoever knows the end of such a URL may answer for somebody else: a response_url, a CDR's own URL (SEC-41).
-_KEY = re.compile(r"((?:callbacks?|commands\\?/[A-Z_]+|cdrs)\\?/)[A-Za-z0-9_-]{16,39}([A-Za-z0-9_-]{4})(?![A-Za-z0-9_-])")
+_KEY = re.compile(
+    r"((?:callbacks?|commands\\?/[A-Z_]+|cdrs)\\?/)[A-Za-z0-9_-]{16,39}([A-Za-z0-9_-]{4})(?![A-Za-z0-9_-])"
+)
 
 MODULES = ("versions", "credentials", "locations", "tariffs", "sessions", "cdrs", "tokens", "commands",
            "chargingprofiles", "hubclientinfo")  # fmt: skip
@@ -49,7 +51,9 @@ def without_keys(text: str) -> str:
 def badge(word: object, tone: str = "") -> str:
     """Return a state as a small colored label."""
     text = str(word)
-    return format_html('<span class="o-badge o-{}">{}</span>', tone or _TONE_OF.get(text, "plain"), text) if text else ""
+    return (
+        format_html('<span class="o-badge o-{}">{}</span>', tone or _TONE_OF.get(text, "plain"), text) if text else ""
+    )
 
 
 def badged(field: str, title: str = "") -> Shown:
@@ -70,11 +74,6 @@ def pretty(field: str, title: str = "") -> Shown:
         return json_html.pretty(without_keys(text))
 
     return _column(show, field, title or field.replace("_", " "))
-
-
-def plain(field: str, title: str = "") -> Shown:
-    """Return a read-only text that may hold a URL with a key."""
-    return _column(lambda page, row: without_keys(getattr(row, field)), field, title or field.replace("_", " "))
 
 
 def party(country_code: str = "country_code", party_id: str = "party_id", title: str = "party") -> Shown:
@@ -127,6 +126,8 @@ class Pages(ModelAdmin):  # type: ignore[misc]
     # Columns no page shows, secrets first of all (SEC-50); and columns that lists leave in the database.
     hidden: ClassVar[tuple[str, ...]] = ()
     deferred: ClassVar[tuple[str, ...]] = ()
+    # Columns with URLs that may hold keys: cut before anything, also the title, is made of them.
+    covered: ClassVar[tuple[str, ...]] = ()
     # Shown after the plain columns: names of `pretty` fields and the like.
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -134,12 +135,19 @@ class Pages(ModelAdmin):  # type: ignore[misc]
         super().__init__(*arguments)
         if self.large:
             self.paginator, self.show_full_result_count = InfinitePaginator, False
+            self.list_disable_select_all = True  # "all" would be millions
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found: QuerySet[Any] = super().get_queryset(request)
         match = request.resolver_match
         in_list = match is not None and str(match.url_name).endswith("_changelist")
         return found.defer(*self.deferred) if in_list and self.deferred else found
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        for name in self.covered if found else ():
+            setattr(found, name, without_keys(getattr(found, name)))
+        return found
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
         if self.fields:
@@ -169,14 +177,14 @@ class Documents(Pages):
     """OCPI objects as they are kept."""
 
     large = True
-    hidden = ("document",)
-    shown = ("pretty_document",)
-    deferred = ("document",)
+    hidden: ClassVar[tuple[str, ...]] = ("document",)
+    shown: ClassVar[tuple[str, ...]] = ("pretty_document",)
+    deferred: ClassVar[tuple[str, ...]] = ("document",)
     show_party = party()
     pretty_document = pretty("document", "document")
-    ordering = ("-last_updated", "-id")
-    search_fields = ("=object_id", "=party_id")
-    list_display = ("object_id", "show_party", "last_updated")
+    ordering: ClassVar[tuple[str, ...]] = ("-last_updated", "-id")
+    search_fields: ClassVar[tuple[str, ...]] = ("=object_id", "=party_id")
+    list_display: ClassVar[tuple[str, ...]] = ("object_id", "show_party", "last_updated")
 
 
 class Rows(TabularInline):  # type: ignore[misc]
@@ -186,6 +194,7 @@ class Rows(TabularInline):  # type: ignore[misc]
     max_num = 0
     can_delete = False
     show_change_link = False
+    hide_title = True
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
         return list(self.fields or ())

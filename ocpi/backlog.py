@@ -54,7 +54,7 @@ _WAITING = f"""
 SELECT platform_id, count(*) FILTER (WHERE state = 'PENDING'), count(*) FILTER (WHERE state = 'MARKED'),
        {_AGE.format("min(due_at) FILTER (WHERE state = 'PENDING')")}
 FROM ocpi_delivery GROUP BY platform_id
-"""
+"""  # noqa: S608 - constants only
 # Of each platform that can be sent to, the delivery due the longest; a few index look-ups.
 _OLDEST_SENDABLE = f"""
 SELECT max({_AGE.format("first.due_at")}) FROM ocpi_platform p CROSS JOIN LATERAL (

@@ -30,7 +30,7 @@ def give_up(ids: Collection[int]) -> int:
     """End deliveries as DEAD: nobody sends them until the object changes again; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(_GIVE_UP, {"ids": list(ids), "states": _states_with("given_up")})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def send_finished_again(ids: Collection[int]) -> int:

@@ -36,7 +36,7 @@ def suspend(platform_id: int) -> bool:
 
 
 def resume(platform_id: int) -> bool:
-    """Let a SUSPENDED, OFFLINE or paused platform go on; it has its grace to pull first. Say whether it is registered."""
+    """Let a SUSPENDED, OFFLINE or paused platform go on, pulling first; say whether it is registered at all."""
     with transaction.atomic():
         platforms = Platform.objects.filter(pk=platform_id, state=registration_states.REGISTERED)
         if not platforms.exists():

@@ -119,8 +119,24 @@ class Point:
         }
         self.says("MeterValues", payload, at=at, **more)
 
-    def stop(self, transaction_id: int, meter: int, *, at: datetime, reason: str = "Local", **more: Any) -> Any:
-        payload = {"transactionId": transaction_id, "meterStop": meter, "timestamp": stamp(at), "reason": reason}
+    def stop(
+        self,
+        transaction_id: int,
+        meter: int,
+        *,
+        at: datetime,
+        reason: str = "Local",
+        data: list[dict[str, Any]] | None = None,
+        **more: Any,
+    ) -> Any:
+        payload: dict[str, Any] = {
+            "transactionId": transaction_id,
+            "meterStop": meter,
+            "timestamp": stamp(at),
+            "reason": reason,
+        }
+        if data is not None:
+            payload["transactionData"] = data
         return self.says("StopTransaction", payload, at=at, **more)
 
     def charge(self, tag: str, *, wh: int = 10_000, hours: float = 1) -> Transaction:

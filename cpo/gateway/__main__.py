@@ -6,12 +6,15 @@ import logging
 import logging.config
 import os
 import signal
+import threading
 
 import uvloop
 from django.conf import settings
 
 from cpo.gateway import config
 from cpo.gateway.server import Gateway
+
+_STOP_SECONDS = 10.0
 
 
 async def serve(chosen: config.Config) -> None:
@@ -31,7 +34,12 @@ async def serve(chosen: config.Config) -> None:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
+    # Whatever hangs now must not keep the process: all that was answered is committed (OCPP-98).
+    watchdog = threading.Timer(_STOP_SECONDS, os._exit, [1])
+    watchdog.daemon = True
+    watchdog.start()
     await gateway.stop()
+    watchdog.cancel()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,10 +13,9 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.utils import timezone
 
-from cpo import recipients, whitelist_states
+from cpo import policy, recipients, whitelist_states
 from cpo.models import EVSE, AuthorizationAnswer, ChargePoint, CommandedToken, Transaction
 from cpo.modules import tokens
 from cpo.whitelist_states import ACCEPTED, BLOCKED, CONCURRENT, INVALID
@@ -109,7 +108,7 @@ def prepare(charge_point: ChargePoint, id_tag: str, *, connector: int | None = N
 
 def ask(question: Question) -> Verdict:
     """Ask the eMSPs one by one until one allows it or the time is up (TOK-23, OCPP-73). Not in a transaction."""
-    until = time.monotonic() + settings.OCPI_AUTHORIZE_TIMEOUT
+    until = time.monotonic() + policy.authorize_seconds()
     verdict = question.otherwise
     for candidate in question.candidates:
         left = until - time.monotonic()

@@ -10,8 +10,11 @@ from typing import Any
 from cpo import recipients
 from cpo.models import CDR, Transaction
 from cpo.modules import locations_operations as locations
+from cpo.modules import readings
 from cpo.modules import sessions_operations as sessions
-from cpo.modules.sessions_operations import Metered, Snapshot
+from cpo.modules import snapshots
+from cpo.modules.sessions_operations import Metered
+from cpo.modules.snapshots import Snapshot
 from ocpi import documents, lists, outbox, tariff_pricing
 from ocpi.headers import Address
 from ocpi.outbox_policy import CDR as CDR_KIND
@@ -50,7 +53,7 @@ def produce(row: Transaction, metered: Metered) -> CDR | None:
     session = row.session
     if session is None or metered.priced is None or not metered.periods or not is_due(row, metered):
         return None
-    seen = sessions.read_snapshot(row.snapshot)
+    seen = snapshots.read(row.snapshot)
     existing = CDR.objects.filter(session_id=session.object_id, credit=False).first()
     if existing is not None:
         return existing
@@ -82,6 +85,7 @@ def produce(row: Transaction, metered: Metered) -> CDR | None:
                 "currency": seen.currency,
                 "tariffs": [documents.raw(seen.tariff_text)],
                 "charging_periods": metered.periods,
+                "signed_data": readings.signed_data(row),
                 **tariff_pricing.totals(metered.priced),
                 "remark": f"Stop reason: {row.reason}" if row.reason else None,
                 "last_updated": now,

@@ -117,10 +117,7 @@ def first_connector(evse: EVSE, connector_id: str = "") -> dict[str, Any]:
 def note_connector(charge_point_id: int, event: ConnectorStatus) -> bool:
     """Keep a connector's state; an older one than the kept changes nothing (OCPP-58). Say whether it was kept."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _NOTE,
-            [charge_point_id, event.connector, event.status, event.error_code, event.moment.at, event.status],
-        )
+        cursor.execute(_NOTE, [charge_point_id, event.connector, event.status, event.error_code, event.moment.at])
         return cursor.fetchone() is not None
 
 
@@ -151,7 +148,7 @@ def refresh(charge_point_id: int, connector_id: int | None = None, *, correlatio
 
 def set_status(evse_id: int, wanted: str, *, correlation_id: str | None = None) -> int:
     """Give an EVSE a Status, stamp its Location (LOC-09) and tell everybody (LOC-32); return 1 if that is a change."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(_LOCK, [evse_id])
         row = cursor.fetchone()
         if row is None or row[3] == wanted:
@@ -254,8 +251,7 @@ _NOTE = """
 INSERT INTO cpo_chargepointconnector AS c (charge_point_id, connector_id, status, error_code, status_at)
 VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (charge_point_id, connector_id) DO UPDATE SET
-    status_at = CASE WHEN c.status = %s THEN COALESCE(c.status_at, EXCLUDED.status_at) ELSE EXCLUDED.status_at END,
-    status = EXCLUDED.status, error_code = EXCLUDED.error_code
+    status_at = EXCLUDED.status_at, status = EXCLUDED.status, error_code = EXCLUDED.error_code
 WHERE c.status_at IS NULL OR c.status_at <= EXCLUDED.status_at
 RETURNING id
 """

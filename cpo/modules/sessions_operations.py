@@ -6,19 +6,16 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from cpo import metering, recipients, session_states
+from cpo import metering, policy, recipients, session_states
 from cpo.models import MeterReading, Session, Transaction
 from cpo.modules import locations_operations as locations
-from cpo.modules import tariffs
-from cpo.modules.authorization import Verdict
-from cpo.modules.locations_operations import Place
+from cpo.modules import snapshots
+from cpo.modules.snapshots import Snapshot
 from ocpi import documents, lists, outbox, tariff_pricing
 from ocpi.headers import Address
 from ocpi.pagination import Page
@@ -27,51 +24,7 @@ from ocpi.v2_2_1.sessions import SessionStatus
 from ocpi.v2_2_1.types import format_datetime, plain
 
 _MODULE = "sessions"
-_CDR_TOKEN = ("country_code", "party_id", "uid", "type", "contract_id")
 _RUNNING = ("kwh", "total_cost", "last_updated")
-_DEFAULT_CURRENCY = "EUR"
-FREE_TARIFF = "FREE"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything a CDR says of the start of its session (CDR-18, CDR-19)."""
-
-    location: dict[str, Any]
-    evse: dict[str, Any]
-    connector: dict[str, Any]
-    token: dict[str, Any]
-    tariff: dict[str, Any]
-    tariff_text: str
-    time_zone: str
-    auth_method: str
-    authorization_reference: str
-
-    @property
-    def currency(self) -> str:
-        return str(self.tariff["currency"])
-
-    @property
-    def owner(self) -> Address:
-        return Address(self.location["country_code"], self.location["party_id"])
-
-    @property
-    def emsp(self) -> Address:
-        return Address(self.token["country_code"], self.token["party_id"])
-
-    @property
-    def cdr_token(self) -> dict[str, Any]:
-        return {name: self.token[name] for name in _CDR_TOKEN}
-
-    @property
-    def rated_power(self) -> Decimal | None:
-        """Return the W the connector delivers at most."""
-        power = self.connector.get("max_electric_power")
-        if power:
-            return Decimal(power)
-        phases = 3 if self.connector.get("power_type") == "AC_3_PHASE" else 1
-        watts = Decimal(self.connector.get("max_voltage", 0)) * Decimal(self.connector.get("max_amperage", 0)) * phases
-        return watts or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,38 +39,9 @@ class Metered:
 # ---------------------------------------------------------------- from start to end
 
 
-def snapshot_text(place: Place, verdict: Verdict, at: datetime) -> tuple[str, list[str]]:
-    """Return the snapshot of a session that starts now, and what is odd about it."""
-    tariff_ids = [str(each) for each in place.connector.get("tariff_ids") or ()]
-    chosen = tariffs.chosen(place.owner, tariff_ids, at=at) if tariff_ids else None
-    flags = ["no_valid_tariff"] if tariff_ids and chosen is None else []
-    tariff = chosen or _free_tariff(place.owner, at)
-    connector = locations.connector_text(place.evse.document, str(place.connector["id"]))
-    text = documents.text(
-        {
-            "location": documents.raw(place.location.document),
-            "evse": documents.raw(documents.without(place.evse.document, "connectors")),
-            "connector": documents.raw(connector or "{}"),
-            "tariff": documents.raw(tariff_pricing.dumps(tariff)),
-            "token": documents.raw(verdict.token),
-            "time_zone": place.location.time_zone,
-            "auth_method": verdict.auth_method,
-            "authorization_reference": verdict.authorization_reference,
-        }
-    )
-    return text, flags
-
-
-def read_snapshot(text: str) -> Snapshot:
-    """Return a stored snapshot."""
-    found = tariff_pricing.loads(text)
-    tariff_text = bytes(documents.members(text)["tariff"]).decode()
-    return Snapshot(tariff_text=tariff_text, **found)
-
-
 def begin(row: Transaction) -> Session:
     """Create the Session of an authorised transaction and send it to the eMSP (SES-09), in the caller's transaction."""
-    seen = read_snapshot(row.snapshot)
+    seen = snapshots.read(row.snapshot)
     session = Session(
         country_code=seen.owner.country_code,
         party_id=seen.owner.party_id,
@@ -141,7 +65,7 @@ def note_change(row: Transaction) -> None:
     session = row.session
     if session is None or session.status != SessionStatus.ACTIVE:
         return
-    pause = timedelta(seconds=push_seconds())
+    pause = timedelta(seconds=policy.push_seconds())
     now = timezone.now()
     if session.pushed_at is None or now - session.pushed_at >= pause:
         update(row)
@@ -155,7 +79,7 @@ def update(row: Transaction) -> None:
     session = row.session
     if session is None or session.status != SessionStatus.ACTIVE:
         return
-    seen = read_snapshot(row.snapshot)
+    seen = snapshots.read(row.snapshot)
     before = len(documents.get(session.document, "charging_periods") or ())
     metered = meter(row, seen)
     _write(session, seen, metered, row)
@@ -169,7 +93,7 @@ def end(row: Transaction, event: str = "end") -> Metered:
     if session is None:
         raise ValueError(f"{row} has no session")
     session.status = session_states.next_status(session.status, event)
-    seen = read_snapshot(row.snapshot)
+    seen = snapshots.read(row.snapshot)
     metered = meter(row, seen)
     _write(session, seen, metered, row)
     push(session)
@@ -204,17 +128,14 @@ def push_due() -> int:
                 .filter(session_id=pk)
                 .first()
             )
-            if row is not None and row.session is not None:
-                if row.session.status == SessionStatus.ACTIVE:
-                    update(row)
-                else:
-                    Session.objects.filter(pk=pk).update(push_due_at=None)
+            if row is None:
+                continue
+            # Asked of the locked row: the Session beside it may be from before a stop that has just been committed.
+            if row.stopped_at is None:
+                update(row)
+            else:
+                Session.objects.filter(pk=pk).update(push_due_at=None)
     return len(due)
-
-
-def push_seconds() -> float:
-    """Return the least seconds between two pushes of a running Session."""
-    return float(getattr(settings, "OCPI_SESSION_PUSH_SECONDS", 60))
 
 
 # ---------------------------------------------------------------- what it comes to
@@ -286,18 +207,6 @@ def _write(session: Session, seen: Snapshot, metered: Metered, row: Transaction)
 
 def _text(moment: datetime) -> str:
     return format_datetime(moment.replace(microsecond=0))
-
-
-def _free_tariff(owner: Address, at: datetime) -> dict[str, Any]:
-    """Return the Free of Charge tariff of a Connector without any (PRI-101)."""
-    return {
-        "country_code": owner.country_code,
-        "party_id": owner.party_id,
-        "id": FREE_TARIFF,
-        "currency": _DEFAULT_CURRENCY,
-        "elements": [{"price_components": [{"type": "FLAT", "price": Decimal("0.00"), "step_size": 0}]}],
-        "last_updated": _text(at),
-    }
 
 
 # ---------------------------------------------------------------- listed

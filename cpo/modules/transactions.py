@@ -7,7 +7,6 @@ a stop is never applied to a guessed connector (OCPP-43); what is not plausible 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -15,12 +14,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from cpo import metering
-from cpo.models import CommandedToken, InboxMessage, MeterReading, Transaction, UnmatchedStop
+from cpo.models import CommandedToken, InboxMessage, Transaction, UnmatchedStop
 from cpo.modules import cdrs_operations as cdrs
 from cpo.modules import locations_operations as locations
+from cpo.modules import readings, snapshots
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Verdict
-from cpo.ocpp.events import ConnectorStatus, MeterSample, MeterValues, TransactionStarted, TransactionStopped
+from cpo.ocpp.events import ConnectorStatus, MeterValues, TransactionStarted, TransactionStopped
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,12 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
     )
     place = locations.place_of(charge_point.id, event.connector) if authorised else None
     if place is not None:
-        row.snapshot, odd = sessions.snapshot_text(place, verdict, row.started_at)
+        row.snapshot, odd = snapshots.text_of(place, verdict, row.started_at)
         row.flags += odd
         row.held = bool(odd)
+    elif authorised:
+        row.flags.append("no_evse")
+        log.warning("connector %s of %s belongs to no EVSE: its session is not billed", event.connector, charge_point)
     row.save(force_insert=True)
     if place is not None:
         session = sessions.begin(row)
@@ -91,7 +94,7 @@ def add_values(charge_point_id: int, event: MeterValues) -> None:
     row = _of_values(charge_point_id, event)
     if row is None or not event.samples:
         return
-    newest = _keep(row, event.samples)
+    newest = readings.keep(row, event.samples)
     if newest is not None and (row.last_at is None or newest > row.last_at):
         row.last_at = newest
         row.save(update_fields=["last_at"])
@@ -110,7 +113,7 @@ def stop(message: InboxMessage, event: TransactionStopped) -> Transaction | None
         if (row.stopped_at, row.meter_stop) != (max(event.moment.at, row.started_at), event.meter_stop_wh):
             UnmatchedStop.objects.create(charge_point_id=message.charge_point_id, message=message, transaction=row)
         return row
-    _keep(row, event.samples)
+    readings.keep(row, event.samples)
     _stopped(row, at=event.moment.at, meter=event.meter_stop_wh, reason=event.reason, suspect=event.moment.suspect)
     locations.refresh(row.charge_point_id, row.connector_id)
     return row
@@ -161,7 +164,7 @@ def settle_due() -> int:
             if row.cdr_due_at is not None:
                 row.cdr_due_at = None
                 row.save(update_fields=["cdr_due_at"])
-                cdrs.produce(row, sessions.meter(row, sessions.read_snapshot(row.snapshot)))
+                cdrs.produce(row, sessions.meter(row, snapshots.read(row.snapshot)))
     return len(pks)
 
 
@@ -169,7 +172,7 @@ def settle_due() -> int:
 
 
 def _stopped(row: Transaction, *, at: datetime, meter: Decimal, reason: str, suspect: bool) -> None:
-    seen = sessions.read_snapshot(row.snapshot) if row.snapshot else None
+    seen = snapshots.read(row.snapshot) if row.snapshot else None
     rated = seen.rated_power if seen else None
     faults = metering.faults_of_stop(row.started_at, row.meter_start, at, meter, rated)
     if reason == "EmergencyStop" and meter - row.meter_start < _SMALL * 1000:
@@ -191,7 +194,7 @@ def _complete(row: Transaction) -> None:
     """Complete the Session and make its CDR; what has no price is held, so that it is never lost."""
     if row.session is None:
         return
-    metered = sessions.meter(row, sessions.read_snapshot(row.snapshot))
+    metered = sessions.meter(row, snapshots.read(row.snapshot))
     if metered.priced is None:
         row.held = True
         row.flags = [*row.flags, "not_priceable"]
@@ -267,51 +270,6 @@ def _of_values(charge_point_id: int, event: MeterValues) -> Transaction | None:
     at = max((sample.moment.at for sample in event.samples), default=timezone.now())
     row = _open(charge_point_id, event.connector)
     return row if row is not None and row.started_at <= at else None
-
-
-def _keep(row: Transaction, samples: Iterable[MeterSample]) -> datetime | None:
-    """Keep samples as one reading per moment; return the newest moment."""
-    by_moment: dict[tuple[datetime, str], list[MeterSample]] = {}
-    for sample in samples:
-        by_moment.setdefault((sample.moment.at, sample.context), []).append(sample)
-    readings = [_reading(row, at, context, group) for (at, context), group in by_moment.items()]
-    MeterReading.objects.bulk_create(readings)
-    return max((at for at, _ in by_moment), default=None)
-
-
-def _reading(row: Transaction, at: datetime, context: str, samples: list[MeterSample]) -> MeterReading:
-    currents = [each.value for each in _used(samples, "Current.Import") if each.value is not None]
-    flags = dict.fromkeys(each.flag for each in samples if each.flag)
-    register = _total(samples, "Energy.Active.Import.Register")
-    return MeterReading(
-        transaction=row,
-        at=at,
-        context=context[:30],
-        register_wh=register,
-        power_w=_total(samples, "Power.Active.Import"),
-        current_a=max(currents) if currents else None,
-        state_of_charge=next((each.value for each in samples if each.measurand == "SoC"), None),
-        signed="\n".join(each.raw for each in samples if each.signed),
-        flag=", ".join(flags)[:60] if register is None else "",
-    )
-
-
-def _used(samples: list[MeterSample], measurand: str) -> list[MeterSample]:
-    return [
-        each
-        for each in samples
-        if each.measurand == measurand and each.value is not None and each.location in ("Outlet", "")
-    ]
-
-
-def _total(samples: list[MeterSample], measurand: str) -> Decimal | None:
-    """Return the value of the whole connection; the sum of its phases if there is none (OCPP-67)."""
-    found = _used(samples, measurand)
-    whole = [each.value for each in found if not each.phase and each.value is not None]
-    if whole:
-        return whole[0]
-    phases = [each.value for each in found if each.phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")]
-    return sum((value for value in phases if value is not None), Decimal(0)) if phases else None
 
 
 def _next_number() -> int:

@@ -62,8 +62,6 @@ def ending(operation: Operation) -> Ending:
 def _ask(charge_point: ChargePoint, request: Request, asked_by: str, key: str, timeout: float) -> Operation:
     action, payload = v16.write(request)
     try:
-        return operations.ask(
-            charge_point, action, payload, asked_by=asked_by, timeout=timeout, idempotency_key=key
-        )
+        return operations.ask(charge_point, action, payload, asked_by=asked_by, timeout=timeout, idempotency_key=key)
     except (operations.QueueFull, operations.UnknownAction, frames.PayloadError) as error:
         raise NotAsked(str(error)) from error

@@ -41,6 +41,25 @@ _LOCK_KEYS = 0x4F49 << 40  # far from the keys of anybody else
 _UNREADABLE = (v16.Unreadable, PayloadError, FrameError, ValueError)
 
 
+KEPT, STARTS_KEPT = 14, 90  # days
+_FORGET = """
+DELETE FROM cpo_inboxmessage WHERE id IN (
+    SELECT m.id FROM cpo_inboxmessage m
+    WHERE m.state = 'DONE' AND m.received_at < now() - make_interval(days => %s)
+      AND (m.action <> 'StartTransaction' OR m.received_at < now() - make_interval(days => %s))
+      AND NOT EXISTS (SELECT FROM cpo_unmatchedstop u WHERE u.message_id = m.id)
+    ORDER BY m.id LIMIT 10000)
+"""
+_FORGET_ANSWERS = """
+DELETE FROM cpo_authorizationanswer WHERE id IN (
+    SELECT id FROM cpo_authorizationanswer WHERE at < now() - interval '1 day' LIMIT 10000)
+"""
+_COLUMNS = ("id", "received_at", "protocol", "action", "payload", "transaction_id", "gave_up", "attempts")
+_OLDEST = f"""
+SELECT {", ".join(_COLUMNS)} FROM cpo_inboxmessage WHERE charge_point_id = %s AND state = 'NEW' ORDER BY id LIMIT 1
+"""  # noqa: S608 - constants only
+
+
 class Step(Enum):
     """What came of one look at a charge point's messages."""
 
@@ -102,6 +121,18 @@ def apply_all() -> int:
     return applied
 
 
+def forget_old() -> int:
+    """Remove what was applied long ago, a batch at a time; return how many rows.
+
+    Starts stay longer: a charge point may repeat one after weeks (OCPP-38). What an operator may look at stays.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [KEPT, STARTS_KEPT])
+        messages = cursor.rowcount
+        cursor.execute(_FORGET_ANSWERS)
+        return int(messages + cursor.rowcount)
+
+
 def retry_seconds(attempts: int) -> float:
     """Return how long a failed message waits before its next try."""
     return float(min(2**attempts, 30))
@@ -114,10 +145,13 @@ def _lock(charge_point_id: int) -> bool:
 
 
 def _next(charge_point_id: int) -> InboxMessage | None:
-    rows = InboxMessage.objects.select_related("charge_point").filter(
-        charge_point_id=charge_point_id, state=InboxState.NEW
-    )
-    return rows.order_by("id").first()
+    # A statement of its own after the lock: only then does it see what the last holder of the lock has done.
+    with connection.cursor() as cursor:
+        cursor.execute(_OLDEST, [charge_point_id])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return InboxMessage(charge_point_id=charge_point_id, **dict(zip(_COLUMNS, row, strict=True)))
 
 
 def _read(message: InboxMessage) -> Event | None:

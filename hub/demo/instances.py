@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from celery.beat import EmbeddedService
-from django.core.handlers.wsgi import WSGIHandler
 from gunicorn.app.base import BaseApplication
 
 from hub import embedded
@@ -121,8 +120,8 @@ def web(port: int) -> Callable[[], None]:
             for name, value in values.items():
                 self.cfg.set(name, value)
 
-        def load(self) -> WSGIHandler:
-            return WSGIHandler()
+        def load(self) -> Any:
+            return import_module("hub.wsgi").application
 
     return Server().run  # type: ignore[no-any-return]
 

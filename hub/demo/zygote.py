@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -77,12 +78,14 @@ class Process:
 
     def stop(self, seconds: float = 8.0) -> None:
         """Ask it to end; force it after the limit."""
-        if self.running():
-            self._process.terminate()
-            self._process.join(seconds)
-        if self.running():
-            self._process.kill()
-            self._process.join(5)
+        for ask, limit in ((self._process.terminate, seconds), (self._process.kill, 5.0)):
+            if not self.running():
+                return
+            ask()
+            # Not join(): it waits on a pipe that a child closes when it becomes another program, and then for ever.
+            end = time.monotonic() + limit
+            while self.running() and time.monotonic() < end:
+                time.sleep(0.02)
 
 
 def stop_all(processes: list[Process]) -> None:

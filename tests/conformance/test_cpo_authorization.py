@@ -92,9 +92,7 @@ def test_every_row_of_the_table_is_tested() -> None:
 
 
 @pytest.mark.req("TOK-24")
-@pytest.mark.parametrize(
-    "reply", [{"status": 500, "code": 3000}, {"code": 4002}, {"code": 4003}, {"close": True}]
-)
+@pytest.mark.parametrize("reply", [{"status": 500, "code": 3000}, {"code": 4002}, {"code": 4003}, {"close": True}])
 def test_what_counts_as_not_reachable(
     point: Point, emsp: Person, listener: Listener, document: Document, reply: dict[str, Any]
 ) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from cpo import command_states
-from cpo.models import CDR, Command, CommandedToken, Operation, Session, Token
+from cpo.models import Command, CommandedToken, Operation, Session, Token
 from cpo.modules import commands_operations as commands
-from ocpi.models import Delivery
+from cpo.modules.commands_plans import Asked
+from ocpi import snapshot
 from ocpi.outbox_engine import drain_now
+from ocpi.v2_2_1.commands import CommandType
 from tests.answers import OcpiAnswer
 from tests.cpo_support import (
     BASE,
@@ -27,7 +31,7 @@ from tests.cpo_support import (
     with_tariff,
 )
 from tests.fixtures import Document, Partner
-from tests.people import Person
+from tests.people import Person, at
 from tests.platforms import Listener
 
 PATH = "cpo/2.2.1/commands"
@@ -81,9 +85,7 @@ def session_of(point: Point, start: Any, number: int = 1) -> Session:
 
 
 @pytest.mark.req("CMD-06", "CMD-14", "CMD-18", "CMD-23", "CMD-30", "CMD-31", "CDR-31", "OCPP-74", "OCPP-91")
-def test_start_session_to_cdr(
-    point: Point, emsp: Person, listener: Listener, start: Any, settings: Any
-) -> None:
+def test_start_session_to_cdr(point: Point, emsp: Person, listener: Listener, start: Any, settings: Any) -> None:
     settings.OCPI_SESSION_PUSH_SECONDS = 0
     answer = start()
     commands.carry_out(Command.objects.get().pk)
@@ -263,9 +265,7 @@ def test_a_response_url_leads_only_to_the_callers_own_host(point: Point, start: 
 
 
 @pytest.mark.req("CMD-12", "CMD-13", "SEC-37", "OCPP-93")
-def test_stop_session_of_nobody_and_of_somebody_else(
-    point: Point, start: Any, emsp: Person, partner: Partner
-) -> None:
+def test_stop_session_of_nobody_and_of_somebody_else(point: Point, start: Any, emsp: Person, partner: Partner) -> None:
     stranger = partner("BE*OTH:EMSP", url="http://127.0.0.1:2222")
     session = session_of(point, start)
 
@@ -282,9 +282,7 @@ def test_stop_session_of_nobody_and_of_somebody_else(
 
 
 @pytest.mark.req("REL-47")
-def test_a_repeated_command_gets_the_first_answer_and_reaches_the_charge_point_once(
-    point: Point, start: Any
-) -> None:
+def test_a_repeated_command_gets_the_first_answer_and_reaches_the_charge_point_once(point: Point, start: Any) -> None:
     first = start()
     commands.carry_out(Command.objects.get().pk)
     again = start()
@@ -292,6 +290,62 @@ def test_a_repeated_command_gets_the_first_answer_and_reaches_the_charge_point_o
 
     assert again.data == first.data
     assert Operation.objects.count() == 1
+
+
+@pytest.mark.req("REL-47")
+@pytest.mark.django_db(transaction=True)
+def test_the_same_command_eight_times_at_once_is_one(
+    point: Point, emsp: Person, document: Document, listener: Listener
+) -> None:
+    body = json.dumps(document("start_session", response_url=f"{emsp.url}{RESULTS}/1")).encode()
+    asked = Asked(
+        command=CommandType.START_SESSION,
+        body=body,
+        platform=snapshot.current().platforms[emsp.id],
+        sender=emsp.address,
+        receiver=at("NL*TNM"),
+        correlation_id="one",
+    )
+
+    def send(_number: int) -> str:
+        try:
+            return commands.accept(asked)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(send, range(8)))
+
+    assert len(answers) == 1
+    assert (Command.objects.count(), CommandedToken.objects.count()) == (1, 1)
+
+
+@pytest.mark.req("SEC-34", "CMD-25")
+def test_a_party_that_is_no_emsp_commands_nothing(point: Point, cpo: Person, document: Document) -> None:
+    token = document("token_rfid", country_code="NL", party_id="TNM")
+    body = document("start_session", response_url="http://127.0.0.1:1/x", token=token)
+
+    answer = cpo.post(f"{PATH}/START_SESSION", body)
+
+    assert answer.codes == (200, 2001)
+    assert not Command.objects.exists()
+
+
+@pytest.mark.req("CMD-18", "HUB-72")
+def test_through_a_hub_the_result_goes_to_the_hubs_url_for_the_emsp(
+    point: Point, document: Document, partner: Partner, listener: Listener
+) -> None:
+    hub = partner("BE*HUB:HUB", listener=listener)
+    body = document("start_session", response_url=f"{hub.url}/callback/1")
+
+    answer = hub.post(f"{PATH}/START_SESSION", body, sender="DE*EMS")
+    commands.carry_out(Command.objects.get().pk)
+    commands.settle(answer_operation().pk)
+    drain_now()
+
+    assert answer.data["result"] == "ACCEPTED"
+    [got] = listener.received("POST", "/callback/1")
+    assert (got.headers["ocpi-to-party-id"], got.headers["ocpi-from-party-id"]) == ("EMS", "TNM")
 
 
 @pytest.mark.req("REL-47")
@@ -338,102 +392,3 @@ def test_a_long_uid_goes_to_the_charge_point_as_its_substitute(point: Point, sta
 
     assert len(tag) == 20
     assert json.loads(Session.objects.get().document)["cdr_token"]["uid"] == uid
-
-
-# ---------------------------------------------------------------- the result
-
-
-@pytest.mark.req("M-6", "CMD-15", "PIT-67")
-@pytest.mark.parametrize(("ending", "connector", "result"), [
-    ({"status": "Accepted"}, "Available", "ACCEPTED"),
-    ({"status": "Rejected"}, "Available", "REJECTED"),
-    ({"status": "Rejected"}, "Faulted", "EVSE_INOPERATIVE"),
-    ({"status": "Rejected"}, "Unavailable", "EVSE_INOPERATIVE"),
-    ({"state": "CALLERROR", "error": "NotSupported: no"}, "Available", "NOT_SUPPORTED"),
-    ({"state": "CALLERROR", "error": "NotImplemented: no"}, "Available", "NOT_SUPPORTED"),
-    ({"state": "CALLERROR", "error": "InternalError: no"}, "Available", "FAILED"),
-    ({"state": "INVALID_ANSWER"}, "Available", "FAILED"),
-    ({"state": "CONNECTION_LOST"}, "Available", "FAILED"),
-    ({"state": "TIMEOUT"}, "Available", "TIMEOUT"),
-])  # fmt: skip
-def test_how_an_operation_ends_is_the_result(
-    point: Point, start: Any, listener: Listener, ending: dict[str, str], connector: str, result: str
-) -> None:
-    point.status(connector)
-    start()
-    commands.carry_out(Command.objects.get().pk)
-
-    commands.settle(answer_operation(**ending).pk)
-
-    assert results(listener) == [{"result": result}]
-    assert Command.objects.get().state == command_states.DONE
-
-
-@pytest.mark.req("M-6")
-def test_a_rejected_start_at_an_evse_in_use_is_occupied(point: Point, start: Any, listener: Listener) -> None:
-    session_of(point, start)
-    start(2)
-    commands.carry_out(Command.objects.latest("id").pk)
-
-    commands.settle(answer_operation("Rejected").pk)
-
-    assert results(listener) == [{"result": "ACCEPTED"}, {"result": "EVSE_OCCUPIED"}]
-
-
-@pytest.mark.req("CMD-14", "OCPP-91")
-def test_there_is_one_result_however_often_it_is_settled(point: Point, start: Any, listener: Listener) -> None:
-    start()
-    commands.carry_out(Command.objects.get().pk)
-    operation = answer_operation()
-
-    commands.settle(operation.pk)
-    commands.settle(operation.pk)
-    commands.sweep()
-
-    assert results(listener) == [{"result": "ACCEPTED"}]
-
-
-@pytest.mark.req("CMD-16", "CMD-17", "REL-48")
-@pytest.mark.parametrize("asked", [True, False])
-def test_a_command_left_in_progress_ends_as_timeout_before_its_announced_end(
-    point: Point, start: Any, listener: Listener, asked: bool
-) -> None:
-    start()
-    row = Command.objects.get()
-    assert row.give_up_at < row.deadline_at
-    if asked:
-        commands.carry_out(row.pk)
-    passed = row.give_up_at - row.created_at + timedelta(seconds=1)
-    Command.objects.update(
-        give_up_at=row.give_up_at - passed, deadline_at=row.deadline_at - passed, created_at=row.created_at - passed
-    )
-    Operation.objects.update(state="SENT")
-
-    commands.sweep()
-
-    assert results(listener) == [{"result": "TIMEOUT"}]
-    assert not Operation.objects.filter(state="QUEUED").exists()
-
-
-@pytest.mark.req("REL-48")
-def test_a_command_that_nobody_was_woken_for_is_carried_out(point: Point, start: Any, listener: Listener) -> None:
-    start()
-    Command.objects.update(created_at=timezone.now() - timedelta(seconds=2))
-
-    commands.sweep()
-    answer_operation()
-    commands.sweep()
-
-    assert results(listener) == [{"result": "ACCEPTED"}]
-
-
-@pytest.mark.req("CMD-22")
-def test_a_result_is_dropped_when_the_announced_time_is_over(point: Point, start: Any, listener: Listener) -> None:
-    start()
-    commands.carry_out(Command.objects.get().pk)
-    commands.settle(answer_operation().pk)
-    Delivery.objects.filter(kind="RESULT").update(deadline_at=timezone.now())
-
-    assert results(listener) == []
-    assert not Delivery.objects.filter(kind="RESULT").exists()
-    assert not CDR.objects.exists()

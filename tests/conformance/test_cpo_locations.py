@@ -164,6 +164,15 @@ def test_a_hub_gets_a_status_change_as_a_broadcast(
     assert got.json["status"] == "OUTOFORDER"
 
 
+@pytest.mark.req("HUB-28")
+def test_an_emsp_with_our_own_address_gets_our_locations(location: Location, point: Point, partner: Partner) -> None:
+    sister = partner("NL*TNM:EMSP")
+
+    point.status("Charging")
+
+    assert [(row.platform_id, row.to_party_id) for row in Delivery.objects.all()] == [(sister.id, "TNM")]
+
+
 @pytest.mark.req("OCPP-59")
 def test_the_same_status_again_is_no_change(location: Location, point: Point, emsp: Person) -> None:
     point.status("Charging")
@@ -239,9 +248,7 @@ def test_a_page_of_whole_locations_takes_few_statements(
 
 
 @pytest.mark.req("SEC-35")
-def test_each_party_of_ours_has_its_own_list(
-    side: Callable[..., None], emsp: Person, location: Location
-) -> None:
+def test_each_party_of_ours_has_its_own_list(side: Callable[..., None], emsp: Person, location: Location) -> None:
     side("cpo", parties=["NL*TNM:CPO", "NL*TWO:CPO"])
 
     own, other = emsp.get(PATH, to="NL*TNM"), emsp.get(PATH, to="NL*TWO")

@@ -249,7 +249,7 @@ def test_an_evse_is_never_locked_before_its_location(emsp_side: None, cpo: Perso
         keeping.find(Location, owner=at("NL*TNM"), object_id="LOC-UTR-0042", lock=True)
         patching.start()
         eventually(_somebody_waits)
-        free = EVSE.objects.select_for_update(nowait=True).count()
+        free = len(EVSE.objects.select_for_update(nowait=True))
     patching.join()
 
     assert free == 2

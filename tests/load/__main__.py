@@ -13,13 +13,16 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.load import bench_forward, bench_push
+from tests.load import bench_chain, bench_fanout, bench_forward, bench_lists, bench_push
 from tests.load.harness import Bench, Lab, Line, Options, say
 
 BENCHES: dict[str, Bench] = {
     "BENCH-01": bench_forward.forward,
     "BENCH-02": bench_push.patch_status,
     "BENCH-03": bench_push.put_location,
+    "BENCH-04": bench_lists.lists,
+    "BENCH-05": bench_fanout.fan_out,
+    "BENCH-06": bench_chain.chain,
     "BENCH-07": bench_forward.exchange_log,
 }
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -97,6 +97,7 @@ class Measured:
     cpu: float = 0.0  # of the server's processes
     database_cpu: float = 0.0
     errors: int = 0
+    octets: int = 0
     first_error: str = ""
     p50: list[float] = field(default_factory=list)
     p95: list[float] = field(default_factory=list)
@@ -258,13 +259,19 @@ class Lab:
         return done.stdout
 
     def start(
-        self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None, *, port: int = 0
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        port: int = 0,
+        given: int = subprocess.DEVNULL,
     ) -> Process:
         """Start a process and wait until its port, if it has one, answers HTTP."""
         log = self.folder / f"{next(self._numbers):03}-{name}.log"
         with log.open("w") as output:
             popen = subprocess.Popen(
-                command, cwd=PROJECT, env=self.environment(env or {}), stdin=subprocess.DEVNULL, stdout=output,
+                command, cwd=PROJECT, env=self.environment(env or {}), stdin=given, stdout=output,
                 stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=die_with_parent(signal.SIGKILL),
             )  # fmt: skip
         process = Process(name, popen, log, port)
@@ -371,6 +378,7 @@ def _add(side: Measured, one: Mapping[str, Any]) -> None:
     side.cpu += one["cpu"]
     side.database_cpu += one["database_cpu"]
     side.errors += one["errors"]
+    side.octets += one["octets"]
     side.first_error = side.first_error or one["first_error"]
     side.p50.append(one["p50"])
     side.p95.append(one["p95"])

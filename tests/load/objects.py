@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ocpi.sample_data.cdrs import cdrs
 from ocpi.sample_data.locations import locations
 
 EVSES = 10
@@ -39,7 +40,7 @@ def _set_last(found: dict[str, Any], stamp: str) -> None:
 
 def text(document: dict[str, Any]) -> str:
     """Return a document as it is sent."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, default=float)
 
 
 def load_shared(database_url: str, platform_id: int, count: int) -> None:
@@ -64,6 +65,40 @@ def load_shared(database_url: str, platform_id: int, count: int) -> None:
                 [index + 1, count, platform_id, str(index), LAST_UPDATED, text(evse), count],
             )
         _finish(connection, "hub_sharedobject")
+
+
+def load_cpo(database_url: str, count: int) -> None:
+    """Put the same Locations into a CPO's tables."""
+    whole = location(0)
+    evses = whole.pop("evses")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        ids = {"id": "n", "object_id": "'LOC' || n"}
+        values = whole | {"document": text(whole), "hidden": False}
+        _generate(connection, "cpo_location", values, ids, count)
+        for index, evse in enumerate(evses):
+            ids = {"id": f"{index}::bigint * {count} + n", "location_id": "n"}
+            _generate(connection, "cpo_evse", evse | {"document": text(evse)}, ids, count)
+        for table in ("cpo_location", "cpo_evse"):
+            _finish(connection, table)
+
+
+def load_cdrs(database_url: str, count: int, emsp: tuple[str, str]) -> None:
+    """Put CDRs for one eMSP into a CPO's table."""
+    found: dict[str, Any] = next(iter(cdrs(1)))
+    found["id"] = "CDR0"
+    values = found | {
+        "document": text(found).replace(str(found.get("session_id")), "LOC0"),
+        "token_uid": found["cdr_token"]["uid"],
+        "emsp_country_code": emsp[0],
+        "emsp_party_id": emsp[1],
+        "credit": False,
+    }
+    ids = {"id": "n", "object_id": "'CDR' || n", "session_id": "'SESSION' || n"}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        _generate(connection, "cpo_cdr", values, ids, count)
+        _finish(connection, "cpo_cdr")
 
 
 def load_three(database_url: str, count: int) -> None:
@@ -118,6 +153,9 @@ def _generate(
         names.append(sql.Identifier(name))
         if name in ids:
             expressions.append(sql.SQL(ids[name]))  # type: ignore[arg-type]
+            continue
+        if name == "created_at":
+            names.pop()
             continue
         value = values.get(name)
         if kind == "jsonb":

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,16 @@ from cpo.models import EVSE, ChargePointConnector, Command, InboxMessage, Sessio
 from cpo.modules import locations_operations, transactions
 from cpo.ocpp import inbox
 from cpo.ocpp.inbox import Step
-from tests.cpo_support import EVSE_UID, Point, add_location, add_point, add_tariff, answer_operation, tariff, with_tariff
+from tests.cpo_support import (
+    EVSE_UID,
+    Point,
+    add_location,
+    add_point,
+    add_tariff,
+    answer_operation,
+    tariff,
+    with_tariff,
+)
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
@@ -133,6 +142,25 @@ def test_a_question_to_an_emsp_leaves_no_transaction_open(point: Point, partner:
     assert isinstance(found, inbox.Asking)
     assert states() == ["NEW"]
     assert not listener.requests
+
+
+@pytest.mark.req("REL-55", "OCPP-38")
+def test_old_messages_are_forgotten_starts_later_and_what_failed_never(point: Point) -> None:
+    ages = {"StatusNotification": 15, "StartTransaction": 15, "StopTransaction": 15, "MeterValues": 13}
+    for action in ages:
+        point.says(action, {}, apply=False)
+        InboxMessage.objects.filter(action=action).update(state="DONE")
+    InboxMessage.objects.filter(action="StopTransaction").update(state="FAILED")
+    for action, days in ages.items():
+        moment = datetime.now(UTC) - timedelta(days=days)
+        InboxMessage.objects.filter(action=action).update(received_at=moment)
+
+    assert inbox.forget_old() == 1
+
+    assert set(InboxMessage.objects.values_list("action", flat=True)) == set(ages) - {"StatusNotification"}
+    InboxMessage.objects.update(received_at=datetime.now(UTC) - timedelta(days=91))
+    inbox.forget_old()
+    assert list(InboxMessage.objects.values_list("action", flat=True)) == ["StopTransaction"]
 
 
 # ---------------------------------------------------------------- the threads

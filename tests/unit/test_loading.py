@@ -56,7 +56,7 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_array_has_nothing(tmp_path: Path) -> None:
-    assert list(Objects(write(tmp_path / "file", b' [ ] '))) == []
+    assert list(Objects(write(tmp_path / "file", b" [ ] "))) == []
 
 
 _values = st.recursive(

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from tests.load import registry
 from tests.load.baselines.tables.models import EVSE, Connector, Location
 
-TOKENS = {registry.authorization(registry.CPO_TOKEN)}
+TOKENS = {registry.authorization(registry.CPO_TOKEN), registry.authorization(registry.EMSP_TOKEN)}
 
 
 class ConnectorSerializer(serializers.ModelSerializer):  # type: ignore[type-arg]

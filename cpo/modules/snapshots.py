@@ -1,0 +1,102 @@
+"""What a CDR will say of the start of its session: Location, EVSE, Connector, Tariff, Token as they were (CDR-18)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from cpo.modules import locations_operations as locations
+from cpo.modules import tariffs
+from cpo.modules.authorization import Verdict
+from cpo.modules.locations_operations import Place
+from ocpi import documents, tariff_pricing
+from ocpi.headers import Address
+from ocpi.v2_2_1.types import format_datetime
+
+FREE_TARIFF = "FREE"
+_CDR_TOKEN = ("country_code", "party_id", "uid", "type", "contract_id")
+_DEFAULT_CURRENCY = "EUR"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a CDR says of the start of its session (CDR-18, CDR-19)."""
+
+    location: dict[str, Any]
+    evse: dict[str, Any]
+    connector: dict[str, Any]
+    token: dict[str, Any]
+    tariff: dict[str, Any]
+    tariff_text: str
+    time_zone: str
+    auth_method: str
+    authorization_reference: str
+
+    @property
+    def currency(self) -> str:
+        return str(self.tariff["currency"])
+
+    @property
+    def owner(self) -> Address:
+        return Address(self.location["country_code"], self.location["party_id"])
+
+    @property
+    def emsp(self) -> Address:
+        return Address(self.token["country_code"], self.token["party_id"])
+
+    @property
+    def cdr_token(self) -> dict[str, Any]:
+        return {name: self.token[name] for name in _CDR_TOKEN}
+
+    @property
+    def rated_power(self) -> Decimal | None:
+        """Return the W the connector delivers at most."""
+        power = self.connector.get("max_electric_power")
+        if power:
+            return Decimal(power)
+        phases = 3 if self.connector.get("power_type") == "AC_3_PHASE" else 1
+        watts = Decimal(self.connector.get("max_voltage", 0)) * Decimal(self.connector.get("max_amperage", 0)) * phases
+        return watts or None
+
+
+def text_of(place: Place, verdict: Verdict, at: datetime) -> tuple[str, list[str]]:
+    """Return the snapshot of a session that starts now, and what is odd about it."""
+    tariff_ids = [str(each) for each in place.connector.get("tariff_ids") or ()]
+    chosen = tariffs.chosen(place.owner, tariff_ids, at=at) if tariff_ids else None
+    flags = ["no_valid_tariff"] if tariff_ids and chosen is None else []
+    tariff = chosen or _free_tariff(place.owner, at)
+    connector = locations.connector_text(place.evse.document, str(place.connector["id"]))
+    text = documents.text(
+        {
+            "location": documents.raw(place.location.document),
+            "evse": documents.raw(documents.without(place.evse.document, "connectors")),
+            "connector": documents.raw(connector or "{}"),
+            "tariff": documents.raw(tariff_pricing.dumps(tariff)),
+            "token": documents.raw(verdict.token),
+            "time_zone": place.location.time_zone,
+            "auth_method": verdict.auth_method,
+            "authorization_reference": verdict.authorization_reference,
+        }
+    )
+    return text, flags
+
+
+def read(text: str) -> Snapshot:
+    """Return a stored snapshot."""
+    found = tariff_pricing.loads(text)
+    tariff_text = bytes(documents.members(text)["tariff"]).decode()
+    return Snapshot(tariff_text=tariff_text, **found)
+
+
+def _free_tariff(owner: Address, at: datetime) -> dict[str, Any]:
+    """Return the Free of Charge tariff of a Connector without any (PRI-101)."""
+    return {
+        "country_code": owner.country_code,
+        "party_id": owner.party_id,
+        "id": FREE_TARIFF,
+        "currency": _DEFAULT_CURRENCY,
+        "elements": [{"price_components": [{"type": "FLAT", "price": Decimal("0.00"), "step_size": 0}]}],
+        "last_updated": format_datetime(at.replace(microsecond=0)),
+    }

@@ -1,0 +1,1 @@
+"""How pages write dates; Django looks for `formats.py` of the language in here."""

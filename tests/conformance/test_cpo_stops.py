@@ -1,0 +1,224 @@
+"""Stops of every kind: repeated, unmatched, implausible, superseded; and when there is a CDR at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from cpo.models import CDR, Session, Transaction, UnmatchedStop
+from cpo.modules import cdrs_operations, sessions_operations, snapshots, transactions
+from ocpi.v2_2_1 import cdrs as cdr_schema
+from tests.cpo_support import (
+    BASE,
+    Point,
+    add_location,
+    add_point,
+    add_tariff,
+    tariff,
+    with_tariff,
+)
+from tests.fixtures import Document
+from tests.people import Person
+
+SESSIONS, CDRS = "cpo/2.2.1/sessions", "cpo/2.2.1/cdrs"
+EARLY = {"date_from": "2020-01-01T00:00:00Z"}
+TAG = "04C7A1E2B95D80"
+pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
+
+
+@pytest.fixture
+def point(document: Document) -> Point:
+    add_tariff(tariff())
+    return add_point(add_location(with_tariff(document("location"))))
+
+
+@pytest.fixture
+def card(emsp: Person, document: Document) -> str:
+    """A card that is accepted without asking."""
+    emsp.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", document("token_rfid", whitelist="ALWAYS"))
+    return TAG
+
+
+def without_tariff(location: dict[str, Any]) -> dict[str, Any]:
+    for evse in location["evses"]:
+        for connector in evse["connectors"]:
+            connector.pop("tariff_ids", None)
+    return location
+
+
+def minutes(number: float) -> datetime:
+    return BASE + timedelta(minutes=number)
+
+
+def exact(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+# ---------------------------------------------------------------- stops
+
+
+@pytest.mark.req("OCPP-42", "OCPP-97", "REL-09")
+def test_a_repeated_stop_makes_no_second_cdr(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    point.stop(number, 11_000, at=minutes(60))
+    point.stop(number, 11_000, at=minutes(60))
+
+    assert CDR.objects.count() == 1
+    assert not UnmatchedStop.objects.exists()
+
+
+@pytest.mark.req("OCPP-42", "CDR-11", "SES-13")
+def test_a_different_second_stop_changes_nothing_and_is_shown(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    point.stop(number, 11_000, at=minutes(60))
+    before = CDR.objects.get().document, Session.objects.get().document
+
+    point.stop(number, 50_000, at=minutes(70))
+
+    assert (CDR.objects.get().document, Session.objects.get().document) == before
+    assert UnmatchedStop.objects.get().transaction == Transaction.objects.get()
+
+
+@pytest.mark.req("OCPP-43", "OCPP-44")
+def test_a_stop_for_an_unknown_id_finds_the_only_open_transaction_or_is_kept(point: Point, card: str) -> None:
+    point.start(card)
+
+    point.stop(999_999, 500, at=minutes(60))  # the meter would run backwards: not this one
+    unmatched = UnmatchedStop.objects.count()
+    point.stop(0, 11_000, at=minutes(60))
+
+    assert unmatched == 1
+    assert UnmatchedStop.objects.count() == 1
+    assert exact(CDR.objects.get().document)["total_energy"] == 10
+
+
+@pytest.mark.req("OCPP-45", "OCPP-69")
+@pytest.mark.parametrize(
+    ("meter", "after", "flag"),
+    [(500, 60, "meter_backwards"), (11_000, -10, "stop_before_start"), (60_000, 60, "too_much_energy"),
+     (9_000_000, 60, "unit_suspect")],
+)  # fmt: skip
+def test_an_implausible_stop_waits_for_an_operator(
+    point: Point, card: str, meter: int, after: float, flag: str
+) -> None:
+    number = point.start(card)["transactionId"]
+
+    point.stop(number, meter, at=minutes(after))
+
+    row = Transaction.objects.get()
+    assert row.held
+    assert flag in row.flags
+    assert Session.objects.get().status == "ACTIVE"
+    assert not CDR.objects.exists()
+
+
+@pytest.mark.req("OCPP-45")
+def test_a_held_transaction_is_released_or_discarded(point: Point, card: str) -> None:
+    first = point.start(card)["transactionId"]
+    point.stop(first, 60_000, at=minutes(60))
+    transactions.release(Transaction.objects.get(transaction_id=first).pk)
+    second = point.start(card, at=minutes(100), meter=60_000)["transactionId"]
+    point.stop(second, 1000, at=minutes(160))
+    transactions.discard(Transaction.objects.get(transaction_id=second).pk)
+
+    assert list(Session.objects.order_by("id").values_list("status", flat=True)) == ["COMPLETED", "INVALID"]
+    assert exact(CDR.objects.get().document)["total_energy"] == 59
+
+
+@pytest.mark.req("M-5", "OCPP-97")
+@pytest.mark.parametrize(("wh", "seconds", "reason", "made"), [
+    (40, 60, "DeAuthorized", False), (60, 60, "DeAuthorized", True), (40, 200, "DeAuthorized", True),
+    (5, 60, "Local", True),
+])  # fmt: skip
+def test_a_cdr_is_made_if_there_is_something_to_settle(
+    point: Point, card: str, wh: int, seconds: int, reason: str, made: bool
+) -> None:
+    number = point.start(card)["transactionId"]
+
+    point.stop(number, 1000 + wh, at=BASE + timedelta(seconds=seconds), reason=reason)
+
+    assert Session.objects.get().status == "COMPLETED"
+    assert CDR.objects.exists() is made
+
+
+@pytest.mark.req("M-5")
+def test_nothing_delivered_and_nothing_to_pay_makes_no_cdr(card: str, document: Document) -> None:
+    free = add_point(add_location(without_tariff(document("location"))))
+    number = free.start(card)["transactionId"]
+
+    free.stop(number, 1005, at=minutes(10))
+
+    assert Session.objects.get().status == "COMPLETED"
+    assert not CDR.objects.exists()
+
+
+@pytest.mark.req("PRI-101")
+def test_a_connector_without_a_tariff_is_free_of_charge_and_says_so(card: str, document: Document) -> None:
+    point = add_point(add_location(without_tariff(document("location"))))
+
+    point.charge(card)
+
+    cdr = exact(CDR.objects.get().document)
+    assert cdr["total_cost"]["excl_vat"] == 0
+    assert cdr["tariffs"][0]["elements"][0]["price_components"][0]["type"] == "FLAT"
+    cdr_schema.check(CDR.objects.get().document.encode(), "CDR", strict=True)
+
+
+def test_a_connector_whose_tariff_is_not_valid_is_not_given_away(card: str, document: Document) -> None:
+    point = add_point(add_location(with_tariff(document("location"), "NO-SUCH-TARIFF")))
+
+    row = point.charge(card)
+
+    assert "no_valid_tariff" in row.flags
+    assert row.held
+    assert not CDR.objects.exists()
+
+
+@pytest.mark.req("OCPP-41")
+def test_a_start_on_a_busy_connector_closes_the_older_transaction(point: Point, card: str) -> None:
+    older = point.start(card)["transactionId"]
+    point.meter(older, 6000, at=minutes(30))
+    point.start(card, at=minutes(60), meter=11_000)
+    row = Transaction.objects.get(transaction_id=older)
+    assert row.stopped_at is None
+
+    Transaction.objects.filter(pk=row.pk).update(superseded_at=timezone.now() - timedelta(seconds=61))
+    transactions.close_superseded()
+
+    row.refresh_from_db()
+    stopped = {"meter": row.meter_stop, "at": row.stopped_at, "synthetic": row.synthetic}
+    assert stopped == {"meter": 6000, "at": minutes(30), "synthetic": True}
+    assert not CDR.objects.exists()
+
+    point.stop(older, 8000, at=minutes(45))
+
+    assert exact(CDR.objects.get().document)["total_energy"] == 7
+
+
+# ---------------------------------------------------------------- never changed
+
+
+@pytest.mark.req("REL-46", "CDR-11")
+def test_the_database_refuses_to_change_or_delete_a_cdr(point: Point, card: str) -> None:
+    point.charge(card)
+
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic():
+        CDR.objects.update(document="{}")
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic():
+        CDR.objects.all().delete()
+
+
+@pytest.mark.req("OCPP-97")
+def test_a_second_cdr_of_one_session_is_refused(point: Point, card: str) -> None:
+    row = point.charge(card)
+    metered = sessions_operations.meter(row, snapshots.read(row.snapshot))
+
+    again = cdrs_operations.produce(Transaction.objects.get(), metered)
+
+    assert again == CDR.objects.get()
