@@ -380,6 +380,7 @@ _EVERY = {
     "ocpi.tasks.limit_backlog": 60.0,
     "ocpi.tasks.make_partitions": 600.0,
     "ocpi.tasks.forget_finished": 600.0,
+    "ocpi.tasks.renew_tokens": 3600.0,
     **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
 }
 # A run nobody took before the next ones are due expires, so that none pile up in Redis.

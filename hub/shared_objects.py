@@ -110,8 +110,7 @@ def check(push: Push) -> None:
     level, partial = levels[len(push.path) - 1], push.method == "PATCH"
     version_numbers.schema(VERSION, push.module).check_leniently(push.body, level, partial=partial)
     members = documents.members(push.body)
-    if partial and "last_updated" not in members:
-        raise status.InvalidParameters("last_updated", "is required in a PATCH")
+    keeping.last_updated(members)
     _check_identity(push, members)
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from hub import callbacks, fanout, forwarding, shared_lists
 from hub.routing import Asked, Broadcast, Direct, GetAll, decide
 from hub.shared_objects import Push
-from ocpi import authentication, envelope, exchanges, health, ours, snapshot, status
+from ocpi import authentication, defects, envelope, exchanges, health, ours, snapshot, status
 from ocpi.headers import Address, Routing, read_ids, read_routing
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
 
@@ -29,6 +29,8 @@ class RouteView(OcpiView):
             registry = snapshot.current()
             caller = authentication.authenticate(request.headers.get, registry)
             health.heard_from(caller.platform.id)
+            for name in ids.missing:
+                defects.note(caller.platform.id, f"no {name}")
             routing = read_routing(request.headers.get)
             answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
         except Exception as exc:  # the one exception handler; what we did not expect is 4000 at a hub

@@ -126,8 +126,7 @@ def _tree(sides: tuple[str, ...]) -> dict[str, Any]:
         for part in filter(None, path.split("/")):
             parameter = part.startswith("{")
             node = node["below"].setdefault(_PARAMETER if parameter else part, {"below": {}})
-            if parameter:
-                if node.setdefault("name", part.strip("{}")) != part.strip("{}"):
-                    raise ValueError(f"{path}: the parameter {part} has another name in a neighbouring route")
+            if parameter and node.setdefault("name", part.strip("{}")) != part.strip("{}"):
+                raise ValueError(f"{path}: the parameter {part} has another name in a neighbouring route")
         node["view"] = view.as_view()
     return root

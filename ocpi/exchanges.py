@@ -33,7 +33,6 @@ _STOP_SECONDS = 5.0
 _AT_ONCE = 2_000
 
 
-
 _buffer: deque[Entry] = deque()
 _waiting_bytes = 0
 _lost = 0

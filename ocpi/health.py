@@ -109,9 +109,7 @@ def end_pause_of_probe(platform_id: int) -> None:
 
 def _well(platform_id: int, milliseconds: float | None) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            _WELL, {"id": platform_id, "milliseconds": milliseconds, "weight": _AVERAGE_WEIGHT}
-        )
+        cursor.execute(_WELL, {"id": platform_id, "milliseconds": milliseconds, "weight": _AVERAGE_WEIGHT})
         row = cursor.fetchone()
         came_back = bool(row and row[0])
         if came_back:

@@ -57,7 +57,10 @@ def last_updated(members: Mapping[str, msgspec.Raw]) -> datetime:
     """
     if "last_updated" not in members:
         raise status.InvalidParameters("last_updated", "is required")
-    return moment(members["last_updated"])
+    try:
+        return moment(members["last_updated"])
+    except ValueError as error:
+        raise status.InvalidParameters("last_updated", "must be a DateTime such as 2026-01-31T08:30:00Z") from error
 
 
 def moment(raw: msgspec.Raw) -> datetime:

@@ -43,9 +43,7 @@ class Platform(models.Model):
     any_role = models.BooleanField(default=False, help_text="every role it claims is approved in advance (CRED-56)")
     handshake_until = models.DateTimeField(null=True, blank=True, editable=False)  # one at a time, CRED-21
 
-    connection = models.CharField(
-        max_length=10, choices=ConnectionStatus.choices, default=ConnectionStatus.PLANNED
-    )
+    connection = models.CharField(max_length=10, choices=ConnectionStatus.choices, default=ConnectionStatus.PLANNED)
     paused_reason = models.CharField(max_length=200, blank=True, help_text="set after HTTP 401/403: nothing is sent")
     failures = models.PositiveIntegerField(default=0, help_text="consecutive failed calls")
     backoff_until = models.DateTimeField(null=True, blank=True)
@@ -100,9 +98,7 @@ class Party(models.Model):
     claimed = models.BooleanField(default=True, help_text="the platform lists it in its credentials, or its hub does")
     through_hub = models.BooleanField(default=False, help_text="known by the ClientInfo of this platform, a hub")
     # Of parties behind a hub; those of the platform itself follow Platform.connection.
-    status = models.CharField(
-        max_length=10, choices=ConnectionStatus.choices, default=ConnectionStatus.CONNECTED
-    )
+    status = models.CharField(max_length=10, choices=ConnectionStatus.choices, default=ConnectionStatus.CONNECTED)
     last_updated = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -112,7 +108,9 @@ class Party(models.Model):
                 "platform", "role", Upper("country_code"), Upper("party_id"), name="party_once_per_platform"
             ),
             models.UniqueConstraint(
-                "role", Upper("country_code"), Upper("party_id"),
+                "role",
+                Upper("country_code"),
+                Upper("party_id"),
                 condition=models.Q(approved=True, claimed=True, through_hub=False),
                 name="party_active_on_one_platform",
             ),
@@ -275,7 +273,7 @@ class ObjectCount(models.Model):
 
 
 class Exchange(models.Model):
-    """One request and its answer as they went over the wire. Partitioned by day; written in batches, never by the ORM."""
+    """One request and its answer as they went over the wire. Partitioned by day; written in batches (COPY)."""
 
     class Direction(models.TextChoices):
         IN = "IN"

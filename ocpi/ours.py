@@ -31,7 +31,7 @@ def addresses(*roles: Role) -> tuple[Address, ...]:
 
 
 def role_for(module: str, interface: str) -> Role:
-    """Return the role that implements this interface on our side: CPO sends Locations, eMSP receives them, and so on."""
+    """Return the role that implements this interface on our side: CPO sends Locations, eMSP receives them …"""
     if "hub" in settings.OCPI_SIDES:
         return Role.HUB
     return Role.CPO if (module in _OWNER_SENDS) == (interface == "SENDER") else Role.EMSP

@@ -41,14 +41,10 @@ def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [outcome for outcome in outcomes if outcome.row.id in locked] if locked else []
 
 
-def _decide(
-    outcome: Outcome, finished: list[tuple[Outcome, str]], again: list[tuple[Outcome, str, float]]
-) -> None:
+def _decide(outcome: Outcome, finished: list[tuple[Outcome, str]], again: list[tuple[Outcome, str, float]]) -> None:
     row = outcome.row
     wait = outbox_policy.delay(row.kind, row.attempts + 1, random.random(), outcome.retry_after)  # noqa: S311 - jitter
-    state = outbox_policy.ending(
-        row.kind, age=row.age, wait=wait, time_to_live=settings.OCPI_PUSH_TTL, left=row.left
-    )
+    state = outbox_policy.ending(row.kind, age=row.age, wait=wait, time_to_live=settings.OCPI_PUSH_TTL, left=row.left)
     if state in (delivery_states.DEAD, delivery_states.DROPPED):
         finished.append((outcome, state))
     elif state == delivery_states.MARKED:

@@ -111,9 +111,7 @@ class Snapshot:
     def at(self, address: Address, *roles: str) -> tuple[KnownParty, ...]:
         """Return the active parties at an address, those of the platform itself before those known through a hub."""
         found = [
-            party
-            for party in self.parties.get(address.key, ())
-            if party.active and (not roles or party.role in roles)
+            party for party in self.parties.get(address.key, ()) if party.active and (not roles or party.role in roles)
         ]
         return tuple(sorted(found, key=lambda party: party.through_hub))
 

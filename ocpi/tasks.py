@@ -9,6 +9,7 @@ from celery import shared_task
 from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
 
 from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake
+from ocpi.modules import renewal
 
 
 @shared_task(ignore_result=True)
@@ -57,6 +58,12 @@ def forget_finished() -> None:
 
 def _start(**_kwargs: Any) -> None:
     outbox_engine.engine()
+
+
+@shared_task(ignore_result=True)
+def renew_tokens() -> None:
+    """Renew the tokens that are a month old (SEC-07, CRED-36); each hour."""
+    renewal.renew_due()
 
 
 def _stop(**_kwargs: Any) -> None:

@@ -19,7 +19,6 @@ from rest_framework.views import APIView
 from ocpi import authentication, defects, envelope, exchanges, health, json_text, ours, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address, Ids, Routing, read_ids, read_routing
-from ocpi.snapshot import KnownPlatform
 
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_BODY = 1 << 20

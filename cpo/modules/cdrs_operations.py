@@ -10,9 +10,8 @@ from typing import Any
 from cpo import recipients
 from cpo.models import CDR, Transaction
 from cpo.modules import locations_operations as locations
-from cpo.modules import readings
+from cpo.modules import readings, snapshots
 from cpo.modules import sessions_operations as sessions
-from cpo.modules import snapshots
 from cpo.modules.sessions_operations import Metered
 from cpo.modules.snapshots import Snapshot
 from ocpi import documents, lists, outbox, tariff_pricing

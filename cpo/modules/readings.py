@@ -11,7 +11,6 @@ from typing import Any
 from cpo.models import MeterReading, Transaction
 from cpo.ocpp.events import MeterSample
 
-
 _OCMF = "OCMF|"
 _NATURE = {"Transaction.Begin": "Start", "Transaction.End": "End"}
 _LONGEST_SIGNED = 3700  # characters: as Base64 still below the 5000 of a SignedValue

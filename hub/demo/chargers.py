@@ -24,7 +24,7 @@ def power_of(location: dict[str, Any]) -> float:
     """Return what a charge point of this Location gives, in W: a little less than its weakest Connector could."""
     connectors = [connector for evse in location["evses"] for connector in evse["connectors"]]
     return 0.9 * min(
-        connector.get("max_electric_power") or connector["max_voltage"] * connector["max_amperage"]
+        float(connector.get("max_electric_power") or connector["max_voltage"] * connector["max_amperage"])
         for connector in connectors
     )
 

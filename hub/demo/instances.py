@@ -130,7 +130,7 @@ def worker() -> None:
     """Run the sender and the clock of an instance in one process."""
     app = import_module("hub.celery").app
     logging.getLogger("celery").setLevel(logging.WARNING)
-    clock = EmbeddedService(app, max_interval=1, thread=True)
+    clock: Any = EmbeddedService(app, max_interval=1, thread=True)
     clock.start()
     app.worker_main(
         ["worker", "--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.apps import apps
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Count
 
 from hub.demo.drivers import cdr_line
@@ -16,43 +16,47 @@ _ENDED = {"DELIVERED": "delivered", "REFUSED": "refused", "DEAD": "dead"}
 _PERCENT = {"p50": 0.50, "p95": 0.95}
 
 
+def _rows(label: str) -> models.Manager[models.Model]:
+    """Return a model's rows by its label: the sides are not imported here."""
+    rows: models.Manager[models.Model] = apps.get_model(label)._default_manager
+    return rows
+
+
 def deliveries() -> dict[str, int]:
     """Return how the deliveries of one instance ended, and how many have not."""
     found = dict.fromkeys(("sent", "delivered", "refused", "dead", "pending"), 0)
-    finished = apps.get_model("ocpi.FinishedDelivery").objects.values_list("state").annotate(Count("id"))
+    finished = _rows("ocpi.FinishedDelivery").values_list("state").annotate(Count("id"))
     for state, count in finished:
         found["sent"] += count
         if state in _ENDED:
             found[_ENDED[state]] += count
-    found["pending"] = apps.get_model("ocpi.Delivery").objects.exclude(state="DEAD").count()
+    found["pending"] = _rows("ocpi.Delivery").exclude(state="DEAD").count()
     return found
 
 
 def owner_side() -> dict[str, Any]:
     """Return what the CPO has."""
-    cpo = apps.get_app_config("cpo")
     return {
         "deliveries": deliveries(),
-        "tariffs": cpo.get_model("Tariff").objects.count(),
-        "locations": cpo.get_model("Location").objects.count(),
-        "tokens": cpo.get_model("Token").objects.count(),
-        "charge_points": cpo.get_model("ChargePoint").objects.count(),
-        "open": cpo.get_model("Session").objects.filter(status__in=["ACTIVE", "PENDING"]).count(),
-        "cdrs": cpo.get_model("CDR").objects.count(),
+        "tariffs": _rows("cpo.Tariff").count(),
+        "locations": _rows("cpo.Location").count(),
+        "tokens": _rows("cpo.Token").count(),
+        "charge_points": _rows("cpo.ChargePoint").count(),
+        "open": _rows("cpo.Session").filter(status__in=["ACTIVE", "PENDING"]).count(),
+        "cdrs": _rows("cpo.CDR").count(),
     }
 
 
 def receiver_side() -> dict[str, Any]:
     """Return what the eMSP has."""
-    emsp = apps.get_app_config("emsp")
-    cdrs = emsp.get_model("CDR").objects.order_by("id")
+    cdrs = _rows("emsp.CDR").order_by("id")
     return {
         "deliveries": deliveries(),
-        "locations": emsp.get_model("Location").objects.count(),
-        "tariffs": emsp.get_model("Tariff").objects.filter(deleted_at=None).count(),
-        "tokens": emsp.get_model("Token").objects.count(),
-        "sessions": emsp.get_model("Session").objects.count(),
-        "open": emsp.get_model("Session").objects.filter(status__in=["ACTIVE", "PENDING"]).count(),
+        "locations": _rows("emsp.Location").count(),
+        "tariffs": _rows("emsp.Tariff").filter(deleted_at=None).count(),
+        "tokens": _rows("emsp.Token").count(),
+        "sessions": _rows("emsp.Session").count(),
+        "open": _rows("emsp.Session").filter(status__in=["ACTIVE", "PENDING"]).count(),
         "unchecked": cdrs.filter(verdict="").count(),
         "cdrs": [cdr_line(row) for row in cdrs],
         "status_commits": _status_commits(),
@@ -121,7 +125,8 @@ def _status_commits() -> list[dict[str, Any]]:
             "WHERE direction = 'IN' AND module = 'locations' AND method = 'PATCH' AND status_code = 1000 ORDER BY at"
         )
         rows = cursor.fetchall()
-    found, before = [], {}
+    found: list[dict[str, Any]] = []
+    before: dict[str, str] = {}
     for at, path, url, body in rows:
         evse = (path or url).rstrip("/").rsplit("/", 1)[-1].partition("?")[0]
         status = json.loads(body).get("status")

@@ -16,7 +16,7 @@ from typing import Any
 
 from hub import embedded
 from hub.demo import chargers, drivers, instances, report
-from hub.demo.zygote import Process, stop_all
+from hub.demo.zygote import Process, command, stop_all
 from ocpi import sample_data
 
 CPO, EMSP, HUB = "NL*TNM", "DE*EMS", "NL*HUB"
@@ -58,9 +58,7 @@ class Demo:
             instance.start("web", instances.web(instance.port))
             instance.start("worker", instances.worker)
         gateway = self.found["cpo"].environment["OCPP_GATEWAY_PORT"]
-        self.found["cpo"].start(
-            "gateway", instances.command("ocpp_gateway", "--host", instances.HOST, "--port", gateway)
-        )
+        self.found["cpo"].start("gateway", command("ocpp_gateway", "--host", instances.HOST, "--port", gateway))
         for port in (*(each.port for each in self.found.values()), int(gateway)):
             self._until_it_listens(port)
         self.say("three platforms are up: " + ", ".join(f"{each.side} {each.url}" for each in self.found.values()))
@@ -143,7 +141,7 @@ class Demo:
 
     def heard(self) -> list[dict[str, Any]]:
         """Take what the actors told since the last time, and show it."""
-        events = []
+        events: list[dict[str, Any]] = []
         while True:
             try:
                 event = self.telling.get_nowait()

@@ -1,4 +1,4 @@
-"""Direct requests through the hub: passed on while the caller waits, changed in nothing but what the hub must change."""
+"""Direct requests through the hub: passed on while the caller waits, changed only where the hub must."""
 
 from __future__ import annotations
 
@@ -131,9 +131,7 @@ def test_what_the_receiver_says_is_passed_on_unchanged(
 
 
 @pytest.mark.req("HUB-64", "HUB-66", "HUB-68")
-def test_nobody_there_and_nobody_connected(
-    emsp: Person, partner: Partner, command: dict[str, object]
-) -> None:
+def test_nobody_there_and_nobody_connected(emsp: Person, partner: Partner, command: dict[str, object]) -> None:
     partner("XX*OFF:CPO", connection="OFFLINE")
     partner("NL*TNM:CPO", url="http://127.0.0.1:64999")
 

@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ocpi import tariff_pricing
 from ocpi.tariff_pricing import Segment
 
@@ -40,12 +42,9 @@ def _assert_price(case: dict[str, Any]) -> None:
 
 
 def _assert_error(case: dict[str, Any]) -> None:
-    try:
+    with pytest.raises(tariff_pricing.NotPriceable) as raised:
         tariff_pricing.price(case["cdr"], tariffs_of(case), timezone=case["timezone"])
-    except tariff_pricing.NotPriceable as error:
-        assert error.code == case["expected"]["error"]
-        return
-    raise AssertionError("was priced")
+    assert raised.value.code == case["expected"]["error"]
 
 
 def segments_of(case: dict[str, Any]) -> list[Segment]:

@@ -306,9 +306,7 @@ def test_a_result_is_posted_to_the_response_url_and_dropped_after_its_deadline(
 
 
 @pytest.mark.req("REL-01")
-def test_one_statement_marks_any_number_of_receivers(
-    emsp_server: Recorder, django_assert_num_queries: object
-) -> None:
+def test_one_statement_marks_any_number_of_receivers(emsp_server: Recorder, django_assert_num_queries: object) -> None:
     platforms = [add_platform(f"P{number}", emsp_server.url) for number in range(40)]
     location = add_object()
 

@@ -132,9 +132,7 @@ def test_a_request_does_not_feel_that_redis_is_away(
 
 
 @pytest.mark.req("REL-04")
-def test_a_publish_to_a_broker_that_is_away_fails_at_once(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_publish_to_a_broker_that_is_away_fails_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     monkeypatch.setattr(outbox_wake, "_redis", None)
     started = time.monotonic()

@@ -224,9 +224,7 @@ def test_only_a_platform_known_to_be_healthy_uses_more_than_one_slot(
 
 
 @pytest.mark.req("REL-20", "REL-22")
-def test_platforms_that_hang_do_not_keep_the_others_waiting(
-    emsp_server: Recorder, settings: Settings
-) -> None:
+def test_platforms_that_hang_do_not_keep_the_others_waiting(emsp_server: Recorder, settings: Settings) -> None:
     settings.OCPI_SEND_THREADS = 8
     with recorder() as hanging:
         hanging.always = lambda _got: Says(after=2.2)

@@ -16,9 +16,7 @@ CPO_SERVES = (
     ("locations", "SENDER"), ("tariffs", "SENDER"), ("sessions", "SENDER"), ("cdrs", "SENDER"),
     ("tokens", "RECEIVER"), ("commands", "RECEIVER"),
 )  # fmt: skip
-EMSP_SERVES = tuple(
-    (module, "RECEIVER" if role == "SENDER" else "SENDER") for module, role in CPO_SERVES
-)
+EMSP_SERVES = tuple((module, "RECEIVER" if role == "SENDER" else "SENDER") for module, role in CPO_SERVES)
 
 
 def platform(number: int, *parties: tuple[Address, str], **changes: object) -> KnownPlatform:
@@ -98,9 +96,7 @@ def test_addresses_are_compared_without_regard_to_case() -> None:
     ("locations", TNM, CPO_PLATFORM), ("tariffs", TNM, CPO_PLATFORM), ("tokens", EMS, EMSP_PLATFORM),
 ])  # fmt: skip
 @pytest.mark.req("HUB-28", "HUB-39")
-def test_a_push_to_the_hub_is_a_broadcast(
-    method: str, module: str, sender: Address, caller: KnownPlatform
-) -> None:
+def test_a_push_to_the_hub_is_a_broadcast(method: str, module: str, sender: Address, caller: KnownPlatform) -> None:
     asked = ask(module, "RECEIVER", method, "X", "YYY", "1", to=HUB, sender=sender, caller=caller)
 
     assert decide(asked, WORLD, HUB) == Broadcast(sender)

@@ -1,4 +1,4 @@
-"""Write the state tables into docs/ARCHITECTURE.md again; with --check only say whether they are true."""
+"""Write the parts of docs/ that follow from the code again; with --check only say whether they are true."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-_BEGIN, _END = "<!-- states -->", "<!-- /states -->"
+_MARKS = "<!-- {0} -->", "<!-- /{0} -->"
+SIDES = ("cpo", "emsp", "hub")
+_METHODS = ("get", "post", "put", "patch", "delete")
 # Every table with the sentence that introduces it; modules are named as strings, sides stay apart.
 MACHINES = {
     "ocpi.registration_states.TABLE": "Registration of a platform",
@@ -21,15 +23,55 @@ MACHINES = {
 }
 
 
-def page() -> Path:
-    return Path(settings.BASE_DIR) / "docs" / "ARCHITECTURE.md"
+def docs() -> Path:
+    return Path(settings.BASE_DIR) / "docs"
 
 
-def written() -> str:
-    """Return the page as it should be."""
-    before, _, rest = page().read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{states()}{_END}{after}"
+def written() -> dict[Path, str]:
+    """Return the pages as they should be."""
+    parts = {"ARCHITECTURE.md": ("states", states()), "CONFORMANCE.md": ("endpoints", endpoints())}
+    return {docs() / name: _between((docs() / name).read_text(), *part) for name, part in parts.items()}
+
+
+def endpoints() -> str:
+    """Return what each side serves: module, interface, URL and methods, and the files whose tests prove it."""
+    lines = ["| Side | Module | Interface | URL below `/ocpi/` | Methods | Tests in `tests/conformance/` |"]
+    lines.append("|---|---|---|---|---|---|")
+    for side in ("ocpi.modules", *SIDES):
+        found = import_module(f"{side}.endpoints")
+        name = "all" if side == "ocpi.modules" else side
+        for path, view in getattr(found, "UNLISTED", ()):
+            lines.append(f"| {name} | – | – | `{path}` | {_methods(view)} | {_tests(name, path)} |")
+        for entry in [*found.ENDPOINTS, *getattr(found, "BELOW_A_HUB", ())]:
+            if side == "hub":
+                lines.append(
+                    f"| hub | {entry.module} | {entry.role} | `{entry.path}/…` | routed | {_tests('hub', '')} |"
+                )
+                continue
+            for tail, view in entry.views.items():
+                url = f"{entry.path}/{tail}".rstrip("/")
+                tests = _tests(name, entry.module)
+                lines.append(f"| {name} | {entry.module} | {entry.role} | `{url}` | {_methods(view)} | {tests} |")
+    return "\n".join(lines) + "\n"
+
+
+def _between(text: str, mark: str, content: str) -> str:
+    begin, end = (each.format(mark) for each in _MARKS)
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{content}{end}{rest.partition(end)[2]}"
+
+
+def _methods(view: type) -> str:
+    return ", ".join(method.upper() for method in _METHODS if hasattr(view, method))
+
+
+def _tests(side: str, module: str) -> str:
+    folder = docs().parent / "tests" / "conformance"
+    word = {"versions": "versions", "2.2.1": "versions"}.get(module, module)
+    names = sorted(path.stem for path in folder.glob("test_*.py"))
+    if side == "all":
+        return ", ".join(name for name in names if word in name)
+    return ", ".join(name for name in names if name.startswith(f"test_{side}_") and (not word or word in name))
 
 
 def states() -> str:
@@ -48,16 +90,15 @@ def _events(row: Mapping[str, str]) -> str:
 
 
 class Command(BaseCommand):
-    help = "Write the state tables into docs/ARCHITECTURE.md again."
+    help = "Write the parts of docs/ that follow from the code again."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is not true")
+        parser.add_argument("--check", action="store_true", help="change nothing; fail if a page is not true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        text = written()
-        if options["check"]:
-            if text != page().read_text():
-                raise CommandError("docs/ARCHITECTURE.md is not true any more: run make docs")
-            return
-        page().write_text(text)
+        for page, text in written().items():
+            if not options["check"]:
+                page.write_text(text)
+            elif text != page.read_text():
+                raise CommandError(f"docs/{page.name} is not true any more: run make docs")
