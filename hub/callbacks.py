@@ -56,7 +56,8 @@ def replace_response_url(
             correlation_id=correlation_id,
         )
 
-    if _MEMBER in body:
+    # The name may also be spelled with escapes, which no honest partner does (HUB-72).
+    if _MEMBER in body or b"\\u" in body:
         members = documents.members(body)
         if "response_url" in members:
             original = msgspec.json.decode(members["response_url"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from django.conf import settings
 
@@ -17,6 +17,7 @@ from hub.models import Callback
 from hub.routing import Asked, Direct
 from ocpi import client, exchanges, health, status
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Routing, new_id, read_routing
+from ocpi.links import next_reference
 from ocpi.snapshot import KnownPlatform
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,9 @@ def bring_back(
     callbacks.used(callback)
     back = _routing(answer, Routing(to=routing.sender, sender=routing.to))
     headers = back.as_headers() | {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
-    if callback.kind == Callback.Kind.LINK and "link" in answer.headers:
-        headers["Link"] = _link(answer.headers["link"], callback.module, callback.owner_id, callback.caller_id, ids)
+    if callback.kind == Callback.Kind.LINK:
+        place = _Place(answer.sent.url, callback.module, callback.owner_id, callback.caller_id, ids.correlation_id)
+        headers["Link"] = _link(answer, place)
     return Passed(answer.http_status, answer.body, headers)
 
 
@@ -129,33 +131,44 @@ def _headers(answer: client.Answer, asked: Asked, target_id: int, ids: Ids, rout
     headers = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
     headers |= _routing(answer, Routing(to=routing.sender, sender=routing.to)).as_headers()
     # The URL belongs to the platform that answered; the platform that asked may use the hub's in its place.
-    if "link" in answer.headers:
-        headers["Link"] = _link(answer.headers["link"], asked.module, target_id, asked.caller.id, ids)
-    if "location" in answer.headers:
-        headers["Location"] = callbacks.replace_url(
-            Callback.Kind.LOCATION,
-            answer.headers["location"],
-            module=asked.module,
-            owner_id=target_id,
-            caller_id=asked.caller.id,
-            correlation_id=ids.correlation_id,
-        )
-    return headers
+    place = _Place(answer.sent.url, asked.module, target_id, asked.caller.id, ids.correlation_id)
+    headers["Link"] = _link(answer, place)
+    headers["Location"] = _replaced(Callback.Kind.LOCATION, answer.headers.get("location"), place)
+    return {name: value for name, value in headers.items() if value}
 
 
-def _link(link: str, module: str, owner_id: int, caller_id: int, ids: Ids) -> str:
-    url = link.partition("<")[2].partition(">")[0]
-    if 'rel="next"' not in link.replace("rel=next", 'rel="next"') or not url:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a URL was found, and between whom."""
+
+    called: str
+    module: str
+    owner_id: int
+    caller_id: int
+    correlation_id: str
+
+
+def _link(answer: client.Answer, place: _Place) -> str:
+    ours = _replaced(Callback.Kind.LINK, next_reference(answer.headers.get("link", "")), place)
+    return f'<{ours}>; rel="next"' if ours else ""
+
+
+def _replaced(kind: Callback.Kind, reference: str | None, place: _Place) -> str:
+    """Return the hub's URL for one in an answer. One that is none is left out: the answer itself is good (CDR-07)."""
+    if not reference:
         return ""
-    ours = callbacks.replace_url(
-        Callback.Kind.LINK,
-        url,
-        module=module,
-        owner_id=owner_id,
-        caller_id=caller_id,
-        correlation_id=ids.correlation_id,
-    )
-    return f'<{ours}>; rel="next"'
+    try:
+        return callbacks.replace_url(
+            kind,
+            urljoin(place.called, reference),
+            module=place.module,
+            owner_id=place.owner_id,
+            caller_id=place.caller_id,
+            correlation_id=place.correlation_id,
+        )
+    except (status.InvalidParameters, ValueError):
+        log.warning("platform %s answers with a %s that is no URL", place.owner_id, kind)
+        return ""
 
 
 def _routing(answer: client.Answer, expected: Routing) -> Routing:
@@ -169,7 +182,10 @@ def _routing(answer: client.Answer, expected: Routing) -> Routing:
 
 def _settle(callback: Callback, answer: client.Answer) -> None:
     """Keep the callback for as long as the receiver says it may take, or drop it if nothing will come."""
-    result = answer.data(dict) if answer.ok else None
+    try:
+        result = answer.data(dict) if answer.ok else None
+    except client.Garbage:
+        result = None
     if isinstance(result, dict) and result.get("result") == _ACCEPTED:
         timeout = result.get("timeout")
         callbacks.extend(callback, int(timeout) if isinstance(timeout, int) else 0)

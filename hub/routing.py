@@ -14,7 +14,9 @@ from ocpi import status
 from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownPlatform, Snapshot
 
-PUSHES = frozenset({"PUT", "PATCH"})
+# What may be pushed to all. A Tariff has no PATCH, and alone may be deleted (TAR-05, HUB-30).
+_PUSHES = {"tariffs": ("PUT", "DELETE")}
+_OTHER_PUSHES = ("PUT", "PATCH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,11 @@ def _to_the_hub(asked: Asked, sender: Address) -> Route:
         raise status.InvalidParameters("OCPI-to-party-id", "GET is not used with Broadcast Push")
     if asked.module in ("sessions", "cdrs") and asked.interface == "RECEIVER":
         raise status.InvalidParameters("OCPI-to-party-id", f"{asked.module} are not broadcast: name the eMSP")
-    is_push = asked.method in PUSHES or (asked.method == "DELETE" and asked.module == "tariffs")
     if asked.interface != "RECEIVER" or asked.module not in registry.BROADCAST_MODULES:
         raise status.UnknownReceiver(f"{asked.module} {asked.interface} needs a party in the To headers")
-    if not is_push:
-        raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": "PUT, PATCH"})
+    pushes = _PUSHES.get(asked.module, _OTHER_PUSHES)
+    if asked.method not in pushes:
+        raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(pushes)})
     if not registry.may_broadcast(asked.caller, sender, asked.module):
         raise status.InvalidParameters("OCPI-from-party-id", f"the role of {sender} owns no {asked.module}")
     return Broadcast(sender)

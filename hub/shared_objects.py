@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from hub.models import SharedObject
-from ocpi import documents, keeping, outbox, status, version_numbers
+from ocpi import documents, keeping, outbox, prepared, status, version_numbers
 from ocpi.headers import Address
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
 
@@ -29,6 +29,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
 _ROW_LEVELS = 2
 _HAS_PARTS = {"locations": "evses"}
 _STAMPED = "last_updated"
+_DEFAULT_TYPE = "RFID"
 _UNKNOWN = {"locations": status.UnknownLocationObject, "tokens": status.UnknownTokenObject}
 
 
@@ -57,7 +58,26 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind) DO UPDATE SET
     platform_id = EXCLUDED.platform_id, container_id = EXCLUDED.container_id, last_updated = EXCLUDED.last_updated,
     document = EXCLUDED.document, deleted_at = NULL, received_at = now()
-RETURNING id
+WHERE hub_sharedobject.deleted_at IS NOT NULL OR hub_sharedobject.last_updated <= EXCLUDED.last_updated
+    OR hub_sharedobject.last_updated > now() + interval '5 minutes'
+RETURNING id, (xmax = 0)
+"""
+# All parts of one object at once, and what is no part of it any more goes: PUT replaces the whole tree (LOC-22).
+_KEEP_PARTS = """
+WITH kept AS (
+    INSERT INTO hub_sharedobject
+        (platform_id, module, country_code, party_id, path, kind, container_id, last_updated, document)
+    SELECT %(platform_id)s, %(module)s, %(country_code)s, %(party_id)s, part.path, %(kind)s, %(container_id)s,
+           part.moment, part.document
+    FROM unnest(%(paths)b::text[], %(moments)b::timestamptz[], %(documents)b::text[])
+         AS part(path, moment, document)
+    ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind) DO UPDATE SET
+        platform_id = EXCLUDED.platform_id, container_id = EXCLUDED.container_id, last_updated = EXCLUDED.last_updated,
+        document = EXCLUDED.document, deleted_at = NULL, received_at = now()
+    RETURNING id
+)
+DELETE FROM hub_sharedobject
+WHERE container_id = %(container_id)s::bigint AND id NOT IN (SELECT id FROM kept)
 """
 
 
@@ -114,6 +134,20 @@ def check(push: Push) -> None:
     _check_identity(push, members)
 
 
+def token_type(method: str, given: str | None, body: bytes) -> str:
+    """Return the type that is part of a Token's identity: the query's, else the body's, else RFID (TOK-07, TOK-08).
+
+    :raises InvalidParameters: if query and body name two different ones.
+    """
+    if method not in ("PUT", "PATCH"):
+        return given or _DEFAULT_TYPE
+    raw = documents.members(body).get("type")
+    inside = _text(raw) if raw is not None else None
+    if given and inside and given != inside:
+        raise status.InvalidParameters("type", f"is {inside} in the body and {given} in the URL")
+    return given or (inside if method == "PUT" else None) or _DEFAULT_TYPE
+
+
 def apply(push: Push) -> Applied:
     """Keep the new state of an object, in the caller's transaction.
 
@@ -144,12 +178,12 @@ def _put(push: Push, row: _Row | None) -> Applied:
     whole = container is None and _HAS_PARTS.get(push.module)
     if whole:
         body, parts = documents.take_parts(body, whole)
-    kept = _keep(push, push.path, body, updated, container.id if container else None)
+    kept, is_new = _keep(push, push.path, body, updated, container.id if container else None)
     if whole:
         _keep_parts(push, kept, parts)
     elif container is not None:
         _stamp(container, updated)
-    return _applied(push, kept, created=row is None or row.deleted)
+    return _applied(push, kept, created=is_new or (row is not None and row.deleted))
 
 
 def _patch(push: Push, row: _Row | None) -> Applied:
@@ -217,13 +251,25 @@ def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str
 
 
 def _keep_parts(push: Push, container_id: int, parts: Sequence[str]) -> None:
-    kept = []
+    kept: dict[str, tuple[str, datetime, str]] = {}  # of two with one uid the last counts
     for part in parts:
         members = documents.members(part)
-        below = (*push.path, _text(members["uid"]))
-        kept.append(_keep(push, below, part, _moment(members), container_id))
-    # PUT replaces the whole tree (LOC-22).
-    SharedObject.objects.filter(container_id=container_id).exclude(pk__in=kept).delete()
+        path = "/".join((*push.path, _text(members["uid"])))
+        kept[path.upper()] = path, _moment(members), documents.last_updated_last(part)
+    prepared.fetch_all(
+        _KEEP_PARTS,
+        {
+            "platform_id": push.platform_id,
+            "module": push.module,
+            "country_code": push.owner.country_code,
+            "party_id": push.owner.party_id,
+            "kind": push.kind,
+            "container_id": container_id,
+            "paths": [path for path, _, _ in kept.values()],
+            "moments": [moment for _, moment, _ in kept.values()],
+            "documents": [document for _, _, document in kept.values()],
+        },
+    )
 
 
 def _applied(
@@ -248,34 +294,39 @@ def _stamp(container: _Row, updated: datetime) -> None:
         cursor.execute(_STAMP, {"container_id": container.id, "updated": updated, "text": format_datetime(updated)})
 
 
-def _keep(push: Push, path: tuple[str, ...], body: str, updated: datetime, container_id: int | None) -> int:
+def _keep(
+    push: Push, path: tuple[str, ...], body: str, updated: datetime, container_id: int | None
+) -> tuple[int, bool]:
+    """Write a row; return its id and whether it is new.
+
+    :raises InvalidParameters: if somebody was faster with a newer one.
+    """
     owner = push.owner
     identity = (push.platform_id, push.module, owner.country_code, owner.party_id, "/".join(path), push.kind)
-    with connection.cursor() as cursor:
-        cursor.execute(_KEEP, (*identity, container_id, updated, documents.last_updated_last(body)))
-        return int(cursor.fetchone()[0])
+    rows = prepared.fetch_all(_KEEP, (*identity, container_id, updated, documents.last_updated_last(body)))
+    if not rows:
+        stored = _find(push, path)
+        raise keeping.older(updated, stored.last_updated if stored else updated)
+    return rows[0][0], rows[0][1]
 
 
 def _write(row: _Row, document: str, updated: datetime) -> None:
     """Write a row and, in the same statement, pass its time stamp up; it never goes backwards (LOC-10, LOC-11)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _WRITE,
-            {
-                "id": row.id,
-                "document": documents.last_updated_last(document),
-                "updated": updated,
-                "container_id": row.container_id,
-                "text": format_datetime(updated),
-            },
-        )
+    prepared.fetch_all(
+        _WRITE,
+        {
+            "id": row.id,
+            "document": documents.last_updated_last(document),
+            "updated": updated,
+            "container_id": row.container_id,
+            "text": format_datetime(updated),
+        },
+    )
 
 
 def _find(push: Push, path: tuple[str, ...]) -> _Row | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, (push.module, *push.owner.key, "/".join(path), push.kind))
-        found = cursor.fetchone()
-    return _Row(*found) if found else None
+    rows = prepared.fetch_all(_FIND, [push.module, *push.owner.key, "/".join(path), push.kind])
+    return _Row(*rows[0]) if rows else None
 
 
 def _check_identity(push: Push, members: dict[str, msgspec.Raw]) -> None:

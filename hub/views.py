@@ -7,11 +7,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from hub import callbacks, fanout, forwarding, shared_lists
+from hub import callbacks, fanout, forwarding, shared_lists, shared_objects
 from hub.routing import Asked, Broadcast, Direct, GetAll, decide
 from hub.shared_objects import Push
 from ocpi import authentication, defects, envelope, exchanges, health, ours, snapshot, status
-from ocpi.headers import Address, Routing, read_ids, read_routing
+from ocpi.headers import Address, Received, Routing, read_ids, read_routing
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -23,15 +23,16 @@ class RouteView(OcpiView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Route one request. Written out, and not on top of DRF: this is the path whose cost counts."""
         started = time.perf_counter()
-        ids = read_ids(request.headers.get)
+        get = Received(request.META).get
+        ids = read_ids(get)
         routing, caller = Routing(), None
         try:
             registry = snapshot.current()
-            caller = authentication.authenticate(request.headers.get, registry)
+            caller = authentication.authenticate(get, registry)
             health.heard_from(caller.platform.id)
             for name in ids.missing:
                 defects.note(caller.platform.id, f"no {name}")
-            routing = read_routing(request.headers.get)
+            routing = read_routing(get)
             answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
         except Exception as exc:  # the one exception handler; what we did not expect is 4000 at a hub
             answer = envelope.error(exc, unexpected=status.HubError)
@@ -65,7 +66,9 @@ class RouteView(OcpiView):
                 f"{method} is not available here", headers={"Allow": ", ".join(sorted(_METHODS))}
             )
         limit = MAX_LOCATION_BODY if self.module == "locations" else MAX_BODY
-        body = read_body(request, limit=limit) if method in ("POST", "PUT", "PATCH") else b""
+        # A POST may come without a body: the LocationReferences of an authorize are optional (TOK-02).
+        has_body = method in ("PUT", "PATCH") or (method == "POST" and bool(request.body))
+        body = read_body(request, limit=limit) if has_body else b""
         asked = Asked(str(self.module), str(self.interface), method, tail, routing, caller.platform)
         match decide(asked, registry, _hub()):
             case Direct() as route:
@@ -93,7 +96,9 @@ class RouteView(OcpiView):
         owner = Address(*asked.tail[:2])
         if not asked.caller.has_party(owner):
             raise status.UnknownObject("There is nothing at this URL")
-        kind = request.GET.get("type", "RFID") if asked.module == "tokens" else ""
+        kind = (
+            shared_objects.token_type(asked.method, request.GET.get("type"), body) if asked.module == "tokens" else ""
+        )
         push = Push(
             module=asked.module,
             method=asked.method,

@@ -1,6 +1,7 @@
 """The web server's entrance: OCPI requests go straight to their view, everything else through Django's handler."""
 
 import gc
+import io
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 _django = get_wsgi_application()
 
 from ocpi.endpoints import entrance  # noqa: E402 - needs the applications
+from ocpi.views import MAX_LOCATION_BODY  # noqa: E402
 
 # What was loaded stays for ever; collections need not look at it again.
 gc.freeze()
@@ -25,6 +27,11 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     if not environ["PATH_INFO"].startswith("/ocpi/"):
         return _django(environ, start_response)
     _care_for_connection()
+    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        # Django reads as much as Content-Length says, which such a request has none of; one byte more than the
+        # largest body is enough for its view to refuse it.
+        body = environ["wsgi.input"].read(MAX_LOCATION_BODY + 1)
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
     response = entrance(WSGIRequest(environ))
     _care_for_connection()
     headers = [*response.items(), *(("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values())]

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ocpi import secrets
-from ocpi.headers import Routing
+from ocpi.headers import Received, Routing
 
 BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
 
@@ -45,7 +45,7 @@ class Entry:
     http_status: int | None = None
     elapsed: float | None = None  # seconds
     error: str = ""
-    request_headers: Mapping[str, str] | None = None
+    request_headers: Mapping[str, str] | Received | None = None
     request_body: bytes | None = None
     response_headers: Mapping[str, str] | None = None
     response_body: bytes | None = None
@@ -88,7 +88,7 @@ def _object_path(entry: Entry) -> str:
     return _text(below.strip("/")) if found else ""
 
 
-def _headers(headers: Mapping[str, str] | None) -> str:
+def _headers(headers: Mapping[str, str] | Received | None) -> str:
     if not headers:
         return ""
     return _text(

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 
 from ocpi import client
 from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry, columns
-from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Routing
+from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Received, Routing
 
 __all__ = ["Entry", "flush", "lost", "record", "record_in", "record_out", "stop"]
 
@@ -90,7 +90,7 @@ def record_in(
             answer.status_code,
             elapsed,
             "",
-            request.headers,
+            Received(request.META),
             getattr(request, "_body", None),
             answer.headers,
             getattr(answer, "content", b""),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from ocpi import status
 
@@ -18,6 +20,8 @@ FROM_PARTY_ID = "OCPI-from-party-id"
 
 MAX_ID_LENGTH = 255
 _NOT_ECHOED = re.compile(r"[^\x20-\x7e]")
+
+_UNPREFIXED = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
 
 # Takes a header's name, whatever its case, and gives its value.
 Getter = Callable[[str], str | None]
@@ -70,6 +74,38 @@ class Routing:
     def answered_by(self, party: Address | None) -> Routing:
         """Return the routing of the response: the pair swapped, From = the party that answers (HUB-08)."""
         return Routing(to=self.sender, sender=party or self.to)
+
+
+class Received:
+    """The headers of a request straight from WSGI's environment; Django's own mapping is built from all of them."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def get(self, name: str) -> str | None:
+        return self._environ.get(_variable(name))
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Return names, as they are usually spelled, and values."""
+        for variable, value in list(self._environ.items()):
+            name = _spelled(variable)
+            if name:
+                yield name, value
+
+
+@lru_cache(maxsize=256)
+def _variable(name: str) -> str:
+    variable = name.upper().replace("-", "_")
+    return variable if variable in _UNPREFIXED else f"HTTP_{variable}"
+
+
+@lru_cache(maxsize=1024)
+def _spelled(variable: str) -> str:
+    if variable in _UNPREFIXED:
+        return variable.replace("_", "-").title()
+    return variable[5:].replace("_", "-").title() if variable.startswith("HTTP_") else ""
 
 
 def read_ids(get: Getter) -> Ids:

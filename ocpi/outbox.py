@@ -28,7 +28,7 @@ from urllib.parse import quote
 import msgspec
 from django.db import connection, transaction
 
-from ocpi import outbox_wake
+from ocpi import outbox_wake, prepared
 from ocpi.headers import Address, new_id
 from ocpi.outbox_policy import CDR, RESULT, STATE
 
@@ -70,25 +70,24 @@ def mark(
     _require_transaction()
     if not recipients:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _MARK_CDR if kind == CDR else _MARK_STATE,
-            {
-                **_columns_of(recipients),
-                "kind": kind,
-                "slot": slot_of(order_key),
-                "order_key": order_key,
-                "module": module,
-                "path": path,
-                "query": query,
-                "source": source,
-                "source_id": source_id,
-                "fields": None if fields is None else msgspec.json.encode(sorted(set(fields))).decode(),
-                "deleted": deleted,
-                "correlation_id": correlation_id or new_id(),
-            },
-        )
-        _wake_on_commit(cursor.fetchall())
+    rows = prepared.fetch_all(
+        _MARK_CDR if kind == CDR else _MARK_STATE,
+        {
+            **_columns_of(recipients),
+            "kind": kind,
+            "slot": slot_of(order_key),
+            "order_key": order_key,
+            "module": module,
+            "path": path,
+            "query": query,
+            "source": source,
+            "source_id": source_id,
+            "fields": None if fields is None else msgspec.json.encode(sorted(set(fields))).decode(),
+            "deleted": deleted,
+            "correlation_id": correlation_id or new_id(),
+        },
+    )
+    _wake_on_commit(rows)
 
 
 def send_result(
@@ -171,8 +170,8 @@ _MARK = f"""
 INSERT INTO ocpi_delivery AS d (
     platform_id, kind, state, order_key, slot, module, path, query, url, source, source_id, fields, body, deleted,
     change, to_country_code, to_party_id, from_country_code, from_party_id, correlation_id, attempts, ambiguous, error)
-SELECT r.platform_id, %(kind)s,
-       CASE WHEN %(kind)s = 'STATE' AND p.connection IN ('OFFLINE', 'SUSPENDED') THEN 'MARKED' ELSE 'PENDING' END,
+SELECT r.platform_id, %(kind)s::text,
+       CASE WHEN %(kind)s::text = 'STATE' AND p.connection IN ('OFFLINE', 'SUSPENDED') THEN 'MARKED' ELSE 'PENDING' END,
        %(order_key)s, %(slot)s, %(module)s, %(path)s, %(query)s, '', %(source)s, %(source_id)s, %(fields)s::jsonb, '',
        %(deleted)s, 1, r.to_country_code, r.to_party_id, r.from_country_code, r.from_party_id, %(correlation_id)s,
        0, false, ''

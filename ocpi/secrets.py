@@ -31,8 +31,10 @@ class Unsealable(Exception):
 
 
 def new_token() -> str:
-    """Return a fresh credentials token of 32 random bytes."""
-    return secrets.token_urlsafe(32)
+    """Return a fresh credentials token of 32 random bytes; it never looks like an option of a command."""
+    while (token := secrets.token_urlsafe(32)).startswith("-"):
+        pass
+    return token
 
 
 def digest(token: str) -> str:

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from ocpi import authentication, defects, envelope, exchanges, health, json_text, ours, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID
-from ocpi.headers import Address, Ids, Routing, read_ids, read_routing
+from ocpi.headers import Address, Ids, Received, Routing, read_ids, read_routing
 
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_BODY = 1 << 20
@@ -45,7 +45,7 @@ class OcpiView(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Run one request and put the ids and routing headers on whatever comes out (TRN-058, HUB-09)."""
         started = time.perf_counter()
-        self.ids = read_ids(request.headers.get)
+        self.ids = read_ids(Received(request.META).get)
         self.routing = Routing()
         self._answering: Address | None = None
         try:
@@ -69,14 +69,15 @@ class OcpiView(APIView):
         return answer
 
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self.caller = authentication.authenticate(request.headers.get, snapshot.current(), purposes=self.purposes)
+        get = Received(request.META).get
+        self.caller = authentication.authenticate(get, snapshot.current(), purposes=self.purposes)
         for name in self.ids.missing:
             defects.note(self.caller.platform.id, f"no {name}")
         if self.caller.purpose in authentication.CURRENT:
             health.heard_from(self.caller.platform.id)
         handler = self._handler(request)
         if self.functional:
-            self.routing = read_routing(request.headers.get)
+            self.routing = read_routing(get)
             self._answering = self.answering_party()
             authentication.check_sender(self.caller, self.routing.sender)
         self.request = Request(request)

@@ -155,3 +155,16 @@ def test_a_deleted_tariff_is_deleted_everywhere(cpo: Person, emsp: Person, docum
 
     assert Delivery.objects.get().deleted
     assert cpo.delete(url).codes == (404, 2000)
+
+
+@pytest.mark.req("TOK-07", "TOK-08")
+def test_the_type_of_a_token_is_in_its_url_or_in_its_body_and_never_two(
+    cpo: Person, emsp: Person, document: Document
+) -> None:
+    url = "hub/2.2.1/receiver/tokens/DE/EMS/T1"
+
+    assert emsp.put(url, document("token_app_user", uid="T1")).codes == (201, 1000)
+    assert Delivery.objects.get().query == "type=APP_USER"
+    assert SharedObject.objects.get().kind == "APP_USER"
+    assert emsp.put(f"{url}?type=RFID", document("token_app_user", uid="T1")).codes == (200, 2001)
+    assert emsp.put(f"{url}?type=APP_USER", document("token_app_user", uid="T1")).codes == (200, 1000)

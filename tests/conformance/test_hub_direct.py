@@ -206,3 +206,52 @@ def test_the_location_of_a_cdr_is_a_url_of_the_hub_that_the_cpo_can_read(
 def test_a_stranger_gets_nowhere(stranger: Person, far_cpo: Person, listener: Listener) -> None:
     assert stranger.post(COMMAND, {}, to="NL*TNM").codes == (401, 2000)
     assert json.dumps([each.path for each in listener.received("POST")]) == "[]"
+
+
+@pytest.mark.req("TOK-02")
+def test_an_authorize_without_a_body_is_passed_on(cpo: Person, partner: Partner, listener: Listener) -> None:
+    partner("DE*EMS:EMSP", listener=listener)
+    listener.reply("POST", "/", data={"allowed": "ALLOWED"})
+
+    answer = cpo.post("hub/2.2.1/sender/tokens/T1/authorize", to="DE*EMS")
+
+    assert answer.codes == (200, 1000)
+    assert listener.received("POST")[0].body == b""
+
+
+@pytest.mark.req("CDR-07", "HUB-22")
+@pytest.mark.parametrize("location", ["/cdrs/relative", "no url at all", "ftp://elsewhere.example/1"])
+def test_an_odd_location_does_not_spoil_the_answer(
+    cpo: Person, partner: Partner, listener: Listener, document: Document, location: str
+) -> None:
+    partner("DE*EMS:EMSP", listener=listener)
+    listener.reply("POST", "/", status=201, headers={"Location": location})
+
+    answer = cpo.post("hub/2.2.1/receiver/cdrs", document("cdr"), to="DE*EMS")
+
+    assert answer.codes == (201, 1000)
+
+
+@pytest.mark.req("HUB-75")
+def test_of_several_links_the_next_one_counts(far_cpo: Person, emsp: Person, listener: Listener) -> None:
+    base = f"{listener.url}/ocpi/2.2.1/sender/locations"
+    link = f'<{base}?offset=0>; rel="prev", <{base}?offset=2>; rel="next"'
+    listener.reply("GET", "/", data=[{"id": "LOC1"}], headers={"Link": link}, times=1)
+    listener.reply("GET", f"{listener.url}", data=[])
+
+    first = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM")
+    emsp.get(first.headers["Link"].partition("<")[2].partition(">")[0], to="NL*TNM")
+
+    assert listener.received("GET")[-1].query == "offset=2"
+
+
+@pytest.mark.req("HUB-72")
+def test_an_escaped_name_does_not_smuggle_a_response_url_through(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    accept(listener)
+    body = json.dumps(command).replace('"response_url"', '"response\\u005furl"')
+
+    emsp.post(COMMAND, body.encode(), to="NL*TNM")
+
+    assert listener.received("POST")[0].json["response_url"].startswith("http://127.0.0.1:8000/ocpi/hub/")

@@ -38,9 +38,9 @@ def say(text: str) -> None:
 class Options:
     """How long and how large."""
 
-    seconds: float = 6.0  # of load per side of a comparison
+    seconds: float = 8.0  # of load per side of a comparison
     scale: float = 0.1  # of the rows
-    rounds: int = 2  # the sides take turns
+    rounds: int = 4  # the sides take turns
 
 
 @dataclass(slots=True)

@@ -91,10 +91,16 @@ def test_addresses_are_compared_without_regard_to_case() -> None:
     assert isinstance(decide(asked, WORLD, HUB), Direct)
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH"])
-@pytest.mark.parametrize(("module", "sender", "caller"), [
-    ("locations", TNM, CPO_PLATFORM), ("tariffs", TNM, CPO_PLATFORM), ("tokens", EMS, EMSP_PLATFORM),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "module", "sender", "caller"),
+    [
+        ("PUT", "locations", TNM, CPO_PLATFORM),
+        ("PATCH", "locations", TNM, CPO_PLATFORM),
+        ("PUT", "tariffs", TNM, CPO_PLATFORM),
+        ("PUT", "tokens", EMS, EMSP_PLATFORM),
+        ("PATCH", "tokens", EMS, EMSP_PLATFORM),
+    ],
+)
 @pytest.mark.req("HUB-28", "HUB-39")
 def test_a_push_to_the_hub_is_a_broadcast(method: str, module: str, sender: Address, caller: KnownPlatform) -> None:
     asked = ask(module, "RECEIVER", method, "X", "YYY", "1", to=HUB, sender=sender, caller=caller)
@@ -193,3 +199,13 @@ def test_of_two_roles_at_one_address_the_interface_decides() -> None:
 
     assert place.platform is as_cpo
     assert registry.find(everybody, TNM, module="locations", interface="RECEIVER").platform is as_emsp
+
+
+@pytest.mark.req("TAR-05")
+def test_a_tariff_has_no_patch() -> None:
+    asked = ask("tariffs", "RECEIVER", "PATCH", "NL", "TNM", "T1", to=HUB, sender=TNM, caller=CPO_PLATFORM)
+
+    with pytest.raises(status.MethodNotAllowed) as refused:
+        decide(asked, WORLD, HUB)
+
+    assert refused.value.headers == {"Allow": "PUT, DELETE"}
