@@ -134,6 +134,13 @@ def create_database(servers: Servers, name: str, template: str | None = None) ->
     return urlunsplit(address._replace(path=f"/{name}"))
 
 
+def drop_database(servers: Servers, name: str) -> None:
+    """Remove a database, whoever is still connected to it."""
+    address = urlsplit(servers.database_url)
+    with psycopg.connect(urlunsplit(address._replace(path="/postgres")), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 def provide(data: Path, *, durable: bool = True) -> bool:
     """Fill DATABASE_URL, REDIS_URL and the secrets of an embedded database in; say whether the database is ours."""
     ours = not os.environ.get("DATABASE_URL")

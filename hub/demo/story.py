@@ -32,6 +32,7 @@ class Demo:
         self.servers, self.keys, self.say, self.points, self.seed = servers, keys, say, points, seed
         self.folder = Path(tempfile.mkdtemp(prefix="ocpi-demo-"))
         self.password = secrets.token_urlsafe(9)
+        self.template = f"demo_{secrets.token_hex(4)}"
         self.telling: Any = multiprocessing.get_context("fork").Queue()
         self.stop_driving = multiprocessing.get_context("fork").Event()
         self.stop_charging = multiprocessing.get_context("fork").Event()
@@ -45,7 +46,7 @@ class Demo:
 
     def start(self) -> None:
         """Start the three instances and wait until all answer."""
-        template = f"demo_{secrets.token_hex(4)}"
+        template = self.template
         base = {**self.keys, "DATABASE_URL": embedded.create_database(self.servers, template), "OCPI_SIDES": "hub"}
         base |= {"REDIS_URL": self.servers.redis_url, "OCPI_BASE_URL": "http://127.0.0.1:8000"}
         base |= {"OCPI_ALLOWED_NETWORKS": "127.0.0.0/8", "OCPI_PARTIES": instances.PARTIES["hub"]}
@@ -203,6 +204,8 @@ class Demo:
         self.stop_charging.set()
         stop_all(self.actors)
         stop_all([process for instance in self.found.values() for process in instance.processes])
+        for name in (*(f"{self.template}_{side}" for side in self.found), self.template):
+            embedded.drop_database(self.servers, name)
 
     # ------------------------------------------------------------ small steps
 

@@ -53,6 +53,7 @@ class Line:
     baseline: str
     baseline_value: float | None
     goal: float | None = None  # of the ratio
+    limit: float | None = None  # a goal of the value itself
     lower_is_better: bool = False
     note: str = ""
     details: dict[str, Any] = field(default_factory=dict)
@@ -65,9 +66,10 @@ class Line:
 
     @property
     def reached(self) -> bool | None:
-        if self.goal is None or self.ratio is None:
+        got, wanted = (self.value, self.limit) if self.limit is not None else (self.ratio, self.goal)
+        if got is None or wanted is None:
             return None
-        return self.ratio <= self.goal if self.lower_is_better else self.ratio >= self.goal
+        return got <= wanted if self.lower_is_better else got >= wanted
 
     def as_json(self) -> dict[str, Any]:
         """Return the members that every line has, and what there is to add."""
@@ -79,8 +81,11 @@ class Line:
             "baseline_value": _short(self.baseline_value),
             "ratio": self.ratio,
         }
-        if self.goal is not None:
-            found |= {"goal": f"{'≤' if self.lower_is_better else '≥'} {self.goal:.4g}", "reached": self.reached}
+        sign = "≤" if self.lower_is_better else "≥"
+        if self.limit is not None:
+            found |= {"goal": f"{sign} {self.limit:.4g} {self.unit}", "reached": self.reached}
+        elif self.goal is not None:
+            found |= {"goal": f"{sign} {self.goal:.4g}", "reached": self.reached}
         return found | ({"note": self.note} if self.note else {})
 
 
