@@ -23,7 +23,6 @@ _NO_DATABASE = {
     "makemigrations",
     "price_cdr",
     "simulate_charge_points",
-    "spectacular",
     "test",
     "validate_cdr",
     "version",

@@ -100,7 +100,7 @@ def _send(
         # Never passed on: the requester would think that its own token is bad.
         log.error("platform %s refuses our token (HTTP %s)", platform.id, answer.http_status)
         raise status.ReceiverUnreachable(f"{platform.name} does not accept the hub's credentials")
-    if answer.status_code is None:
+    if answer.status_code is None or 300 <= answer.http_status < 400:  # nobody follows a redirect (TRN-023)
         health.failed(platform.id, f"HTTP {answer.http_status} without an envelope")
         raise status.HubError(f"{platform.name} gave no OCPI answer (HTTP {answer.http_status})")
     health.succeeded(platform.id, answer.elapsed)

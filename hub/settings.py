@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hub import environment as env
+from hub.colors import PRIMARY
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -79,6 +80,12 @@ OCPI_PUSH_TTL = env.seconds("OCPI_PUSH_TTL", 60)
 
 # Seconds a platform that came back has to pull before we push what it missed.
 OCPI_PULL_GRACE = env.seconds("OCPI_PULL_GRACE", 600)
+
+# Seconds between two pushes of a running Session; changes of its status go out at once.
+OCPI_SESSION_PUSH_SECONDS = env.seconds("OCPI_SESSION_PUSH_SECONDS", 60)
+
+# Seconds within which an eMSP gets the result of a command.
+OCPI_COMMAND_TIMEOUT = env.seconds("OCPI_COMMAND_TIMEOUT", 60)
 
 # Objects on one page of a list.
 OCPI_PAGE_LIMIT = env.integer("OCPI_PAGE_LIMIT", 100, at_least=1)
@@ -194,8 +201,6 @@ INSTALLED_APPS = [
     "import_export",
     "auditlog",
     "rest_framework",
-    "drf_spectacular",
-    "drf_spectacular_sidecar",
     # Always all four, so that every instance has the same tables; OCPI_SIDES decides about URLs and behavior.
     "ocpi",
     "hub",
@@ -285,21 +290,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "hub.overview.fill",
     "STYLES": ["/static/hub/admin.css"],
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97.1% .014 166)",
-            "100": "oklch(94.5% .045 166)",
-            "200": "oklch(89.5% .08 166)",
-            "300": "oklch(82.5% .12 166)",
-            "400": "oklch(74% .14 165)",
-            "500": "oklch(64% .13 165)",
-            "600": "oklch(54% .11 165)",
-            "700": "oklch(46% .095 166)",
-            "800": "oklch(39% .08 167)",
-            "900": "oklch(34% .065 168)",
-            "950": "oklch(23% .045 170)",
-        }
-    },
+    "COLORS": {"primary": PRIMARY},
 }
 
 # A plain http address is a developer's own machine; a browser would drop Secure cookies there.
@@ -334,14 +325,6 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "OCPI 2.2.1",
-    "OAS_VERSION": "3.1.0",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
 }
 
 # ---------------------------------------------------------------- Celery: rows are the truth, tasks only wake

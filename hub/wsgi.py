@@ -24,7 +24,7 @@ gc.set_threshold(50_000, 20, 50)
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer one request. No URL resolver, signals or exception layers on the OCPI path: its view has its own."""
-    if not environ["PATH_INFO"].startswith("/ocpi/"):
+    if not environ["PATH_INFO"].lstrip("/").startswith("ocpi/"):  # some join with two slashes
         return _django(environ, start_response)
     _care_for_connection()
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():

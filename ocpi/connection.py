@@ -20,6 +20,8 @@ _RECEIVE = 64 * 1024
 def tls_context(authorities_pem: str = "", certificate_file: str = "") -> ssl.SSLContext:
     """Return how we check a server, by a platform's own authorities if given, and our certificate if it wants one."""
     context = ssl.create_default_context(cadata=authorities_pem or None)
+    # Python lets OpenSSL 3 take a cut connection for the end of the body; to us it is an error.
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     context.set_alpn_protocols(["http/1.1"])
     if certificate_file:
         context.load_cert_chain(certificate_file)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
+from decimal import Decimal
 
 import msgspec
 from django.conf import settings
@@ -75,9 +76,13 @@ def read(key: str, *, platform_id: int) -> str:
 
 
 def canonical_digest(document: bytes) -> str:
-    """Return a digest that ignores spaces and the order of members, but no digit of a number."""
-    parsed = json.loads(document, parse_float=str, parse_int=str)
+    """Return a digest that ignores spaces, the order of members, and how a number is written, but not its value."""
+    parsed = json.loads(document, parse_float=_number, parse_int=_number)
     return hashlib.sha256(json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _number(text: str) -> str:
+    return f"number {Decimal(text).normalize():f}"  # 10.0 is 10, and never the text "10"
 
 
 def _store(

@@ -36,6 +36,17 @@ def test_a_new_cdr_is_stored_and_found_at_its_location(post: Post, cpo: Person, 
 
 
 @pytest.mark.req("CDR-10", "REL-45")
+def test_a_number_written_in_another_way_is_the_same_content(emsp_side: None, cpo: Person, document: Document) -> None:
+    body = json.dumps(document("cdr", total_energy=10)).encode()
+    first = cpo.post(PATH, body)
+
+    again = cpo.post(PATH, body.replace(b'"total_energy": 10', b'"total_energy": 10.00'))
+    other = cpo.post(PATH, body.replace(b'"total_energy": 10', b'"total_energy": 10.01'))
+
+    assert (first.codes, again.codes, other.codes) == ((201, 1000), (200, 1000), (200, 2001))
+
+
+@pytest.mark.req("CDR-10", "REL-45")
 def test_the_same_cdr_again_gives_the_same_location(post: Post, cpo: Person, document: Document) -> None:
     first = post()
     reordered = json.dumps(dict(reversed(document("cdr").items())), indent=2).encode()

@@ -16,16 +16,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hub import embedded, environment
 from hub.processes import die_with_parent
 from tests.load.client import write_requests
+from tests.load.lines import Line, Measured
+from tests.load.process import Process, cpu_of, descendants
 
 PROJECT = Path(__file__).resolve().parents[2]
-_TICK = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 16
 
 
@@ -41,153 +42,6 @@ class Options:
     seconds: float = 8.0  # of load per side of a comparison
     scale: float = 0.1  # of the rows
     rounds: int = 4  # the sides take turns
-
-
-@dataclass(slots=True)
-class Line:
-    """One comparison as it is printed."""
-
-    name: str
-    value: float | None
-    unit: str
-    baseline: str
-    baseline_value: float | None
-    goal: float | None = None  # of the ratio
-    limit: float | None = None  # a goal of the value itself
-    lower_is_better: bool = False
-    note: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> float | None:
-        if self.value is None or not self.baseline_value:
-            return None
-        return round(self.value / self.baseline_value, 4)
-
-    @property
-    def reached(self) -> bool | None:
-        got, wanted = (self.value, self.limit) if self.limit is not None else (self.ratio, self.goal)
-        if got is None or wanted is None:
-            return None
-        return got <= wanted if self.lower_is_better else got >= wanted
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the members that every line has, and what there is to add."""
-        found: dict[str, Any] = {
-            "name": self.name,
-            "value": _short(self.value),
-            "unit": self.unit,
-            "baseline": self.baseline,
-            "baseline_value": _short(self.baseline_value),
-            "ratio": self.ratio,
-        }
-        sign = "≤" if self.lower_is_better else "≥"
-        if self.limit is not None:
-            found |= {"goal": f"{sign} {self.limit:.4g} {self.unit}", "reached": self.reached}
-        elif self.goal is not None:
-            found |= {"goal": f"{sign} {self.goal:.4g}", "reached": self.reached}
-        return found | ({"note": self.note} if self.note else {})
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 1 if abs(value) >= 10 else 3)
-
-
-@dataclass(slots=True)
-class Measured:
-    """What one side did in all of its turns."""
-
-    count: int = 0
-    seconds: float = 0.0
-    cpu: float = 0.0  # of the server's processes
-    database_cpu: float = 0.0
-    errors: int = 0
-    octets: int = 0
-    first_error: str = ""
-    p50: list[float] = field(default_factory=list)
-    p95: list[float] = field(default_factory=list)
-
-    @property
-    def per_second(self) -> float:
-        return self.count / self.seconds if self.seconds else 0.0
-
-    @property
-    def per_cpu_second(self) -> float:
-        return self.count / self.cpu if self.cpu else 0.0
-
-    def details(self) -> dict[str, Any]:
-        """Return what goes into the results beside the one number."""
-        each = 1e6 / max(self.count, 1)
-        return {
-            "requests": self.count,
-            "per_second": round(self.per_second, 1),
-            "server_cpu_us": round(self.cpu * each, 1),
-            "database_cpu_us": round(self.database_cpu * each, 1),
-            "p50_ms": round(sum(self.p50) / max(len(self.p50), 1), 2),
-            "p95_ms": round(sum(self.p95) / max(len(self.p95), 1), 2),
-            "errors": self.errors,
-            **({"first_error": self.first_error[:600]} if self.errors else {}),
-        }
-
-
-@dataclass(slots=True)
-class Process:
-    """A child with everything below it."""
-
-    name: str
-    popen: subprocess.Popen[str]
-    log: Path
-    port: int = 0
-
-    def cpu(self) -> float:
-        """Return the CPU seconds it has used, children included."""
-        return cpu_of(self.popen.pid)
-
-    def stop(self) -> None:
-        """End it and everything below it."""
-        below = descendants(self.popen.pid)
-        if self.popen.poll() is None:
-            self.popen.terminate()
-            try:
-                self.popen.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait(timeout=10)
-        for pid in below[1:]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _stat(pid: int) -> tuple[int, str, float] | None:
-    """Return parent, name and CPU seconds of a process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    name, _, rest = text.partition("(")[2].rpartition(")")
-    fields = rest.split()
-    return int(fields[1]), name, (int(fields[11]) + int(fields[12])) / _TICK
-
-
-def processes() -> dict[int, tuple[int, str, float]]:
-    """Return parent, name and CPU seconds of every process."""
-    found = {int(entry): _stat(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
-    return {pid: stat for pid, stat in found.items() if stat is not None}
-
-
-def descendants(pid: int, known: Mapping[int, tuple[int, str, float]] | None = None) -> list[int]:
-    """Return a process and all below it."""
-    known = processes() if known is None else known
-    found = [pid]
-    for one in found:
-        found.extend(child for child, (parent, _, _) in known.items() if parent == one)
-    return found
-
-
-def cpu_of(pid: int, *, named: str | None = None) -> float:
-    """Return the CPU seconds of a process and all below it."""
-    known = processes()
-    return sum(known[one][2] for one in descendants(pid, known) if one in known and named in (None, known[one][1]))
 
 
 class Lab:
@@ -421,6 +275,6 @@ def log_of(process: Process, last: int = 3000) -> str:
 
 
 __all__ = [
-    "CONNECTIONS", "Bench", "Lab", "Line", "Measured", "Options", "Process", "cpu_of", "free_port", "http",
-    "log_of", "say", "trouble",
+    "CONNECTIONS", "Bench", "Lab", "Line", "Measured", "Options", "Process", "cpu_of", "descendants", "free_port",
+    "http", "log_of", "say", "trouble",
 ]  # fmt: skip

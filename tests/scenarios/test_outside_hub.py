@@ -1,4 +1,4 @@
-"""Partners with clients of their own meet a running hub: what must come back, byte for byte, and what must not happen."""
+"""Partners with clients of their own meet a running hub: what must come back unchanged, what must not happen."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Partner:
         return answer
 
     def at(self, module: str, role: str, tail: str = "") -> str:
-        return self.endpoints[(module, role)] + tail
+        return f"{self.endpoints[(module, role)]}{tail}"
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,9 @@ def test_nothing_of_a_refused_push_is_kept_or_passed_on(cpo: Partner, emsp: Part
     listed = emsp.call("GET", emsp.at("locations", "SENDER"), to=HUB).json()["data"]
     assert "REFUSED" not in [each["id"] for each in listed]
     assert codes("PUT", whole)[:2] == (201, 1000)
-    assert codes("PATCH", {"city": "Delft"}) == (200, 2001, "last_updated: is required in a PATCH")
+    http, code, message = codes("PATCH", {"city": "Delft"})
+    assert (http, code) == (200, 2001)
+    assert "last_updated" in message
     assert codes("PATCH", {"city": None, "last_updated": MOMENT})[:2] == (200, 2001)
     assert codes("PATCH", {"city": "Delft", "last_updated": "2020-01-01T00:00:00Z"})[:2] == (200, 2001)
     assert emsp.listener.wait_for(1, "PUT", "/ocpi/2.2.1/receiver/locations/NL/OUT/REFUSED")[0].json == whole
@@ -153,7 +155,7 @@ def test_nothing_of_a_refused_push_is_kept_or_passed_on(cpo: Partner, emsp: Part
 
 @pytest.mark.req("HUB-20", "HUB-21", "TRN-114", "HUB-33", "HUB-43", "TRN-024", "HUB-31", "TRN-110")
 def test_numbers_escapes_and_unknown_members_survive_broadcast_and_get_all(cpo: Partner, emsp: Partner) -> None:
-    text = json.dumps(location("A/1 #é".replace("é", "%"), x_more=[])).replace(
+    text = json.dumps(location("A/1 #%", x_more=[])).replace(
         '"x_more": []', r'"x_more": {"n": 1.50000, "e": 1E+2, "u": "\u00e9\/", "b": 12345678901234567890.123456789}'
     )
     url = cpo.at("locations", "RECEIVER", "/NL/OUT/A%2F1%20%23%25")
@@ -249,7 +251,7 @@ def test_a_direct_request_and_any_answer_pass_byte_for_byte(cpo: Partner, emsp: 
         assert got.headers["x-correlation-id"] == answer.headers["X-Correlation-ID"]
         assert got.headers["x-request-id"] != answer.headers["X-Request-ID"]
         assert got.token == emsp.listener.token_for_us
-        assert got.headers["ocpi-from-country-code"], got.headers["ocpi-to-country-code"] == ("NL", "DE")
+        assert (got.headers["ocpi-from-country-code"], got.headers["ocpi-to-country-code"]) == ("NL", "DE")
 
 
 @pytest.mark.req("HUB-64", "HUB-67", "HUB-66", "HUB-68", "HUB-26", "HUB-40", "HUB-55", "HUB-29")
@@ -267,7 +269,7 @@ def test_the_hub_says_what_went_wrong_with_its_own_codes(hub: Instance, cpo: Par
     assert code(HUB) == 2001
     emsp.listener.reply("PUT", SESSIONS, status=502, raw=b"<html>")
     assert code(emsp.address) == 4000
-    emsp.listener.reply("PUT", SESSIONS, status=302, headers={"Location": emsp.listener.url})
+    emsp.listener.reply("PUT", SESSIONS, status=302, raw=b"", headers={"Location": emsp.listener.url})
     assert code(emsp.address) == 4000
     emsp.listener.reply("PUT", SESSIONS, status=401, code=2000)
     assert code(emsp.address) == 4003
@@ -351,9 +353,7 @@ def test_a_chunked_body_is_a_body(hub: Instance, cpo: Partner) -> None:
         "OCPI-to-country-code": "NL", "OCPI-to-party-id": "HUB",
         "OCPI-from-country-code": "NL", "OCPI-from-party-id": "OUT",
     }  # fmt: skip
-    answer = requests.put(
-        cpo.at("locations", "RECEIVER", "/NL/OUT/CHUNKED"), data=pieces, headers=headers, timeout=20
-    )
+    answer = requests.put(cpo.at("locations", "RECEIVER", "/NL/OUT/CHUNKED"), data=pieces, headers=headers, timeout=20)
     assert (answer.status_code, answer.json()["status_code"]) == (201, 1000)
 
 
@@ -361,7 +361,11 @@ def test_a_chunked_body_is_a_body(hub: Instance, cpo: Partner) -> None:
 def test_a_connection_stays_usable_after_every_error(hub: Instance, cpo: Partner) -> None:
     body = json.dumps(location("K")).encode()
     right = secrets.authorization(cpo.token, base64_token=True)
-    routing = "ocpi-TO-country-code: NL\r\nocpi-TO-party-id: HUB\r\nOCPI-FROM-COUNTRY-CODE: NL\r\nocpi-from-party-id: OUT"
+    to, sender = (
+        "ocpi-TO-country-code: NL\r\nocpi-to-party-id: HUB",
+        "OCPI-FROM-COUNTRY-CODE: NL\r\nocpi-from-party-id: OUT",
+    )
+    routing = f"{to}\r\n{sender}"
     path = cpo.at("locations", "RECEIVER", "/NL/OUT/K").partition("127.0.0.1:")[2].partition("/")[2]
     address = hub.url.rpartition("/")[2].split(":")
 
