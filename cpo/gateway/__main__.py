@@ -11,7 +11,7 @@ import threading
 import uvloop
 from django.conf import settings
 
-from cpo.gateway import config
+from cpo.gateway import config, ending
 from cpo.gateway.server import Gateway
 
 _STOP_SECONDS = 10.0
@@ -34,12 +34,14 @@ async def serve(chosen: config.Config) -> None:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
-    # Whatever hangs now must not keep the process: all that was answered is committed (OCPP-98).
+    # Each step of the stop has its limit. Should something hang all the same, now or while the loop closes, it must not
+    # keep the process: all that was answered is committed (OCPP-98).
     watchdog = threading.Timer(_STOP_SECONDS, os._exit, [1])
     watchdog.daemon = True
     watchdog.start()
     await gateway.stop()
-    watchdog.cancel()
+    # The loop would wait for these without a limit.
+    await ending.cancel(asyncio.all_tasks() - {asyncio.current_task()}, 0.5)
 
 
 def main(arguments: list[str] | None = None) -> None:

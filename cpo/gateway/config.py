@@ -16,6 +16,8 @@ def _new_node() -> str:
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (charge points come from outside)
 
+_DRAIN_CALLS_SECONDS = 10.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -36,7 +38,7 @@ class Config:
     frames_burst: int = 200
     decision_seconds: float = 9
     store_seconds: float = 20  # how long a CALL waits for PostgreSQL before its connection is closed (OCPP-103)
-    drain_calls_seconds: float = 10
+    drain_calls_seconds: float = _DRAIN_CALLS_SECONDS
     drain_seconds: float = 30
     frame_log: bool = True
     handshakes_per_second: float = 10  # per address, but not from this machine (SEC-64)
@@ -74,6 +76,7 @@ def _conninfo() -> str:
 def read(*, host: str | None = None, port: int | None = None) -> Config:
     """Return the configuration of this node."""
     proxies = os.environ.get("OCPP_TRUSTED_PROXIES", "")
+    drain_seconds = _number("OCPP_DRAIN_SECONDS", 30)
     return Config(
         conninfo=_conninfo(),
         redis_url=settings.REDIS_URL,
@@ -84,7 +87,8 @@ def read(*, host: str | None = None, port: int | None = None) -> Config:
         unknown=settings.OCPP_UNKNOWN,
         heartbeat_seconds=settings.OCPP_HEARTBEAT,
         ping_seconds=_number("OCPP_PING", 60),
-        drain_seconds=_number("OCPP_DRAIN_SECONDS", 30),
+        drain_calls_seconds=min(_DRAIN_CALLS_SECONDS, drain_seconds),  # who wants a short end does not wait for these
+        drain_seconds=drain_seconds,
         frame_log=os.environ.get("OCPP_FRAME_LOG", "true").lower() not in {"0", "false", "no", "off"},
         trusted_proxies=frozenset(name.strip() for name in proxies.split(",") if name.strip()),
     )

@@ -71,7 +71,10 @@ class Decisions:
         """Fetch answers as they are told, and look once a second at all that are waited for."""
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), 1)
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the note, and this loop
+                # would outlive its node.
+                async with asyncio.timeout(1):
+                    await self._wake.wait()
             except TimeoutError:
                 self._due.update(self._waiting)
             self._wake.clear()

@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 
+from cpo.gateway import ending
 from cpo.gateway.config import Config
 
 logger = logging.getLogger(__name__)
@@ -123,9 +124,7 @@ class InboxWriter:
         self._writers = [asyncio.create_task(self._write_for_ever()) for _ in range(WRITERS)]
 
     async def stop(self) -> None:
-        for writer in self._writers:
-            writer.cancel()
-        await asyncio.gather(*self._writers, return_exceptions=True)
+        await ending.cancel(self._writers, 1)
 
     async def keep(self, message: Message) -> Kept:
         """Return once the message is committed.

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from cpo.gateway import frames, schemas
+from cpo.gateway import ending, frames, schemas
 from cpo.gateway.connection import Connection, ConnectionLost
 from cpo.gateway.frames import CallError, PayloadError
 from cpo.gateway.operation_states import OperationState
@@ -91,6 +91,11 @@ class OperationRunner:
     @property
     def busy(self) -> bool:
         return bool(self._tasks)
+
+    async def stop(self) -> None:
+        """Let what has lost its socket be settled; `Store.bury` ends the rest."""
+        self._again.clear()
+        await ending.settle(list(self._tasks.values()), 0.5)
 
     async def _run(self, charge_point: int) -> None:
         connection = self._holds(charge_point)

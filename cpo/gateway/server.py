@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from cpo.gateway.admission import Admission, Door
+from cpo.gateway import ending, sockets
+from cpo.gateway.admission import Door
 from cpo.gateway.bus import Bus
 from cpo.gateway.config import Config
 from cpo.gateway.connection import Connection
@@ -22,6 +22,7 @@ from cpo.gateway.handshake import Refused
 from cpo.gateway.inbox_writer import InboxWriter
 from cpo.gateway.operation_runner import UNREACHABLE, OperationRunner
 from cpo.gateway.registry import Entry, Registry
+from cpo.gateway.sockets import Socket
 from cpo.gateway.store import Store
 from cpo.gateway.takeovers import Takeovers
 
@@ -29,12 +30,6 @@ logger = logging.getLogger(__name__)
 
 _CHUNK = 500
 _INTRODUCE_SECONDS = 10
-
-
-class Socket(ServerConnection):
-    """A connection that remembers what its handshake has found."""
-
-    admission: Admission | None = None
 
 
 class Gateway:
@@ -107,7 +102,7 @@ class Gateway:
             self.config.port,
             create_connection=Socket,
             process_request=self._process_request,
-            select_subprotocol=_select_subprotocol,
+            select_subprotocol=sockets.select_subprotocol,
             compression=None,
             ping_interval=None,  # one sweep pings all: no task per connection
             close_timeout=1,
@@ -134,21 +129,20 @@ class Gateway:
             await asyncio.sleep(pause)
 
     async def stop(self) -> None:
-        """Close everything that is still open."""
+        """Close everything that is still open, in limited time whatever hangs or is gone."""
         if self._server is not None:
-            self._server.close(close_connections=True)
-            await self._server.wait_closed()
-        deadline = asyncio.get_running_loop().time() + 3
-        while self._tasks and asyncio.get_running_loop().time() < deadline:
-            await asyncio.wait(self._tasks, timeout=0.5)
-        for task in self._loops:
-            task.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+            await sockets.close_all(self._server)
+        # What is left undone here, `bury` does for the whole node.
+        await ending.settle(self._tasks, 1)
+        await self.runner.stop()
+        await ending.cancel(self._loops, 1)
         await self.inbox.stop()
-        await self._quietly(self.frame_log.flush())
-        await self._quietly(self.store.bury(self.config.node))
-        await self.registry.close()
-        await self.store.close()
+        await asyncio.gather(
+            ending.within(2, "writing the frame log", self._quietly(self.frame_log.flush())),
+            ending.within(2, "taking the node out of the database", self._quietly(self.store.bury(self.config.node))),
+            ending.within(2, "taking the node out of the registry", self.registry.close()),
+        )
+        await ending.within(1, "closing the pool", self.store.close())
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -296,8 +290,3 @@ def _entry(connection: Connection) -> Entry:
         connection.version,
         connection.address,
     )
-
-
-def _select_subprotocol(socket: ServerConnection, offered: Any) -> Subprotocol | None:
-    admission = socket.admission if isinstance(socket, Socket) else None
-    return Subprotocol(admission.subprotocol) if admission is not None and admission.subprotocol else None
