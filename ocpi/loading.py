@@ -21,6 +21,7 @@ _CHUNK = 1 << 18
 # A string (without its closing quote if the chunk ends inside), or a bracket.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)|[{}\[\]]', re.DOTALL)
 _ARRAY_FOLLOWS = re.compile(rb"\s*:\s*\[")
+_IDENTIFIED = re.compile(rb'"country_code"\s*:')
 _BETWEEN = re.compile(rb"[\s,]*")
 _MOST_REFUSED = 1000  # listed; all are counted
 
@@ -79,7 +80,7 @@ class Objects:
         if first == b"[":
             return buffer, buffer.index(b"[") + 1
         if first != b"{":
-            raise BadFile(f"{self.path.name}: is neither a JSON array nor an envelope with data")
+            raise BadFile(f"{self.path.name}: is neither a JSON array, nor an envelope with data, nor an object")
         depth = 0
         for match in _TOKEN.finditer(buffer):
             if match[0] in (b"{", b"["):
@@ -90,6 +91,8 @@ class Objects:
                 array = _ARRAY_FOLLOWS.match(buffer, match.end())
                 if array:
                     return buffer, array.end()
+        if _IDENTIFIED.search(buffer):  # not an envelope but one object alone: as an array of one
+            return buffer + source.read(LONGEST_OBJECT) + b"]", 0
         raise BadFile(f"{self.path.name}: the envelope has no data, or it is no array")
 
     def _object(self, source: IO[bytes], buffer: bytes, start: int, count: int) -> tuple[bytes, int, int]:

@@ -133,10 +133,8 @@ class Gateway:
         if self._server is not None:
             await sockets.close_all(self._server)
         # What is left undone here, `bury` does for the whole node.
-        await ending.settle(self._tasks, 1)
-        await self.runner.stop()
-        await ending.cancel(self._loops, 1)
-        await self.inbox.stop()
+        await asyncio.gather(ending.settle(self._tasks, 1), self.runner.stop())
+        await asyncio.gather(ending.cancel(self._loops, 1), self.inbox.stop())
         await asyncio.gather(
             ending.within(2, "writing the frame log", self._quietly(self.frame_log.flush())),
             ending.within(2, "taking the node out of the database", self._quietly(self.store.bury(self.config.node))),

@@ -127,7 +127,7 @@ def test_an_emsp_that_is_not_connected_is_not_asked(
     assert not listener.received("POST", AUTHORIZE)
 
 
-@pytest.mark.req("OCPP-75", "TOK-37", "M-8")
+@pytest.mark.req("OCPP-75", "TOK-37")
 @pytest.mark.parametrize(
     ("allowed", "told"),
     [("ALLOWED", "Accepted"), ("BLOCKED", "Blocked"), ("EXPIRED", "Expired"), ("NO_CREDIT", "Blocked"),

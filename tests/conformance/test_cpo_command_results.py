@@ -77,7 +77,7 @@ def session_of(point: Point, start: Any, number: int = 1) -> Session:
 # ---------------------------------------------------------------- the result
 
 
-@pytest.mark.req("M-6", "CMD-15", "PIT-67")
+@pytest.mark.req("CMD-15", "PIT-67")
 @pytest.mark.parametrize(("ending", "connector", "result"), [
     ({"status": "Accepted"}, "Available", "ACCEPTED"),
     ({"status": "Rejected"}, "Available", "REJECTED"),
@@ -103,7 +103,7 @@ def test_how_an_operation_ends_is_the_result(
     assert Command.objects.get().state == command_states.DONE
 
 
-@pytest.mark.req("M-6")
+@pytest.mark.req("OCPP-91")
 def test_a_rejected_start_at_an_evse_in_use_is_occupied(point: Point, start: Any, listener: Listener) -> None:
     session_of(point, start)
     start(2)

@@ -122,7 +122,7 @@ def test_start_session_to_cdr(point: Point, emsp: Person, listener: Listener, st
     assert not listener.received("POST", "/ocpi/2.2.1/sender/tokens"), "nobody was asked (CMD-26, CMD-27)"
 
 
-@pytest.mark.req("CMD-12", "CMD-14", "M-6")
+@pytest.mark.req("CMD-12", "CMD-14")
 def test_stop_session(point: Point, emsp: Person, listener: Listener, start: Any) -> None:
     session = session_of(point, start)
 
@@ -224,7 +224,7 @@ def test_an_evse_that_cannot_be_started_remotely(start: Any, document: Document)
     assert start().data["result"] == "NOT_SUPPORTED"
 
 
-@pytest.mark.req("M-6", "CMD-07")
+@pytest.mark.req("CMD-07")
 @pytest.mark.parametrize("changes", [{"online": False}, {"boot_status": "Pending"}])
 def test_a_charge_point_that_cannot_be_asked_is_rejected(
     point: Point, start: Any, listener: Listener, changes: dict[str, Any]
@@ -238,7 +238,7 @@ def test_a_charge_point_that_cannot_be_asked_is_rejected(
     assert results(listener) == []
 
 
-@pytest.mark.req("CMD-32", "M-6")
+@pytest.mark.req("CMD-32")
 def test_without_an_evse_the_only_possible_one_is_taken(start: Any, document: Document) -> None:
     point = add_point(add_location(with_tariff(document("location"))), evses=(EVSE_UID, "TNM-UTR-0042-2"))
     point.status("Available", connector=1)
@@ -380,7 +380,7 @@ def test_a_card_is_accepted_for_15_minutes_and_an_app_for_one_session(
     assert told("04C7A1E2B95D80") == "Invalid"
 
 
-@pytest.mark.req("TOK-18", "M-7")
+@pytest.mark.req("TOK-18")
 def test_a_long_uid_goes_to_the_charge_point_as_its_substitute(point: Point, start: Any, document: Document) -> None:
     uid = "0f3c1a52-7d0e-4b8a-9c11-000000000001"
     start(token=document("token_app_user", uid=uid))

@@ -74,7 +74,7 @@ def exact(text: str) -> Any:
 # ---------------------------------------------------------------- a whole session
 
 
-@pytest.mark.req("CDR-42", "CDR-43", "OCPP-95", "OCPP-97", "M-10", "PRI-47")
+@pytest.mark.req("CDR-42", "CDR-43", "OCPP-95", "OCPP-97", "PRI-47")
 def test_a_session_with_parking_costs_what_the_hand_says(point: Point, card: str) -> None:
     number = point.start(card, meter=1000)["transactionId"]
     point.meter(number, 6000, at=minutes(30))

@@ -131,7 +131,7 @@ def test_a_held_transaction_is_released_or_discarded(point: Point, card: str) ->
     assert exact(CDR.objects.get().document)["total_energy"] == 59
 
 
-@pytest.mark.req("M-5", "OCPP-97")
+@pytest.mark.req("OCPP-97")
 @pytest.mark.parametrize(("wh", "seconds", "reason", "made"), [
     (40, 60, "DeAuthorized", False), (60, 60, "DeAuthorized", True), (40, 200, "DeAuthorized", True),
     (5, 60, "Local", True),
@@ -147,7 +147,7 @@ def test_a_cdr_is_made_if_there_is_something_to_settle(
     assert CDR.objects.exists() is made
 
 
-@pytest.mark.req("M-5")
+@pytest.mark.req("OCPP-97")
 def test_nothing_delivered_and_nothing_to_pay_makes_no_cdr(card: str, document: Document) -> None:
     free = add_point(add_location(without_tariff(document("location"))))
     number = free.start(card)["transactionId"]

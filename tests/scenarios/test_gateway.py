@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,15 +19,9 @@ from tests.gateway_support import (
     Node,
     World,
     eventually,
-    open_world,
+    world_fixture,
     start,
 )
-
-
-@pytest.fixture
-def world(transactional_db: None) -> Iterator[World]:
-    with open_world() as opened:
-        yield opened
 
 
 @pytest.mark.req("OCPP-21", "OCPP-31", "OCPP-37", "OCPP-39", "OCPP-98", "OCPP-125")

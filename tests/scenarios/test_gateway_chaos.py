@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,16 +10,10 @@ import pytest
 
 from cpo.gateway.inbox_writer import InboxWriter, Message
 from cpo.simulator.charge_point import Behavior, CallFailed, SimulatedChargePoint
-from tests.gateway_support import PASSWORD, Node, World, free_port, listens, open_world
+from tests.gateway_support import PASSWORD, Node, World, free_port, listens, world_fixture
 
 POINTS = 12
 KILLS = 4
-
-
-@pytest.fixture
-def world(transactional_db: None) -> Iterator[World]:
-    with open_world() as opened:
-        yield opened
 
 
 async def charge(point: SimulatedChargePoint, sessions: int) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator
 
 import pytest
 import urllib3
@@ -18,15 +17,9 @@ from tests.gateway_support import (
     STATUS,
     Node,
     World,
-    open_world,
+    world_fixture,
     refusal,
 )
-
-
-@pytest.fixture
-def world(transactional_db: None) -> Iterator[World]:
-    with open_world() as opened:
-        yield opened
 
 
 @pytest.mark.req("OCPP-01", "OCPP-02", "OCPP-03", "OCPP-05", "SEC-60")

@@ -1,7 +1,6 @@
 """A gateway that loses connections, nodes, its database or its life: nothing answered is lost or doubled."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,17 +18,11 @@ from tests.gateway_support import (
     eventually,
     free_port,
     listens,
-    open_world,
+    world_fixture,
     refusal,
     start,
     stop,
 )
-
-
-@pytest.fixture
-def world(transactional_db: None) -> Iterator[World]:
-    with open_world() as opened:
-        yield opened
 
 
 @pytest.mark.req("OCPP-09", "OCPP-100", "SEC-61")

@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,14 +20,8 @@ from tests.gateway_support import (
     World,
     free_port,
     listens,
-    open_world,
+    world_fixture,
 )
-
-
-@pytest.fixture
-def world(transactional_db: None) -> Iterator[World]:
-    with open_world() as opened:
-        yield opened
 
 
 @pytest.mark.req("OCPP-79", "OCPP-22", "OCPP-23")

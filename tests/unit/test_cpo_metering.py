@@ -56,7 +56,7 @@ def test_a_running_transaction_ends_with_its_last_reading() -> None:
     assert (course.end, course.energy) == (at(20), Decimal("2.5"))
 
 
-@pytest.mark.req("M-10", "PIT-74")
+@pytest.mark.req("PIT-74")
 def test_a_change_of_phase_cuts_and_shares_the_energy_by_time() -> None:
     course = metering.course(START, Decimal(0), [], stop=at(60), meter_stop=Decimal(6000))
 

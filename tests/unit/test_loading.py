@@ -111,3 +111,10 @@ def test_good_objects_are_kept_in_batches_and_bad_ones_named(tmp_path: Path) -> 
     assert [len(batch) for batch in batches] == [loading.BATCH, 10]
     assert "3" in batches[0]
     assert "3" in batches[1]
+
+
+def test_one_object_alone_is_an_array_of_one(tmp_path: Path) -> None:
+    file = tmp_path / "location.json"
+    file.write_bytes(b'\n {"country_code": "NL", "id": "LOC1", "data": {"of": "a vendor"}}\n')
+
+    assert [json.loads(text)["id"] for text in loading.Objects(file)] == ["LOC1"]
