@@ -80,7 +80,7 @@ def _platforms() -> list[dict[str, Any]]:
 
 
 def _objects() -> list[dict[str, Any]]:
-    counts = SharedObject.objects.filter(deleted_at=None).order_by("module").values_list("module")
+    counts = SharedObject.objects.filter(deleted_at=None, container=None).order_by("module").values_list("module")
     return [{"module": module, "number": number} for module, number in counts.annotate(number=Count("id"))]
 
 

@@ -229,6 +229,8 @@ class SimulatedChargePoint:
         return await self._start(self.connectors[connector], id_tag)
 
     async def _start(self, connector: Connector, id_tag: str) -> Metered:
+        if all(each.open is None for each in self.connectors.values()):
+            self.clock.leave_room()
         metered = Metered(connector.number, id_tag, round(connector.register_wh), self.now())
         connector.open, connector.stopping = metered, ""
         self.transactions.append(metered)

@@ -19,8 +19,10 @@ from tests.gateway_support import (
     Node,
     World,
     eventually,
-    world_fixture,
     start,
+)
+from tests.gateway_support import (
+    world_fixture as world_fixture,
 )
 
 
@@ -108,7 +110,7 @@ def test_the_simulation_command_charges_and_reports_what_the_inbox_has(world: Wo
 
     async def scenario(node: Node) -> None:
         command = f"manage.py simulate_charge_points --url {node.url} --count 2 --prefix SIM --password {PASSWORD}"
-        options = "--charge --seconds-per-minute 0.02 --session-minutes 10 --seconds 4 --json"
+        options = "--charge --seconds-per-minute 0.02 --session-minutes 10 --seconds 2 --json"
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command.split(), *options.split(), stdout=asyncio.subprocess.PIPE
         )

@@ -17,8 +17,10 @@ from tests.gateway_support import (
     STATUS,
     Node,
     World,
-    world_fixture,
     refusal,
+)
+from tests.gateway_support import (
+    world_fixture as world_fixture,
 )
 
 

@@ -18,10 +18,12 @@ from tests.gateway_support import (
     eventually,
     free_port,
     listens,
-    world_fixture,
     refusal,
     start,
     stop,
+)
+from tests.gateway_support import (
+    world_fixture as world_fixture,
 )
 
 
@@ -102,13 +104,13 @@ def test_a_silent_charge_point_is_pinged_and_a_dead_one_is_cut(world: World) -> 
         async with node.connect("CP1", PASSWORD) as point:
             await point.call("Heartbeat", {})
             [connection] = node.gateway.connections.values()
-            await asyncio.sleep(2.5)
-            assert connection.heard_at > asyncio.get_running_loop().time() - 1.9  # its pongs count
+            asked_at = connection.heard_at
+            await eventually(lambda: connection.heard_at > asked_at)  # its pongs count
             assert await point.call("StatusNotification", STATUS) == {}
             point.socket.transport.pause_reading()
             await eventually(lambda: not node.gateway.connections)
 
-    world.run(scenario, decide=None, ping_seconds=1, ping_timeout_seconds=1)
+    world.run(scenario, decide=None, ping_seconds=0.5, ping_timeout_seconds=0.5)
 
 
 @pytest.mark.req("OCPP-33")
@@ -251,6 +253,7 @@ def test_killing_the_gateway_between_commit_and_answer_loses_and_doubles_nothing
             await point.receive()
             process.kill()
             process.wait()
+        world.execute("UPDATE cpo_gatewaynode SET seen_at = seen_at - interval '1 minute'")
         world.start_process(port)
         await listens(port)
         [row] = world.inbox("StartTransaction")
@@ -260,7 +263,6 @@ def test_killing_the_gateway_between_commit_and_answer_loses_and_doubles_nothing
         async with node.connect("CP1", PASSWORD) as point:
             answer = await point.call("StartTransaction", asked, "start-again")
             assert answer == {"idTagInfo": {"status": "Accepted"}, "transactionId": row["transaction_id"]}
-        world.execute("UPDATE cpo_gatewaynode SET seen_at = seen_at - interval '1 minute'")
         assert (await world.ended(sent))["state"] == "CONNECTION_LOST"
 
     world.run_bare(scenario, decide=None)

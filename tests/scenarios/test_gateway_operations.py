@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,8 +21,14 @@ from tests.gateway_support import (
     World,
     free_port,
     listens,
-    world_fixture,
+    open_world,
 )
+
+
+@pytest.fixture
+def world(transactional_db: None) -> Iterator[World]:
+    with open_world() as opened:
+        yield opened
 
 
 @pytest.mark.req("OCPP-79", "OCPP-22", "OCPP-23")

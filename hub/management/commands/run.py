@@ -82,7 +82,7 @@ class Command(BaseCommand):
             "versions_url": f"{settings.OCPI_BASE_URL}/ocpi/versions",
             "admin": f"{local}/admin/",
             "live": f"{local}/live/",
-            "docs": f"{local}/docs/",
+            **({"docs": f"{local}/docs/"} if find_spec("hub.docs") else {}),
         }
         if "cpo" in settings.OCPI_SIDES:
             addresses["charge_points"] = f"{settings.OCPP_GATEWAY_URL}/ocpp/IDENTITY"
