@@ -133,7 +133,7 @@ class Gateway:
         if self._server is not None:
             await sockets.close_all(self._server)
         # What is left undone here, `bury` does for the whole node.
-        await asyncio.gather(ending.settle(self._tasks, 1), self.runner.stop())
+        await asyncio.gather(ending.settle(self._tasks, 0.5), self.runner.stop())
         await asyncio.gather(ending.cancel(self._loops, 1), self.inbox.stop())
         await asyncio.gather(
             ending.within(2, "writing the frame log", self._quietly(self.frame_log.flush())),

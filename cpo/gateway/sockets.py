@@ -10,7 +10,7 @@ from cpo.gateway import ending
 from cpo.gateway.admission import Admission
 
 # Enough for a close frame and its answer (`close_timeout` is one second).
-_GOODBYE_SECONDS = 1.5
+_GOODBYE_SECONDS = 1.2
 
 
 class Socket(ServerConnection):

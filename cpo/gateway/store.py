@@ -66,7 +66,7 @@ class Store:
         await self._pool.open()
 
     async def close(self) -> None:
-        await self._pool.close(timeout=0.5)
+        await self._pool.close(timeout=0.2)
 
     async def execute(self, query: str, values: tuple[Any, ...] = ()) -> int:
         """Run one statement; return how many rows it touched."""

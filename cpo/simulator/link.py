@@ -122,7 +122,9 @@ class Link:
             self._answers[message_id] = future
             try:
                 await self._send([2, message_id, action, payload])
-                return await asyncio.wait_for(future, self._answer_seconds)
+                # Not wait_for(): in Python 3.11 it may swallow a cancellation that comes with the answer.
+                async with asyncio.timeout(self._answer_seconds):
+                    return await future
             finally:
                 self._answers.pop(message_id, None)
                 if future.done() and not future.cancelled():

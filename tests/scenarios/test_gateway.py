@@ -110,7 +110,7 @@ def test_the_simulation_command_charges_and_reports_what_the_inbox_has(world: Wo
 
     async def scenario(node: Node) -> None:
         command = f"manage.py simulate_charge_points --url {node.url} --count 2 --prefix SIM --password {PASSWORD}"
-        options = "--charge --seconds-per-minute 0.02 --session-minutes 10 --seconds 2 --json"
+        options = "--charge --seconds-per-minute 0.02 --session-minutes 10 --seconds 3 --json"
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command.split(), *options.split(), stdout=asyncio.subprocess.PIPE
         )
@@ -335,4 +335,4 @@ def test_a_slow_decision_holds_up_neither_operations_nor_other_charge_points(wor
             assert (await world.ended(operation))["state"] == "ANSWERED"
             assert [(await slow.receive())[1] for _ in range(2)] == ["first", "second"]
 
-    world.run(scenario, decide=None, decision_seconds=1.5)
+    world.run(scenario, decide=None, decision_seconds=1)

@@ -109,6 +109,7 @@ def test_a_silent_charge_point_is_pinged_and_a_dead_one_is_cut(world: World) -> 
             assert await point.call("StatusNotification", STATUS) == {}
             point.socket.transport.pause_reading()
             await eventually(lambda: not node.gateway.connections)
+            point.socket.transport.abort()
 
     world.run(scenario, decide=None, ping_seconds=0.5, ping_timeout_seconds=0.5)
 
