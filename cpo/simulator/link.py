@@ -83,6 +83,8 @@ class Link:
                 await asyncio.sleep(self._reconnect_seconds * random.uniform(0.5, 1.5))  # noqa: S311 (not a secret)
 
     async def _live(self, socket: ClientConnection) -> None:
+        if self._closing:  # closed while this connection was being made
+            return
         self._socket = socket
         self.online.set()
         beginning = asyncio.ensure_future(self._on_connect())
