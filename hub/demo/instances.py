@@ -130,7 +130,8 @@ def worker() -> None:
     """Run the sender and the clock of an instance in one process."""
     app = import_module("hub.celery").app
     logging.getLogger("celery").setLevel(logging.WARNING)
-    clock: Any = EmbeddedService(app, max_interval=1, thread=True)
+    # In memory: the default scheduler would keep a file in the current folder, one for all instances.
+    clock: Any = EmbeddedService(app, max_interval=1, thread=True, scheduler_cls="celery.beat:Scheduler")
     clock.start()
     app.worker_main(
         ["worker", "--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle",

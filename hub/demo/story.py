@@ -140,6 +140,11 @@ class Demo:
         work = drivers.work(plan, self.telling, self.stop_driving)
         self.actors.append(Process("drivers", environment, work, log=str(self.folder / "drivers.log")))
 
+    @property
+    def driving(self) -> bool:
+        """Say whether the drivers were started: then charge points and drivers are the actors."""
+        return len(self.actors) == 2
+
     def heard(self) -> list[dict[str, Any]]:
         """Take what the actors told since the last time, and show it."""
         events: list[dict[str, Any]] = []
@@ -152,16 +157,22 @@ class Demo:
             self._note(event)
 
     def finish(self) -> None:
-        """Let running sessions end and everything arrive."""
+        """Let running sessions end, the charge points go home, and everything arrive."""
         self.stop_driving.set()
+        drivers_process, points_process = self.actors[-1], self.actors[0]
+        self._wait(lambda: not drivers_process.running())
+        self._wait(self._quiet)
+        # A charge point has something to say for a while after its last session: cable out, connector free.
+        self.stop_charging.set()
+        self._wait(lambda: not points_process.running())
+        self._wait(self._quiet)
+        self.heard()
+
+    def _wait(self, over: Callable[[], bool]) -> None:
         limit = time.monotonic() + _QUIET_SECONDS
-        driving = self.actors[-1]
-        while time.monotonic() < limit and driving.running():
+        while time.monotonic() < limit and not over():
             self.heard()
             time.sleep(0.2)
-        while time.monotonic() < limit and not self._quiet():
-            time.sleep(0.4)
-        self.heard()
 
     def report(self) -> dict[str, Any]:
         """Return the report of interfaces: ok is false if anything is missing, unverified, dead or pending."""

@@ -75,6 +75,8 @@ class Command(BaseCommand):
                     raise RuntimeError(f"{', '.join(ended)} ended by itself")
                 time.sleep(0.2)
         except KeyboardInterrupt:
+            if not demo.driving:
+                raise CommandError("stopped before the first session") from None
             say("stopping")
         say("ending the running sessions")
         demo.finish()
