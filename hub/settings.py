@@ -97,6 +97,7 @@ OCPI_ALLOWED_NETWORKS = env.names("OCPI_ALLOWED_NETWORKS")
 OCPI_PRIVATE_NETWORKS_CONFIRMED = env.flag("OCPI_PRIVATE_NETWORKS_CONFIRMED")
 
 # Requests per second / burst that one platform may make; "off" switches the limit off. Empty = off, too.
+# Only read so far: nothing enforces it yet, the front server has to (docs/OPERATIONS.md).
 OCPI_RATE_PER_PLATFORM = os.environ.get("OCPI_RATE_PER_PLATFORM", "50/200").strip().removeprefix("off")
 
 # Whether a process listens for changes of the registry (NOTIFY); off, it sees them within a second.

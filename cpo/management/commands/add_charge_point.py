@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from cpo.loading_command import party
 from cpo.modules import charge_points
 from ocpi import ours
 from ocpi.enums import Role
+from ocpi.management.loading import party
 
 
 class Command(BaseCommand):
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         try:
             added = charge_points.add(
                 options["identity"],
-                owner=party(options["party"], owners) if options["party"] else owners[0],
+                owner=party(options["party"], owners, Role.CPO) if options["party"] else owners[0],
                 location_id=options["location"],
                 evses=options["evses"],
                 protocol=options["protocol"],

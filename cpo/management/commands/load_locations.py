@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 
-from cpo.loading_command import LoadingCommand
 from cpo.modules import locations_loading
 from cpo.modules.locations_loading import Loaded
+from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.loading import Loader
+from ocpi.management.loading import LoadingCommand
 
 
 class Command(LoadingCommand):
     help = "Load Locations from OCPI 2.2.1 JSON, checked as the API checks them, and push what changed."
+    role = Role.CPO
 
     def loader(self, *, owners: tuple[Address, ...], as_party: Address | None, dry_run: bool) -> Loader[Loaded]:
         return Loader(

@@ -1,4 +1,4 @@
-"""What load_locations and load_tariffs have in common: their options, a progress bar, the report."""
+"""What all load_… commands have in common: their options, a progress bar, the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
@@ -17,9 +17,14 @@ from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.loading import Loader, Objects, Report
 
+_SPOKEN = {Role.CPO: "a CPO", Role.EMSP: "an eMSP"}
+_SHOWN = 20  # refusals, for people; --json has them all
+
 
 class LoadingCommand(BaseCommand):
-    """A command that loads a file of our own objects."""
+    """A command that loads a file of our own objects; `role` is the one of ours that owns them."""
+
+    role: ClassVar[Role]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="OCPI 2.2.1 JSON: an array, or an envelope with data; plain or .gz")
@@ -32,8 +37,8 @@ class LoadingCommand(BaseCommand):
         """Return how the objects of this command are checked and kept."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        owners = ours.addresses(Role.CPO)
-        as_party = party(options["party"], owners) if options["party"] else None
+        owners = ours.addresses(self.role)
+        as_party = party(options["party"], owners, self.role) if options["party"] else None
         loader = self.loader(owners=owners, as_party=as_party, dry_run=options["dry_run"])
         try:
             report = _load(Objects(options["file"]), loader)
@@ -42,13 +47,13 @@ class LoadingCommand(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(report.as_json()))
             return
-        for refused in report.refused[:20]:
+        for refused in report.refused[:_SHOWN]:
             self.stderr.write(f"{refused['id']}: {refused['message']}")
         counts = f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged"
         self.stdout.write(f"{report.read} read: {counts}, {report.refused_count} refused")
 
 
-def party(text: str, owners: tuple[Address, ...]) -> Address:
+def party(text: str, owners: tuple[Address, ...], role: Role) -> Address:
     """Return the party of ours that a text like NL*TNM names.
 
     :raises CommandError: if it is none of ours.
@@ -58,7 +63,8 @@ def party(text: str, owners: tuple[Address, ...]) -> Address:
     for owner in owners:
         if owner.key == wanted.key:
             return owner
-    raise CommandError(f"{text} is not a CPO party of this platform: {', '.join(map(str, owners)) or 'there is none'}")
+    known = ", ".join(map(str, owners)) or "there is none"
+    raise CommandError(f"{text} is not {_SPOKEN.get(role, role)} party of this platform: {known}")
 
 
 def _load(objects: Objects, loader: Loader[Any]) -> Report:

@@ -1,0 +1,199 @@
+"""What the tests of the admin look at: people who may log in, and one row of everything."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+from axes.models import AccessAttempt
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from cpo import models as cpo_models
+from emsp import models as emsp_models
+from hub.models import Callback, SharedObject
+from ocpi.models import (
+    Delivery,
+    Exchange,
+    FinishedDelivery,
+    WorkerHeartbeat,
+)
+from tests.fixtures import Document, Partner
+from tests.people import Person
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+EVIL = "<script>alert(1)</script>"
+CALLBACK_KEY = "c" * 20 + "allback-key-of-43-charac"[:19] + "tail"
+COMMAND_KEY = "command-key-that-nobody-sees-tail"
+CDR_KEY = "cdr-key-that-nobody-sees-at-tail"
+PASSWORD_HASH = "hash-of-a-charge-points-password"
+PARTNER_PATH = "unguessable-path-of-a-partner"
+
+
+@pytest.fixture(name="operator")
+def operator_fixture(db: None) -> Client:
+    """Somebody who is logged in and may do everything."""
+    client = Client()
+    user = User.objects.create_superuser("operator", password="a long password of an operator")
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture(name="viewer")
+def viewer_fixture(db: None) -> Client:
+    """Somebody who may look at platforms and parties, and nothing else."""
+    client = Client()
+    user = User.objects.create_user("viewer", password="a long password of a viewer", is_staff=True)
+    names = ["view_platform", "view_party", "view_delivery"]
+    from_model = user.user_permissions.model
+    user.user_permissions.add(*from_model.objects.filter(codename__in=names, content_type__app_label="ocpi"))
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture(name="world")
+def world_fixture(partner: Partner, document: Document) -> dict[str, Any]:
+    """At least one row of everything that has a page; the names of partners are hostile."""
+    owner = partner("NL*TNM:CPO", name=f"Owner {EVIL}")
+    drivers = partner("DE*EMS:EMSP", name="Drivers", approved=False)
+    _of_protocol(owner, drivers)
+    _of_hub(owner, drivers)
+    _of_cpo(document, drivers)
+    _of_emsp(document, owner)
+    Group.objects.create(name="operators")
+    AccessAttempt.objects.create(username="somebody", ip_address="192.0.2.1", failures_since_start=1)
+    LogEntry.objects.log_create(Group.objects.get(), action=LogEntry.Action.CREATE, changes={"name": ["", "x"]})
+    return {"owner": owner, "drivers": drivers}
+
+
+def _of_protocol(owner: Person, drivers: Person) -> None:
+    common: dict[str, Any] = {
+        "platform": owner.platform, "order_key": "LOC1", "slot": 1, "module": "locations", "path": "NL/TNM/LOC1",
+        "correlation_id": "message-1",
+    }  # fmt: skip
+    Delivery.objects.create(kind="STATE", source="hub.SharedObject", source_id=1, **common)
+    Delivery.objects.create(
+        kind="RESULT",
+        body="{}",
+        **common | {"path": "", "url": f"http://a.example/commands/STOP_SESSION/{COMMAND_KEY}"},
+    )
+    FinishedDelivery.objects.create(kind="STATE", state="DEAD", source="hub.SharedObject", source_id=2, **common)
+    WorkerHeartbeat.objects.create(id="6f0e8fb2-7a0f-4d6a-9a64-0c8a4e7a1b11", backend_pid=1, host="here")
+    for number, (direction, person) in enumerate([("IN", drivers), ("OUT", owner)]):
+        Exchange.objects.create(
+            id=1000 + number, at=NOW + timedelta(milliseconds=number), direction=direction, platform=person.platform,
+            method="POST", url=f"/ocpi/hub/2.2.1/callbacks/{CALLBACK_KEY}", module="commands",
+            object_path=f"START_SESSION/{COMMAND_KEY}", request_id=f"request-{number}", correlation_id="message-1",
+            http_status=200, status_code=1000, milliseconds=4.5, request_headers="Authorization: Token …abcd",
+            request_body=json.dumps({"response_url": f"http://x/ocpi/hub/2.2.1/callbacks/{CALLBACK_KEY}", "n": EVIL}),
+            response_body=EVIL,
+        )  # fmt: skip
+
+
+def _of_hub(owner: Person, drivers: Person) -> None:
+    assert owner.platform
+    assert drivers.platform
+    SharedObject.objects.create(
+        platform=owner.platform, module="locations", country_code="NL", party_id="TNM", path="LOC1", last_updated=NOW,
+        document=json.dumps({"name": EVIL}),
+    )  # fmt: skip
+    Callback.objects.create(
+        key=CALLBACK_KEY, kind="RESPONSE_URL", url=f"http://a.example/{PARTNER_PATH}", owner=owner.platform,
+        caller=drivers.platform, module="commands", correlation_id="message-1",
+    )  # fmt: skip
+
+
+def owned(**columns: Any) -> dict[str, Any]:
+    return {"country_code": "NL", "party_id": "TNM", "last_updated": NOW, **columns}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _of_cpo(document: Document, drivers: Person) -> None:
+    models = cpo_models
+    assert drivers.platform
+    emsp = {"emsp_country_code": "DE", "emsp_party_id": "EMS"}
+    location = models.Location.objects.create(
+        **owned(object_id="LOC1", document=_text(document("location", name=EVIL)), time_zone="Europe/Amsterdam")
+    )
+    point = models.ChargePoint.objects.create(
+        identity="CP-1", country_code="NL", party_id="TNM", password_digest=PASSWORD_HASH, boot_data={"model": EVIL}
+    )
+    models.ChargePointConnector.objects.create(charge_point=point, connector_id=1, status="Charging")
+    models.ChargePointDeviation.objects.create(charge_point=point, action="Heartbeat", kind="odd")
+    evse = models.EVSE.objects.create(
+        location=location, uid="3256", status="CHARGING", last_updated=NOW, document=_text(document("evse")),
+        charge_point=point, connector_id=1,
+    )  # fmt: skip
+    models.Tariff.objects.create(**owned(object_id="12", document=_text(document("tariff"))))
+    session = models.Session.objects.create(
+        **owned(object_id="S1", document=_text(document("session")), status="ACTIVE", token_uid="1"),
+        start_date_time=NOW, location_id="LOC1", **emsp,
+    )  # fmt: skip
+    models.CDR.objects.create(
+        **owned(object_id="C1", document=_text(document("cdr")), token_uid="1", start_date_time=NOW), **emsp
+    )
+    models.Token.objects.create(
+        **owned(object_id="1", document=_text(document("token_rfid")), uid="1", type="RFID", contract_id="C"),
+        valid=True, whitelist="ALWAYS", id_tag="1",
+    )  # fmt: skip
+    transaction = models.Transaction.objects.create(
+        charge_point=point, connector_id=1, transaction_id=7, id_tag="1", authorised=True, started_at=NOW,
+        meter_start=0, session=session, snapshot=_text({"a": 1}), flags=["odd"],
+    )  # fmt: skip
+    models.MeterReading.objects.create(transaction=transaction, at=NOW, register_wh=5)
+    message = models.InboxMessage.objects.create(
+        charge_point=point, epoch=1, received_at=NOW, protocol="ocpp1.6", action="StopTransaction", message_id="m",
+        payload=_text({"transactionId": 7}), payload_hash="h",
+    )  # fmt: skip
+    models.UnmatchedStop.objects.create(charge_point=point, message=message, transaction=transaction)
+    models.Operation.objects.create(
+        charge_point=point, action="ChangeConfiguration", asked_by="somebody",
+        payload=_text({"key": "AuthorizationKey", "value": PASSWORD_HASH}),
+    )  # fmt: skip
+    models.UnknownChargePoint.objects.create(identity=EVIL)
+    models.FrameLog.objects.create(
+        at=NOW, charge_point=point, node="n", epoch=1, outgoing=False, action="Heartbeat", message_id="m", text="[2]"
+    )
+    models.GatewayNode.objects.create(name="node-1")
+    models.Command.objects.create(
+        platform=drivers.platform, response_url=f"http://e.example/ocpi/emsp/2.2.1/commands/STOP_SESSION/{COMMAND_KEY}",
+        digest="d", command="STOP_SESSION", state="DONE", country_code="DE", party_id="EMS", cpo_country_code="NL",
+        cpo_party_id="TNM", request=_text({"response_url": f"http://e/commands/STOP_SESSION/{COMMAND_KEY}"}),
+        response="{}", correlation_id="message-2", charge_point=point, evse=evse, deadline_at=NOW, give_up_at=NOW,
+    )  # fmt: skip
+
+
+def _of_emsp(document: Document, owner: Person) -> None:
+    models = emsp_models
+    assert owner.platform
+    location = models.Location.objects.create(
+        **owned(object_id="LOC1", document=_text(document("location", name=EVIL)))
+    )
+    models.EVSE.objects.create(
+        location=location, uid="3256", status="CHARGING", last_updated=NOW, document=_text(document("evse"))
+    )
+    models.Tariff.objects.create(**owned(object_id="12", document=_text(document("tariff"))))
+    models.Session.objects.create(
+        **owned(object_id="S1", document=_text(document("session")), status="ACTIVE", token_uid="1"),
+        start_date_time=NOW, platform=owner.platform,
+    )  # fmt: skip
+    models.CDR.objects.create(
+        **owned(object_id="C1", document=_text(document("cdr")), token_uid="1", start_date_time=NOW),
+        platform=owner.platform, key=CDR_KEY, digest="d", verdict="mismatch", check_result=_text({"n": EVIL}),
+    )  # fmt: skip
+    token = models.Token.objects.create(
+        **owned(object_id="1", document=_text(document("token_rfid")), uid="1", type="RFID", contract_id="C"),
+        valid=True, whitelist="ALWAYS",
+    )  # fmt: skip
+    models.Authorization.objects.create(reference="r", token=token, platform=owner.platform, allowed="ALLOWED")
+    models.Command.objects.create(
+        key=COMMAND_KEY, command="STOP_SESSION", state="DONE", platform=owner.platform, country_code="NL",
+        party_id="TNM", request=_text({"response_url": f"http://e/emsp/2.2.1/commands/STOP_SESSION/{COMMAND_KEY}"}),
+        correlation_id="message-2",
+    )  # fmt: skip
