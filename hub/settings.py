@@ -202,6 +202,7 @@ INSTALLED_APPS = [
     "import_export",
     "auditlog",
     "rest_framework",
+    "drf_spectacular_sidecar",  # only files: Swagger UI for /docs/
     # Always all four, so that every instance has the same tables; OCPI_SIDES decides about URLs and behavior.
     "ocpi",
     "hub",

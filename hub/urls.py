@@ -7,6 +7,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from hub import docs
+
 
 def _patterns(module: str) -> list[URLPattern | URLResolver]:
     """Return a module's `urlpatterns`, a list or a function; nothing if this installation has no such module."""
@@ -23,4 +25,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("live/", include(_patterns("hub.live"))),
     path("docs/", include(_patterns("hub.docs"))),
+    path("openapi.json", docs.document, name="openapi"),
 ]

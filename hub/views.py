@@ -20,6 +20,8 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 class RouteView(OcpiView):
     """One interface of one module at the hub. `tail` is what follows the endpoint's URL."""
 
+    passes_on = True
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Route one request. Written out, and not on top of DRF: this is the path whose cost counts."""
         started = time.perf_counter()
@@ -120,6 +122,8 @@ class RouteView(OcpiView):
 
 class CallbackView(OcpiView):
     """A hub URL that stands for a partner's: results of commands come back here, and CDRs and pages are read here."""
+
+    passes_on = True
 
     def answering_party(self) -> Address | None:
         """The To headers name the partner whose URL this stands for; the hub has no say in it."""

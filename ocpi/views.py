@@ -33,6 +33,7 @@ class OcpiView(APIView):
     functional: ClassVar[bool] = True  # configuration modules carry no routing headers (HUB-01)
     purposes: ClassVar[frozenset[str]] = authentication.CURRENT
     max_body: ClassVar[int] = MAX_BODY
+    passes_on: ClassVar[bool] = False  # what is asked and answered belongs to others: a hub's views
 
     http_method_names = list(METHODS)
     authentication_classes = ()

@@ -58,7 +58,8 @@ def partial(kind: type[msgspec.Struct], parts: Sequence[tuple[str, str]] = (), k
             fields.append((field.name, type_))
         else:
             fields.append((field.name, Union[type_, UnsetType], UNSET))  # noqa: UP007 - built while running
-    return msgspec.defstruct(f"Partial{kind.__name__}", fields, kw_only=True)
+    name = f"Partial{kind.__name__}{'Part' if key else ''}"  # two classes, two names: schemas go by them
+    return msgspec.defstruct(name, fields, kw_only=True)
 
 
 def _shape(type_: Any, *, required: bool) -> Shape:

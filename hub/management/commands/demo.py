@@ -85,6 +85,7 @@ class Command(BaseCommand):
     def _addresses(self, demo: Demo, say: Any) -> None:
         hub = demo.found["hub"].url
         say(f"live page   {hub}/live/")
+        say(f"API         {hub}/docs/")
         for instance in demo.found.values():
             say(f"admin       {instance.url}/admin/   user admin, password {demo.password}   ({instance.side})")
         say(f"charge points connect to {demo.found['cpo'].environment['OCPP_GATEWAY_URL']}/ocpp/IDENTITY")

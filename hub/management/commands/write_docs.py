@@ -10,6 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ocpi import openapi
+
 _MARKS = "<!-- {0} -->", "<!-- /{0} -->"
 SIDES = ("cpo", "emsp", "hub")
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -30,7 +32,8 @@ def docs() -> Path:
 def written() -> dict[Path, str]:
     """Return the pages as they should be."""
     parts = {"ARCHITECTURE.md": ("states", states()), "CONFORMANCE.md": ("endpoints", endpoints())}
-    return {docs() / name: _between((docs() / name).read_text(), *part) for name, part in parts.items()}
+    pages = {docs() / name: _between((docs() / name).read_text(), *part) for name, part in parts.items()}
+    return {**pages, docs() / "openapi.json": openapi.text(openapi.SIDES, server="/ocpi")}
 
 
 def endpoints() -> str:
@@ -97,6 +100,8 @@ class Command(BaseCommand):
         parser.add_argument("--check", action="store_true", help="change nothing; fail if a page is not true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if missing := openapi.undocumented(openapi.SIDES):
+            raise CommandError(f"ocpi/openapi_operations.py has no row for {', '.join(missing)}")
         for page, text in written().items():
             if not options["check"]:
                 page.write_text(text)
