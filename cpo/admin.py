@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from cpo import admin_charge_points as admin_charge_points  # registers its pages
 from cpo.models import CDR, EVSE, Command, Location, Session, Tariff, Token
+from cpo.modules import tariffs_deleting
+from ocpi import status
+from ocpi.admin_confirm import ask, button
 from ocpi.admin_pages import (
     EVSE_STATUSES,
     SESSION_STATUSES,
@@ -24,6 +29,7 @@ from ocpi.admin_pages import (
     pretty,
     read_only,
 )
+from ocpi.headers import Address
 
 COMMANDS = ("START_SESSION", "STOP_SESSION", "RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR")
 
@@ -69,9 +75,29 @@ class TariffPage(Documents):
     deferred = ()
     list_display = ("object_id", "show_party", "show_currency", "show_type", "last_updated", "show_deleted")
     list_filter = (("deleted_at", admin.EmptyFieldListFilter),)
+    actions_detail = ("delete_tariff",)
     show_currency = read_only("currency", lambda page, row: member(row.document, "currency"))
     show_type = read_only("type", lambda page, row: member(row.document, "type"))
     show_deleted = read_only("deleted", lambda page, row: badge("deleted", "odd") if row.deleted_at else "")
+
+    @button("Delete", icon="delete", variant="danger")
+    def delete_tariff(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        tariff = get_object_or_404(Tariff, pk=object_id)
+        owner = Address(tariff.country_code, tariff.party_id)
+
+        def do() -> str:
+            try:
+                tariffs_deleting.delete(owner, tariff.object_id)
+            except (status.UnknownObject, tariffs_deleting.TariffInUse) as error:
+                return f"Nothing is deleted: {error}."
+            return "It is deleted; everybody who has it is told."
+
+        named = len(list(tariffs_deleting.connectors_naming(owner, tariff.object_id)))
+        warning = f"{named} Connectors still name it: it cannot be deleted." if named else ""
+        back = reverse("admin:cpo_tariff_change", args=[object_id])
+        return ask(
+            self, request, question="Delete this Tariff everywhere?", about=[tariff], do=do, back=back, warning=warning
+        )
 
 
 @admin.register(Session)

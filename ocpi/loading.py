@@ -142,6 +142,7 @@ class Report:
     unchanged: int = 0
     refused_count: int = 0
     refused: list[dict[str, str | None]] = field(default_factory=list)
+    remarks: list[dict[str, str]] = field(default_factory=list)  # of objects that were taken all the same
 
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -151,6 +152,8 @@ class Report:
             "unchanged": self.unchanged,
             "refused": self.refused,
         }
+        if self.remarks:
+            found["remarks"] = self.remarks
         if self.refused_count > len(self.refused):
             found["refused_count"] = self.refused_count
         return found
@@ -161,13 +164,15 @@ class Loader(Generic[Checked]):
     """How one kind of object is checked and kept.
 
     `check` raises OcpiError for what is refused; `identify` names an object for the report, whatever its state;
-    `keep` writes a batch in one transaction (or, if `dry_run`, only counts).
+    `keep` writes a batch in one transaction (or, if `dry_run`, only counts); `remark` returns the id of an object that
+    is taken, and what is odd about it.
     """
 
     check: Callable[[bytes], Checked]
     keep: Callable[[Sequence[Checked]], Kept]
     key: Callable[[Checked], object]
     id_member: str = "id"
+    remark: Callable[[Checked], tuple[str, Sequence[str]]] | None = None
 
 
 def load(objects: Objects, loader: Loader[Checked], *, progress: Callable[[Report], None] | None = None) -> Report:
@@ -191,6 +196,7 @@ def load(objects: Objects, loader: Loader[Checked], *, progress: Callable[[Repor
             if progress:
                 progress(report)
         batch[key] = checked
+        _remark(report, loader, checked)
     _keep(report, loader, batch)
     if progress:
         progress(report)
@@ -204,6 +210,12 @@ def _keep(report: Report, loader: Loader[Checked], batch: dict[object, Checked])
     report.created += kept.created
     report.updated += kept.updated
     report.unchanged += kept.unchanged
+
+
+def _remark(report: Report, loader: Loader[Checked], checked: Checked) -> None:
+    if loader.remark is not None and len(report.remarks) < _MOST_REFUSED:
+        identity, remarks = loader.remark(checked)
+        report.remarks += [{"id": identity, "message": remark} for remark in remarks]
 
 
 def _refuse(report: Report, body: bytes, error: status.OcpiError, id_member: str) -> None:

@@ -12,12 +12,17 @@ from django.db import connection, transaction
 from cpo.models import Tariff
 from cpo.modules import tariffs
 from cpo.modules.locations_operations import moment_now
-from ocpi import documents, keeping, status
+from ocpi import documents, keeping, status, tariff_pricing
 from ocpi.headers import Address
 from ocpi.loading import Kept
+from ocpi.tariff_pricing import NotPriceable
 from ocpi.v2_2_1 import tariffs as schema
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
 
+_NOT_OURS = {
+    "dead_in_reservation": "a reservation is priced by FLAT and TIME only",
+    "free_of_charge_form": "free of charge is one element without restrictions, with one FLAT of 0.00",
+}
 _KEEP = """
 INSERT INTO cpo_tariff (country_code, party_id, object_id, last_updated, document) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (UPPER(country_code), UPPER(party_id), UPPER(object_id)) DO UPDATE SET
@@ -32,6 +37,7 @@ class Loaded:
     object_id: str
     last_updated: datetime
     document: str
+    remarks: Sequence[str] = ()
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -41,7 +47,10 @@ class Loaded:
 def check(body: bytes, *, owners: Sequence[Address], as_party: Address | None = None) -> Loaded:
     """Return a Tariff of a file, checked as a request's body is; `as_party` makes it that party's.
 
-    :raises InvalidParameters: if it breaks its table or is of none of our parties.
+    What others may send and we do not is refused, too: ENERGY or PARKING_TIME in a reservation (TAR-35), and free of
+    charge in any other form than its own (TAR-14). What is only unwise is remarked.
+
+    :raises InvalidParameters: if it breaks its table or such a rule, or is of none of our parties.
     """
     kept, _ = schema.check_leniently(body, "Tariff")
     text = msgspec.json.format(kept, indent=-1).decode()
@@ -53,7 +62,19 @@ def check(body: bytes, *, owners: Sequence[Address], as_party: Address | None = 
     owner = Address(named["country_code"], named["party_id"])
     if owner.key not in {each.key for each in owners}:
         raise status.InvalidParameters("party_id", f"{owner} is not a party of this platform")
-    return Loaded(owner, named["id"], parse_datetime(named["last_updated"]), text)
+    return Loaded(owner, named["id"], parse_datetime(named["last_updated"]), text, _remarks(text))
+
+
+def _remarks(text: str) -> list[str]:
+    try:
+        found = tariff_pricing.lint(tariff_pricing.loads(text))
+    except NotPriceable as error:
+        raise status.InvalidParameters("elements", error.message) from error
+    for remark in found:
+        code, _, place = remark.partition(": ")
+        if code in _NOT_OURS:
+            raise status.InvalidParameters(place, _NOT_OURS[code])
+    return found
 
 
 def keep(batch: Sequence[Loaded], *, dry_run: bool = False) -> Kept:

@@ -49,6 +49,8 @@ class LoadingCommand(BaseCommand):
             return
         for refused in report.refused[:_SHOWN]:
             self.stderr.write(f"{refused['id']}: {refused['message']}")
+        for remark in report.remarks[:_SHOWN]:
+            self.stderr.write(f"{remark['id']}: taken, but {remark['message']}")
         counts = f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged"
         self.stdout.write(f"{report.read} read: {counts}, {report.refused_count} refused")
 

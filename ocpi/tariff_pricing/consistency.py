@@ -48,26 +48,33 @@ def _volumes(document: Document) -> dict[str, tuple[Decimal, ...]]:
 
 
 def _adds_up(raw: Mapping[str, Any], currency: str) -> bool:
-    """Return whether the stated sub-totals exceed the total; a price limit or an absent one may lower them."""
+    """Return whether the stated sub-totals can make the total.
+
+    Together they never exceed it, unless a maximum lowered it; if all are stated they are it, within one minor unit,
+    unless a minimum raised it (CDR-44). Without its tariffs nothing is known about limits.
+    """
     total = raw.get("total_cost")
     stated = [raw[name] for name in COSTS if isinstance(raw.get(name), Mapping)]
-    if not isinstance(total, Mapping) or not stated or _limited(raw):
+    if not isinstance(total, Mapping) or not stated or not raw.get("tariffs"):
         return True
     unit = Decimal(1).scaleb(-minor_units(currency))
+    whole = len(stated) == len(COSTS)
+    tolerance = unit if whole else unit * len(stated)
     for part in ("excl_vat", "incl_vat"):
         if total.get(part) is None or any(each.get(part) is None for each in stated):
             continue
         stated_total = number(total[part], f"total_cost.{part}")
         claimed = stated_total.copy_negate() if raw.get("credit") else stated_total
-        if sum((number(each[part], part) for each in stated), ZERO) - claimed > unit * len(stated):
+        excess = sum((number(each[part], part) for each in stated), ZERO) - claimed
+        if excess > tolerance and not _limited(raw, "max_price"):
+            return False
+        if whole and -excess > tolerance and not _limited(raw, "min_price"):
             return False
     return True
 
 
-def _limited(raw: Mapping[str, Any]) -> bool:
-    tariffs = raw.get("tariffs")
-    limits = [each for each in tariffs or () if isinstance(each, Mapping) and each.get("max_price") is not None]
-    return bool(limits) or not tariffs
+def _limited(raw: Mapping[str, Any], name: str) -> bool:
+    return any(isinstance(each, Mapping) and each.get(name) is not None for each in raw["tariffs"])
 
 
 def _credit_fields_agree(raw: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """What looks wrong in a Tariff; it never blocks anything."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
@@ -45,6 +46,7 @@ _RESTRICTIONS: Final = frozenset(
     )
 )
 _QUANTITIES: Final = ("energy", "power", "current", "duration", "days")
+_MONEY: Final = "€|\\$|£|euro|cents?|ct"
 
 
 def lint(raw: Mapping[str, Any]) -> list[str]:
@@ -60,6 +62,8 @@ def lint(raw: Mapping[str, Any]) -> list[str]:
         *_reservations(tariff),
         *_vat(tariff),
         *_limits(tariff),
+        *_free(tariff),
+        *_texts(raw, tariff.currency),
         *_unknown(raw),
     }
     return sorted(found)
@@ -105,7 +109,9 @@ def _steps(tariff: Tariff) -> Iterator[str]:
                 yield f"step_size_on_flat: {_where(component)}"
         elif component.step == 0:
             yield f"step_size_zero: {_where(component)}"
-        elif component.type == "TIME" and component.step > 1 and parking and component.element.reservation is None:
+        elif component.step > 1:
+            yield f"step_size_not_one: {_where(component)}"
+        if component.type == "TIME" and component.step > 1 and parking and component.element.reservation is None:
             yield f"time_step_overridden_by_parking: {_where(component)}"
 
 
@@ -138,6 +144,24 @@ def _limits(tariff: Tariff) -> Iterator[str]:
             yield f"limit_without_incl_vat: {name}"
     if tariff.start is not None and tariff.end is not None and tariff.end <= tariff.start:
         yield "over_before_it_starts: end_date_time"
+
+
+def _free(tariff: Tariff) -> Iterator[str]:
+    """Free of charge has one form: one FLAT of 0.00 in one element without restrictions (TAR-14)."""
+    if tariff.min_price is not None or any(component.price for component in tariff.components):
+        return
+    (first, *others) = tariff.components
+    if others or first.type != "FLAT" or not first.always or first.element.reservation:
+        yield "free_of_charge_form: elements"
+
+
+def _texts(raw: Mapping[str, Any], currency: str) -> Iterator[str]:
+    """Beside elements the text only adds to them; an amount in it is a price (TAR-43)."""
+    money = f"(?:{_MONEY}|{re.escape(currency)})"
+    amount = re.compile(rf"{money}\s?\d|\d\s?{money}(?!\w)", re.IGNORECASE)
+    for index, text in enumerate(raw.get("tariff_alt_text") or ()):
+        if amount.search(str(text.get("text"))):
+            yield f"price_in_alt_text: tariff_alt_text[{index}]"
 
 
 def _unknown(raw: Mapping[str, Any]) -> Iterator[str]:

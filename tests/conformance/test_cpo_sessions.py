@@ -115,7 +115,7 @@ def test_a_cdr_is_whole_and_any_receiver_comes_to_the_same_price(point: Point, c
     assert {each["type"] for period in cdr["charging_periods"] for each in period["dimensions"]} == {"ENERGY", "TIME"}
 
 
-@pytest.mark.req("CDR-18", "CDR-19")
+@pytest.mark.req("CDR-18", "CDR-19", "TAR-41")
 def test_a_cdr_has_everything_as_it_was_at_the_start(point: Point, card: str, emsp: Person, document: Document) -> None:
     number = point.start(card)["transactionId"]
     dear = tariff(last_updated="2026-03-02T09:30:00Z")

@@ -165,3 +165,9 @@ def test_a_credit_turns_the_total_only(name: str) -> None:
 @cases("name", ["P08", "P04"])
 def test_published_periods_carry_what_the_tariff_asks_for(name: str) -> None:
     assert_vector(name)
+
+
+@pytest.mark.req("PIT-71")
+@cases("name", ["S11", "S19"])
+def test_where_prints_of_the_specification_differ_the_rules_decide(name: str) -> None:
+    assert_vector(name)

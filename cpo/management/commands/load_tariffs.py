@@ -21,4 +21,5 @@ class Command(LoadingCommand):
             check=partial(tariffs_loading.check, owners=owners, as_party=as_party),
             keep=partial(tariffs_loading.keep, dry_run=dry_run),
             key=lambda loaded: loaded.key,
+            remark=lambda loaded: (loaded.object_id, loaded.remarks),
         )
