@@ -38,7 +38,8 @@ def test_a_period_begins_when_another_price_does() -> None:
 
     cut, whole = (split(hour, [each], timezone="UTC") for each in (dearer_at_five, same_at_five))
 
-    assert (starts(cut), volumes(cut, "ENERGY")) == ([360, 420], [2, 2])
+    assert starts(cut) == [360, 420]
+    assert volumes(cut, "ENERGY") == [2, 2]
     assert starts(whole)[0] == 360
     assert sum(volumes(whole, "ENERGY")) == 4
 
@@ -61,7 +62,8 @@ def test_the_moment_of_a_change_is_found_between_two_meter_values() -> None:
 
     periods = split([segment(0, 60, energy="12")], [bands], timezone=None)
 
-    assert (starts(periods), volumes(periods, "ENERGY")) == ([0, 15], [3, 9])
+    assert starts(periods) == [0, 15]
+    assert volumes(periods, "ENERGY") == [3, 9]
 
 
 @pytest.mark.req("CDR-36")
@@ -76,7 +78,13 @@ def test_a_period_without_tariff_id_costs_nothing_beside_periods_with_one() -> N
 @pytest.mark.req("CDR-40")
 def test_values_of_a_moment_do_not_change_what_a_cdr_costs() -> None:
     bill = tariff(element(component("ENERGY", "1"), component("TIME", "1")))
-    momentary = {"ENERGY_EXPORT": 9, "ENERGY_IMPORT": 9, "STATE_OF_CHARGE": 80, "CURRENT": 16, "POWER": 11}
+    momentary: dict[str, Any] = {
+        "ENERGY_EXPORT": 9,
+        "ENERGY_IMPORT": 9,
+        "STATE_OF_CHARGE": 80,
+        "CURRENT": 16,
+        "POWER": 11,
+    }
 
     assert priced(cdr(period(ENERGY=1, **momentary)), bill).total_cost.excl_vat == 1
 
@@ -112,7 +120,7 @@ def test_each_part_of_the_cost_has_its_field() -> None:
     assert shown.total_fixed_cost == Price(Decimal(5), Decimal(5))
     assert shown.total_reservation_cost == Price(Decimal(5), Decimal(5))
     assert shown.total_cost.excl_vat == 23
-    assert (shown.total_energy, shown.total_time, shown.total_parking_time) == (6, 1, Decimal("0.5"))
+    assert [shown.total_energy, shown.total_time, shown.total_parking_time] == [6, 1, Decimal("0.5")]
     assert parked_only.total_parking_cost == Price(Decimal(9), Decimal(9))  # with the fixed part that is for parking
     assert parked_only.total_fixed_cost is None
 
