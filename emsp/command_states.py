@@ -7,15 +7,16 @@ from typing import Final
 from ocpi import transitions
 
 TABLE: Final[transitions.Table] = {
-    "SENT": {"accepted": "ACCEPTED", "refused": "REFUSED", "failed": "FAILED", "result": "DONE"},
-    "ACCEPTED": {"result": "DONE", "expired": "EXPIRED"},
+    "SENT": {"accepted": "ACCEPTED", "refused": "REFUSED", "failed": "FAILED", "result": "DONE", "reported": "DONE"},
+    "ACCEPTED": {"result": "DONE", "reported": "DONE", "expired": "EXPIRED"},
     # The result may come before the response did, and counts for more.
-    "DONE": {"result": "DONE", "accepted": "DONE", "refused": "DONE", "failed": "DONE"},
-    # After its timeout, and after a refusal, nothing is expected at its response_url any more (CMD-08, CMD-14, CMD-21).
-    "EXPIRED": {},
+    "DONE": {"result": "DONE", "reported": "DONE", "accepted": "DONE", "refused": "DONE", "failed": "DONE"},
+    # After its timeout, and after a refusal, nothing is expected at its response_url any more (CMD-08, CMD-14, CMD-21);
+    # that of a RESERVE_NOW lives until its reservation ends, and is where the CPO reports (CMD-20).
+    "EXPIRED": {"reported": "DONE"},
     "REFUSED": {},
     # No answer came: the command may have arrived all the same.
-    "FAILED": {"result": "DONE"},
+    "FAILED": {"result": "DONE", "reported": "DONE"},
 }
 STATES: Final = tuple(TABLE)
 transitions.check_table(TABLE)

@@ -8,6 +8,10 @@ from django.db import models
 from django.db.models.functions import Now, Upper
 
 from emsp import command_states
+from emsp.sending_models import ActiveProfile as ActiveProfile
+from emsp.sending_models import ChargingProfileRequest as ChargingProfileRequest
+from emsp.sending_models import Reservation as Reservation
+from emsp.sending_models import SentPreferences as SentPreferences
 from ocpi.models import ClientOwnedObject, Platform
 
 
@@ -148,6 +152,8 @@ class Command(models.Model):
     request = models.TextField(help_text="the body as it was sent")
     token = models.ForeignKey(Token, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     session_id = models.CharField(max_length=36, blank=True)
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    asked_by = models.CharField(max_length=150, blank=True, help_text="the operator, where one has to ask (CMD-42)")
     authorization_reference = models.CharField(max_length=36, blank=True)
     correlation_id = models.CharField(max_length=255)
     response = models.CharField(max_length=20, blank=True, help_text="CommandResponseType")
@@ -159,7 +165,17 @@ class Command(models.Model):
     result_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["-created_at"], name="emsp_command_newest")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="emsp_command_newest"),
+            models.Index(fields=["id"], condition=models.Q(state__in=["SENT", "ACCEPTED"]), name="emsp_command_open"),
+        ]
+        permissions = [("unlock_connector", "Can have a connector unlocked (CMD-43)")]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(command="UNLOCK_CONNECTOR") | ~models.Q(asked_by=""),
+                name="emsp_unlock_is_asked_by_somebody",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.command} {self.state}"

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from emsp.models import CDR
-from emsp.modules import cdr_checks, commands_operations
+from emsp.modules import cdr_checks, commands_sending, reservations
 
 
 @shared_task(ignore_result=True)
@@ -19,6 +19,8 @@ def check_cdr(cdr_id: int) -> None:
 
 @shared_task(ignore_result=True)
 def sweep() -> None:
-    """Do what nobody was woken for: unchecked CDRs, commands whose time is over; every five seconds."""
+    """Do what nobody was woken for: unchecked CDRs, and whatever was asked for and is over; every five seconds."""
+    now = timezone.now()
     cdr_checks.check_waiting()
-    commands_operations.expire(timezone.now())
+    commands_sending.expire(now)
+    reservations.end_old(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from emsp.modules import commands_operations as operations
+from emsp.modules import commands_results as results
 from ocpi import envelope, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.views import OcpiView
@@ -18,7 +18,7 @@ class CommandResultSender(OcpiView):
     interface = InterfaceRole.SENDER
 
     def post(self, request: Request, command: str, key: str) -> HttpResponse:
-        operations.take_result(command, key, self.body(), platform_id=self.caller.platform.id)
+        results.take_result(command, key, self.body(), platform_id=self.caller.platform.id)
         return envelope.response()
 
 

@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.utils import timezone
 
 from emsp import tasks
 from emsp.models import Command, Token
 from emsp.modules import commands_operations as commands
+from emsp.modules import commands_results as results
+from emsp.modules import commands_sending as sending
 from emsp.modules import tokens_operations as tokens
 from ocpi import status
 from ocpi.models import Platform
 from tests.conformance.suites import LATER
+from tests.emsp_support import ACCEPTED, EVSE_UID, LOCATION, RECEIVER, SESSION, TNM, response_url, run
+from tests.emsp_support import cpo_fixture as cpo_fixture
+from tests.emsp_support import token_fixture as token_fixture
 from tests.fixtures import Document, Partner, add_party
 from tests.people import Person, at
 from tests.platforms import Listener, Received, Reply, segments
 
-RECEIVER = "/ocpi/2.2.1/receiver/commands"
 START, STOP = f"{RECEIVER}/START_SESSION", f"{RECEIVER}/STOP_SESSION"
-ACCEPTED = {"result": "ACCEPTED", "timeout": 30}
-TNM = at("NL*TNM")
-
-
-@pytest.fixture
-def cpo(emsp_side: None, partner: Partner, listener: Listener) -> Person:
-    listener.reply("POST", RECEIVER, data=ACCEPTED)
-    return partner("NL*TNM:CPO", listener=listener)
-
-
-@pytest.fixture
-def token(cpo: Person, document: Document) -> Token:
-    kept = tokens.keep(json.dumps(document("token_rfid")).encode())
-    return Token.objects.get(pk=kept.row_id)
 
 
 @pytest.fixture
@@ -47,11 +36,6 @@ def start(token: Token) -> Callable[..., Command]:
     return lambda **changes: commands.start_session(
         **{"to": TNM, "token": token, "location_id": "LOC1", "evse_uid": "E1", "connector_id": "1", **changes}
     )
-
-
-def response_url(command: Command) -> str:
-    found: str = json.loads(command.request)["response_url"]
-    return found
 
 
 @pytest.mark.req("CMD-01", "CMD-24", "CMD-30", "CMD-33", "PIT-66", "HUB-03")
@@ -128,17 +112,6 @@ def test_a_second_result_is_logged_and_changes_nothing(
     assert "FAILED came too" in caplog.text
 
 
-@pytest.mark.req("CMD-20", "CMD-21")
-def test_a_reservation_may_be_cancelled_later(start: Callable[..., Command], cpo: Person) -> None:
-    command = start()
-    cpo.post(response_url(command), {"result": "ACCEPTED"})
-
-    cpo.post(response_url(command), {"result": "CANCELED_RESERVATION"})
-
-    command.refresh_from_db()
-    assert command.result == "CANCELED_RESERVATION"
-
-
 @pytest.mark.req("CMD-21", "SEC-39")
 def test_a_result_at_a_url_that_is_none_is_not_found(
     start: Callable[..., Command], cpo: Person, second_cpo: Person
@@ -211,7 +184,7 @@ def test_what_is_not_accepted_is_kept(
     command = start()
 
     assert (command.state, command.response) == (state, response)
-    assert commands.wait(command).state == state
+    assert sending.wait(command).state == state
 
 
 @pytest.mark.req("CMD-14", "CMD-21")
@@ -265,6 +238,79 @@ def test_a_connector_without_an_evse_is_not_sent(start: Callable[..., Command], 
 
     assert not listener.received("POST", START)
     assert not Command.objects.exists()
+
+
+@pytest.mark.req("CMD-33")
+def test_an_evse_that_needs_a_connector_is_not_asked_without_one(
+    cpo: Person, token: Token, document: Document, listener: Listener
+) -> None:
+    location = document("location")
+    location["evses"][0]["capabilities"].append("START_SESSION_CONNECTOR_REQUIRED")
+    cpo.put(f"emsp/2.2.1/locations/NL/TNM/{LOCATION}", location)
+
+    def start(connector_id: str) -> Command:
+        return commands.start_session(
+            to=TNM, token=token, location_id=LOCATION, evse_uid=EVSE_UID, connector_id=connector_id
+        )
+
+    with pytest.raises(status.InvalidParameters, match="connector_id"):
+        start("")
+
+    assert not listener.received("POST", START)
+    assert start("1").state == "ACCEPTED"
+
+
+@pytest.mark.req("QRK-31", "CMD-32")
+def test_a_session_is_started_without_naming_evse_or_connector(
+    start: Callable[..., Command], listener: Listener
+) -> None:
+    command = start(evse_uid="", connector_id="")
+
+    (request,) = listener.received("POST", START)
+    assert command.state == "ACCEPTED"
+    assert request.json["location_id"] == "LOC1"
+    assert not {"evse_uid", "connector_id"} & set(request.json)
+
+
+# ---- what the result says and what happens
+
+
+@pytest.mark.req("QRK-30", "CMD-23")
+@pytest.mark.parametrize("result", ["TIMEOUT", None, "FAILED"])
+def test_the_session_is_the_proof_whatever_the_result_says(
+    start: Callable[..., Command], cpo: Person, document: Document, result: str | None
+) -> None:
+    command = start(location_id=LOCATION)
+    if result:
+        cpo.post(response_url(command), {"result": result})
+    assert results.session_of(command) is None
+
+    reference = command.authorization_reference
+    cpo.put(f"emsp/2.2.1/sessions/NL/TNM/{SESSION}", document("session", authorization_reference=reference))
+
+    found = results.session_of(command)
+    assert found is not None
+    assert found.object_id == SESSION
+
+
+@pytest.mark.req("QRK-30")
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"authorization_reference": "04c7a1e2b95d80"}, True),
+        ({"authorization_reference": None}, True),
+        ({"authorization_reference": "SOME-OTHER-COMMAND"}, False),
+        ({"authorization_reference": None, "location_id": "ELSEWHERE"}, False),
+    ],
+)
+def test_the_uid_of_the_token_may_stand_where_the_reference_is_due(
+    start: Callable[..., Command], cpo: Person, document: Document, changes: dict[str, Any], found: bool
+) -> None:
+    command = start(location_id=LOCATION)
+
+    cpo.put(f"emsp/2.2.1/sessions/NL/TNM/{SESSION}", document("session", **changes))
+
+    assert (results.session_of(command) is not None) is found
 
 
 @pytest.mark.req("HUB-87")
@@ -333,13 +379,6 @@ def charging_cpo(cpo: Person, token: Token, listener: Listener, document: Docume
     return cpo
 
 
-def run(name: str, **options: str) -> dict[str, Any]:
-    printed = io.StringIO()
-    call_command(name, "--json", *(f"--{key}={value}" for key, value in options.items()), stdout=printed)
-    found: dict[str, Any] = json.loads(printed.getvalue())
-    return found
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.req("CMD-23", "CMD-30")
 def test_start_and_stop_from_the_command_line(charging_cpo: Person) -> None:
@@ -358,6 +397,7 @@ def test_a_command_that_is_not_carried_out_ends_with_an_error(token: Token, list
         run("start_session", to="NL*TNM", location="LOC1", token=token.uid)
 
 
+@pytest.mark.req("CMD-08", "QRK-30")
 def test_waiting_ends_with_the_announced_timeout(token: Token, listener: Listener) -> None:
     listener.reply("POST", START, data={"result": "ACCEPTED", "timeout": 1})
 

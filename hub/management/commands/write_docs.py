@@ -22,6 +22,8 @@ MACHINES = {
     "cpo.session_states.TRANSITIONS": "A Session at the CPO",
     "cpo.command_states.TRANSITIONS": "A command at the CPO",
     "emsp.command_states.TABLE": "A command at the eMSP",
+    "emsp.reservation_states.TABLE": "A reservation at the eMSP",
+    "emsp.chargingprofile_states.TABLE": "A request about a charging profile at the eMSP",
 }
 
 
