@@ -84,7 +84,6 @@ class Session(ClientOwnedObject):
             *ClientOwnedObject.Meta.indexes,
             models.Index(fields=["status", "-start_date_time"], name="cpo_session_status"),
             models.Index("push_due_at", condition=models.Q(push_due_at__isnull=False), name="cpo_session_push_due"),
-            models.Index(Upper("emsp_country_code"), Upper("emsp_party_id"), "id", name="cpo_session_emsp"),
         ]
 
 
@@ -97,21 +96,30 @@ class CDR(ClientOwnedObject):
     emsp_country_code = models.CharField(max_length=2)
     emsp_party_id = models.CharField(max_length=3)
     credit = models.BooleanField(default=False, db_default=False)
+    # Unique: a CDR is taken back once, and followed by one (CDR-20, CDR-24).
+    original = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="credited_by",
+        help_text="of a Credit CDR: what it takes back",
+    )  # fmt: skip
+    replaces = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="replaced_by",
+        help_text="what this CDR is issued in place of",
+    )  # fmt: skip
 
     class Meta(ClientOwnedObject.Meta):
         verbose_name = "CDR"
         constraints = [
             *ClientOwnedObject.Meta.constraints,
-            # One CDR per session, whatever runs twice; a credit CDR and its successor are made on purpose.
+            # One CDR per session, whatever runs twice; a Credit CDR and its successor are made on purpose.
             models.UniqueConstraint(
                 fields=["session_id"],
-                condition=models.Q(credit=False) & ~models.Q(session_id=""),
+                condition=models.Q(credit=False, replaces=None) & ~models.Q(session_id=""),
                 name="cpo_cdr_once_per_session",
             ),
-        ]
-        indexes = [
-            *ClientOwnedObject.Meta.indexes,
-            models.Index(Upper("emsp_country_code"), Upper("emsp_party_id"), "id", name="cpo_cdr_emsp"),
+            models.CheckConstraint(
+                condition=models.Q(credit=True, original__isnull=False) | models.Q(credit=False, original=None),
+                name="cpo_cdr_credit_names_its_original",
+            ),
         ]
 
 

@@ -40,7 +40,6 @@ class SharedObject(models.Model):
                 "module", Upper("country_code"), Upper("party_id"), Upper("path"), "kind", name="shared_object_identity"
             ),
         ]
-        indexes = [models.Index("module", "last_updated", "id", name="shared_object_updated")]
 
     def __str__(self) -> str:
         return f"{self.module} {self.country_code}/{self.party_id}/{self.path}"

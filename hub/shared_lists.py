@@ -36,9 +36,13 @@ def page(request: HttpRequest, asked: Asked, everything: GetAll) -> HttpResponse
     listing = lists.Listing(
         table="hub_sharedobject",
         text=_TEXT,
-        where="o.module = %s AND o.container_id IS NULL AND o.deleted_at IS NULL AND o.platform_id <> %s",
-        parameters=(asked.module, asked.caller.id),
-        moment="GREATEST(o.last_updated, o.received_at)",
+        # All objects of the module but the caller's own; those that are parts or deleted have no scope.
+        where="o.module = %(module)s AND o.platform_id <> %(caller)s AND o.scope IS NOT NULL",
+        parameters={"module": asked.module, "caller": asked.caller.id},
+        scopes=(asked.module,),
+        but=(f"{asked.module}/{asked.caller.id}",),
+        grouped=True,
+        moment="o.moment",  # the later of last_updated and the time it reached us (PIT-87)
     )
     found = lists.fetch(listing, asked_page)
     url = f"{settings.OCPI_BASE_URL}{request.path}"

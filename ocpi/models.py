@@ -259,17 +259,64 @@ class WorkerHeartbeat(models.Model):
 
 
 class ObjectCount(models.Model):
-    """Changes of the number of rows of a table, written by triggers and summed up now and then (docs/adr/0002)."""
+    """A change of the number of rows of a list, noted by triggers and soon summed up (`ocpi/counts.py`)."""
 
     relation = models.CharField(max_length=63)
     scope = models.CharField(max_length=100, blank=True)
     amount = models.BigIntegerField()
+    block = models.BigIntegerField(default=0, db_default=0, help_text="of ids")
+    second = models.BigIntegerField(default=0, db_default=0, help_text="since 1970, of the row's last change")
 
     class Meta:
-        indexes = [models.Index("relation", "scope", include=("amount",), name="object_count_by_scope")]
+        indexes = [
+            models.Index("relation", "scope", include=("amount", "second", "block"), name="object_count_by_scope"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.relation} {self.scope} {self.amount:+}"
+
+
+class ObjectBucket(models.Model):
+    """How many rows of a list changed last in a stretch of time; the stretches of a level are 64**level seconds."""
+
+    relation = models.CharField(max_length=63)
+    scope = models.CharField(max_length=100, blank=True)
+    level = models.SmallIntegerField()
+    start = models.BigIntegerField(help_text="in units of the level, since 1970")
+    amount = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["relation", "scope", "level", "start"], include=["amount"], name="object_bucket_once"
+            ),
+        ]
+        indexes = [models.Index("id", condition=models.Q(amount=0), name="object_bucket_empty")]
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.scope} {self.level}/{self.start} {self.amount}"
+
+
+class ObjectBlock(models.Model):
+    """How many rows of a list have ids in one block of 4,096, and between which seconds they changed last."""
+
+    relation = models.CharField(max_length=63)
+    scope = models.CharField(max_length=100, blank=True)
+    block = models.BigIntegerField()
+    amount = models.BigIntegerField()
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["relation", "scope", "block"], include=["amount", "first", "last"], name="object_block_once"
+            ),
+        ]
+        indexes = [models.Index("id", condition=models.Q(amount=0), name="object_block_empty")]
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.scope} {self.block} {self.amount}"
 
 
 class Exchange(models.Model):

@@ -48,17 +48,9 @@ class Place:
 
 def fetch(owner: Address, page: Page) -> lists.Found:
     """Return a page of whole Locations; an unfiltered one leaves out those without a valid EVSE (LOC-14, LOC-15)."""
-    filtered = bool(page.date_from or page.date_to)
-    return lists.fetch(
-        lists.Listing(
-            table="cpo_location",
-            text=WHOLE,
-            where=_OWNED if filtered else f"{_OWNED} AND NOT o.hidden",
-            parameters=owner.key,
-            count_scope="*".join(owner.key),
-        ),
-        page,
-    )
+    shown = "*".join(owner.key)
+    scopes = (shown, f"-{shown}") if page.date_from or page.date_to else (shown,)
+    return lists.fetch(lists.Listing("cpo_location", text=WHOLE, scopes=scopes), page)
 
 
 def read(owner: Address, location_id: str, evse_uid: str = "", connector_id: str = "") -> str:

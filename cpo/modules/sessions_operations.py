@@ -219,10 +219,4 @@ def fetch(owner: Address, emsps: Sequence[Address], page: Page) -> lists.Found:
 
 def of_emsps(table: str, owner: Address, emsps: Sequence[Address]) -> lists.Listing:
     """Return which rows of a table concern these eMSPs: only these may see them (CDR-15)."""
-    either = " OR ".join(["(UPPER(o.emsp_country_code) = %s AND UPPER(o.emsp_party_id) = %s)"] * len(emsps)) or "FALSE"
-    return lists.Listing(
-        table=table,
-        where=f"UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s AND ({either})",
-        parameters=(*owner.key, *(part for emsp in emsps for part in emsp.key)),
-        count_scope=f"{'*'.join(owner.key)} {'*'.join(emsps[0].key)}" if len(emsps) == 1 else None,
-    )
+    return lists.Listing(table, scopes=tuple(f"{'*'.join(owner.key)} {'*'.join(emsp.key)}" for emsp in emsps))

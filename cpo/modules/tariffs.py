@@ -24,15 +24,7 @@ _MODULE = "tariffs"
 
 def fetch(owner: Address, page: Page) -> lists.Found:
     """Return a page of the Tariffs that are in force or will be; a deleted one is gone."""
-    return lists.fetch(
-        lists.Listing(
-            table="cpo_tariff",
-            where="UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s AND o.deleted_at IS NULL",
-            parameters=owner.key,
-            count_scope="*".join(owner.key),
-        ),
-        page,
-    )
+    return lists.fetch(lists.Listing("cpo_tariff", scopes=("*".join(owner.key),)), page)
 
 
 def chosen(owner: Address, tariff_ids: Iterable[str], *, at: datetime, preference: str | None = None) -> Any:

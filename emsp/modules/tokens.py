@@ -21,14 +21,7 @@ class TokensList(OcpiView):
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)
-        party = self.receiver
-        listing = lists.Listing(
-            table="emsp_token",
-            where="UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s",
-            parameters=party.key,
-            count_scope="*".join(party.key),
-        )
-        found = lists.fetch(listing, page)
+        found = lists.fetch(lists.Listing("emsp_token", scopes=("*".join(self.receiver.key),)), page)
         return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
 
 
