@@ -146,7 +146,9 @@ def _generate(
 ) -> None:
     """Insert rows that differ in their numbers; a table's columns take the members of the same name."""
     rows = connection.execute(
-        "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = %s", [table]
+        "SELECT column_name, data_type, is_nullable FROM information_schema.columns "
+        "WHERE table_name = %s AND is_generated = 'NEVER'",
+        [table],
     ).fetchall()
     names, expressions, given = [], [], []
     for name, kind, nullable in rows:
