@@ -108,7 +108,7 @@ def blocks(cursor: Any, kept: Kept, *, since_id: int = 0) -> list[Block]:
 
 def ranges(low: int, high: int) -> Sequence[tuple[int, int, int]]:
     """Return the fewest buckets that make up the seconds [low, high), as (level, first start, start behind)."""
-    found = []
+    found: list[tuple[int, int, int]] = []
     for level in range(TOP):
         if low >= high:
             return found

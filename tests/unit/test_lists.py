@@ -127,7 +127,8 @@ def test_pages_and_totals_are_those_of_reading_every_row(way: str, seed: int) ->
             found = lists.fetch(listing, page(low, high, offset, limit))
 
             assert (found.total, found.documents) == (len(expected), expected[offset : offset + limit])
-            crawled, asked = [], page(low, high, 0, limit)
+            crawled: list[str] = []
+            asked = page(low, high, 0, limit)
             while len(crawled) < len(expected):
                 found = lists.fetch(listing, asked)
                 crawled += found.documents
