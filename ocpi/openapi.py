@@ -209,6 +209,9 @@ def _operation(route: Route) -> Schema:
         "summary": operation.summary,
         "description": " ".join(filter(None, notes)),
         "tags": [_tag(route)],
+        "x-ocpi-module": route.module,
+        "x-ocpi-role": route.role,
+        "x-ocpi-passed-on": route.passed_on,
         "parameters": _query(operation),
         "responses": _responses(route),
     }

@@ -7,7 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
+
+from ocpi import openapi
+from tests.surface import Surface
 
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z")
 _MEMBERS = {"status_code", "status_message", "timestamp", "data"}
@@ -54,10 +58,28 @@ class OcpiAnswer:
         return self.http_status, self.status_code
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked: method and path, and the sides of the instance that answers."""
+
+    method: str
+    path: str
+    sides: tuple[str, ...] = openapi.SIDES
+
+
 def assert_ocpi_answer(
-    *, http_status: int, headers: Mapping[str, str], body: bytes, ids: Ids | None = None, now: datetime | None = None
+    *,
+    http_status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    ids: Ids | None = None,
+    now: datetime | None = None,
+    asked: Asked | None = None,
 ) -> OcpiAnswer:
-    """Check what holds for every answer, and return it read. `headers` is looked up whatever the case of a name."""
+    """Check what holds for every answer, and return it read. `headers` is looked up whatever the case of a name.
+
+    With `asked` the answer must also be one that our OpenAPI document has for that operation.
+    """
     assert headers.get("Content-Type", "").partition(";")[0] == "application/json", headers
     envelope = json.loads(body.decode("utf-8"), object_pairs_hook=_without_repeats)
     assert isinstance(envelope, dict), body
@@ -78,7 +100,27 @@ def assert_ocpi_answer(
     if http_status == 405:
         assert headers.get("Allow"), "a 405 names the methods that are there"
     _assert_ids(headers, ids)
+    if asked is not None:
+        assert_documented(asked, http_status=http_status, headers=headers, body=body)
     return OcpiAnswer(http_status, code, envelope.get("status_message", ""), headers, envelope, body.decode())
+
+
+@cache
+def surface(*sides: str) -> Surface:
+    """Return the OpenAPI document of an instance of these sides, ready to be asked."""
+    return Surface(openapi.document(sides, server="/ocpi"))
+
+
+def assert_documented(asked: Asked, *, http_status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Check that our OpenAPI document has this answer; what is not in the document must be refused."""
+    methods = surface(*asked.sides).methods(asked.path)
+    if operation := methods.get(asked.method):
+        problems = operation.problems(http_status, headers, body)
+        assert not problems, "\n".join([*problems, body.decode()[:2000]])
+    elif not asked.path.startswith("/ocpi/hub/"):  # what a hub passes on may be anything
+        code = json.loads(body)["status_code"]
+        assert code >= 2000, f"{asked.method} {asked.path} is not documented, and was accepted"
+        assert http_status not in (500, 201), f"{asked.method} {asked.path} is not documented, and got {http_status}"
 
 
 def _assert_recent(timestamp: Any, now: datetime) -> None:

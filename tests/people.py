@@ -15,7 +15,7 @@ from django.test import Client
 
 from ocpi import ours
 from ocpi.headers import Address
-from tests.answers import Ids, OcpiAnswer, assert_ocpi_answer
+from tests.answers import Asked, Ids, OcpiAnswer, assert_ocpi_answer
 
 if TYPE_CHECKING:
     from ocpi.models import Platform
@@ -79,12 +79,14 @@ class Person:
         sender: Party = AUTO,
         headers: Mapping[str, str | None] | None = None,
         query: Mapping[str, Any] | None = None,
+        documented: bool = True,
     ) -> OcpiAnswer:
         """Send one request as this platform and return the answer, checked.
 
         `path` is below /ocpi/ ("cpo/2.2.1/locations"), starts with a slash, or is a URL of ours. A `body` that is no
         bytes is written as JSON. By default From is the first party of this platform and To the first of ours; None
-        leaves them out, as do the Configuration Modules. A header given as None is left out.
+        leaves them out, as do the Configuration Modules. A header given as None is left out. The answer must be one
+        that our OpenAPI document has, unless `documented` is False: an object that was stored although it bends a rule.
         """
         path = _path(path)
         if query:
@@ -109,7 +111,11 @@ class Person:
         )
         echoed = Ids(sent.get("X-Request-ID") or "", sent.get("X-Correlation-ID") or "")
         return assert_ocpi_answer(
-            http_status=response.status_code, headers=response.headers, body=response.content, ids=echoed
+            http_status=response.status_code,
+            headers=response.headers,
+            body=response.content,
+            ids=echoed,
+            asked=Asked(method, path, tuple(settings.OCPI_SIDES)) if documented else None,
         )
 
     def _routing(self, path: str, to: Party, sender: Party) -> dict[str, str | None]:

@@ -33,7 +33,7 @@ from tests.cpo_support import (
     tariff,
     with_tariff,
 )
-from tests.fixtures import Document, Partner
+from tests.fixtures import DOCUMENTS, Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
 
@@ -302,6 +302,12 @@ def test_what_the_meter_signed_is_in_the_cdr_bit_for_bit(point: Point, card: str
 # ---------------------------------------------------------------- listed
 
 
+def stored(name: str, object_id: str, moment: datetime) -> str:
+    """Return an example document with an id and a time of its own."""
+    example = json.loads((DOCUMENTS / f"{name}.json").read_text())
+    return json.dumps({**example, "id": object_id, "last_updated": format_datetime(moment)})
+
+
 class TestCDRsList(ListSuite):
     place, reader, path = "cpo_side", "emsp", CDRS
 
@@ -310,7 +316,7 @@ class TestCDRsList(ListSuite):
             "country_code": "NL", "party_id": "TNM", "last_updated": moment, "token_uid": "T",
             "start_date_time": moment, "emsp_country_code": "DE", "emsp_party_id": "EMS",
         }  # fmt: skip
-        text = f'{{"id":"C{index}","last_updated":"{format_datetime(moment)}"}}'
+        text = stored("cdr", f"C{index}", moment)
         CDR.objects.create(object_id=f"C{index}", session_id=f"S{index}", document=text, **columns)
         return f"C{index}"
 
@@ -323,7 +329,7 @@ class TestSessionsList(ListSuite):
             "country_code": "NL", "party_id": "TNM", "last_updated": moment, "token_uid": "T", "status": "ACTIVE",
             "start_date_time": moment, "emsp_country_code": "DE", "emsp_party_id": "EMS", "location_id": LOCATION,
         }  # fmt: skip
-        text = f'{{"id":"S{index}","last_updated":"{format_datetime(moment)}"}}'
+        text = stored("session", f"S{index}", moment)
         Session.objects.create(object_id=f"S{index}", document=text, **columns)
         return f"S{index}"
 

@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from ocpi import secrets
+from tests.answers import Asked, assert_documented
 from tests.platforms import Instance, Listener, run_instance
 
 HUB = ("NL", "HUB")
@@ -61,7 +63,8 @@ class Partner:
         answer = requests.request(method, url, data=data, headers=sent, timeout=40, allow_redirects=False)
         assert answer.headers["X-Request-ID"] == sent["X-Request-ID"]
         assert answer.headers["X-Correlation-ID"] == sent["X-Correlation-ID"]
-        assert isinstance(answer.json()["status_code"], int)
+        asked = Asked(method, urlsplit(url).path, ("hub",))
+        assert_documented(asked, http_status=answer.status_code, headers=answer.headers, body=answer.content)
         return answer
 
     def at(self, module: str, role: str, tail: str = "") -> str:

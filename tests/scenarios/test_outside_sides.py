@@ -9,10 +9,12 @@ from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from tests.answers import Asked, Ids, assert_ocpi_answer
 from tests.platforms import Instance, Listener, Received, Reply, run_instance
 
 MOMENT = "2026-01-31T08:00:00Z"
@@ -51,9 +53,13 @@ class Partner:
             headers["Content-Type"] = "application/json"
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         answer = requests.request(method, url, data=data, headers=headers, timeout=40, allow_redirects=False)
-        assert answer.headers["X-Request-ID"] == headers["X-Request-ID"]
-        assert answer.headers["X-Correlation-ID"] == headers["X-Correlation-ID"]
-        assert isinstance(answer.json()["status_code"], int)
+        assert_ocpi_answer(
+            http_status=answer.status_code,
+            headers=answer.headers,
+            body=answer.content,
+            ids=Ids(headers["X-Request-ID"], headers["X-Correlation-ID"]),
+            asked=Asked(method, urlsplit(url).path, tuple(self.us.environment["OCPI_SIDES"].split(","))),
+        )
         return answer
 
     def at(self, module: str, role: str, tail: str = "") -> str:
