@@ -19,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, conne
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cpo.modules import authorization, transactions
+from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
 from cpo.modules import locations_operations as locations
 from cpo.modules import sessions_operations as sessions
@@ -37,6 +38,7 @@ _CHANNELS = ("ocpp_inbox", "ocpp_operation_done", commands.CHANNEL)
 # What time alone brings about, and every how many sweeps.
 _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (1, commands.sweep),
+    (1, chargingprofiles.sweep),
     (1, sessions.push_due),
     (2, locations.refresh_due),
     (10, transactions.close_superseded),
@@ -165,6 +167,7 @@ class Consumer:
             self.wake(int(payload))
         elif channel == "ocpp_operation_done":
             self._applying.submit(self._guarded, commands.settle, UUID(payload))
+            self._applying.submit(self._guarded, chargingprofiles.settle, UUID(payload))
         else:
             self._applying.submit(self._guarded, commands.carry_out, int(payload))
 

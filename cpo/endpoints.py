@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cpo.modules.cdrs import CDRsList
+from cpo.modules.chargingprofiles import ChargingProfilesReceiver
 from cpo.modules.commands import CommandsReceiver
 from cpo.modules.locations import LocationsList, LocationsSender
 from cpo.modules.sessions import SessionsList
@@ -33,4 +34,10 @@ ENDPOINTS: list[Serve] = [
         {"{country_code}/{party_id}/{token_uid}": TokensReceiver},
     ),
     Serve(ModuleID.commands, InterfaceRole.RECEIVER, "cpo/2.2.1/commands", {"{command}": CommandsReceiver}),
+    Serve(
+        ModuleID.chargingprofiles,
+        InterfaceRole.RECEIVER,
+        "cpo/2.2.1/chargingprofiles",
+        {"{session_id}": ChargingProfilesReceiver},
+    ),
 ]

@@ -8,6 +8,11 @@ from django.db import models
 from django.db.models.functions import Now, Upper
 
 from cpo import command_states
+from cpo.chargingprofile_models import ActiveChargingProfile as ActiveChargingProfile
+from cpo.chargingprofile_models import ChargePointProfile as ChargePointProfile
+from cpo.chargingprofile_models import ChargingPreferences as ChargingPreferences
+from cpo.chargingprofile_models import ChargingProfileRequest as ChargingProfileRequest
+from cpo.chargingprofile_models import SmartCharging as SmartCharging
 from cpo.gateway_models import ChargePoint as ChargePoint
 from cpo.gateway_models import ChargePointConnector as ChargePointConnector
 from cpo.gateway_models import ChargePointDeviation as ChargePointDeviation
@@ -249,6 +254,8 @@ class Transaction(models.Model):
     session = models.OneToOneField(Session, on_delete=models.PROTECT, null=True, blank=True, related_name="transaction")
     # Location, EVSE, Connector, Tariff and Token as they were at the start (CDR-19).
     snapshot = models.TextField(blank=True)
+    # The Tariffs that took its Tariff's place: [[DateTime, text of the Tariff], …] (SES-42).
+    tariff_changes = models.JSONField(default=list, db_default=[], blank=True)
     last_at = models.DateTimeField(null=True, blank=True, help_text="the newest reading")
     created_at = models.DateTimeField(db_default=Now())
 

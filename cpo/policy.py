@@ -18,3 +18,18 @@ def command_seconds() -> float:
 def authorize_seconds() -> float:
     """Return the time in which eMSPs have to answer a real-time authorization (OCPP-73)."""
     return float(settings.OCPI_AUTHORIZE_TIMEOUT)
+
+
+def profile_change_seconds() -> float:
+    """Return the time in which a session takes one change of its charging profile (CHP-12)."""
+    return float(settings.OCPI_PROFILE_CHANGE_SECONDS)
+
+
+def profile_stack_level() -> int:
+    """Return the stack level of partners' charging profiles (OCPP-89)."""
+    return int(settings.OCPI_PROFILE_STACK_LEVEL)
+
+
+def active_profile_seconds() -> int:
+    """Return how much time an ActiveChargingProfile covers (CHP-23)."""
+    return int(settings.OCPI_ACTIVE_PROFILE_SECONDS)

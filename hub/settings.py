@@ -87,6 +87,15 @@ OCPI_SESSION_PUSH_SECONDS = env.seconds("OCPI_SESSION_PUSH_SECONDS", 60)
 # Seconds within which an eMSP gets the result of a command.
 OCPI_COMMAND_TIMEOUT = env.seconds("OCPI_COMMAND_TIMEOUT", 60)
 
+# Seconds in which a running session takes one change of its charging profile; a further one is TOO_OFTEN.
+OCPI_PROFILE_CHANGE_SECONDS = env.seconds("OCPI_PROFILE_CHANGE_SECONDS", 30)
+
+# Stack level of partners' charging profiles at charge points; those from charging preferences are one below.
+OCPI_PROFILE_STACK_LEVEL = env.integer("OCPI_PROFILE_STACK_LEVEL", 1, at_least=0)
+
+# Seconds that an ActiveChargingProfile covers, 5 to 60 minutes.
+OCPI_ACTIVE_PROFILE_SECONDS = env.integer("OCPI_ACTIVE_PROFILE_SECONDS", 1800, at_least=60)
+
 # Objects on one page of a list.
 OCPI_PAGE_LIMIT = env.integer("OCPI_PAGE_LIMIT", 100, at_least=1)
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 from django.conf import settings
 from msgspec import Raw
 
-from ocpi import client, documents, exchanges
+from ocpi import client, documents, exchanges, stored
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.outbox_policy import CDR, RESULT
 from ocpi.outbox_rows import Ended, Outcome, Row
@@ -62,9 +62,10 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
 def _url(row: Row, receiver: Receiver) -> str:
     if row.kind == RESULT:
         return row.url
-    endpoint = receiver.endpoints.get((row.module, "RECEIVER"))
+    interface = stored.interface_of(row.source)
+    endpoint = receiver.endpoints.get((row.module, interface))
     if not endpoint:
-        raise LookupError(f"the platform has no {row.module} RECEIVER endpoint")
+        raise LookupError(f"the platform has no {row.module} {interface} endpoint")
     segments = [unquote(segment) for segment in row.path.split("/")] if row.path else []
     return client.join(endpoint, *segments, query=dict(parse_qsl(row.query)) or None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +28,7 @@ class _Shape:
     model: type[models.Model]
     columns: tuple[str, ...]
     parts: tuple[str, str, str] | None
+    as_sent: Callable[[str], str] | None  # what depends on the moment at which it is sent
 
 
 def whole(label: str, ids: Collection[int]) -> dict[int, Stored]:
@@ -38,12 +39,18 @@ def whole(label: str, ids: Collection[int]) -> dict[int, Stored]:
     found = {}
     for pk, text, *values in rows:
         columns = dict(zip(shape.columns, values, strict=True))
+        text = shape.as_sent(text) if shape.as_sent else text
         found[pk] = Stored(
             text=documents.splice(text, shape.parts[0], parts[pk]) if shape.parts else text,
             last_updated=columns.get("last_updated"),
             deleted=columns.get("deleted_at") is not None,
         )
     return found
+
+
+def interface_of(label: str) -> str:
+    """Return which interface of a platform is told of these objects: the Receiver's, if the model says nothing."""
+    return str(getattr(apps.get_model(label), "pushed_to", "RECEIVER"))
 
 
 def parent_of(label: str, source_id: int) -> tuple[str, int] | None:
@@ -74,4 +81,4 @@ def _shape(label: str) -> _Shape:
     model = apps.get_model(label)
     names = {field.name for field in model._meta.concrete_fields}
     columns = tuple(name for name in ("last_updated", "deleted_at") if name in names)
-    return _Shape(model, columns, getattr(model, "parts", None))
+    return _Shape(model, columns, getattr(model, "parts", None), getattr(model, "as_sent", None))

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -24,9 +23,8 @@ from cpo.models import Command, CommandedToken, Transaction
 from cpo.modules import commands_plans as plans
 from cpo.modules.commands_plans import Asked, Plan
 from cpo.ocpp import calls
-from ocpi import address_guard, documents, outbox, status
+from ocpi import documents, outbox, response_urls, status
 from ocpi.headers import Address
-from ocpi.snapshot import KnownPlatform
 from ocpi.v2_2_1 import commands as schema
 from ocpi.v2_2_1.commands import CommandResponseType as Response
 from ocpi.v2_2_1.commands import CommandResultType as Result
@@ -56,7 +54,7 @@ def accept(asked: Asked) -> str:
     """
     kept, _ = schema.check_leniently(asked.body, _LEVELS[asked.command])
     members: dict[str, Any] = msgspec.json.decode(kept)
-    _check_response_url(members["response_url"], asked.platform)
+    response_urls.check(members["response_url"], asked.platform)
     digest = hashlib.sha256(msgspec.json.encode(members, order="sorted")).hexdigest()
     earlier = _earlier(asked, members["response_url"], digest)
     if earlier is not None:
@@ -136,18 +134,6 @@ def sweep() -> int:
 
 
 # ---------------------------------------------------------------- the steps
-
-
-def _check_response_url(url: str, platform: KnownPlatform) -> None:
-    """Refuse a URL that leads anywhere but to the caller's own approved hosts (PIT-64)."""
-    try:
-        place = address_guard.check_url(
-            url, allowed_networks=settings.OCPI_ALLOWED_NETWORKS, tls_required=settings.OCPI_TLS_REQUIRED
-        )
-    except address_guard.AddressDenied as error:
-        raise status.InvalidParameters("response_url", str(error)) from error
-    if place.host not in platform.hosts and f"{place.host}:{place.port}" not in platform.hosts:
-        raise status.InvalidParameters("response_url", "must be at a host of the calling platform")
 
 
 def _earlier(asked: Asked, url: str, digest: str) -> str | None:

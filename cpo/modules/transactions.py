@@ -16,6 +16,7 @@ from django.utils import timezone
 from cpo import metering
 from cpo.models import CommandedToken, InboxMessage, Transaction, UnmatchedStop
 from cpo.modules import cdrs_operations as cdrs
+from cpo.modules import chargingprofiles_installed as chargingprofiles
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, snapshots
 from cpo.modules import sessions_operations as sessions
@@ -181,6 +182,7 @@ def _stopped(row: Transaction, *, at: datetime, meter: Decimal, reason: str, sus
     row.flags = list(dict.fromkeys([*row.flags, *faults, *(["clock_suspect"] if suspect else [])]))
     row.held = row.held or bool(faults)
     row.save()
+    chargingprofiles.end(row)
     if row.session is None:
         return
     if row.held:

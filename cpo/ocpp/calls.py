@@ -7,6 +7,8 @@ row however often it is asked for, so nothing reaches a charge point twice (REL-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -14,6 +16,8 @@ from cpo.gateway import frames, operations
 from cpo.models import ChargePoint, Operation
 from cpo.ocpp import events, v16
 from cpo.ocpp.events import Request
+
+_numbers = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,43 @@ def remote_stop(
     :raises NotAsked: if it cannot even be queued.
     """
     return _ask(charge_point, events.RemoteStop(transaction_id=transaction_id), asked_by, key, timeout)
+
+
+def set_profile(
+    charge_point: ChargePoint, wanted: events.SetProfile, *, asked_by: str, key: str, timeout: float
+) -> Operation:
+    """Ask to take a charging profile.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, wanted, asked_by, key, timeout)
+
+
+def clear_profile(charge_point: ChargePoint, *, profile_id: int, asked_by: str, key: str, timeout: float) -> Operation:
+    """Ask to remove a charging profile.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, events.ClearProfile(profile_id=profile_id), asked_by, key, timeout)
+
+
+def composite_schedule(
+    charge_point: ChargePoint, *, connector: int, seconds: int, asked_by: str, key: str, timeout: float
+) -> Operation:
+    """Ask which limits hold at a connector.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, events.AskSchedule(connector=connector, seconds=seconds), asked_by, key, timeout)
+
+
+def answer(operation: Operation) -> dict[str, Any]:
+    """Return what the charge point answered, nothing if that is no object."""
+    try:
+        found = _numbers.decode(operation.answer or "{}")
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def ending(operation: Operation) -> Ending:

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from cpo.charging_schedules import Schedule
 from cpo.gateway.moments import Moment
 
 # ------------------------------------------------------------ what happens
@@ -169,4 +170,25 @@ class CancelReservation:
     reservation_id: int
 
 
-Request = RemoteStart | RemoteStop | Unlock | Reserve | CancelReservation
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetProfile:
+    connector: int
+    profile_id: int
+    purpose: str
+    stack_level: int
+    schedule: Schedule
+    transaction_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearProfile:
+    profile_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskSchedule:
+    connector: int
+    seconds: int
+
+
+Request = RemoteStart | RemoteStop | Unlock | Reserve | CancelReservation | SetProfile | ClearProfile | AskSchedule

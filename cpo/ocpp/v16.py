@@ -299,7 +299,32 @@ def write(request: Request) -> tuple[str, Payload]:
             )
         case events.CancelReservation():
             return "CancelReservation", {"reservationId": request.reservation_id}
+        case events.SetProfile():
+            return "SetChargingProfile", {"connectorId": request.connector, "csChargingProfiles": _profile(request)}
+        case events.ClearProfile():
+            return "ClearChargingProfile", {"id": request.profile_id}
+        case events.AskSchedule():
+            return "GetCompositeSchedule", {"connectorId": request.connector, "duration": request.seconds}
     assert_never(request)
+
+
+def _profile(request: events.SetProfile) -> Payload:
+    schedule = request.schedule
+    return _present(
+        chargingProfileId=request.profile_id,
+        transactionId=request.transaction_id,
+        stackLevel=request.stack_level,
+        chargingProfilePurpose=request.purpose,
+        chargingProfileKind="Relative" if schedule.start is None else "Absolute",
+        chargingSchedule=_present(
+            duration=schedule.duration,
+            startSchedule=None if schedule.start is None else moments.write(schedule.start),
+            chargingRateUnit=schedule.unit,
+            # numberPhases is left out: OCPI knows none (PIT-69).
+            chargingSchedulePeriod=[{"startPeriod": start, "limit": float(limit)} for start, limit in schedule.periods],
+            minChargingRate=None if schedule.least is None else float(schedule.least),
+        ),
+    )
 
 
 def _present(**fields: Any) -> Payload:

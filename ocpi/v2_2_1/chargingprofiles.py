@@ -31,8 +31,8 @@ class ChargingProfilePeriod(Object, kw_only=True):
     limit: Number
 
     def __post_init__(self) -> None:
-        if not one_decimal(self.limit):
-            raise broken("limit", "must be a number with at most one decimal")
+        if self.limit < 0 or not one_decimal(self.limit):
+            raise broken("limit", "must be a number with at most one decimal, not below 0")
 
 
 class ChargingProfile(Object, kw_only=True):
@@ -43,8 +43,11 @@ class ChargingProfile(Object, kw_only=True):
     charging_profile_period: list[ChargingProfilePeriod] | None = None
 
     def __post_init__(self) -> None:
-        if self.min_charging_rate is not None and not one_decimal(self.min_charging_rate):
-            raise broken("min_charging_rate", "must be a number with at most one decimal")
+        least = self.min_charging_rate
+        if least is not None and (least < 0 or not one_decimal(least)):
+            raise broken("min_charging_rate", "must be a number with at most one decimal, not below 0")
+        if self.duration is not None and self.duration < 1:
+            raise broken("duration", "must be at least 1")
         if not self.charging_profile_period:
             raise broken("charging_profile_period", "must have at least one element")
         if self.charging_profile_period[0].start_period != 0:
