@@ -77,6 +77,13 @@ def delete(who: Person, session: Session | str, number: int = 1) -> OcpiAnswer:
     return who.delete(f"{PATH}/{_id(session)}", query={"response_url": f"{who.url}{RESULTS}/delete-{number}"})
 
 
+def ask(method: str, session: Session, put: Any, emsp: Person) -> OcpiAnswer:
+    if method == "PUT":
+        answer: OcpiAnswer = put(session)
+        return answer
+    return get(emsp, session) if method == "GET" else delete(emsp, session)
+
+
 def settle(status: str = "Accepted", *, answer: dict[str, Any] | None = None, **how: Any) -> Operation:
     """Let the charge point answer what waits for it."""
     operation = answer_operation(status, **how)
@@ -457,8 +464,7 @@ def test_how_the_operation_ends_is_the_one_result(
         results(listener)
         listener.forget()
         a_while_later()
-    answer = {"PUT": lambda: put(session), "GET": lambda: get(emsp, session), "DELETE": lambda: delete(emsp, session)}
-    assert answer[method]().data["result"] == "ACCEPTED"
+    assert ask(method, session, put, emsp).data["result"] == "ACCEPTED"
 
     operation = settle(**how)
     profiles.settle(operation.pk)
@@ -492,8 +498,7 @@ def test_without_an_answer_it_is_rejected_before_the_announced_end(
         a_while_later()
         results(listener)
         listener.forget()
-    answer = {"PUT": lambda: put(session), "GET": lambda: get(emsp, session), "DELETE": lambda: delete(emsp, session)}
-    answer[method]()
+    ask(method, session, put, emsp)
     row = ChargingProfileRequest.objects.latest("pk")
     assert row.created_at < row.give_up_at < row.deadline_at
     assert (row.deadline_at - row.created_at).total_seconds() == 60
