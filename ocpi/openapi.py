@@ -253,6 +253,8 @@ def _responses(route: Route) -> Schema:
     for http_status in sorted(wanted):
         name, _ = openapi_schemas.REFUSALS[http_status]
         found[str(http_status)] = {"$ref": f"#/components/responses/{name}"}
+    if route.passed_on:
+        found["default"] = {"$ref": "#/components/responses/PassedOn"}
     return found
 
 

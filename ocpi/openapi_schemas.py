@@ -134,6 +134,11 @@ def refusals() -> dict[str, Schema]:
             given["Allow"] = {"$ref": "#/components/headers/Allow"}
         content = {"application/json": {"schema": _envelope(codes, _DEBUGGING)}}
         found[name] = {"description": about, "headers": given, "content": content}
+    found["PassedOn"] = {
+        "description": "What the receiver answered, unchanged.",
+        "headers": answer_headers(functional=True),
+        "content": {"application/json": {"schema": {"type": "object", "required": ["status_code"]}}},
+    }
     return found
 
 
