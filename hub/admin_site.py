@@ -13,7 +13,8 @@ from unfold.sites import UnfoldAdminSite
 
 # Title, side that must be active, entries of (model, symbol).
 _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("Partners", "", (("ocpi.Platform", "hub"), ("ocpi.Party", "groups"), ("ocpi.Exchange", "swap_horiz"))),
+    ("Partners", "", (("ocpi.Platform", "hub"), ("ocpi.Party", "groups"), ("ocpi.Exchange", "swap_horiz"),
+                      ("ocpi.Deviation", "rule"))),
     ("Outbox", "", (("ocpi.Delivery", "outbox"), ("ocpi.FinishedDelivery", "mark_email_read"),
                     ("ocpi.WorkerHeartbeat", "monitor_heart"))),
     ("Hub", "hub", (("hub.SharedObject", "dataset"), ("hub.Callback", "reply"))),

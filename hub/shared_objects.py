@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from hub.models import SharedObject
-from ocpi import documents, keeping, outbox, prepared, status, version_numbers
+from ocpi import defects, documents, keeping, outbox, prepared, status, version_numbers
 from ocpi.headers import Address
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
 
@@ -128,7 +128,8 @@ def check(push: Push) -> None:
     if push.method == "DELETE":
         return
     level, partial = levels[len(push.path) - 1], push.method == "PATCH"
-    version_numbers.schema(VERSION, push.module).check_leniently(push.body, level, partial=partial)
+    # What is kept and sent on stays as it came (HUB-21); the deviations are only counted.
+    defects.taken(version_numbers.schema(VERSION, push.module).check_leniently(push.body, level, partial=partial))
     members = documents.members(push.body)
     keeping.last_updated(members)
     _check_identity(push, members)

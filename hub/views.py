@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from hub import callbacks, fanout, forwarding, shared_lists, shared_objects
 from hub.routing import Asked, Broadcast, Direct, GetAll, decide
 from hub.shared_objects import Push
-from ocpi import authentication, defects, envelope, exchanges, health, ours, snapshot, status
+from ocpi import authentication, defects, envelope, exchanges, health, message_defects, ours, snapshot, status
 from ocpi.headers import Address, Received, Routing, read_ids, read_routing
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
 
@@ -32,10 +32,11 @@ class RouteView(OcpiView):
             registry = snapshot.current()
             caller = authentication.authenticate(get, registry)
             health.heard_from(caller.platform.id)
-            for name in ids.missing:
-                defects.note(caller.platform.id, f"no {name}")
-            routing = read_routing(get)
-            answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
+            with defects.reading(caller.platform.id, f"{request.method} {request.path}"):
+                defects.noted(caller.deviations)
+                defects.noted(message_defects.of_request(get, ids, request.path, functional=True))
+                routing = read_routing(get)
+                answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
         except Exception as exc:  # the one exception handler; what we did not expect is 4000 at a hub
             answer = envelope.error(exc, unexpected=status.HubError)
         for name, value in ids.as_headers().items():

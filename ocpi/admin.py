@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -18,7 +18,8 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from ocpi import admin_exchanges as admin_exchanges  # registers its page
 from ocpi import backlog, delivery_actions, health, platform_actions
 from ocpi.admin_confirm import ask, button
-from ocpi.admin_forms import Invite
+from ocpi.admin_deviations import link_of
+from ocpi.admin_forms import Habits, Invite
 from ocpi.admin_pages import MODULES, Pages, Rows, badge, badged, known, party, pretty, read_only, without_keys
 from ocpi.models import CredentialsToken, Delivery, Endpoint, FinishedDelivery, Party, Platform, WorkerHeartbeat
 
@@ -59,14 +60,17 @@ class PlatformPage(Pages):
     hidden = ("token_out",)
     inlines = (PartyRows, TokenRows, EndpointRows)
     actions_list = ("invite",)
-    actions_detail = ("suspend", "resume", "reopen_lane")
+    actions_detail = ("suspend", "resume", "reopen_lane", "habits")
     fieldsets = (
-        (None, {"fields": ("name", "show_state", "show_connection", "version", "versions_url", "show_waiting")}),
+        (None, {"fields": ("name", "show_state", "show_connection", "version", "versions_url", "show_waiting",
+                           "show_deviations")}),
         ("Health", {"fields": ("last_heard_at", "average_ms", "failures", "backoff_until", "offline_since",
                                "paused_reason", "last_error")}),
-        ("Settings", {"fields": ("hosts", "any_role", "base64_token", "catch_up", "created_at")}),
+        ("Settings", {"fields": ("hosts", "any_role", "base64_token", "detects_token", "late_authorization",
+                                 "authorize_seconds", "longest_address", "catch_up", "created_at")}),
     )  # fmt: skip
-    readonly_fields = ("show_waiting",)
+    readonly_fields = ("show_waiting", "show_deviations")
+    show_deviations = read_only("deviations", lambda page, row: link_of(row))
     show_state = badged("state")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -149,6 +153,22 @@ class PlatformPage(Pages):
         return self._ask(
             request, object_id, "Reopen the lane of this platform?", do, "Its pause and back-off end; all is tried now."
         )
+
+    @button("Habits", icon="tune")
+    def habits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Choose what is done about its form of tokens, its late answers, and the addresses it takes."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        row = get_object_or_404(Platform, pk=object_id)
+        back = reverse("admin:ocpi_platform_change", args=[object_id])
+        form = Habits(request.POST if request.method == "POST" else None, instance=row)
+        if form.is_valid():
+            form.set()
+            messages.success(request, "It is set.")
+            return HttpResponseRedirect(back)
+        context = {"title": f"Habits of {row}", "opts": self.model._meta, "form": form, "back": back}
+        context |= self.admin_site.each_context(request)
+        return TemplateResponse(request, "admin/platform_habits.html", context)
 
     def _ask(self, request: HttpRequest, object_id: str, question: str, do: Any, warning: str = "") -> HttpResponse:
         about = get_object_or_404(Platform, pk=object_id)

@@ -1,4 +1,4 @@
-"""The form behind "Invite a platform"."""
+"""The forms behind "Invite a platform" and "Habits"."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 
+from ocpi import platform_actions
+from ocpi.models import Platform
 from ocpi.modules import initiation, invitations
 
 
@@ -41,3 +43,22 @@ class Invite(forms.Form):
         except (initiation.HandshakeFailed, ValueError) as error:
             self.add_error("name", str(error).replace("--name", "The name"))
             return None
+
+
+class Habits(forms.ModelForm):  # type: ignore[type-arg]
+    """What is done about a platform's habits."""
+
+    authorize_seconds = forms.IntegerField(
+        required=False, min_value=1, max_value=60, help_text=Platform._meta.get_field("authorize_seconds").help_text
+    )
+    longest_address = forms.IntegerField(
+        min_value=45, max_value=255, help_text=Platform._meta.get_field("longest_address").help_text
+    )
+
+    class Meta:
+        model = Platform
+        fields = ("base64_token", "detects_token", "late_authorization", "authorize_seconds", "longest_address")
+
+    def set(self) -> None:
+        """Set them as the form says."""
+        platform_actions.set_habits(self.instance.pk, **self.cleaned_data)

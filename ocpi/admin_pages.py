@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
 from ocpi import json_html
+from ocpi.secrets import without_keys as without_keys
 
 _TONES = {
     "good": "CONNECTED REGISTERED DELIVERED AVAILABLE COMPLETED ACCEPTED Accepted match DONE ENDED ALLOWED Available "
@@ -28,11 +28,6 @@ _TONES = {
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
-# Whoever knows the end of such a URL may answer for somebody else: a response_url, a CDR's own URL (SEC-41).
-_KEY = re.compile(
-    r"((?:callbacks?|commands\\?/[A-Z_]+|cdrs)\\?/)[A-Za-z0-9_-]{16,39}([A-Za-z0-9_-]{4})(?![A-Za-z0-9_-])"
-)
-
 MODULES = ("versions", "credentials", "locations", "tariffs", "sessions", "cdrs", "tokens", "commands",
            "chargingprofiles", "hubclientinfo")  # fmt: skip
 EVSE_STATUSES = ("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "PLANNED", "REMOVED", "RESERVED",
@@ -41,11 +36,6 @@ SESSION_STATUSES = ("ACTIVE", "COMPLETED", "INVALID", "PENDING", "RESERVATION")
 TOKEN_TYPES = ("AD_HOC_USER", "APP_USER", "OTHER", "RFID")
 
 Shown = Callable[[Any, Any], Any]
-
-
-def without_keys(text: str) -> str:
-    """Return a text with the keys in it cut down to their last four characters."""
-    return _KEY.sub(r"\1…\2", text)
 
 
 def badge(word: object, tone: str = "") -> str:

@@ -77,6 +77,7 @@ class Envelope(msgspec.Struct):
     status_code: msgspec.Raw = msgspec.Raw()
     status_message: msgspec.Raw = msgspec.Raw()
     data: msgspec.Raw = msgspec.Raw()
+    timestamp: msgspec.Raw = msgspec.Raw()
 
 
 _envelopes = msgspec.json.Decoder(Envelope)
@@ -138,6 +139,14 @@ class Answer:
         """Return the JSON text of `data`, or nothing if it is absent or null."""
         text = bytes(self.envelope.data) if self.envelope else b""
         return None if text in (b"", b"null") else text
+
+    def object_text(self) -> bytes | None:
+        """Return the JSON text of `data` where one object is due; a list of one stands for the one (QRK-06)."""
+        text = self.data_text()
+        if text is None or text[:1] != b"[":
+            return text
+        elements: list[msgspec.Raw] = self.data(list[msgspec.Raw])
+        return bytes(elements[0]) if len(elements) == 1 else text
 
     def data(self, type: Any = Any) -> Any:
         """Return `data` read as the type.

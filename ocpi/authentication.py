@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from ocpi import secrets, snapshot, status
 from ocpi.headers import Address, Getter
-from ocpi.models import CredentialsToken
+from ocpi.models import CredentialsToken, Platform
 from ocpi.snapshot import KnownPlatform, Snapshot
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class Caller:
     platform: KnownPlatform
     purpose: str
     token: str  # as shown; GET credentials gives it back (CRED-58)
+    deviations: tuple[str, ...] = ()  # what is odd in the header that let it in
 
 
 CURRENT = frozenset({"CURRENT", "OLD"})
@@ -50,13 +51,47 @@ def authenticate(get: Getter, registry: Snapshot, *, purposes: frozenset[str] = 
                 log.warning("platform %s considers us registered; our registration is open", known.platform_id)
             continue
         platform = registry.platforms.get(known.platform_id)
-        # A raw token counts only where the platform's setting says so (TRN-006, PIT-02).
-        if platform is not None and (token in decoded or not platform.base64_token):
-            caller = Caller(platform, known.purpose, token)
+        # A raw token counts only where the platform's settings say so (TRN-006, PIT-02).
+        if platform is not None and (token in decoded or not platform.base64_token or platform.detects_token):
+            caller = Caller(platform, known.purpose, token, _deviations(header or "", token, platform, decoded))
+            if platform.detects_token and platform.base64_token != (token in decoded):
+                _remember_form(platform, base64_token=token in decoded)
             if known.purpose == "CURRENT" and platform.id in registry.overlapping:
                 _end_overlap(caller, functional=purposes == CURRENT)
             return caller
     raise status.AuthenticationFailed("The credentials token is missing or unknown")
+
+
+def _deviations(header: str, token: str, platform: KnownPlatform, decoded: list[str]) -> tuple[str, ...]:
+    """Return what is odd in a header that was understood all the same."""
+    found = []
+    if not header.startswith("Token ") or header.count(" ") != 1:
+        found.append("QRK-02 Authorization header")
+    if token not in decoded:
+        found += ["QRK-01 raw token"] if platform.detects_token else []
+    elif token != decoded[0]:
+        found.append("PIT-01 token with a line feed")
+    return tuple(found)
+
+
+# When a platform's form was changed, so that one that uses both does not change it at every request.
+_remembered: dict[int, float] = {}
+_FORM_SECONDS = 60.0
+
+
+def _remember_form(platform: KnownPlatform, *, base64_token: bool) -> None:
+    """Use the form of token towards a platform that it uses towards us (QRK-01)."""
+    now = time.monotonic()
+    if now < _remembered.get(platform.id, 0.0) + _FORM_SECONDS:
+        return
+    rows = Platform.objects.filter(pk=platform.id, detects_token=True)
+    try:
+        if rows.exclude(base64_token=base64_token).update(base64_token=base64_token):
+            _remembered[platform.id] = now
+            log.warning("platform %s uses %s tokens", platform.id, "Base64" if base64_token else "raw")
+            snapshot.changed()
+    except SynchronousOnlyOperation:  # in an event loop; the next request on a thread does it
+        return
 
 
 def _end_overlap(caller: Caller, *, functional: bool) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import msgspec
 from django.conf import settings
 
-from ocpi import address_guard, connection, links, secrets, wire
+from ocpi import address_guard, connection, defects, links, message_defects, secrets, wire
 from ocpi.address_guard import Url
 from ocpi.answers import (
     AddressDenied,
@@ -79,13 +79,13 @@ def send(
     """
     deadline = time.monotonic() + timeout
     answer = _send_once(target, method, url, body, headers, deadline, max_body)
-    if answer.http_status not in _REDIRECTS or method != "GET":
-        return answer
-    for _ in range(_MOST_REDIRECTS):
+    for _ in range(_MOST_REDIRECTS if method == "GET" else 0):
         next_url = _redirected(target, answer)
         if next_url is None:
             break
         answer = _send_once(target, method, next_url, body, _again(headers, answer.sent), deadline, max_body)
+    for kind in message_defects.of_answer(answer):
+        defects.note(target.platform_id, kind, f"{method} {address_guard.split(answer.sent.url).path_and_query}")
     return answer
 
 

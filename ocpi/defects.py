@@ -1,17 +1,222 @@
-"""What partners do wrong without harm: counted per platform, so that an operator can tell them (TRN-061)."""
+"""What partners do wrong without harm: tolerated, and counted per platform and kind, so that an operator can tell them.
+
+A kind begins with the number of the line that says what we make of it: "QRK-13 coordinates". Noting one costs a lookup
+in memory; a thread of the process adds what came together to the table every second. What a killed process loses is the
+last second of these counts.
+
+    with defects.reading(platform.id, "PUT /ocpi/emsp/2.2.1/locations/NL/TNM/LOC1"):
+        body = defects.taken(schema.check_leniently(body, "Location"))
+"""
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 from prometheus_client import Counter
+
+from ocpi import secrets
+
+log = logging.getLogger(__name__)
+
+LONGEST_EXAMPLE = 200
+_FLUSH_SECONDS = 1.0
+_PAUSE_SECONDS = 5.0
+_STOP_SECONDS = 5.0
+
+# One statement for all; a platform that is gone takes its counts along.
+_ADD = """
+INSERT INTO ocpi_deviation (platform_id, kind, count, first_seen_at, last_seen_at, example)
+SELECT p.id, r.kind, r.count, r.first, r.last, r.example
+FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::text[])
+    AS r(platform_id, kind, count, first, last, example)
+JOIN ocpi_platform p ON p.id = r.platform_id
+ORDER BY 1, 2
+ON CONFLICT (platform_id, kind) DO UPDATE SET
+    count = ocpi_deviation.count + EXCLUDED.count,
+    first_seen_at = LEAST(ocpi_deviation.first_seen_at, EXCLUDED.first_seen_at),
+    last_seen_at = GREATEST(ocpi_deviation.last_seen_at, EXCLUDED.last_seen_at),
+    example = COALESCE(NULLIF(EXCLUDED.example, ''), ocpi_deviation.example)
+"""
 
 _found = Counter("ocpi_defects", "Harmless defects in what a platform sent", ["platform", "kind"])
 
 
-def note(platform_id: int, kind: str) -> None:
-    """Count one defect of a platform."""
+@dataclass(slots=True)
+class _Seen:
+    """How often something came since the last flush."""
+
+    count: int
+    first: float
+    last: float
+    example: str
+
+
+# Whose message is being read, and where it came.
+_reading: ContextVar[tuple[int, str] | None] = ContextVar("ocpi_defects_reading", default=None)
+_waiting: dict[tuple[int, str], _Seen] = {}
+_adding = threading.Lock()
+_ending = threading.Event()
+_thread: threading.Thread | None = None
+_thread_of: int | None = None
+
+
+@contextmanager
+def reading(platform_id: int, place: str) -> Iterator[None]:
+    """Say whose message is read in this block; what is noted in it counts for that platform."""
+    before = _reading.set((platform_id, place))
+    try:
+        yield
+    finally:
+        _reading.reset(before)
+
+
+def taken(checked: tuple[bytes, list[str]]) -> bytes:
+    """Return the body of a lenient check and note the kinds of deviation that it found."""
+    body, kinds = checked
+    if kinds:
+        noted(kinds)
+    return body
+
+
+def noted(kinds: Iterable[str]) -> None:
+    """Note what is wrong with the message that is being read. Without a sender (a file of our own) nobody is blamed."""
+    sender = _reading.get()
+    if sender is not None:
+        for kind in kinds:
+            note(sender[0], kind, sender[1])
+
+
+def note(platform_id: int, kind: str, place: str = "") -> None:
+    """Note one defect of a platform; `place` is the request in which it came, "PUT /ocpi/…"."""
     _found.labels(str(platform_id), kind).inc()
+    now, key = time.time(), (platform_id, kind)
+    with _adding:
+        seen = _waiting.get(key)
+        if seen is None:
+            _waiting[key] = _Seen(1, now, now, example_of(place))
+        else:
+            seen.count += 1
+            seen.last = now
+    if _thread_of != os.getpid() and settings.OCPI_WAKE:
+        _start()
 
 
 def count(platform_id: int, kind: str) -> int:
     """Return how often this process has seen a defect."""
     return int(_found.labels(str(platform_id), kind)._value.get())
+
+
+def example_of(place: str) -> str:
+    """Return where something was seen, short and without what may be used: no query, no key, no token's uid."""
+    path = secrets.without_keys(place.partition("?")[0])
+    if "/tokens/" in path:
+        before, _, tail = path.partition("/tokens/")
+        parts = tail.split("/")
+        uid = 0 if parts[-1] == "authorize" else len(parts) - 1
+        parts[uid] = secrets.mask(parts[uid])
+        path = f"{before}/tokens/{'/'.join(parts)}"
+    return path[:LONGEST_EXAMPLE]
+
+
+def flush() -> int:
+    """Add what waits to the table, now and in this thread; return how many kinds. For tests and a process's end."""
+    found = _take()
+    if found:
+        _add(found)
+    return len(found)
+
+
+def _take() -> dict[tuple[int, str], _Seen]:
+    with _adding:
+        found = dict(_waiting)
+        _waiting.clear()
+    return found
+
+
+def _add(found: dict[tuple[int, str], _Seen]) -> None:
+    rows = [
+        (platform_id, kind[:100], seen.count, _moment(seen.first), _moment(seen.last), seen.example)
+        for (platform_id, kind), seen in found.items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _put_back(found: dict[tuple[int, str], _Seen]) -> None:
+    with _adding:
+        for key, seen in found.items():
+            newer = _waiting.setdefault(key, seen)
+            if newer is not seen:
+                newer.count += seen.count
+                newer.first = seen.first
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def stop() -> None:
+    """End this process's writer and write what it left; noting starts another one."""
+    global _thread, _thread_of
+    thread, _thread = _thread, None
+    if thread is None or _thread_of != os.getpid():
+        return
+    _thread_of = None
+    _ending.set()
+    thread.join(_STOP_SECONDS)
+    try:
+        flush()
+    except Exception as error:  # the end of a process is no place to fail
+        log.warning("the last counts of deviations were lost: %s", error)
+
+
+def _start() -> None:
+    """Start this process's writer, once; a fork starts its own."""
+    global _thread, _thread_of
+    with _adding:
+        if _thread_of == os.getpid():
+            return
+        _thread_of = os.getpid()
+        _ending.clear()
+        _thread = threading.Thread(target=_run, name="deviation-writer", daemon=True)
+    _thread.start()
+    atexit.register(stop)
+
+
+def _run() -> None:
+    while not _ending.wait(_FLUSH_SECONDS):
+        found = _take()
+        if not found:
+            continue
+        try:
+            _add(found)
+            continue
+        except (OperationalError, InterfaceError) as error:
+            log.warning("%d kinds of deviation wait, the database is away: %s", len(found), error)
+            _put_back(found)
+        except Exception:
+            log.exception("%d kinds of deviation cannot be stored", len(found))
+        connection.close()
+        _ending.wait(_PAUSE_SECONDS)
+    connection.close()
+
+
+def forget() -> None:
+    """Drop what waits: of another process, or of another test."""
+    global _adding, _thread
+    _adding, _thread = threading.Lock(), None
+    _waiting.clear()
+
+
+os.register_at_fork(after_in_child=forget)

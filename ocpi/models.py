@@ -30,6 +30,11 @@ class Platform(models.Model):
         AT_ONCE = "at_once"
         NEVER = "never"
 
+    class LateAuthorization(models.TextChoices):
+        WHITELIST = "whitelist", "as the Token's whitelist says"
+        DENY = "deny", "never"
+        ALLOW = "allow", "always, if its Token is valid"
+
     name = models.CharField(max_length=100, unique=True)
     state = models.CharField(
         max_length=16, default="INVITED", choices=[(state, state) for state in registration_states.STATES]
@@ -52,6 +57,23 @@ class Platform(models.Model):
     last_error = models.CharField(max_length=500, blank=True)
     average_ms = models.FloatField(null=True, blank=True, help_text="moving average of its answer time")
     catch_up = models.CharField(max_length=12, choices=CatchUp.choices, default=CatchUp.AFTER_GRACE)
+    detects_token = models.BooleanField(
+        default=True,
+        help_text="on: raw and Base64 tokens are both taken, and what it uses is remembered (QRK-01)",
+    )
+    late_authorization = models.CharField(
+        max_length=9,
+        choices=LateAuthorization.choices,
+        default=LateAuthorization.WHITELIST,
+        help_text="what a driver gets whose real-time authorization is not answered in time (QRK-10)",
+    )
+    authorize_seconds = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="its time for a real-time authorization; empty = OCPI_AUTHORIZE_TIMEOUT"
+    )
+    longest_address = models.PositiveSmallIntegerField(
+        default=255,
+        help_text="its longest Location.address: 45 before the corrections of 2.2.1 (PIT-37)",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     def __str__(self) -> str:
@@ -135,6 +157,23 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.identifier} {self.role}"
+
+
+class Deviation(models.Model):
+    """One kind of thing that a platform does wrong, tolerated and counted."""
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="deviations", db_index=False)
+    kind = models.CharField(max_length=100, help_text="begins with the number of its requirement")
+    count = models.BigIntegerField()
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    example = models.CharField(max_length=200, blank=True, help_text="the last request it came in")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["platform", "kind"], name="deviation_once_per_kind")]
+
+    def __str__(self) -> str:
+        return self.kind
 
 
 class ClientOwnedObject(models.Model):

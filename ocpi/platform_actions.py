@@ -48,6 +48,27 @@ def resume(platform_id: int) -> bool:
     return True
 
 
+def set_habits(
+    platform_id: int,
+    *,
+    base64_token: bool,
+    detects_token: bool,
+    late_authorization: str,
+    authorize_seconds: int | None,
+    longest_address: int,
+) -> None:
+    """Set what is done about a platform's habits: its form of tokens, its late answers, the addresses it takes."""
+    Platform.objects.filter(pk=platform_id).update(
+        base64_token=base64_token,
+        detects_token=detects_token,
+        late_authorization=late_authorization,
+        authorize_seconds=authorize_seconds,
+        longest_address=longest_address,
+    )
+    log.warning("the habits of platform %s are set by an operator", platform_id)
+    snapshot.changed()
+
+
 def approve(party_ids: Collection[int]) -> tuple[list[Party], list[Party]]:
     """Allow platforms to act as these parties; return those that are approved now, and those active elsewhere."""
     approved: list[Party] = []

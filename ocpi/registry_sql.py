@@ -11,6 +11,8 @@ _PLATFORM_COLUMNS = (
     "name", "state", "connection", "version", "versions_url", "base64_token", "token_out", "hosts", "paused_reason",
     "catch_up",
 )  # fmt: skip
+# Those that came with the counts of deviations.
+_TOLERANCE_COLUMNS = ("detects_token", "late_authorization", "authorize_seconds", "longest_address")
 _OTHER_TABLES = ("ocpi_party", "ocpi_endpoint", "ocpi_credentialstoken")
 
 NOTIFY = f"""
@@ -30,6 +32,13 @@ CREATE TRIGGER announce_columns AFTER UPDATE ON ocpi_platform FOR EACH ROW
     f"FOR EACH STATEMENT EXECUTE FUNCTION {CHANNEL}_changed();\n"
     for table in _OTHER_TABLES
 )
+NOTIFY_TOLERANCE = f"""
+CREATE TRIGGER announce_tolerance AFTER UPDATE ON ocpi_platform FOR EACH ROW
+    WHEN (({", ".join(f"OLD.{name}" for name in _TOLERANCE_COLUMNS)})
+          IS DISTINCT FROM ({", ".join(f"NEW.{name}" for name in _TOLERANCE_COLUMNS)}))
+    EXECUTE FUNCTION {CHANNEL}_changed();
+"""
+NOTIFY_TOLERANCE_REVERSE = "DROP TRIGGER IF EXISTS announce_tolerance ON ocpi_platform;"
 NOTIFY_REVERSE = f"DROP FUNCTION IF EXISTS {CHANNEL}_changed() CASCADE;"
 
 # Partitioned by day, so that old days are dropped instead of deleted (REL-55). Rows of a day without a partition go to

@@ -24,6 +24,10 @@ _MASK_FROM = 16  # of a shorter secret even four characters are too much
 _LONGEST_READING = 512
 # The scheme may be missing or in any case, spaces may be doubled: partners do that.
 _AUTHORIZATION = re.compile(r"[ \t]*(?:(?P<scheme>[!-~]+)[ \t]+)?(?P<word>[^ \t]+)[ \t]*")
+# Whoever knows the end of such a URL may answer for somebody else: a response_url, a CDR's own URL (SEC-41).
+_URL_KEY = re.compile(
+    r"((?:callbacks?|commands\\?/[A-Z_]+|cdrs)\\?/)[A-Za-z0-9_-]{16,39}([A-Za-z0-9_-]{4})(?![A-Za-z0-9_-])"
+)
 
 
 class Unsealable(Exception):
@@ -133,3 +137,8 @@ def _keys(texts: tuple[str, ...]) -> dict[str, bytes]:
 def mask(text: str) -> str:
     """Return what people may see of a secret: its last four characters."""
     return "…" + text[-4:] if len(text) >= _MASK_FROM else "…"
+
+
+def without_keys(text: str) -> str:
+    """Return a text with the keys of URLs in it cut down to their last four characters."""
+    return _URL_KEY.sub(r"\1…\2", text)

@@ -66,6 +66,11 @@ class KnownPlatform:
     catch_up: str
     parties: tuple[KnownParty, ...]
     endpoints: Mapping[tuple[str, str], str]
+    # What an operator may choose about its habits (QRK-01, QRK-10, PIT-37).
+    detects_token: bool = False
+    late_authorization: str = "whitelist"
+    authorize_seconds: int | None = None
+    longest_address: int = 255
 
     @property
     def is_hub(self) -> bool:
@@ -200,6 +205,10 @@ def load() -> Snapshot:
                 catch_up=row.catch_up,
                 parties=tuple(parties_of[row.id]),
                 endpoints=endpoints[row.id],
+                detects_token=row.detects_token,
+                late_authorization=row.late_authorization,
+                authorize_seconds=row.authorize_seconds,
+                longest_address=row.longest_address,
             )
             for row in Platform.objects.all()
         },

@@ -16,9 +16,20 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ocpi import authentication, defects, envelope, exchanges, health, json_text, ours, snapshot, status
+from ocpi import (
+    authentication,
+    defects,
+    envelope,
+    exchanges,
+    health,
+    json_text,
+    message_defects,
+    ours,
+    snapshot,
+    status,
+)
 from ocpi.enums import InterfaceRole, ModuleID
-from ocpi.headers import Address, Ids, Received, Routing, read_ids, read_routing
+from ocpi.headers import Address, Getter, Ids, Received, Routing, read_ids, read_routing
 
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_BODY = 1 << 20
@@ -72,8 +83,12 @@ class OcpiView(APIView):
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         get = Received(request.META).get
         self.caller = authentication.authenticate(get, snapshot.current(), purposes=self.purposes)
-        for name in self.ids.missing:
-            defects.note(self.caller.platform.id, f"no {name}")
+        with defects.reading(self.caller.platform.id, f"{request.method} {request.path}"):
+            defects.noted(self.caller.deviations)
+            defects.noted(message_defects.of_request(get, self.ids, request.path, functional=self.functional))
+            return self._answer(request, get, *args, **kwargs)
+
+    def _answer(self, request: HttpRequest, get: Getter, *args: Any, **kwargs: Any) -> HttpResponse:
         if self.caller.purpose in authentication.CURRENT:
             health.heard_from(self.caller.platform.id)
         handler = self._handler(request)
@@ -170,6 +185,8 @@ def read_body(request: HttpRequest, *, limit: int) -> bytes:
     :raises NotJson: if it is not JSON or too large.
     """
     content_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if not content_type:
+        defects.noted(["TRN-016 Content-Type missing"])
     if content_type not in ("", "application/json"):
         raise status.UnsupportedMediaType("The body must be application/json")
     if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":

@@ -17,6 +17,7 @@ from emsp import models as emsp_models
 from hub.models import Callback, SharedObject
 from ocpi.models import (
     Delivery,
+    Deviation,
     Exchange,
     FinishedDelivery,
     WorkerHeartbeat,
@@ -81,6 +82,9 @@ def _of_protocol(owner: Person, drivers: Person) -> None:
         **common | {"path": "", "url": f"http://a.example/commands/STOP_SESSION/{COMMAND_KEY}"},
     )
     FinishedDelivery.objects.create(kind="STATE", state="DEAD", source="hub.SharedObject", source_id=2, **common)
+    Deviation.objects.create(
+        platform=owner.platform, kind="QRK-13 coordinates", count=3, first_seen_at=NOW, last_seen_at=NOW, example=EVIL
+    )  # fmt: skip
     WorkerHeartbeat.objects.create(id="6f0e8fb2-7a0f-4d6a-9a64-0c8a4e7a1b11", backend_pid=1, host="here")
     for number, (direction, person) in enumerate([("IN", drivers), ("OUT", owner)]):
         Exchange.objects.create(

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from ocpi import secrets, snapshot
+from ocpi import defects, secrets, snapshot
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 from tests.people import Person, at
@@ -45,6 +45,7 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
     settings.OCPI_EXCHANGES = False
     settings.OCPI_WAKE = False
     snapshot.changed()
+    defects.forget()
     yield
     snapshot.changed()
 

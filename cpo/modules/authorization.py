@@ -19,7 +19,7 @@ from cpo import policy, recipients, whitelist_states
 from cpo.models import EVSE, AuthorizationAnswer, ChargePoint, CommandedToken, Transaction
 from cpo.modules import tokens
 from cpo.whitelist_states import ACCEPTED, BLOCKED, CONCURRENT, INVALID
-from ocpi import client, documents, exchanges, ours, snapshot, status
+from ocpi import client, defects, documents, exchanges, ours, snapshot, status
 from ocpi.enums import Role
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.snapshot import KnownPlatform
@@ -99,8 +99,10 @@ def prepare(charge_point: ChargePoint, id_tag: str, *, connector: int | None = N
         return verdicts[action]
     owner = Address(token.country_code, token.party_id)
     platform = recipients.asked(owner, "tokens")
-    if platform is None or not _connected(platform, owner):
+    if platform is None:
         return verdicts[otherwise]
+    if not _connected(platform, owner):
+        return _unanswered(platform, verdicts[otherwise])
     return Question(
         token.uid, token.type, (Candidate(platform, owner),), verdicts[otherwise], token.document, location, sender
     )
@@ -114,12 +116,20 @@ def ask(question: Question) -> Verdict:
         left = until - time.monotonic()
         if left <= 0:
             break
-        answered = _ask_one(question, candidate, left)
-        if answered is not None:
-            verdict = answered
-            if answered.accepted:
-                break
+        answered = _ask_one(question, candidate, min(left, candidate.platform.authorize_seconds or left))
+        verdict = answered or _unanswered(candidate.platform, verdict)
+        if verdict.accepted:
+            break
     return verdict
+
+
+def _unanswered(platform: KnownPlatform, otherwise: Verdict) -> Verdict:
+    """Return what holds when a platform gives no answer in time: the whitelist's word, or as was agreed (QRK-10)."""
+    if platform.late_authorization == "deny":
+        return Verdict(INVALID, otherwise.token)
+    if platform.late_authorization == "allow" and otherwise.token and documents.get(otherwise.token, "valid"):
+        return Verdict(ACCEPTED, otherwise.token)
+    return otherwise
 
 
 def remember(charge_point: ChargePoint, id_tag: str, verdict: Verdict) -> None:
@@ -225,9 +235,12 @@ def _ask_one(question: Question, candidate: Candidate, seconds: float) -> Verdic
         result = error
     exchanges.record_out(result, platform_id=platform.id, module="tokens", routing=routing)
     if isinstance(result, client.ClientError):
+        if isinstance(result, client.NoAnswer):
+            defects.note(platform.id, "QRK-10 no authorization in time", f"POST {url}")
         log.warning("no real-time authorization from %s: %s", platform.name, result)
         return None
-    return _read(question, candidate, result)
+    with defects.reading(platform.id, f"POST {url}"):
+        return _read(question, candidate, result)
 
 
 def _read(question: Question, candidate: Candidate, answer: client.Answer) -> Verdict | None:
@@ -238,10 +251,13 @@ def _read(question: Question, candidate: Candidate, answer: client.Answer) -> Ve
     if not answer.ok:
         return Verdict(INVALID, question.token, asked=True)
     try:
-        info = documents.members(answer.data_text() or b"null")
+        text = answer.object_text() or b"null"
+        if answer.data_text() not in (None, text):
+            defects.noted(["QRK-06 data in a list"])
+        info = documents.members(text)
         allowed = msgspec.json.decode(info.get("allowed", msgspec.Raw(b"null")))
         token = _token(info) or question.token
-    except (status.OcpiError, msgspec.DecodeError):
+    except (client.Garbage, status.OcpiError, msgspec.DecodeError):
         log.warning("an AuthorizationInfo that cannot be read")
         return None
     told = whitelist_states.OCPP_16.get(allowed, INVALID)
@@ -257,9 +273,9 @@ def _token(info: dict[str, msgspec.Raw]) -> str:
     """Return the Token of an AuthorizationInfo; older partners leave it out (PIT-46)."""
     raw = bytes(info.get("token", msgspec.Raw(b"null")))
     if raw == b"null":
+        defects.noted(["PIT-46 AuthorizationInfo without a token"])
         return ""
-    kept, _ = schema.check_leniently(raw, "Token")
-    return kept.decode()
+    return defects.taken(schema.check_leniently(raw, "Token")).decode()
 
 
 def _theirs(token: str, question: Question, candidate: Candidate) -> bool:

@@ -23,7 +23,7 @@ from cpo.models import Command, CommandedToken, Transaction
 from cpo.modules import commands_plans as plans
 from cpo.modules.commands_plans import Asked, Plan
 from cpo.ocpp import calls
-from ocpi import documents, outbox, response_urls, status
+from ocpi import defects, documents, outbox, response_urls, status
 from ocpi.headers import Address
 from ocpi.v2_2_1 import commands as schema
 from ocpi.v2_2_1.commands import CommandResponseType as Response
@@ -52,7 +52,7 @@ def accept(asked: Asked) -> str:
         be used or was used for another command.
     :raises UnknownLocation: with a CommandResponse, if Location, EVSE or Connector are not known (CMD-10, CMD-11).
     """
-    kept, _ = schema.check_leniently(asked.body, _LEVELS[asked.command])
+    kept = defects.taken(schema.check_leniently(asked.body, _LEVELS[asked.command]))
     members: dict[str, Any] = msgspec.json.decode(kept)
     response_urls.check(members["response_url"], asked.platform)
     digest = hashlib.sha256(msgspec.json.encode(members, order="sorted")).hexdigest()

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from cpo.models import Token
-from ocpi import documents, envelope, keeping, status
+from ocpi import defects, documents, envelope, keeping, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
@@ -30,7 +30,7 @@ def keep(owner: Address, token_uid: str, body: bytes, *, asked_type: str | None)
     :raises InvalidParameters: if the body breaks its table, names another owner, uid or type than the URL does, or is
         older than what is stored.
     """
-    kept, _ = schema.check_leniently(body, "Token")
+    kept = defects.taken(schema.check_leniently(body, "Token"))
     members = documents.members(kept)
     keeping.check_identity(members, _identity(owner, token_uid))
     values = _values(members)
@@ -57,15 +57,15 @@ def patch(owner: Address, token_uid: str, body: bytes, *, token_type: str) -> No
     :raises InvalidParameters: if `last_updated` is missing or older, or the result breaks its table.
     """
     identity = {**_identity(owner, token_uid), "type": token_type}
-    keeping.check_identity(documents.members(body), identity)
-    body = keeping.without_identity(body, identity)
-    keeping.last_updated(documents.members(body))
-    schema.check_leniently(body, "Token", partial=True)
+    kept = defects.taken(schema.check_leniently(body, "Token", partial=True))
+    keeping.check_identity(documents.members(kept), identity)
+    change = keeping.without_identity(kept, identity)
+    keeping.last_updated(documents.members(change))
     with transaction.atomic():
         row = find(owner, token_uid, token_type, lock=True)
         if row is None:
             raise status.UnknownTokenObject(f"Token {token_uid} of type {token_type} is not known here")
-        document, updated = keeping.patch(row, body, check=lambda merged: schema.check_leniently(merged, "Token"))
+        document, updated = keeping.patch(row, change, check=lambda merged: schema.check_leniently(merged, "Token"))
         values = _values(documents.members(document))
         for name in ("contract_id", "valid", "whitelist"):
             setattr(row, name, values[name])

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.utils import timezone
 
 from emsp import recipients
 from emsp.models import EVSE
-from ocpi import client, documents, exchanges, status
+from ocpi import client, defects, documents, exchanges, status
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.snapshot import KnownPlatform
 
@@ -88,7 +89,9 @@ def send(question: Question) -> client.Answer:
 def ask(question: Question) -> Heard:
     """Send a request that is answered with a `result` and a `timeout`, and say what came of it."""
     try:
-        return heard(send(question))
+        answer = send(question)
+        with defects.reading(question.platform.id, f"{question.method} {question.url}"):
+            return heard(answer)
     except client.ClientError as error:
         return Heard("failed", message=f"{type(error).__name__}: {error}")
 
@@ -120,7 +123,10 @@ def unwrapped(body: bytes) -> bytes:
     :raises InvalidParameters: if it is no JSON object.
     """
     members = documents.members(body)
-    return bytes(members["data"]) if "data" in members and "result" not in members else body
+    if "data" not in members or "result" in members:
+        return body
+    defects.noted(["PIT-28 result in an envelope"])
+    return bytes(members["data"])
 
 
 def texts(message: object) -> str:
@@ -160,7 +166,10 @@ def refuse_incapable(cpo: Address, location_id: str, evse_uid: str, capability: 
 def _response(answer: client.Answer) -> Mapping[str, Any]:
     """Return the data of an answer, empty if it is no object."""
     try:
-        found = answer.data()
-    except client.Garbage:
+        text = answer.object_text() or b"null"
+        found = msgspec.json.decode(text)
+    except (client.Garbage, msgspec.DecodeError):
         return {}
+    if answer.data_text() not in (None, text):
+        defects.noted(["QRK-06 data in a list"])
     return found if isinstance(found, dict) else {}

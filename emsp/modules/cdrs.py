@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from emsp import wake
 from emsp.models import CDR
 from emsp.modules.sessions import refuse_foreign_token
-from ocpi import authentication, documents, envelope, keeping, status
+from ocpi import authentication, defects, documents, envelope, keeping, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
@@ -41,7 +41,7 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
     :raises InvalidParameters: if it breaks its table, is of another CPO or another eMSP, or if another CDR with this
         id is stored: that one stays as it is.
     """
-    kept, _ = schema.check_leniently(body, "CDR")
+    kept = defects.taken(schema.check_leniently(body, "CDR"))
     members = documents.members(kept)
     owner = Address(*(str(msgspec.json.decode(members[name])) for name in ("country_code", "party_id")))
     if not authentication.acts_for(platform, owner, "CPO"):

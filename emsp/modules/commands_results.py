@@ -11,7 +11,7 @@ from django.utils import timezone
 from emsp import command_states
 from emsp.models import Command, Session
 from emsp.modules import asking, commands_sending, reservations
-from ocpi import documents, status
+from ocpi import defects, documents, status
 from ocpi.v2_2_1 import commands as schema
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def take_result(command: str, key: str, body: bytes, *, platform_id: int) -> Non
         row = rows.filter(key=key, command__iexact=command, platform_id=platform_id).first()
         if row is None or not _awaited(row, now):
             raise status.UnknownObject("There is nothing at this URL")
-        checked, _ = schema.check_leniently(asking.unwrapped(body), "CommandResult")
+        checked = defects.taken(schema.check_leniently(asking.unwrapped(body), "CommandResult"))
         result = str(documents.get(checked, "result"))
         canceled = result == reservations.CANCELED_RESERVATION and reservations.lives(row, now)
         if row.state == "DONE" and not canceled:

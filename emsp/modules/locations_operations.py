@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from emsp.models import EVSE, Location
 from emsp.modules import locations_rows as rows
-from ocpi import documents, keeping, status
+from ocpi import defects, documents, keeping, status
 from ocpi.headers import Address
 from ocpi.v2_2_1 import locations as schema
 from ocpi.v2_2_1.types import format_datetime
@@ -44,7 +44,7 @@ def put(owner: Address, path: Sequence[str], body: bytes) -> bool:
     :raises InvalidParameters: if the body breaks its table, names another id or is older than what is stored.
     :raises UnknownLocationObject: for a part of a Location or EVSE we do not know (LOC-20).
     """
-    kept, _ = schema.check_leniently(body, LEVELS[len(path) - 1])
+    kept = defects.taken(schema.check_leniently(body, LEVELS[len(path) - 1]))
     members = documents.members(kept)
     keeping.check_identity(members, _identity(owner, path))
     updated = keeping.last_updated(members)
@@ -62,7 +62,7 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
     :raises InvalidParameters: without `last_updated`, if it is older, or if the merged object breaks its table.
     :raises UnknownLocationObject: if there is nothing to change.
     """
-    kept, _ = schema.check_leniently(body, LEVELS[len(path) - 1], partial=True)
+    kept = defects.taken(schema.check_leniently(body, LEVELS[len(path) - 1], partial=True))
     members = documents.members(kept)
     identity = _identity(owner, path)
     keeping.check_identity(members, identity)

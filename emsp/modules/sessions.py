@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from emsp.models import Session
-from ocpi import documents, envelope, keeping, ours, status
+from ocpi import defects, documents, envelope, keeping, ours, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import sessions as schema
@@ -27,7 +27,7 @@ def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> b
 
     :raises InvalidParameters: if the body breaks its table, names another id or another eMSP, or is older.
     """
-    kept, _ = schema.check_leniently(body, "Session")
+    kept = defects.taken(schema.check_leniently(body, "Session"))
     members = documents.members(kept)
     keeping.check_identity(members, _identity(owner, session_id))
     refuse_foreign_token(members)
@@ -48,7 +48,7 @@ def change(owner: Address, session_id: str, body: bytes) -> None:
     :raises InvalidParameters: without `last_updated`, if it is older, or if the merged object breaks its table.
     :raises UnknownObject: if the Session is not known.
     """
-    kept, _ = schema.check_leniently(body, "Session", partial=True)
+    kept = defects.taken(schema.check_leniently(body, "Session", partial=True))
     identity = _identity(owner, session_id)
     keeping.check_identity(documents.members(kept), identity)
     keeping.last_updated(documents.members(kept))

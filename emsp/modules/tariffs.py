@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from emsp.models import Tariff
-from ocpi import documents, envelope, keeping, status
+from ocpi import defects, documents, envelope, keeping, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tariffs as schema
@@ -21,7 +21,7 @@ def keep(owner: Address, tariff_id: str, body: bytes) -> bool:
 
     :raises InvalidParameters: if the body breaks its table, names another id or is older than what is stored.
     """
-    kept, _ = schema.check_leniently(body, "Tariff")
+    kept = defects.taken(schema.check_leniently(body, "Tariff"))
     members = documents.members(kept)
     keeping.check_identity(members, {"id": tariff_id, "country_code": owner.country_code, "party_id": owner.party_id})
     return keeping.put(

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from emsp import recipients
 from emsp.models import Authorization, Location, Token
-from ocpi import documents, keeping, ours, outbox, status
+from ocpi import defects, documents, keeping, ours, outbox, status
 from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
@@ -131,7 +131,7 @@ def _find(asked: Asked) -> Token:
 def _references(body: bytes) -> tuple[str, list[str]] | None:
     if not body.strip():
         return None
-    kept, _ = schema.check_leniently(body, "LocationReferences")
+    kept = defects.taken(schema.check_leniently(body, "LocationReferences"))
     return str(documents.get(kept, "location_id")), list(documents.get(kept, "evse_uids") or [])
 
 

@@ -89,6 +89,7 @@ def connect(platform: Platform, *, token: str, versions_url: str, host: str, fou
     platform.version = found.version
     platform.versions_url = versions_url
     platform.token_out = secrets.encrypt(token, context=snapshot.token_context(platform.pk))
+    platform.base64_token = found.base64_token
     platform.hosts = sorted({*platform.hosts, host})
     platform.connection = ConnectionStatus.CONNECTED
     platform.paused_reason = platform.last_error = ""

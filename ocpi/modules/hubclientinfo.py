@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ocpi import documents, endpoints, envelope, status, version_numbers
+from ocpi import defects, documents, endpoints, envelope, status, version_numbers
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, Party
@@ -28,7 +28,8 @@ class ClientInfoReceiver(OcpiView):
 
     def put(self, request: Request, country_code: str, party_id: str) -> HttpResponse:
         address = self._behind_the_hub(country_code, party_id)
-        info = version_numbers.schema(endpoints.VERSION, ModuleID.hubclientinfo).check(self.body(), "ClientInfo")
+        schema = version_numbers.schema(endpoints.VERSION, ModuleID.hubclientinfo)
+        info = schema.check(defects.taken(schema.check_leniently(self.body(), "ClientInfo")), "ClientInfo")
         for field in ("country_code", "party_id"):
             if getattr(info, field).upper() != getattr(address, field).upper():
                 raise status.InvalidParameters(field, "must be that of the URL")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from ocpi import client, exchanges, ours, registration_states, secrets, snapshot, status
+from ocpi import client, defects, exchanges, ours, registration_states, secrets, snapshot, status
 from ocpi.enums import Role
 from ocpi.headers import Address, Ids, Routing, new_id
 from ocpi.models import CredentialsToken, Platform
@@ -86,7 +86,8 @@ def register_with(
         hosts=frozenset({*platform.hosts, host}),
     )
     with _Handshake(platform):
-        found = _discover(target, versions_url, correlation_id)
+        found = _discover(target, versions_url, correlation_id, platform.detects_token)
+        target = replace(target, base64_token=found.base64_token)
         with transaction.atomic():
             # Accepted before the POST goes out: the peer calls back while it is open (CRED-25).
             CredentialsToken.objects.filter(platform=platform, purpose=Purpose.PENDING).delete()
@@ -201,9 +202,13 @@ def _registered(platform_id: int) -> tuple[Platform, client.Target, str]:
     return Platform.objects.get(pk=platform_id), known.target(), url
 
 
-def _discover(target: client.Target, versions_url: str, correlation_id: str) -> discovery.Discovered:
+def _discover(
+    target: client.Target, versions_url: str, correlation_id: str, detects_token: bool
+) -> discovery.Discovered:
     try:
-        return discovery.discover(target, versions_url, version=None, correlation_id=correlation_id)
+        return discovery.discover(
+            target, versions_url, version=None, correlation_id=correlation_id, detects_token=detects_token
+        )
     except status.OcpiError as error:
         log.error("registration with platform %s stopped before the POST: %s", target.platform_id, error)
         raise HandshakeFailed(str(error)) from error
@@ -215,7 +220,8 @@ def _send(target: client.Target, method: str, url: str, token: str, correlation_
     if not answer.ok:
         raise HandshakeFailed(_said(method, url, answer))
     try:
-        return discovery.read_credentials(answer.data_text())
+        with defects.reading(target.platform_id, f"{method} {url}"):
+            return discovery.read_credentials(answer.data_text())
     except (status.OcpiError, ValueError) as error:
         raise HandshakeFailed(f"{method} {url} was answered without Credentials: {error}") from error
 

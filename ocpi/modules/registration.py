@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from ocpi import documents, endpoints, ours, registration_states, secrets, snapshot, status, version_numbers
+from ocpi import defects, documents, endpoints, ours, registration_states, secrets, snapshot, status, version_numbers
 from ocpi.client import Target
 from ocpi.enums import ModuleID
 from ocpi.models import CredentialsToken, Platform
@@ -98,7 +98,8 @@ def _take_in(
     approve_host: bool,
     finish: Callable[[Platform], None],
 ) -> str:
-    theirs: Any = version_numbers.schema(endpoints.VERSION, ModuleID.credentials).check(body, "Credentials")
+    schema = version_numbers.schema(endpoints.VERSION, ModuleID.credentials)
+    theirs: Any = schema.check(defects.taken(schema.check_leniently(body, "Credentials")), "Credentials")
     host = discovery.host_of(theirs.url)
     claims.begin_handshake(platform_id)
     try:
@@ -113,7 +114,13 @@ def _take_in(
         )
         if approve_host:
             target = discovery.with_host(target, host)
-        found = discovery.discover(target, theirs.url, version=endpoints.VERSION, correlation_id=correlation_id)
+        found = discovery.discover(
+            target,
+            theirs.url,
+            version=endpoints.VERSION,
+            correlation_id=correlation_id,
+            detects_token=platform.detects_token,
+        )
         with transaction.atomic():
             platform = Platform.objects.select_for_update().get(pk=platform_id)
             if platform.state != expected:  # unregistered or registered while we were calling back

@@ -1,0 +1,41 @@
+"""What is odd in a message apart from the object in it: headers, paths, envelopes. Pure; `defects` counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ocpi.answers import Answer
+from ocpi.headers import CORRELATION_ID, FROM_COUNTRY_CODE, REQUEST_ID, TO_COUNTRY_CODE, Getter, Ids
+
+_NULL = b"null"
+_USUAL = (200, 201)
+
+
+def of_request(get: Getter, ids: Ids, path: str, *, functional: bool) -> Iterator[str]:
+    """Yield what is odd in a request that is served all the same."""
+    for name in ids.missing:
+        yield f"TRN-061 {name} missing"
+    if "//" in path:
+        yield "QRK-04 double slash in the path"
+    if not functional and (get(TO_COUNTRY_CODE) or get(FROM_COUNTRY_CODE)):
+        yield "PIT-88 routing headers on a Configuration Module"
+
+
+def of_answer(answer: Answer) -> Iterator[str]:
+    """Yield what is odd in the answer to a request of ours, whether it says yes or no."""
+    for name in (REQUEST_ID, CORRELATION_ID):
+        sent = answer.sent.headers.get(name)
+        if sent is not None and answer.headers.get(name.lower()) != sent:
+            yield f"TRN-058 {name} not in the answer"
+    envelope = answer.envelope
+    if envelope is None or answer.status_code is None:
+        yield "QRK-06 answer without an envelope"
+        return
+    if bytes(envelope.status_code)[:1] == b'"':
+        yield "PIT-26 status_code as a string"
+    if bytes(envelope.timestamp) in (b"", _NULL):
+        yield "PIT-26 timestamp missing"
+    if answer.http_status >= 400 and 1000 <= answer.status_code <= 1999:
+        yield f"QRK-06 HTTP {answer.http_status} with {answer.status_code}"
+    elif 200 <= answer.http_status < 300 and answer.http_status not in _USUAL:
+        yield f"QRK-06 HTTP {answer.http_status}"
