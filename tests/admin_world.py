@@ -83,7 +83,7 @@ def _of_protocol(owner: Person, drivers: Person) -> None:
     )
     FinishedDelivery.objects.create(kind="STATE", state="DEAD", source="hub.SharedObject", source_id=2, **common)
     Deviation.objects.create(
-        platform=owner.platform, kind="QRK-13 coordinates", count=3, first_seen_at=NOW, last_seen_at=NOW, example=EVIL
+        platform_id=owner.id, kind="QRK-13 coordinates", count=3, first_seen_at=NOW, last_seen_at=NOW, example=EVIL
     )  # fmt: skip
     WorkerHeartbeat.objects.create(id="6f0e8fb2-7a0f-4d6a-9a64-0c8a4e7a1b11", backend_pid=1, host="here")
     for number, (direction, person) in enumerate([("IN", drivers), ("OUT", owner)]):

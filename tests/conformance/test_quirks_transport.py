@@ -249,7 +249,8 @@ def closed_to(*forms: str) -> Any:
         form = "none" if not header else "raw" if header == f"Token {TOKEN_A}" else "base64"
         if form in forms:
             return Reply(status=401, code=2000)
-        return usual(request)
+        found: Reply = usual(request)
+        return found
 
     usual: Any = None
 
