@@ -30,6 +30,31 @@ _ENDINGS = {
     "EXPIRED": CommandResultType.TIMEOUT,
 }
 _INOPERATIVE = frozenset({"Faulted", "Unavailable"})
+# What a charge point answers, by command; any other word is no answer to it.
+_ANSWERS: dict[str, dict[str, CommandResultType]] = {
+    "START_SESSION": {"Accepted": CommandResultType.ACCEPTED, "Rejected": CommandResultType.REJECTED},
+    "STOP_SESSION": {"Accepted": CommandResultType.ACCEPTED, "Rejected": CommandResultType.REJECTED},
+    "RESERVE_NOW": {
+        "Accepted": CommandResultType.ACCEPTED,
+        "Rejected": CommandResultType.REJECTED,
+        "Occupied": CommandResultType.EVSE_OCCUPIED,
+        "Faulted": CommandResultType.EVSE_INOPERATIVE,
+        "Unavailable": CommandResultType.EVSE_INOPERATIVE,
+    },
+    "CANCEL_RESERVATION": {
+        "Accepted": CommandResultType.ACCEPTED,
+        "Rejected": CommandResultType.UNKNOWN_RESERVATION,
+    },
+    "UNLOCK_CONNECTOR": {
+        "Accepted": CommandResultType.ACCEPTED,
+        "Unlocked": CommandResultType.ACCEPTED,
+        "UnlockFailed": CommandResultType.FAILED,
+        "NotSupported": CommandResultType.NOT_SUPPORTED,
+        "OngoingAuthorizedTransaction": CommandResultType.EVSE_OCCUPIED,
+        "UnknownConnector": CommandResultType.REJECTED,
+    },
+}
+_AT_AN_EVSE = frozenset({"START_SESSION", "RESERVE_NOW"})  # a refusal is explained by what goes on there
 
 
 def result_of(
@@ -46,16 +71,16 @@ def result_of(
     `status` is what the charge point answered, `error` its CALLERROR; `occupied`: somebody else charges at the EVSE.
     """
     if operation_state == "CALLERROR":
-        unsupported = error.partition(":")[0].strip() in _UNSUPPORTED
-        return CommandResultType.NOT_SUPPORTED if unsupported else CommandResultType.FAILED
+        return CommandResultType.NOT_SUPPORTED if is_unsupported(error) else CommandResultType.FAILED
     if operation_state != "ANSWERED":
         return _ENDINGS.get(operation_state, CommandResultType.FAILED)
-    if status == "Accepted":
-        return CommandResultType.ACCEPTED
-    if status != "Rejected":
-        return CommandResultType.FAILED
-    if command == "START_SESSION" and occupied:
+    if status == "Rejected" and command in _AT_AN_EVSE and occupied:
         return CommandResultType.EVSE_OCCUPIED
-    if command == "START_SESSION" and connector_status in _INOPERATIVE:
+    if status == "Rejected" and command in _AT_AN_EVSE and connector_status in _INOPERATIVE:
         return CommandResultType.EVSE_INOPERATIVE
-    return CommandResultType.REJECTED
+    return _ANSWERS.get(command, {}).get(status, CommandResultType.FAILED)
+
+
+def is_unsupported(error: str) -> bool:
+    """Say whether a CALLERROR means that the charge point cannot do this at all."""
+    return error.partition(":")[0].strip() in _UNSUPPORTED

@@ -22,6 +22,7 @@ from cpo.modules import authorization, transactions
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
 from cpo.modules import locations_operations as locations
+from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Question, Verdict
 from cpo.ocpp import inbox
@@ -39,6 +40,7 @@ _CHANNELS = ("ocpp_inbox", "ocpp_operation_done", commands.CHANNEL)
 _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (1, commands.sweep),
     (1, chargingprofiles.sweep),
+    (1, reservations.expire_due),
     (1, sessions.push_due),
     (2, locations.refresh_due),
     (10, transactions.close_superseded),

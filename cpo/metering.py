@@ -139,6 +139,11 @@ def segments(metered: Course, phases: Sequence[tuple[datetime, str]]) -> list[Se
     return found
 
 
+def reserved(since: datetime | None, until: datetime) -> list[Segment]:
+    """Return the time before a session in which its EVSE was kept free."""
+    return [] if since is None or since >= until else [Segment(start=since, end=until, state="RESERVED")]
+
+
 def _fault(reading: Reading, at: datetime, register: Decimal, rated_power: Decimal | None) -> str:
     if reading.register is None:
         return ""

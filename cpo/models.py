@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now, Upper
 
-from cpo import command_states
+from cpo import command_states, reservation_states
 from cpo.chargingprofile_models import ActiveChargingProfile as ActiveChargingProfile
 from cpo.chargingprofile_models import ChargePointProfile as ChargePointProfile
 from cpo.chargingprofile_models import ChargingPreferences as ChargingPreferences
@@ -172,6 +172,9 @@ class Command(models.Model):
     transaction_id = models.IntegerField(null=True, blank=True)
     operation = models.ForeignKey(Operation, on_delete=models.SET_NULL, null=True, related_name="+")
     session_id = models.CharField(max_length=36, blank=True)
+    reservation = models.ForeignKey(
+        "cpo.Reservation", on_delete=models.SET_NULL, null=True, blank=True, related_name="commands"
+    )
     created_at = models.DateTimeField(db_default=Now())
     # The end of the announced timeout; a result is on its way before `give_up_at`.
     deadline_at = models.DateTimeField()
@@ -189,6 +192,76 @@ class Command(models.Model):
 
     def __str__(self) -> str:
         return f"{self.command} {self.state}"
+
+
+class Reservation(models.Model):
+    """An EVSE, or any at a charge point, kept free for one Token of an eMSP (OCPP-88)."""
+
+    # What the charge point calls it: ours alone and random, so that no eMSP meets another's (CMD-38), and a restored
+    # backup none that is still in force.
+    number = models.PositiveIntegerField(unique=True)
+    state = models.CharField(max_length=9, choices=[(state, state) for state in reservation_states.STATES])
+    country_code = models.CharField(max_length=2, help_text="the eMSP that asks")
+    party_id = models.CharField(max_length=3)
+    reservation_id = models.CharField(max_length=36, help_text="what the eMSP calls it")
+    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="+")
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="+")
+    connector_id = models.PositiveIntegerField(help_text="of the charge point; 0: whichever is free")
+    evse = models.ForeignKey(EVSE, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    id_tag = models.CharField(max_length=36)
+    expires_at = models.DateTimeField()
+    command = models.ForeignKey(
+        Command, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text="the RESERVE_NOW in force; a later end is told to its response_url (CMD-20)",
+    )  # fmt: skip
+    session = models.OneToOneField(Session, on_delete=models.PROTECT, null=True, blank=True, related_name="reservation")
+    # Location, EVSE, Connector, Tariff and Token as they were when it was made (CDR-19).
+    snapshot = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=12, blank=True, choices=[(each, each) for each in reservation_states.ENDERS])
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                Upper("country_code"), Upper("party_id"), "location", Upper("reservation_id"),
+                condition=models.Q(state__in=reservation_states.OPEN), name="cpo_reservation_open_once",
+            ),
+            models.CheckConstraint(condition=models.Q(number__gt=0), name="cpo_reservation_number_positive"),
+            models.CheckConstraint(
+                condition=~models.Q(state=reservation_states.ACCEPTED) | models.Q(started_at__isnull=False),
+                name="cpo_reservation_in_force_since",
+            ),
+        ]  # fmt: skip
+        indexes = [
+            models.Index("expires_at", condition=models.Q(state="ACCEPTED"), name="cpo_reservation_expiry"),
+            models.Index("charge_point", condition=models.Q(state="ACCEPTED"), name="cpo_reservation_in_force"),
+            models.Index(Upper("party_id"), Upper("reservation_id"), name="cpo_reservation_of_emsp"),
+        ]
+
+    def __str__(self) -> str:
+        return f"reservation {self.reservation_id} of {self.country_code}*{self.party_id}"
+
+
+class MissingFeature(models.Model):
+    """An action that a charge point answers with NotSupported or NotImplemented (M-12)."""
+
+    charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="missing_features")
+    action = models.CharField(max_length=64)
+    firmware = models.CharField(max_length=50, blank=True)
+    count = models.PositiveIntegerField()
+    # The EVSEs whose capability was taken away for it; they get it back with another firmware.
+    evse_ids = models.JSONField(default=list, blank=True)
+    first_seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["charge_point", "action"], name="cpo_missing_feature_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.charge_point_id}"
 
 
 class CommandedToken(models.Model):
@@ -240,6 +313,7 @@ class Transaction(models.Model):
     id_tag = models.CharField(max_length=255)
     authorised = models.BooleanField()
     started_at = models.DateTimeField()
+    reserved_from = models.DateTimeField(null=True, blank=True, help_text="a reservation went before it (CDR-32)")
     meter_start = models.DecimalField(max_digits=18, decimal_places=3, help_text="Wh")
     stopped_at = models.DateTimeField(null=True, blank=True)
     meter_stop = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True, help_text="Wh")

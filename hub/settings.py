@@ -87,6 +87,18 @@ OCPI_SESSION_PUSH_SECONDS = env.seconds("OCPI_SESSION_PUSH_SECONDS", 60)
 # Seconds within which an eMSP gets the result of a command.
 OCPI_COMMAND_TIMEOUT = env.seconds("OCPI_COMMAND_TIMEOUT", 60)
 
+# The same for each command by itself: OCPI_COMMAND_TIMEOUT_RESERVE_NOW and so on; reservations have 30 seconds.
+OCPI_COMMAND_TIMEOUTS = {
+    name: env.seconds(f"OCPI_COMMAND_TIMEOUT_{name}", default)
+    for name, default in (
+        ("CANCEL_RESERVATION", 30),
+        ("RESERVE_NOW", 30),
+        ("START_SESSION", OCPI_COMMAND_TIMEOUT),
+        ("STOP_SESSION", OCPI_COMMAND_TIMEOUT),
+        ("UNLOCK_CONNECTOR", OCPI_COMMAND_TIMEOUT),
+    )
+}
+
 # Seconds in which a running session takes one change of its charging profile; a further one is TOO_OFTEN.
 OCPI_PROFILE_CHANGE_SECONDS = env.seconds("OCPI_PROFILE_CHANGE_SECONDS", 30)
 

@@ -64,7 +64,7 @@ def produce(row: Transaction, metered: Metered) -> CDR | None:
         last_updated=now,
         session_id=session.object_id,
         token_uid=session.token_uid,
-        start_date_time=session.start_date_time,
+        start_date_time=row.reserved_from or row.started_at,
         emsp_country_code=session.emsp_country_code,
         emsp_party_id=session.emsp_party_id,
     )
@@ -74,13 +74,13 @@ def produce(row: Transaction, metered: Metered) -> CDR | None:
                 "country_code": cdr.country_code,
                 "party_id": cdr.party_id,
                 "id": cdr.object_id,
-                "start_date_time": format_datetime(row.started_at.replace(microsecond=0)),
+                "start_date_time": format_datetime((row.reserved_from or row.started_at).replace(microsecond=0)),
                 "end_date_time": format_datetime(metered.course.end.replace(microsecond=0)),
                 "session_id": session.object_id,
                 "cdr_token": seen.cdr_token,
                 "auth_method": seen.auth_method,
                 "authorization_reference": seen.authorization_reference or None,
-                "cdr_location": _location(seen),
+                "cdr_location": location_of(seen),
                 "currency": seen.currency,
                 "tariffs": [documents.raw(seen.tariff_text)],
                 "charging_periods": metered.periods,
@@ -110,7 +110,7 @@ def push(cdr: CDR, location_id: str) -> None:
     )
 
 
-def _location(seen: Snapshot) -> dict[str, Any]:
+def location_of(seen: Snapshot) -> dict[str, Any]:
     """Return the CdrLocation, with its own lengths (PIT-37) and without gaps (CDR-47)."""
     location, connector = seen.location, seen.connector
     members: dict[str, Any] = {
@@ -123,9 +123,9 @@ def _location(seen: Snapshot) -> dict[str, Any]:
     return {
         **members,
         "coordinates": {"latitude": coordinates["latitude"], "longitude": coordinates["longitude"]},
-        "evse_uid": seen.evse["uid"],
-        "evse_id": seen.evse.get("evse_id") or _NOT_AVAILABLE,
-        "connector_id": connector["id"],
+        "evse_uid": seen.evse_uid,
+        "evse_id": (seen.evse.get("evse_id") if seen.assigned else None) or _NOT_AVAILABLE,
+        "connector_id": seen.connector_id,
         "connector_standard": connector["standard"],
         "connector_format": connector["format"],
         "connector_power_type": connector["power_type"],

@@ -20,18 +20,18 @@ from cpo import command_states, policy
 from cpo.gateway import operations as gateway
 from cpo.gateway.operation_states import ENDED
 from cpo.models import Command, CommandedToken, Transaction
+from cpo.modules import commands_asking, commands_results, features
 from cpo.modules import commands_plans as plans
+from cpo.modules import reservations_operations as reservations
 from cpo.modules.commands_plans import Asked, Plan
 from cpo.ocpp import calls
-from ocpi import defects, documents, outbox, response_urls, status
-from ocpi.headers import Address
+from ocpi import defects, documents, response_urls, status
 from ocpi.v2_2_1 import commands as schema
 from ocpi.v2_2_1.commands import CommandResponseType as Response
 from ocpi.v2_2_1.commands import CommandResultType as Result
 from ocpi.v2_2_1.commands import CommandType
 
 CHANNEL = "cpo_command"  # NOTIFY, with the id of a command that waits
-_MODULE = "commands"
 _LEVELS = {
     CommandType.CANCEL_RESERVATION: "CancelReservation",
     CommandType.RESERVE_NOW: "ReserveNow",
@@ -40,7 +40,6 @@ _LEVELS = {
     CommandType.UNLOCK_CONNECTOR: "UnlockConnector",
 }
 _CARD_MINUTES = timedelta(minutes=15)  # CMD-27
-_OPERATION_SECONDS = 30.0
 _MARGIN = 0.75  # of the announced timeout: by then the result is on its way (CMD-17)
 _UNASKED = timedelta(seconds=1)
 
@@ -60,15 +59,18 @@ def accept(asked: Asked) -> str:
     if earlier is not None:
         return earlier
     plan = plans.decide(asked, members)
-    try:
-        with transaction.atomic():
-            return _keep(asked, kept, members, digest, plan)
-    except IntegrityError:
-        # The same command arrived twice in this very moment (REL-47).
-        earlier = _earlier(asked, members["response_url"], digest)
-        if earlier is None:
-            raise
-        return earlier
+    for again in (True, False):
+        try:
+            with transaction.atomic():
+                return _keep(asked, kept, members, digest, plan)
+        except IntegrityError:
+            # The same command, or another about the same reservation, arrived in this very moment (REL-47).
+            earlier = _earlier(asked, members["response_url"], digest)
+            if earlier is not None:
+                return earlier
+            if not again:
+                raise
+    raise AssertionError("unreachable")
 
 
 def carry_out(pk: int) -> None:
@@ -80,22 +82,10 @@ def carry_out(pk: int) -> None:
         if timezone.now() >= row.give_up_at:
             _end(row, Result.TIMEOUT)
             return
-        left = (row.give_up_at - timezone.now()).total_seconds()
-        timeout, key, by = min(_OPERATION_SECONDS, left), f"command {row.pk}", f"{row.command} {row.pk}"
+        if _must_wait(row):
+            return  # the sweep comes back to it
         try:
-            if row.command == CommandType.START_SESSION:
-                row.operation = calls.remote_start(
-                    row.charge_point,
-                    id_tag=row.id_tag,
-                    connector=row.evse.connector_id if row.evse else None,
-                    asked_by=by,
-                    key=key,
-                    timeout=timeout,
-                )
-            else:
-                row.operation = calls.remote_stop(
-                    row.charge_point, transaction_id=row.transaction_id or 0, asked_by=by, key=key, timeout=timeout
-                )
+            row.operation = commands_asking.ask(row, row.charge_point)
         except calls.NotAsked:
             _end(row, Result.REJECTED)
             return
@@ -136,6 +126,14 @@ def sweep() -> int:
 # ---------------------------------------------------------------- the steps
 
 
+def _must_wait(row: Command) -> bool:
+    """Say whether an earlier command about the same reservation is still to be asked: it goes first."""
+    if row.reservation_id is None:
+        return False
+    earlier = Command.objects.filter(reservation_id=row.reservation_id, pk__lt=row.pk, state=command_states.WAITING)
+    return earlier.exists()
+
+
 def _earlier(asked: Asked, url: str, digest: str) -> str | None:
     """Return the answer that was given to the same command, if it was given (REL-47)."""
     row = Command.objects.filter(platform_id=asked.platform.id, response_url=url).first()
@@ -148,8 +146,9 @@ def _earlier(asked: Asked, url: str, digest: str) -> str | None:
 
 def _keep(asked: Asked, body: bytes, members: dict[str, Any], digest: str, plan: Plan) -> str:
     accepted = plan.response is Response.ACCEPTED
-    timeout = int(policy.command_seconds()) if accepted else 0
+    timeout = int(policy.command_seconds(asked.command)) if accepted else 0
     now = timezone.now()
+    reservation = reservations.ask_for(plan.wanted) if accepted and plan.wanted else plan.reservation
     text = plans.response_text(plan.response, timeout, plan.message)
     row = Command.objects.create(
         platform_id=asked.platform.id,
@@ -169,8 +168,9 @@ def _keep(asked: Asked, body: bytes, members: dict[str, Any], digest: str, plan:
         id_tag=plan.id_tag,
         transaction_id=plan.transaction_id,
         session_id=plan.session_id,
+        reservation=reservation,
         created_at=now,
-        deadline_at=now + timedelta(seconds=timeout or policy.command_seconds()),
+        deadline_at=now + timedelta(seconds=timeout or policy.command_seconds(asked.command)),
         give_up_at=now + timedelta(seconds=timeout * _MARGIN),
     )
     if accepted:
@@ -198,7 +198,7 @@ def _wake(pk: int) -> None:
 def _locked(pk: int, state: str) -> Command | None:
     return (
         Command.objects.select_for_update(of=("self",))
-        .select_related("charge_point", "evse", "operation")
+        .select_related("charge_point", "evse", "operation", "operation__charge_point", "reservation")
         .filter(pk=pk, state=state)
         .first()
     )
@@ -206,7 +206,11 @@ def _locked(pk: int, state: str) -> Command | None:
 
 def _give_up(pk: int) -> None:
     with transaction.atomic():
-        row = Command.objects.select_for_update(of=("self",)).select_related("operation").get(pk=pk)
+        row = (
+            Command.objects.select_for_update(of=("self",))
+            .select_related("charge_point", "evse", "operation", "operation__charge_point", "reservation")
+            .get(pk=pk)
+        )
         if row.state not in command_states.OPEN:
             return
         if row.operation is not None and not gateway.cancel(row.operation.pk):
@@ -238,15 +242,8 @@ def _end(row: Command, result: Result) -> None:
     now: datetime = timezone.now()
     row.state, row.result, row.result_at = command_states.DONE, result.value, now
     row.save(update_fields=["state", "result", "result_at"])
-    outbox.send_result(
-        outbox.Recipient(
-            row.platform_id,
-            to=Address(row.country_code, row.party_id),
-            sender=Address(row.cpo_country_code, row.cpo_party_id),
-        ),
-        url=row.response_url,
-        body=documents.encode({"result": result.value}),
-        module=_MODULE,
-        deadline_at=row.deadline_at,
-        correlation_id=row.correlation_id,
-    )
+    if row.operation is not None:
+        features.note_ending(row.operation)
+    if row.reservation_id is not None:
+        reservations.settle(row, result)
+    commands_results.send(row, result, deadline_at=row.deadline_at)

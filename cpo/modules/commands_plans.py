@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cpo.models import EVSE, ChargePoint, ChargePointConnector, Location, Session, Transaction
+from django.utils import timezone
+
+from cpo.models import EVSE, ChargePoint, ChargePointConnector, Location, Reservation, Session, Transaction
+from cpo.modules import features, reserving, tokens
 from cpo.modules import locations_operations as locations
-from cpo.modules import tokens
+from cpo.modules import reservations_operations as reservations
+from cpo.modules.reservations_operations import Wanted
 from ocpi import documents, keeping, status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
 from ocpi.v2_2_1.commands import CommandResponseType as Response
 from ocpi.v2_2_1.commands import CommandType
+from ocpi.v2_2_1.types import parse_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +43,75 @@ class Plan:
     id_tag: str = ""
     transaction_id: int | None = None
     session_id: str = ""
+    wanted: Wanted | None = None  # RESERVE_NOW
+    reservation: Reservation | None = None  # CANCEL_RESERVATION
 
 
 def _start(asked: Asked, members: dict[str, Any]) -> Plan:
+    owner = _owner_of_token(asked, members)
+    location = _location(asked, members)
+    evse = _evse(location, members)
+    if isinstance(evse, Plan):
+        return evse
+    wanted = _connector(evse, members)
+    capabilities = locations.capabilities(evse)
+    if not _can(evse, "RemoteStartTransaction"):
+        return Plan(Response.NOT_SUPPORTED, "This EVSE cannot be started remotely", evse=evse)
+    if not wanted and "START_SESSION_CONNECTOR_REQUIRED" in capabilities:
+        raise status.InvalidParameters("connector_id", "is required for this EVSE")
+    return replace(_reached(evse.charge_point), evse=evse, id_tag=_id_tag(owner, members))
+
+
+def _owner_of_token(asked: Asked, members: dict[str, Any]) -> Address:
+    """Return whose Token it is: nobody uses another eMSP's (CMD-25)."""
     token = members["token"]
     owner = Address(token["country_code"], token["party_id"])
     if owner.key != asked.sender.key:
         raise status.InvalidParameters("token", f"is of {owner}, the command comes from {asked.sender}")
+    return owner
+
+
+def _id_tag(owner: Address, members: dict[str, Any]) -> str:
+    return tokens.id_tag(owner, members["token"]["type"], members["token"]["uid"])
+
+
+def _location(asked: Asked, members: dict[str, Any]) -> Location:
     location = locations.find(asked.receiver, members["location_id"])
     if location is None:
         raise _unknown(f"Location {members['location_id']} is not known")
-    evse = _evse(location, members)
-    if isinstance(evse, Plan):
-        return evse
-    wanted = members.get("connector_id") or ""
+    return location
+
+
+def _evses(location: Location) -> list[EVSE]:
+    return list(location.evses.select_related("charge_point").exclude(status="REMOVED").order_by("id"))
+
+
+def _named(rows: list[EVSE], uid: str) -> EVSE:
+    found = next((row for row in rows if row.uid.casefold() == uid.casefold()), None)
+    if found is None:
+        raise _unknown(f"EVSE {uid} is not known")
+    return found
+
+
+def _connector(evse: EVSE, members: dict[str, Any]) -> str:
+    """Return the Connector that is named, if any."""
+    wanted = str(members.get("connector_id") or "")
     if wanted and wanted.casefold() not in {each.casefold() for each in locations.connector_ids(evse.document)}:
         raise _unknown(f"EVSE {evse.uid} has no Connector {wanted}")
-    capabilities = locations.capabilities(evse)
-    if "REMOTE_START_STOP_CAPABLE" not in capabilities:
-        return Plan(Response.NOT_SUPPORTED, "This EVSE cannot be started remotely", evse=evse)
-    if not wanted and "START_SESSION_CONNECTOR_REQUIRED" in capabilities:
-        raise status.InvalidParameters("connector_id", "is required for this EVSE")
-    tag = tokens.id_tag(owner, token["type"], token["uid"])
-    return replace(_reached(evse.charge_point), evse=evse, id_tag=tag)
+    return wanted
+
+
+def _can(evse: EVSE, action: str) -> bool:
+    """Say whether an EVSE has the capability for an action, and its charge point knows it (CMD-34, LOC-69)."""
+    known = features.CAPABILITIES[action] in locations.capabilities(evse)
+    return known and not features.lacks(evse.charge_point, action)
 
 
 def _evse(location: Location, members: dict[str, Any]) -> EVSE | Plan:
     """Return the named EVSE; without one, the only one that can be meant (M-6)."""
-    rows = list(location.evses.select_related("charge_point").exclude(status="REMOVED").order_by("id"))
-    uid = members.get("evse_uid")
-    if uid:
-        named = [row for row in rows if row.uid.casefold() == uid.casefold()]
-        if not named:
-            raise _unknown(f"EVSE {uid} is not known")
-        return named[0]
+    rows = _evses(location)
+    if members.get("evse_uid"):
+        return _named(rows, members["evse_uid"])
     usable = [row for row in rows if row.charge_point is not None and row.status in ("AVAILABLE", "BLOCKED")]
     plugged = [row for row in usable if connector_status(row) == "Preparing"]
     for found in (plugged, usable):
@@ -82,10 +122,12 @@ def _evse(location: Location, members: dict[str, Any]) -> EVSE | Plan:
 
 def _stop(asked: Asked, members: dict[str, Any]) -> Plan:
     session = keeping.find(Session, owner=asked.receiver, object_id=members["session_id"])
-    if session is None or session.status not in ("ACTIVE", "PENDING"):
+    if session is None or session.status not in ("ACTIVE", "PENDING", "RESERVATION"):
         return Plan(Response.UNKNOWN_SESSION)
-    if Address(session.emsp_country_code, session.emsp_party_id).key != asked.sender.key:
+    if _emsp_of(session).key != asked.sender.key:
         return Plan(Response.REJECTED, "This is not a session of yours")  # CMD-12
+    if session.status == "RESERVATION":
+        return Plan(Response.REJECTED, "This is a reservation: CANCEL_RESERVATION ends it")
     row = Transaction.objects.select_related("charge_point").filter(session=session, stopped_at=None).first()
     if row is None:
         return Plan(Response.UNKNOWN_SESSION)
@@ -94,8 +136,53 @@ def _stop(asked: Asked, members: dict[str, Any]) -> Plan:
     return replace(plan, evse=evse, transaction_id=row.transaction_id, session_id=session.object_id)
 
 
-def _not_supported(asked: Asked, members: dict[str, Any]) -> Plan:
-    return Plan(Response.NOT_SUPPORTED, f"{asked.command} is not offered here")
+def _reserve(asked: Asked, members: dict[str, Any]) -> Plan:
+    owner = _owner_of_token(asked, members)
+    expires_at = parse_datetime(members["expiry_date"])
+    if expires_at <= timezone.now():
+        raise status.InvalidParameters("expiry_date", "is in the past")  # CMD-40
+    location = _location(asked, members)
+    rows = _evses(location)
+    uid = members.get("evse_uid")
+    able = [row for row in ([_named(rows, uid)] if uid else rows) if _can(row, "ReserveNow")]
+    if not able:
+        return Plan(Response.NOT_SUPPORTED, "This cannot be reserved")
+    charge_point, evse = (able[0].charge_point, able[0]) if uid else reserving.choose(able)
+    plan = _reached(charge_point) if uid or charge_point else Plan(Response.REJECTED, "No EVSE is free")
+    if plan.response is not Response.ACCEPTED or charge_point is None:
+        return replace(plan, evse=evse)
+    tag = _id_tag(owner, members)
+    wanted = Wanted(asked.sender, members["reservation_id"], location, charge_point, evse, tag, expires_at)
+    return replace(plan, evse=evse, id_tag=tag, wanted=wanted)
+
+
+def _cancel(asked: Asked, members: dict[str, Any]) -> Plan:
+    row = reservations.find_open(asked.sender, asked.receiver, members["reservation_id"])
+    if row is None:
+        return Plan(Response.REJECTED, "There is no such reservation of yours")  # CMD-39
+    plan = _reached(row.charge_point)
+    if plan.response is Response.ACCEPTED and features.lacks(row.charge_point, "CancelReservation"):
+        plan = Plan(Response.NOT_SUPPORTED, "The charge point cannot cancel reservations")
+    return replace(plan, evse=row.evse, reservation=row)
+
+
+def _unlock(asked: Asked, members: dict[str, Any]) -> Plan:
+    evse = _named(_evses(_location(asked, members)), members["evse_uid"])
+    _connector(evse, members)
+    if not _can(evse, "UnlockConnector"):
+        return Plan(Response.NOT_SUPPORTED, "This EVSE cannot be unlocked remotely", evse=evse)
+    running = Transaction.objects.select_related("session").filter(
+        charge_point=evse.charge_point, connector_id=evse.connector_id or 0, stopped_at=None
+    )
+    for row in running:
+        # Many charge points end the transaction when they unlock (OCPP-94).
+        if row.session is None or _emsp_of(row.session).key != asked.sender.key:
+            return Plan(Response.REJECTED, "Somebody else charges here", evse=evse)
+    return replace(_reached(evse.charge_point), evse=evse)
+
+
+def _emsp_of(session: Session) -> Address:
+    return Address(session.emsp_country_code, session.emsp_party_id)
 
 
 def decide(asked: Asked, members: dict[str, Any]) -> Plan:
@@ -110,9 +197,9 @@ def decide(asked: Asked, members: dict[str, Any]) -> Plan:
 _PLANS = {
     CommandType.START_SESSION: _start,
     CommandType.STOP_SESSION: _stop,
-    CommandType.CANCEL_RESERVATION: _not_supported,
-    CommandType.RESERVE_NOW: _not_supported,
-    CommandType.UNLOCK_CONNECTOR: _not_supported,
+    CommandType.CANCEL_RESERVATION: _cancel,
+    CommandType.RESERVE_NOW: _reserve,
+    CommandType.UNLOCK_CONNECTOR: _unlock,
 }
 
 

@@ -20,7 +20,6 @@ from ocpi.v2_2_1.types import format_datetime
 
 MODULE = "locations"
 LOCATION, CHILD = "cpo.Location", "cpo.EVSE"
-_STATUS_FIELDS = ("status", "last_updated")
 
 # A whole Location without parsing: its document, the EVSEs' documents put in before the closing brace.
 WHOLE = (
@@ -145,33 +144,53 @@ def set_status(evse_id: int, wanted: str, *, correlation_id: str | None = None) 
         row = cursor.fetchone()
         if row is None or row[3] == wanted:
             return 0
-        location_id, uid, document, _, stored, country_code, party_id, object_id = row
-        updated = max(moment_now(), stored)
-        text = format_datetime(updated)
-        cursor.execute(
-            _WRITE,
-            {
-                "id": evse_id,
-                "status": wanted,
-                "updated": updated,
-                "text": text,
-                "document": documents.set_members(document, {"status": wanted, "last_updated": text}),
-            },
-        )
+        _rewrite(cursor, evse_id, row, {"status": wanted}, correlation_id)
         if wanted == "REMOVED":
-            hide_or_show([location_id])
-        owner = Address(country_code, party_id)
-        outbox.mark(
-            recipients.broadcast(MODULE, owner),
-            module=MODULE,
-            source=CHILD,
-            source_id=evse_id,
-            path=recipients.path(owner, object_id, uid),
-            order_key=recipients.order_key(owner, object_id),
-            fields=_STATUS_FIELDS,
-            correlation_id=correlation_id,
-        )
+            hide_or_show([row[0]])
     return 1
+
+
+def set_capability(evse_id: int, capability: str, *, present: bool) -> bool:
+    """Give an EVSE a capability or take it away, and tell everybody; say whether that is a change."""
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(_LOCK, [evse_id])
+        row = cursor.fetchone()
+        kept = list(documents.get(row[2], "capabilities") or ()) if row is not None else []
+        if row is None or (capability in kept) == present:
+            return False
+        wanted = [*kept, capability] if present else [each for each in kept if each != capability]
+        _rewrite(cursor, evse_id, row, {"capabilities": wanted}, None)
+    return True
+
+
+def _rewrite(
+    cursor: Any, evse_id: int, row: tuple[Any, ...], changes: dict[str, Any], correlation_id: str | None
+) -> None:
+    """Write members of a locked EVSE and have them sent."""
+    _, uid, document, kept_status, stored, country_code, party_id, object_id = row
+    updated = max(moment_now(), stored)
+    text = format_datetime(updated)
+    cursor.execute(
+        _WRITE,
+        {
+            "id": evse_id,
+            "status": changes.get("status", kept_status),
+            "updated": updated,
+            "text": text,
+            "document": documents.set_members(document, {**changes, "last_updated": text}),
+        },
+    )
+    owner = Address(country_code, party_id)
+    outbox.mark(
+        recipients.broadcast(MODULE, owner),
+        module=MODULE,
+        source=CHILD,
+        source_id=evse_id,
+        path=recipients.path(owner, object_id, uid),
+        order_key=recipients.order_key(owner, object_id),
+        fields=(*changes, "last_updated"),
+        correlation_id=correlation_id,
+    )
 
 
 def hide_or_show(location_ids: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ from cpo.modules.snapshots import Snapshot
 from ocpi import documents, lists, outbox, tariff_pricing
 from ocpi.headers import Address
 from ocpi.pagination import Page
-from ocpi.tariff_pricing import NotPriceable, Priced
+from ocpi.tariff_pricing import NotPriceable, Priced, Segment
 from ocpi.v2_2_1.sessions import SessionStatus
 from ocpi.v2_2_1.types import format_datetime, plain
 
@@ -39,25 +39,38 @@ class Metered:
 # ---------------------------------------------------------------- from start to end
 
 
-def begin(row: Transaction) -> Session:
-    """Create the Session of an authorised transaction and send it to the eMSP (SES-09), in the caller's transaction."""
+def begin(row: Transaction, reserved: Session | None = None) -> Session:
+    """Create the Session of an authorised transaction and send it to the eMSP (SES-09), in the caller's transaction.
+
+    The one of its reservation becomes ACTIVE instead, from this moment on (SES-17, SES-19).
+    """
     seen = snapshots.read(row.snapshot)
-    session = Session(
-        country_code=seen.owner.country_code,
-        party_id=seen.owner.party_id,
-        object_id=str(uuid.uuid4()),  # random, never from a sequence (REL-09)
-        token_uid=seen.token["uid"],
-        start_date_time=row.started_at,
-        status=SessionStatus.ACTIVE,
-        emsp_country_code=seen.emsp.country_code,
-        emsp_party_id=seen.emsp.party_id,
-        location_id=seen.location["id"],
-    )
-    _write(session, seen, meter(row, seen), row)
+    if reserved is None:
+        session = new(seen, SessionStatus.ACTIVE, row.started_at)
+    else:
+        session = reserved
+        session.status = session_states.next_status(session.status, "begin")
+        session.start_date_time = row.started_at
+    write(session, seen, meter(row, seen), ended=False)
     row.session = session
     row.save(update_fields=["session"])
     push(session)
     return session
+
+
+def new(seen: Snapshot, status: SessionStatus, at: datetime) -> Session:
+    """Return a Session that is not stored yet."""
+    return Session(
+        country_code=seen.owner.country_code,
+        party_id=seen.owner.party_id,
+        object_id=str(uuid.uuid4()),  # random, never from a sequence (REL-09)
+        token_uid=seen.token["uid"],
+        start_date_time=at,
+        status=status,
+        emsp_country_code=seen.emsp.country_code,
+        emsp_party_id=seen.emsp.party_id,
+        location_id=seen.location["id"],
+    )
 
 
 def note_change(row: Transaction) -> None:
@@ -82,7 +95,7 @@ def update(row: Transaction) -> None:
     seen = snapshots.read(row.snapshot)
     before = len(documents.get(session.document, "charging_periods") or ())
     metered = meter(row, seen)
-    _write(session, seen, metered, row)
+    write(session, seen, metered, ended=row.stopped_at is not None)
     # A PATCH adds charging_periods and never replaces one (SES-29, SES-30): with another period the whole is sent.
     push(session, fields=_RUNNING if len(metered.periods) == before and metered.priced else None)
 
@@ -95,7 +108,7 @@ def end(row: Transaction, event: str = "end") -> Metered:
     session.status = session_states.next_status(session.status, event)
     seen = snapshots.read(row.snapshot)
     metered = meter(row, seen)
-    _write(session, seen, metered, row)
+    write(session, seen, metered, ended=row.stopped_at is not None)
     push(session)
     return metered
 
@@ -158,27 +171,35 @@ def meter(row: Transaction, seen: Snapshot) -> Metered:
         rated_power=seen.rated_power,
     )
     phases = [(datetime.fromisoformat(at), phase) for at, phase in row.phases]
+    segments = [*metering.reserved(row.reserved_from, row.started_at), *metering.segments(course, phases)]
+    return priced(seen, course, segments, expired=False)
+
+
+def priced(seen: Snapshot, course: metering.Course, segments: list[Segment], *, expired: bool) -> Metered:
+    """Return what metered segments come to; `expired`: a reservation and no session."""
+    start = segments[0].start if segments else course.start
     try:
-        periods = tariff_pricing.split(metering.segments(course, phases), [seen.tariff], timezone=seen.time_zone)
-        priced = tariff_pricing.price(
+        periods = tariff_pricing.split(segments, [seen.tariff], timezone=seen.time_zone, expired=expired)
+        price = tariff_pricing.price(
             {
                 "currency": seen.currency,
-                "start_date_time": _text(row.started_at),
+                "start_date_time": _text(start),
                 "end_date_time": _text(course.end),
                 "charging_periods": periods,
             },
             [seen.tariff],
             timezone=seen.time_zone,
+            expired=expired,
         )
     except NotPriceable:
         return Metered(course, [], None)
-    return Metered(course, list(periods), priced)
+    return Metered(course, list(periods), price)
 
 
-def _write(session: Session, seen: Snapshot, metered: Metered, row: Transaction) -> None:
-    """Write document and columns of a Session."""
+def write(session: Session, seen: Snapshot, metered: Metered, *, ended: bool) -> None:
+    """Write document and columns of a Session, in the caller's transaction."""
     session.last_updated = max(locations.moment_now(), session.last_updated or locations.moment_now())
-    priced = metered.priced
+    price = metered.priced
     session.document = documents.text(
         plain(
             {
@@ -186,17 +207,17 @@ def _write(session: Session, seen: Snapshot, metered: Metered, row: Transaction)
                 "party_id": session.party_id,
                 "id": session.object_id,
                 "start_date_time": _text(session.start_date_time),
-                "end_date_time": _text(metered.course.end) if row.stopped_at else None,
+                "end_date_time": _text(metered.course.end) if ended else None,
                 "kwh": metered.course.energy,
                 "cdr_token": seen.cdr_token,
                 "auth_method": seen.auth_method,
                 "authorization_reference": seen.authorization_reference or None,
                 "location_id": seen.location["id"],
-                "evse_uid": seen.evse["uid"],
-                "connector_id": seen.connector["id"],
+                "evse_uid": seen.evse_uid,
+                "connector_id": seen.connector_id,
                 "currency": seen.currency,
                 "charging_periods": metered.periods,
-                "total_cost": tariff_pricing.totals(priced)["total_cost"] if priced else None,
+                "total_cost": tariff_pricing.totals(price)["total_cost"] if price else None,
                 "status": session.status,
                 "last_updated": session.last_updated,
             }

@@ -18,6 +18,7 @@ from ocpi.v2_2_1.types import format_datetime
 FREE_TARIFF = "FREE"
 _CDR_TOKEN = ("country_code", "party_id", "uid", "type", "contract_id")
 _DEFAULT_CURRENCY = "EUR"
+NOT_ASSIGNED = "#NA"  # evse_uid and connector_id of a reservation without an EVSE (SES-22)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,20 @@ class Snapshot:
     time_zone: str
     auth_method: str
     authorization_reference: str
+    assigned: bool = True  # False: reserved is any EVSE of the charge point, `evse` is only the one that sets the price
+
+    @property
+    def evse_uid(self) -> str:
+        return str(self.evse["uid"]) if self.assigned else NOT_ASSIGNED
+
+    @property
+    def connector_id(self) -> str:
+        return str(self.connector["id"]) if self.assigned else NOT_ASSIGNED
+
+    @property
+    def lacks_tariff(self) -> bool:
+        """Say whether none of its Connector's tariffs was valid."""
+        return self.tariff["id"] == FREE_TARIFF and bool(self.connector.get("tariff_ids"))
 
     @property
     def currency(self) -> str:
@@ -61,7 +76,7 @@ class Snapshot:
         return watts or None
 
 
-def text_of(place: Place, verdict: Verdict, at: datetime) -> tuple[str, list[str]]:
+def text_of(place: Place, verdict: Verdict, at: datetime, *, assigned: bool = True) -> tuple[str, list[str]]:
     """Return the snapshot of a session that starts now, and what is odd about it."""
     tariff_ids = [str(each) for each in place.connector.get("tariff_ids") or ()]
     chosen = tariffs.chosen(place.owner, tariff_ids, at=at) if tariff_ids else None
@@ -78,9 +93,21 @@ def text_of(place: Place, verdict: Verdict, at: datetime) -> tuple[str, list[str
             "time_zone": place.location.time_zone,
             "auth_method": verdict.auth_method,
             "authorization_reference": verdict.authorization_reference,
+            "assigned": assigned,
         }
     )
     return text, flags
+
+
+def with_token(text: str, verdict: Verdict) -> str:
+    """Return a snapshot with the Token, auth_method and authorization_reference of another decision (CDR-30, SES-24).
+
+    Who gives no new reference leaves the former one: it is the last that was given.
+    """
+    given: dict[str, Any] = {"token": documents.raw(verdict.token), "auth_method": verdict.auth_method}
+    if verdict.authorization_reference:
+        given["authorization_reference"] = verdict.authorization_reference
+    return documents.set_members(text, given)
 
 
 def read(text: str) -> Snapshot:

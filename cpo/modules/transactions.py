@@ -19,6 +19,7 @@ from cpo.modules import cdrs_operations as cdrs
 from cpo.modules import chargingprofiles_installed as chargingprofiles
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, snapshots
+from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Verdict
 from cpo.ocpp.events import ConnectorStatus, MeterValues, TransactionStarted, TransactionStopped
@@ -33,7 +34,7 @@ _OTHER_CLOCK = timedelta(hours=1)
 
 
 def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) -> Transaction:
-    """Store a start and, if it is authorised at an EVSE of ours, begin its Session."""
+    """Store a start and, if it is authorised at an EVSE of ours, begin its Session or go on with a reservation's."""
     number = message.transaction_id or _next_number()
     known = Transaction.objects.filter(transaction_id=number).first()
     if known is not None:
@@ -58,8 +59,13 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
         flags=flags,
     )
     place = locations.place_of(charge_point.id, event.connector) if authorised else None
+    reservation = reservations.taken_by(charge_point.id, event, verdict) if place is not None else None
     if place is not None:
-        row.snapshot, odd = snapshots.text_of(place, verdict, row.started_at)
+        if reservation is None:
+            row.snapshot, odd = snapshots.text_of(place, verdict, row.started_at)
+        else:
+            row.reserved_from = min(reservation.started_at or row.started_at, row.started_at)
+            row.snapshot, odd = reservations.snapshot_of(reservation, place, verdict, row.started_at)
         row.flags += odd
         row.held = bool(odd)
     elif authorised:
@@ -67,8 +73,10 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
         log.warning("connector %s of %s belongs to no EVSE: its session is not billed", event.connector, charge_point)
     row.save(force_insert=True)
     if place is not None:
-        session = sessions.begin(row)
+        session = sessions.begin(row, reservation.session if reservation is not None else None)
         _join(verdict, session.object_id)
+        if reservation is not None:
+            reservations.use(reservation)
     locations.refresh(charge_point.id, event.connector)
     return row
 

@@ -7,6 +7,7 @@ row however often it is asked for, so nothing reaches a charge point twice (REL-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -90,6 +91,47 @@ def answer(operation: Operation) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def reserve(charge_point: ChargePoint, asked: events.Reserve, *, asked_by: str, key: str, timeout: float) -> Operation:
+    """Ask for a reservation; one with the same number replaces the former.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, asked, asked_by, key, timeout)
+
+
+def cancel_reservation(
+    charge_point: ChargePoint,
+    *,
+    number: int,
+    asked_by: str,
+    key: str,
+    timeout: float = operations.DEFAULT_SECONDS,
+    until: datetime | None = None,
+) -> Operation:
+    """Ask for the end of a reservation; with `until` a charge point that is away is asked when it comes back by then.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, events.CancelReservation(reservation_id=number), asked_by, key, timeout, until)
+
+
+def unlock(charge_point: ChargePoint, *, connector: int, asked_by: str, key: str, timeout: float) -> Operation:
+    """Ask for a connector to be unlocked.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    return _ask(charge_point, events.Unlock(connector=connector), asked_by, key, timeout)
+
+
+def read_configuration(charge_point: ChargePoint, *keys: str, asked_by: str, key: str) -> Operation:
+    """Ask for some of its settings.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    asked = events.ReadConfiguration(keys=keys)
+    return _ask(charge_point, asked, asked_by, key, operations.DEFAULT_SECONDS)
+
+
 def ending(operation: Operation) -> Ending:
     """Return how an operation ended."""
     try:
@@ -100,9 +142,20 @@ def ending(operation: Operation) -> Ending:
     return Ending(operation.state, status if isinstance(status, str) else "", operation.error)
 
 
-def _ask(charge_point: ChargePoint, request: Request, asked_by: str, key: str, timeout: float) -> Operation:
+def _ask(
+    charge_point: ChargePoint, request: Request, asked_by: str, key: str, timeout: float, until: datetime | None = None
+) -> Operation:
     action, payload = v16.write(request)
     try:
-        return operations.ask(charge_point, action, payload, asked_by=asked_by, timeout=timeout, idempotency_key=key)
+        return operations.ask(
+            charge_point,
+            action,
+            payload,
+            asked_by=asked_by,
+            timeout=timeout,
+            idempotency_key=key,
+            deliver_later=until is not None,
+            expires_at=until,
+        )
     except (operations.QueueFull, operations.UnknownAction, frames.PayloadError) as error:
         raise NotAsked(str(error)) from error

@@ -191,4 +191,19 @@ class AskSchedule:
     seconds: int
 
 
-Request = RemoteStart | RemoteStop | Unlock | Reserve | CancelReservation | SetProfile | ClearProfile | AskSchedule
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadConfiguration:
+    keys: tuple[str, ...]
+
+
+Request = (
+    RemoteStart
+    | RemoteStop
+    | Unlock
+    | Reserve
+    | CancelReservation
+    | ReadConfiguration
+    | SetProfile
+    | ClearProfile
+    | AskSchedule
+)

@@ -26,8 +26,9 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from cpo.gateway.frames import FrameError, PayloadError
 from cpo.gateway_models import InboxState
 from cpo.models import InboxMessage
-from cpo.modules import authorization, transactions
+from cpo.modules import authorization, features, transactions
 from cpo.modules import locations_operations as locations
+from cpo.modules import reservations_operations as reservations
 from cpo.modules.authorization import Question, Verdict
 from cpo.modules.tokens import LONGEST_ID_TAG
 from cpo.ocpp import events, v16
@@ -178,8 +179,10 @@ def _apply(message: InboxMessage, event: Event, verdicts: Mapping[int, Verdict])
         case events.ConnectorStatus():
             if locations.note_connector(message.charge_point_id, event):
                 transactions.note_phase(message.charge_point_id, event, message.received_at)
+                reservations.interrupt(message.charge_point_id, event)
                 locations.refresh(message.charge_point_id, event.connector)
         case events.Booted():
+            features.note_boot(message.charge_point_id, event)
             locations.refresh(message.charge_point_id)
         case _:
             pass  # kept, and means nothing to us yet

@@ -305,6 +305,8 @@ def write(request: Request) -> tuple[str, Payload]:
             return "ClearChargingProfile", {"id": request.profile_id}
         case events.AskSchedule():
             return "GetCompositeSchedule", {"connectorId": request.connector, "duration": request.seconds}
+        case events.ReadConfiguration():
+            return "GetConfiguration", {"key": list(request.keys)}
     assert_never(request)
 
 

@@ -145,12 +145,16 @@ def test_a_command_that_does_not_exist_is_not_found(emsp: Person) -> None:
     assert emsp.post(f"{PATH}/OPEN_SESAME", {}).codes == (404, 2000)
 
 
-@pytest.mark.req("CMD-05", "CMD-14")
-@pytest.mark.parametrize("name", ["reserve_now", "cancel_reservation", "unlock_connector"])
-def test_a_known_command_that_we_do_not_offer(emsp: Person, document: Document, listener: Listener, name: str) -> None:
-    body = document(name, response_url=f"{emsp.url}{RESULTS}/1")
+@pytest.mark.req("CMD-05", "CMD-14", "CMD-34", "LOC-69")
+@pytest.mark.parametrize("name", ["start_session", "reserve_now", "unlock_connector"])
+def test_what_an_evse_is_not_capable_of_is_not_supported(
+    emsp: Person, document: Document, listener: Listener, name: str
+) -> None:
+    location = with_tariff(document("location"))
+    location["evses"][0]["capabilities"] = ["RFID_READER"]
+    add_point(add_location(location))
 
-    answer = emsp.post(f"{PATH}/{name.upper()}", body)
+    answer = emsp.post(f"{PATH}/{name.upper()}", document(name, response_url=f"{emsp.url}{RESULTS}/1"))
 
     assert answer.codes == (200, 1000)
     assert (answer.data["result"], answer.data["timeout"]) == ("NOT_SUPPORTED", 0)
