@@ -21,6 +21,7 @@ MACHINES = {
     "ocpi.delivery_states.TABLE": "A delivery",
     "cpo.session_states.TRANSITIONS": "A Session at the CPO",
     "cpo.command_states.TRANSITIONS": "A command at the CPO",
+    "cpo.reservation_states.TRANSITIONS": "A reservation at the CPO",
     "cpo.chargingprofile_states.REQUESTS": "A request for a charging profile at the CPO",
     "cpo.chargingprofile_states.PROFILES": "A charging profile at a charge point",
     "emsp.command_states.TABLE": "A command at the eMSP",
