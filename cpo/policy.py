@@ -10,9 +10,9 @@ def push_seconds() -> float:
     return float(settings.OCPI_SESSION_PUSH_SECONDS)
 
 
-def command_seconds(command: str) -> float:
-    """Return the time within which an eMSP gets the result of a command (CMD-09)."""
-    return float(settings.OCPI_COMMAND_TIMEOUTS[command])
+def command_seconds(command: str = "") -> float:
+    """Return the time within which an eMSP gets the result of a command (CMD-09), or of a charging profile."""
+    return float(settings.OCPI_COMMAND_TIMEOUTS.get(command, settings.OCPI_COMMAND_TIMEOUT))
 
 
 def authorize_seconds() -> float:

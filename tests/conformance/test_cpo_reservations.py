@@ -181,7 +181,7 @@ def test_nobody_reserves_with_the_token_of_another_emsp(point: Point, emsp: Comm
 @pytest.mark.req("CMD-10", "CMD-11")
 @pytest.mark.parametrize("changes", [{"location_id": "NOPE"}, {"evse_uid": "NOPE"}])
 def test_an_unknown_place_cannot_be_reserved(point: Point, emsp: Commander, changes: dict[str, str]) -> None:
-    answer = emsp.reserve(**changes)
+    answer = emsp.reserve(60, **changes)
 
     assert answer.codes == (200, 2003)
     assert answer.data["result"] == "REJECTED"
