@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emsp.modules.cdrs import CDRReceiver, CDRsReceiver
+from emsp.modules.chargingprofiles import ActiveProfilesSender, ChargingProfilesReceiver, ProfileResultSender
 from emsp.modules.commands import CommandResultSender, CommandsSender
 from emsp.modules.locations import LocationsReceiver
 from emsp.modules.sessions import SessionsReceiver
@@ -43,5 +44,18 @@ ENDPOINTS: list[Serve] = [
         InterfaceRole.SENDER,
         "emsp/2.2.1/commands",
         {"": CommandsSender, "{command}/{key}": CommandResultSender},
+    ),
+    Serve(
+        ModuleID.chargingprofiles,
+        InterfaceRole.SENDER,
+        "emsp/2.2.1/chargingprofiles",
+        {"{session_id}": ActiveProfilesSender, "results/{result_type}/{key}": ProfileResultSender},
+    ),
+    # Towards SCSPs, whose requests go on to the CPO (CHP-26).
+    Serve(
+        ModuleID.chargingprofiles,
+        InterfaceRole.RECEIVER,
+        "emsp/2.2.1/receiver/chargingprofiles",
+        {"{session_id}": ChargingProfilesReceiver},
     ),
 ]

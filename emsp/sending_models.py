@@ -76,7 +76,7 @@ class ChargingProfileRequest(models.Model):
     scsp_country_code = models.CharField(max_length=2, blank=True)
     scsp_party_id = models.CharField(max_length=3, blank=True)
     scsp_session_id = models.CharField(max_length=36, blank=True, help_text="the Session's id as the SCSP spells it")
-    scsp_response_url = models.CharField(max_length=2048, blank=True)
+    scsp_response_url = models.CharField(max_length=255, blank=True)
 
     class Meta:
         indexes = [
@@ -98,6 +98,8 @@ class ChargingProfileRequest(models.Model):
 
 class ActiveProfile(models.Model):
     """The ActiveChargingProfile of a Session as its CPO told it last, passed on to the SCSP that controls it."""
+
+    pushed_to = "SENDER"  # of the SCSP, which is who sets profiles (CHP-05)
 
     session = models.OneToOneField("emsp.Session", on_delete=models.CASCADE, related_name="active_profile")
     document = models.TextField()

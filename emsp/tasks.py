@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from emsp.models import CDR
-from emsp.modules import cdr_checks, commands_sending, reservations
+from emsp.modules import cdr_checks, chargingprofiles_sending, commands_sending, reservations
 
 
 @shared_task(ignore_result=True)
@@ -23,4 +23,5 @@ def sweep() -> None:
     now = timezone.now()
     cdr_checks.check_waiting()
     commands_sending.expire(now)
+    chargingprofiles_sending.expire(now)
     reservations.end_old(now)

@@ -108,6 +108,9 @@ OCPI_PROFILE_STACK_LEVEL = env.integer("OCPI_PROFILE_STACK_LEVEL", 1, at_least=0
 # Seconds that an ActiveChargingProfile covers, 5 to 60 minutes.
 OCPI_ACTIVE_PROFILE_SECONDS = env.integer("OCPI_ACTIVE_PROFILE_SECONDS", 1800, at_least=60)
 
+# SCSPs that may control the charging of our drivers, as COUNTRY*PARTY, commas between (OCPI chargingprofiles).
+OCPI_SCSP_AGREEMENTS = env.names("OCPI_SCSP_AGREEMENTS")
+
 # Objects on one page of a list.
 OCPI_PAGE_LIMIT = env.integer("OCPI_PAGE_LIMIT", 100, at_least=1)
 

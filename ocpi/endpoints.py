@@ -44,8 +44,15 @@ class Serve:
 
 
 def served() -> tuple[Serve, ...]:
-    """Return the interfaces of the sides this instance serves, credentials first (VER-09, VER-10)."""
-    return _served(tuple(settings.OCPI_SIDES))
+    """Return the interfaces of the sides this instance serves, credentials first (VER-09, VER-10).
+
+    Where two sides serve one interface (chargingprofiles RECEIVER), consumers could not tell them apart (VER-07): the
+    first side's is listed.
+    """
+    listed: dict[tuple[str, str], Serve] = {}
+    for entry in _served(tuple(settings.OCPI_SIDES)):
+        listed.setdefault((entry.module, entry.role), entry)
+    return tuple(listed.values())
 
 
 def urlpatterns() -> list[URLPattern]:

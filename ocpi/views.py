@@ -28,7 +28,7 @@ from ocpi import (
     snapshot,
     status,
 )
-from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address, Getter, Ids, Received, Routing, read_ids, read_routing
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -41,6 +41,7 @@ class OcpiView(APIView):
 
     module: ClassVar[ModuleID | None] = None
     interface: ClassVar[InterfaceRole | None] = None
+    role: ClassVar[Role | None] = None  # which of our roles answers, where it is not the usual one of the interface
     functional: ClassVar[bool] = True  # configuration modules carry no routing headers (HUB-01)
     purposes: ClassVar[frozenset[str]] = authentication.CURRENT
     max_body: ClassVar[int] = MAX_BODY
@@ -120,7 +121,7 @@ class OcpiView(APIView):
         """
         if self.module is None or self.interface is None:
             return self.routing.to
-        candidates = ours.addresses(ours.role_for(self.module, self.interface))
+        candidates = ours.addresses(self.role or ours.role_for(self.module, self.interface))
         if self.routing.to is None:
             if len(candidates) > 1:
                 raise status.InvalidParameters("OCPI-to-party-id", "is required: this platform has several parties")

@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('scsp_country_code', models.CharField(blank=True, max_length=2)),
                 ('scsp_party_id', models.CharField(blank=True, max_length=3)),
                 ('scsp_session_id', models.CharField(blank=True, help_text="the Session's id as the SCSP spells it", max_length=36)),
-                ('scsp_response_url', models.CharField(blank=True, max_length=2048)),
+                ('scsp_response_url', models.CharField(blank=True, max_length=255)),
                 ('platform', models.ForeignKey(help_text='asked through it', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ocpi.platform')),
                 ('scsp_platform', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ocpi.platform')),
                 ('session', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='emsp.session')),

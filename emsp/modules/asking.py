@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from emsp import recipients
-from emsp.models import EVSE
+from emsp.models import EVSE, Session
 from ocpi import client, defects, documents, exchanges, status
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.snapshot import KnownPlatform
@@ -134,6 +134,12 @@ def texts(message: object) -> str:
     if not isinstance(message, list):
         return ""
     return "; ".join(str(each.get("text", "")) for each in message if isinstance(each, dict))
+
+
+def driver_party(session: Session) -> Address:
+    """Return our party whose driver charges in a Session."""
+    token = documents.get(session.document, "cdr_token")
+    return Address(token["country_code"], token["party_id"])
 
 
 def evse_at(cpo: Address, location_id: str, evse_uid: str) -> EVSE | None:

@@ -50,7 +50,7 @@ def stop_session(*, to: Address, session_id: str) -> Command:
     :raises ReceiverUnreachable: if no connected platform leads to that CPO.
     """
     session = keeping.find(Session, owner=to, object_id=session_id)
-    sender = driver_party(session) if session is not None else recipients.our_party()
+    sender = asking.driver_party(session) if session is not None else recipients.our_party()
     order = Order("STOP_SESSION", {"session_id": session_id}, to, sender, session_id=session_id)
     return commands_sending.send(order)
 
@@ -115,12 +115,6 @@ def unlock_connector(*, to: Address, location_id: str, evse_uid: str, connector_
     body = {"location_id": location_id, "evse_uid": evse_uid, "connector_id": connector_id}
     order = Order("UNLOCK_CONNECTOR", body, to, recipients.our_party(), asked_by=asked_by)
     return commands_sending.send(order)
-
-
-def driver_party(session: Session) -> Address:
-    """Return our party whose driver charges in a Session."""
-    token = documents.get(session.document, "cdr_token")
-    return Address(token["country_code"], token["party_id"])
 
 
 def _authorized(token: Token) -> Address:

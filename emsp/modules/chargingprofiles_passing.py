@@ -1,0 +1,55 @@
+"""Pass on to an SCSP what its CPO says: the result of a request, and each ActiveChargingProfile (CHP-26)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from emsp.models import ActiveProfile, ChargingProfileRequest, Session
+from emsp.modules import asking
+from emsp.modules import chargingprofiles_control as control
+from ocpi import documents, outbox
+from ocpi.headers import Address
+
+_MODULE = "chargingprofiles"
+# An SCSP hears of a CPO's silence when the announced time is over, and so a moment after it (CHP-20).
+_GRACE = timedelta(seconds=30)
+
+
+def result(row: ChargingProfileRequest) -> None:
+    """Have the result of a request posted to the SCSP that asked, in the caller's transaction; ours go nowhere."""
+    if row.scsp_platform_id is None or row.response != "ACCEPTED":
+        return
+    outbox.send_result(
+        _recipient(row),
+        url=row.scsp_response_url,
+        body=row.result_body.encode() or documents.encode({"result": row.result}),
+        module=_MODULE,
+        deadline_at=max(row.deadline_at or timezone.now(), timezone.now()) + _GRACE,
+        correlation_id=row.correlation_id,
+    )
+
+
+def active_profile(session: Session, profile: ActiveProfile, *, correlation_id: str) -> None:
+    """Have an ActiveChargingProfile told to the SCSP that controls the Session, in the caller's transaction."""
+    row = control.controller(session)
+    if row is None or row.scsp_platform_id is None or row.result != "ACCEPTED":
+        return
+    outbox.mark(
+        [_recipient(row)],
+        module=_MODULE,
+        source="emsp.ActiveProfile",
+        source_id=profile.pk,
+        path=outbox.path_of(row.scsp_session_id),
+        order_key=f"profile {session.pk}",
+        correlation_id=correlation_id,
+    )
+
+
+def _recipient(row: ChargingProfileRequest) -> outbox.Recipient:
+    return outbox.Recipient(
+        row.scsp_platform_id or 0,
+        to=Address(row.scsp_country_code, row.scsp_party_id),
+        sender=asking.driver_party(row.session),
+    )
