@@ -167,8 +167,7 @@ def _chargingprofiles() -> dict[Key, Operation]:
         (module, SENDER, "{session_id}", "PUT"): Operation(
             "Tell the ActiveChargingProfile of a Session", chapter, body=chargingprofiles.ActiveChargingProfile
         ),
-        (module, SENDER, "{key}", "POST"): result,
-        (module, SENDER, "{kind}/{key}", "POST"): result,
+        (module, SENDER, "results/{result_type}/{key}", "POST"): result,
     }
 
 
