@@ -11,7 +11,7 @@ from django.utils import timezone
 from emsp.models import SentPreferences, Session
 from emsp.modules import asking
 from emsp.modules.chargingprofiles_operations import ONGOING
-from ocpi import client, documents, status
+from ocpi import client, defects, documents, status
 from ocpi.headers import Address, Routing, new_id
 from ocpi.v2_2_1 import sessions as schema
 
@@ -36,7 +36,9 @@ def send(*, session: Session, preferences: Mapping[str, Any], asked_by: str = ""
     routing = Routing(to=cpo, sender=asking.driver_party(session))
     question = asking.Question(platform, "sessions", "PUT", url, routing, new_id(), text.encode())
     try:
-        response, message = _heard(asking.send(question))
+        answer = asking.send(question)
+        with defects.reading(platform.id, f"PUT {url}"):
+            response, message = _heard(answer)
     except client.ClientError as error:
         response, message = "", f"{type(error).__name__}: {error}"
     values = {
@@ -57,6 +59,7 @@ def _heard(answer: client.Answer) -> tuple[str, str]:
     except client.Garbage:
         found = None
     if isinstance(found, dict):
+        defects.noted(["PIT-29 charging preferences in an object"])
         found = found.get("result")
     if not answer.ok or not isinstance(found, str):
         return "", asking.failure(answer)

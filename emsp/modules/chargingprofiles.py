@@ -11,7 +11,7 @@ from emsp.modules import chargingprofiles_operations as operations
 from emsp.modules import chargingprofiles_results as results
 from emsp.modules.chargingprofiles_operations import Asked
 from emsp.modules.chargingprofiles_sending import Kind
-from ocpi import authentication, documents, envelope, response_urls, status
+from ocpi import authentication, defects, documents, envelope, response_urls, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.v2_2_1 import chargingprofiles as schema
 from ocpi.views import OcpiView
@@ -50,7 +50,7 @@ class ChargingProfilesReceiver(OcpiView):
     role: ClassVar[Role | None] = Role.EMSP
 
     def put(self, request: Request, session_id: str) -> HttpResponse:
-        body, _ = schema.check_leniently(self.body(), "SetChargingProfile")
+        body = defects.taken(schema.check_leniently(self.body(), "SetChargingProfile"))
         profile = bytes(documents.members(body)["charging_profile"]).decode()
         return self._relay(Kind.SET, session_id, str(documents.get(body, "response_url")), profile=profile)
 

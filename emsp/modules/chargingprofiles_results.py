@@ -12,7 +12,7 @@ from emsp.models import ActiveProfile, ChargingProfileRequest, Session
 from emsp.modules import asking
 from emsp.modules import chargingprofiles_passing as passing
 from emsp.modules import chargingprofiles_sending as sending
-from ocpi import documents, keeping, status
+from ocpi import defects, documents, keeping, status
 from ocpi.headers import Address
 from ocpi.v2_2_1 import chargingprofiles as schema
 
@@ -32,7 +32,7 @@ def take_result(result_type: str, key: str, body: bytes, *, platform_id: int) ->
         row = sending.locked(key=key, kind=kind, platform_id=platform_id) if kind else None
         if row is None or not _awaited(row):
             raise status.UnknownObject("There is nothing at this URL")
-        checked, _ = schema.check_leniently(asking.unwrapped(body), result_type)
+        checked = defects.taken(schema.check_leniently(asking.unwrapped(body), result_type))
         result, profile = str(documents.get(checked, "result")), documents.members(checked).get("profile")
         if row.state == "DONE":
             log.warning("%s %s has its result %s already; %s came too", row.kind, row.pk, row.result, result)
@@ -51,7 +51,7 @@ def take_active_profile(cpo: Address, session_id: str, body: bytes, *, correlati
     :raises UnknownObject: if the CPO has no such Session with us.
     :raises InvalidParameters: if the body breaks its table.
     """
-    checked, _ = schema.check_leniently(body, "ActiveChargingProfile")
+    checked = defects.taken(schema.check_leniently(body, "ActiveChargingProfile"))
     with transaction.atomic():
         session = keeping.find(Session, owner=cpo, object_id=session_id, lock=True)
         if session is None:

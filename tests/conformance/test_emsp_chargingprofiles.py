@@ -95,11 +95,12 @@ def test_each_result_is_taken_at_its_own_url(
     session: Session, set_profile: Ask, cpo: Person, listener: Listener, document: Document, kind: str
 ) -> None:
     method = {"SET": "PUT", "GET": "GET", "CLEAR": "DELETE"}[kind]
-    row = {
+    asks: dict[str, Ask] = {
         "SET": set_profile,
         "GET": lambda: profiles.get_active_profile(session=session, duration=60),
         "CLEAR": lambda: profiles.clear_profile(session=session),
-    }[kind]()
+    }
+    row = asks[kind]()
     body: dict[str, Any] = {"result": "ACCEPTED"}
     if kind == "GET":
         body["profile"] = document("active_charging_profile")
@@ -261,11 +262,12 @@ def test_an_evse_that_cannot_charge_by_a_profile_is_not_asked(
 ) -> None:
     without_capability(evse, "CHARGING_PROFILE_CAPABLE")
 
-    for ask in (
+    asks: tuple[Ask, ...] = (
         set_profile,
         lambda: profiles.get_active_profile(session=session, duration=60),
         lambda: profiles.clear_profile(session=session),
-    ):
+    )
+    for ask in asks:
         with pytest.raises(status.InvalidParameters, match="CHARGING_PROFILE_CAPABLE"):
             ask()
 
