@@ -20,6 +20,10 @@ class Location(ClientOwnedObject):
 
     parts: ClassVar[tuple[str, str, str]] = ("evses", "emsp.EVSE", "location_id")
 
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Its CPO's whole list no longer held it (TRN-106, QRK-23): not shown, kept for the Sessions and CDRs that name it.
+    gone_at = models.DateTimeField(null=True, blank=True)
+
     class Meta(ClientOwnedObject.Meta):
         pass
 
@@ -48,6 +52,7 @@ class EVSE(models.Model):
 class Tariff(ClientOwnedObject):
     """A CPO's Tariff; a deleted one is hidden and kept for old Sessions and CDRs (TAR-08)."""
 
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(ClientOwnedObject.Meta):

@@ -81,6 +81,18 @@ OCPI_PUSH_TTL = env.seconds("OCPI_PUSH_TTL", 60)
 # Seconds a platform that came back has to pull before we push what it missed.
 OCPI_PULL_GRACE = env.seconds("OCPI_PULL_GRACE", 600)
 
+# Whether this instance pulls by itself what partners offer; off, only `manage.py pull` and the admin do.
+OCPI_PULLS = env.flag("OCPI_PULLS", default=True)
+
+# Seconds between two pulls of a list, of what changed since; a fifth more or less each time.
+OCPI_PULL_INTERVAL = env.seconds("OCPI_PULL_INTERVAL", 4 * 3600)
+
+# Hour of the day (UTC) from which whole lists are compared, spread over three hours.
+OCPI_PULL_NIGHT_HOUR = env.integer("OCPI_PULL_NIGHT_HOUR", 1)
+
+# Days that the nightly comparison of Sessions and CDRs looks back.
+OCPI_PULL_DAYS = env.integer("OCPI_PULL_DAYS", 31, at_least=1)
+
 # Seconds between two pushes of a running Session; changes of its status go out at once.
 OCPI_SESSION_PUSH_SECONDS = env.seconds("OCPI_SESSION_PUSH_SECONDS", 60)
 
@@ -390,6 +402,7 @@ _EVERY = {
     "ocpi.tasks.make_partitions": 600.0,
     "ocpi.tasks.forget_finished": 600.0,
     "ocpi.tasks.renew_tokens": 3600.0,
+    **({"ocpi.tasks.pulls": 10.0} if OCPI_PULLS else {}),
     **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
 }
 # A run nobody took before the next ones are due expires, so that none pile up in Redis.

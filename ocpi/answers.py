@@ -1,6 +1,7 @@
 """What came of a request to a platform: its answer, or one family of errors that each carry what was sent."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -104,6 +105,14 @@ class Answer:
             except (status.NotJson, msgspec.DecodeError):
                 self._envelope = None
         return self._envelope
+
+    def read_loosely(self) -> None:
+        """Accept an envelope that breaks a rule of `json_text` somewhere inside: one bad object of a list must not take
+        the others along (TRN-104). Whoever keeps an object of it reads that strictly.
+        """
+        if self.envelope is None:
+            with suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                self._envelope = _envelopes.decode(self.body)
 
     @property
     def status_code(self) -> int | None:

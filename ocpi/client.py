@@ -35,7 +35,7 @@ from ocpi.links import join
 
 __all__ = [
     "AddressDenied", "Answer", "ClientError", "Envelope", "ForeignHost", "Garbage", "NoAnswer", "Refused", "Sent",
-    "Target", "Unreachable", "Unsendable", "WalkStopped", "join", "send", "walk",
+    "Target", "Unreachable", "Unsendable", "WalkStopped", "following", "join", "page", "send", "walk",
 ]  # fmt: skip
 
 PAGE_BYTES = 16 << 20
@@ -218,6 +218,20 @@ def _redirected(target: Target, answer: Answer) -> str | None:
     return there if same_host and _is_approved(target, place) else None
 
 
+def page(
+    target: Target, url: str, *, headers: Mapping[str, str] = _NO_HEADERS, timeout: float
+) -> tuple[Answer, list[msgspec.Raw]]:
+    """Fetch one page of a list; its objects are JSON, not yet read strictly: one bad one must not stop the others.
+
+    :raises Refused: if it is answered with a failure.
+    """
+    answer = send(target, "GET", url, headers=headers, timeout=timeout, max_body=PAGE_BYTES)
+    answer.read_loosely()
+    if not answer.ok:
+        raise Refused(f"HTTP {answer.http_status}, status_code {answer.status_code}", answer)
+    return answer, _objects(answer)
+
+
 def walk(
     target: Target,
     url: str,
@@ -241,13 +255,10 @@ def walk(
     while next_url is not None:
         seen.add(next_url)
         left = min(timeout, until - time.monotonic())
-        answer = send(target, "GET", next_url, headers=headers, timeout=left, max_body=PAGE_BYTES)
-        if not answer.ok:
-            raise Refused(f"HTTP {answer.http_status}, status_code {answer.status_code}", answer)
+        answer, objects = page(target, next_url, headers=headers, timeout=left)
         headers = _again(headers, answer.sent)
-        objects = _objects(answer)
         yield answer, objects
-        next_url = _next_url(answer, url, len(objects))
+        next_url = following(answer, url, len(objects))
         if next_url is None:
             return
         if next_url in seen:
@@ -270,7 +281,7 @@ def _objects(answer: Answer) -> list[msgspec.Raw]:
     return objects
 
 
-def _next_url(answer: Answer, first_url: str, count: int) -> str | None:
+def following(answer: Answer, first_url: str, count: int) -> str | None:
     """Return the URL of the next page, or nothing if this is the last.
 
     :raises ForeignHost: if it leads elsewhere.

@@ -1,5 +1,7 @@
 """How each platform is doing: consecutive failures, back-off, OFFLINE and CONNECTED again; all of it in the database.
 
+Who answers again after failures is pulled from, since what it pushed meanwhile was lost (TRN-121).
+
 Every change is one conditional UPDATE, so several workers may report at once. A success costs no write while nothing
 changes, except every few seconds for the moving average and the time it was last heard.
 """
@@ -14,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from ocpi import outbox_policy, outbox_wake, snapshot
+from ocpi import outbox_policy, outbox_wake, pull_rows, snapshot
 from ocpi.models import Platform
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,15 @@ def succeeded(platform_id: int, elapsed: float, *, was_well: bool = True) -> Non
         return
     _written[platform_id] = now
     _well(platform_id, elapsed * 1000)
+
+
+def answered(platform_id: int) -> None:
+    """Note a call that was answered properly, but whose time tells nothing: a page of a list is larger than a push."""
+    now = time.monotonic()
+    if now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
+        return
+    _written[platform_id] = now
+    _well(platform_id, None)
 
 
 def failed(platform_id: int, error: str, *, retry_after: float | None = None) -> None:
@@ -112,6 +123,8 @@ def _well(platform_id: int, milliseconds: float | None) -> None:
         cursor.execute(_WELL, {"id": platform_id, "milliseconds": milliseconds, "weight": _AVERAGE_WEIGHT})
         row = cursor.fetchone()
         came_back = bool(row and row[0])
+        if row and row[1]:
+            pull_rows.recover(platform_id, row[1])
         if came_back:
             lanes = _give_grace(platform_id)
             transaction.on_commit(lambda: outbox_wake.wake(lanes))
@@ -148,6 +161,7 @@ def _give_grace(platform_id: int) -> list[tuple[int, int]]:
 _FAILED = """
 UPDATE ocpi_platform p SET
     failures = p.failures + 1,
+    failing_since = coalesce(p.failing_since, statement_timestamp()),
     last_error = %(error)s,
     backoff_until = statement_timestamp() + make_interval(secs => greatest(
         (%(pauses)s::float8[])[least(p.failures + 1, %(most)s)], %(retry_after)s)),
@@ -161,13 +175,14 @@ RETURNING old.goes_offline, p.failures
 
 _WELL = """
 UPDATE ocpi_platform p SET
-    failures = 0, backoff_until = NULL, last_error = '', last_heard_at = statement_timestamp(),
+    failures = 0, failing_since = NULL, backoff_until = NULL, last_error = '', last_heard_at = statement_timestamp(),
     connection = CASE WHEN p.connection = 'OFFLINE' THEN 'CONNECTED' ELSE p.connection END,
     offline_since = CASE WHEN p.connection = 'OFFLINE' THEN NULL ELSE p.offline_since END,
     average_ms = CASE WHEN %(milliseconds)s::float8 IS NULL THEN p.average_ms
                       WHEN p.average_ms IS NULL THEN %(milliseconds)s
                       ELSE p.average_ms + %(weight)s * (%(milliseconds)s - p.average_ms) END
-FROM (SELECT id, connection = 'OFFLINE' AS was_offline FROM ocpi_platform WHERE id = %(id)s FOR UPDATE) old
+FROM (SELECT id, connection = 'OFFLINE' AS was_offline, least(failing_since, offline_since) AS since
+      FROM ocpi_platform WHERE id = %(id)s FOR UPDATE) old
 WHERE p.id = old.id
-RETURNING old.was_offline
+RETURNING old.was_offline, old.since
 """

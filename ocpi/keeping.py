@@ -6,7 +6,7 @@ first (TRN-097); what is older than the stored object is not applied (TRN-091).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -25,6 +25,10 @@ M = TypeVar("M", bound=ClientOwnedObject)
 
 # A stored time this far ahead of our clock is an error of its owner and must not block the next update (REL-53).
 FUTURE = timedelta(minutes=5)
+
+
+class Older(status.InvalidParameters):
+    """What came is older than what is stored (TRN-091)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,8 @@ def refuse_older(given: datetime, stored: datetime) -> None:
         raise older(given, stored)
 
 
-def older(given: datetime, stored: datetime) -> status.InvalidParameters:
-    return status.InvalidParameters(
-        "last_updated", f"{format_datetime(given)} is older than {format_datetime(stored)}, which is stored"
-    )
+def older(given: datetime, stored: datetime) -> Older:
+    return Older("last_updated", f"{format_datetime(given)} is older than {format_datetime(stored)}, which is stored")
 
 
 def find(model: type[M], *, owner: Address, object_id: str, lock: bool = False, **where: Any) -> M | None:
@@ -143,6 +145,20 @@ def find(model: type[M], *, owner: Address, object_id: str, lock: bool = False, 
     if lock:
         rows = rows.select_for_update()
     return rows.first()
+
+
+def stored(model: type[ClientOwnedObject], wanted: Sequence[tuple[Address, str]], *columns: str) -> list[Any]:
+    """Return the rows of many objects (owner, id) in one query, with only these columns and those of the identity."""
+    table = model._meta.db_table
+    names = ", ".join(f"o.{name}" for name in ("id", "country_code", "party_id", "object_id", *columns))
+    sql = (
+        f"SELECT {names} FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[], %s::text[])) "  # noqa: S608
+        f"AS r(country_code, party_id, object_id) JOIN {table} o ON UPPER(o.country_code) = r.country_code "
+        "AND UPPER(o.party_id) = r.party_id AND UPPER(o.object_id) = UPPER(r.object_id)"
+    )
+    keys = [(*owner.key, object_id) for owner, object_id in wanted]
+    parameters = [list(column) for column in zip(*keys, strict=True)] or [[], [], []]
+    return list(model._default_manager.raw(sql, parameters))
 
 
 def _respell(model: type[ClientOwnedObject], row_id: int, document: str, spelled: list[str]) -> None:
@@ -167,6 +183,8 @@ def _upsert(model: type[ClientOwnedObject], columns: tuple[str, ...], key: str) 
     kept = {"country_code", "party_id", "object_id", "uid", key}
     updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in kept)
     places = ", ".join(["%s"] * len(columns))
+    if any(field.name == "received_at" for field in model._meta.concrete_fields):
+        updates += ", received_at = statement_timestamp()"
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608 names from the model, no input
         f"ON CONFLICT ({identity}) DO UPDATE SET {updates} "

@@ -29,13 +29,27 @@ def next_reference(link: str) -> str | None:
 
 def next_by_offset(here: str, headers: Mapping[str, str], count: int) -> str | None:
     """Return the URL of the next page if a full page came without a link although the total says there is more."""
-    total, limit = (headers.get(name, "") for name in ("x-total-count", "x-limit"))
-    if not (count and _COUNT.fullmatch(total) and _COUNT.fullmatch(limit) and count >= int(limit)):
+    total, limit = number(headers, "x-total-count"), number(headers, "x-limit")
+    if not count or total is None or limit is None or count < limit:
         return None
-    place = urlsplit(here)
-    query = parse_qsl(place.query, keep_blank_values=True)
-    offset = next((int(value) for name, value in query if name == "offset" and _COUNT.fullmatch(value)), 0) + count
-    if offset >= int(total):
-        return None
-    query = [(name, value) for name, value in query if name != "offset"] + [("offset", str(offset))]
-    return place._replace(query=urlencode(query, quote_via=quote)).geturl()
+    offset = offset_of(here) + count
+    return None if offset >= total else at_offset(here, offset)
+
+
+def number(headers: Mapping[str, str], name: str) -> int | None:
+    """Return the number in a header, if it is one."""
+    text = headers.get(name, "")
+    return int(text) if _COUNT.fullmatch(text) else None
+
+
+def offset_of(url: str) -> int:
+    """Return the offset that a URL of a page names."""
+    query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    return next((int(value) for name, value in query if name == "offset" and _COUNT.fullmatch(value)), 0)
+
+
+def at_offset(url: str, offset: int) -> str:
+    """Return the URL of a page with another offset."""
+    place = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(place.query, keep_blank_values=True) if name != "offset"]
+    return place._replace(query=urlencode([*query, ("offset", str(offset))], quote_via=quote)).geturl()

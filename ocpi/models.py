@@ -11,6 +11,9 @@ from django.db.models.functions import Now, Upper
 
 from ocpi import delivery_states, registration_states
 from ocpi.enums import InterfaceRole, ModuleID, Role
+from ocpi.pull_models import PullCursor as PullCursor
+from ocpi.pull_models import PulledInvalid as PulledInvalid
+from ocpi.pull_models import PullSeen as PullSeen
 
 
 class ConnectionStatus(models.TextChoices):
@@ -51,6 +54,7 @@ class Platform(models.Model):
     connection = models.CharField(max_length=10, choices=ConnectionStatus.choices, default=ConnectionStatus.PLANNED)
     paused_reason = models.CharField(max_length=200, blank=True, help_text="set after HTTP 401/403: nothing is sent")
     failures = models.PositiveIntegerField(default=0, help_text="consecutive failed calls")
+    failing_since = models.DateTimeField(null=True, blank=True, help_text="the first of these failures")
     backoff_until = models.DateTimeField(null=True, blank=True)
     offline_since = models.DateTimeField(null=True, blank=True)
     last_heard_at = models.DateTimeField(null=True, blank=True)

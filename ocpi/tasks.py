@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
+from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown, worker_shutting_down
 
-from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake
+from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake, pull, pull_plan, pull_rows
 from ocpi.modules import renewal
+
+_PULL_WAITS = 10  # seconds until the next round finds it again
 
 
 @shared_task(ignore_result=True)
@@ -33,6 +35,21 @@ def probe() -> None:
 
 
 @shared_task(ignore_result=True)
+def pulls() -> None:
+    """Have what is due pulled, each list by a task of its own, so that none waits for another; every ten seconds."""
+    for cursor_id in pull_rows.due(pull_plan.lists()):
+        run_pull.apply_async(args=(cursor_id,), expires=_PULL_WAITS, retry=False)
+
+
+@shared_task(ignore_result=True)
+def run_pull(cursor_id: int) -> None:
+    """Read pages of one list for some seconds; what is left of it is due at once."""
+    row = pull.run(cursor_id)
+    if row is not None and row.page_url and not row.failures:
+        run_pull.apply_async(args=(cursor_id,), expires=_PULL_WAITS, retry=False)
+
+
+@shared_task(ignore_result=True)
 def limit_backlog() -> None:
     """Keep the backlog of one platform from growing without end; each minute."""
     outbox_care.limit_backlog()
@@ -52,8 +69,9 @@ def make_partitions() -> None:
 
 @shared_task(ignore_result=True)
 def forget_finished() -> None:
-    """Remove finished deliveries that are old enough; each hour."""
+    """Remove finished deliveries, and invalid objects of pulls, that are old enough; each hour."""
     outbox_care.forget_finished()
+    pull_rows.forget_old()
 
 
 def _start(**_kwargs: Any) -> None:
@@ -70,7 +88,12 @@ def _stop(**_kwargs: Any) -> None:
     outbox_engine.stop()
 
 
+def _stop_pulls(*_arguments: Any, **_kwargs: Any) -> None:
+    pull.stop()
+
+
 # Celery's own way to say that a worker is there, and that it ends: calls in flight finish, the lanes are free (REL-56).
 worker_ready.connect(_start, weak=False)
+worker_shutting_down.connect(_stop_pulls, weak=False)
 worker_shutdown.connect(_stop, weak=False)
 worker_process_shutdown.connect(_stop, weak=False)

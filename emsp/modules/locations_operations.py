@@ -7,12 +7,14 @@ from datetime import datetime
 
 import msgspec
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from emsp.models import EVSE, Location
 from emsp.modules import locations_rows as rows
 from ocpi import defects, documents, keeping, status
 from ocpi.headers import Address
+from ocpi.pull_table import Item
 from ocpi.v2_2_1 import locations as schema
 from ocpi.v2_2_1.types import format_datetime
 
@@ -26,7 +28,7 @@ def read(owner: Address, path: Sequence[str]) -> str:
 
     :raises UnknownLocationObject: if it is not there.
     """
-    location = keeping.find(Location, owner=owner, object_id=path[0])
+    location = keeping.find(Location, owner=owner, object_id=path[0], gone_at=None)
     if location is None:
         raise _unknown(path)
     evses = location.evses.filter(deleted_at=None)
@@ -78,15 +80,9 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
 
 
 def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime) -> bool:
-    document, parts = documents.take_parts(body, "evses")
-    evses = [_new_evse(part) for part in parts]
-    newest = max([updated, *(evse.last_updated for evse in evses)])
+    document, evses, newest = _taken_apart(body, updated)
     kept = keeping.put(
-        Location,
-        owner=owner,
-        object_id=location_id,
-        document=_stamped(document, updated, newest),
-        updated=newest,
+        Location, owner=owner, object_id=location_id, document=document, updated=newest, columns={"gone_at": None}
     )
     # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
     ids = rows.keep_evses(kept.row_id, evses)
@@ -94,8 +90,25 @@ def _put_location(owner: Address, location_id: str, body: bytes, updated: dateti
     return kept.created
 
 
+def unchanged(items: Sequence[Item], platform_id: int) -> set[str]:
+    """Return the keys of pulled Locations that are stored exactly so, their EVSEs included."""
+    wanted = {}
+    for item in items:
+        document, evses, _ = _taken_apart(item.body, item.updated)
+        wanted[item.key] = (item.owner, item.object_id, document, {evse.uid: evse.document for evse in evses})
+    return rows.unchanged(wanted)
+
+
+def _taken_apart(body: bytes, updated: datetime) -> tuple[str, list[rows.NewEvse], datetime]:
+    """Return a Location's own document, its EVSEs, and the time stamp of the whole (LOC-12)."""
+    document, parts = documents.take_parts(body, "evses")
+    evses = [_new_evse(part) for part in parts]
+    newest = max([updated, *(evse.last_updated for evse in evses)])
+    return _stamped(document, updated, newest), evses, newest
+
+
 def _put_evse(owner: Address, path: Sequence[str], document: str) -> bool:
-    location = keeping.find(Location, owner=owner, object_id=path[0], lock=True)
+    location = keeping.find(Location, owner=owner, object_id=path[0], lock=True, gone_at=None)
     if location is None:
         raise _unknown(path)
     evse = _new_evse(document)
@@ -117,7 +130,7 @@ def _put_connector(owner: Address, path: Sequence[str], document: str, updated: 
 
 
 def _patch_location(owner: Address, location_id: str, change: bytes, updated: datetime) -> None:
-    location = keeping.find(Location, owner=owner, object_id=location_id, lock=True)
+    location = keeping.find(Location, owner=owner, object_id=location_id, lock=True, gone_at=None)
     if location is None:
         raise _unknown([location_id])
     keeping.refuse_older(updated, location.last_updated)
@@ -132,7 +145,9 @@ def _patch_location(owner: Address, location_id: str, change: bytes, updated: da
             evses.append(_merged_evse(stored, bytes(part).decode(), updated, f"evses[{index}]"))
         rows.keep_evses(location.pk, evses)
     newest = max([updated, *(evse.last_updated for evse in evses)])
-    Location.objects.filter(pk=location.pk).update(document=_stamped(merged, updated, newest), last_updated=newest)
+    Location.objects.filter(pk=location.pk).update(
+        document=_stamped(merged, updated, newest), last_updated=newest, received_at=Now()
+    )
 
 
 def _merged_evse(stored: dict[str, EVSE], part: str, updated: datetime, field: str) -> rows.NewEvse:

@@ -10,9 +10,10 @@ from typing import Any
 
 from django.db import connection
 
-from emsp.models import EVSE
-from ocpi import documents
+from emsp.models import EVSE, Location
+from ocpi import documents, keeping
 from ocpi.headers import Address
+from ocpi.pull_table import IN_SCOPE, NOT_SEEN, OBJECT_KEY, Scope, scope_parameters
 from ocpi.v2_2_1.types import format_datetime
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ REMOVED = "REMOVED"
 
 # `last_updated` is always the last member of a Location's document, so the database can replace it without parsing.
 _FORWARD = r"""
-last_updated = %(updated)s,
+last_updated = %(updated)s, received_at = statement_timestamp(),
 document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
 """
 # One statement: the EVSE, and its Location's time stamp where it would go forward (LOC-11).
@@ -38,7 +39,7 @@ _LOCK_EVSE = """
 SELECT e.id, e.uid, e.status, e.last_updated, e.document
 FROM emsp_location l JOIN emsp_evse e ON e.location_id = l.id
 WHERE UPPER(l.country_code) = %s AND UPPER(l.party_id) = %s AND UPPER(l.object_id) = UPPER(%s)
-    AND UPPER(e.uid) = UPPER(%s) AND e.deleted_at IS NULL
+    AND UPPER(e.uid) = UPPER(%s) AND e.deleted_at IS NULL AND l.gone_at IS NULL
 FOR NO KEY UPDATE OF l, e
 """
 _KEEP_EVSES = """
@@ -51,6 +52,11 @@ ON CONFLICT (location_id, UPPER(uid)) DO UPDATE SET
     status = EXCLUDED.status, last_updated = EXCLUDED.last_updated, document = EXCLUDED.document, deleted_at = NULL
 RETURNING id
 """
+_GONE = f"""
+UPDATE emsp_location o SET gone_at = statement_timestamp()
+WHERE {IN_SCOPE} AND o.gone_at IS NULL AND o.received_at < %(started_at)s
+  AND {NOT_SEEN.format(key=OBJECT_KEY)}
+"""  # noqa: S608 - constants only
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,30 @@ def warn_if_back(uid: str, before: str, now: str) -> None:
     """A removed EVSE that comes back is stored; its CPO should not have done that (LOC-28)."""
     if before == REMOVED and now != REMOVED:
         log.warning("EVSE %s was REMOVED and is now %s", uid, now)
+
+
+def unchanged(wanted: Mapping[str, tuple[Address, str, str, Mapping[str, str]]]) -> set[str]:
+    """Return the keys of those Locations that are stored exactly so: owner, id, document and EVSEs by uid."""
+    found = keeping.stored(
+        Location, [(owner, location_id) for owner, location_id, _, _ in wanted.values()], "document", "gone_at"
+    )
+    evses: dict[int, dict[str, str]] = {}
+    rows = EVSE.objects.filter(location_id__in=[row.pk for row in found], deleted_at=None)
+    for location_id, uid, document in rows.values_list("location_id", "uid", "document"):
+        evses.setdefault(location_id, {})[uid] = document
+    kept = {
+        f"{row.country_code}*{row.party_id}*{row.object_id}".upper(): (row.document, evses.get(row.pk, {}))
+        for row in found
+        if row.gone_at is None
+    }
+    return {key for key, (_, _, document, parts) in wanted.items() if kept.get(key) == (document, parts)}
+
+
+def mark_gone(scope: Scope) -> int:
+    """Mark the Locations that a full pull did not hold (TRN-106, QRK-23); one that was pushed meanwhile stays."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GONE, scope_parameters(scope))
+        return int(cursor.rowcount)
 
 
 def _spelled(evse: NewEvse, uid: str, before: str) -> NewEvse:

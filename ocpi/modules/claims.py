@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from ocpi import ours, registration_states, secrets, snapshot, status
+from ocpi import ours, pull_rows, registration_states, secrets, snapshot, status
 from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, CredentialsToken, Endpoint, Party, Platform
@@ -85,6 +85,7 @@ def _opened(sealed: str, platform_id: int) -> str | None:
 
 def connect(platform: Platform, *, token: str, versions_url: str, host: str, found: Discovered, roles: Any) -> None:
     """Write all that a successful handshake brings; endpoints and roles are replaced as a whole (CRED-39)."""
+    is_new = platform.state != registration_states.REGISTERED
     platform.state = registration_states.next_state(platform.state, "registered")
     platform.version = found.version
     platform.versions_url = versions_url
@@ -93,7 +94,7 @@ def connect(platform: Platform, *, token: str, versions_url: str, host: str, fou
     platform.hosts = sorted({*platform.hosts, host})
     platform.connection = ConnectionStatus.CONNECTED
     platform.paused_reason = platform.last_error = ""
-    platform.failures, platform.backoff_until, platform.offline_since = 0, None, None
+    platform.failures, platform.failing_since, platform.backoff_until, platform.offline_since = 0, None, None, None
     platform.last_heard_at = timezone.now()
     platform.save()
     Endpoint.objects.filter(platform=platform).delete()
@@ -102,6 +103,8 @@ def connect(platform: Platform, *, token: str, versions_url: str, host: str, fou
         for (identifier, role), url in found.endpoints.items()
     )
     claim(platform, roles)
+    if is_new:
+        pull_rows.start_anew(platform.pk)
 
 
 def disconnect(platform: Platform) -> None:

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ocpi import defects, documents, endpoints, envelope, status, version_numbers
+from ocpi import defects, documents, endpoints, envelope, keeping, status, version_numbers
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, Party
@@ -56,14 +56,12 @@ def store(*, hub_id: int, address: Address, role: str, connection: ConnectionSta
     """
     found = _parties(hub_id, address).filter(role=role)
     # One statement each, so that of two at a time none is lost.
-    if found.filter(last_updated__lte=last_updated).update(status=connection, last_updated=last_updated):
+    if found.filter(last_updated__lte=last_updated).update(status=connection, last_updated=last_updated, claimed=True):
         claims.announce()
         return False
     known = found.first()
     if known is not None:
-        raise status.InvalidParameters(
-            "last_updated", f"{format_datetime(last_updated)} is older than {format_datetime(known.last_updated)}"
-        )
+        raise keeping.older(last_updated, known.last_updated)
     Party.objects.create(
         platform_id=hub_id,
         country_code=address.country_code,
