@@ -161,7 +161,7 @@ class _Crawl:
             repeats += 1
             self._visited.clear()
             self._former = None
-        with transaction.atomic():
+        with transaction.atomic(), defects.reading(self.platform.id, f"GET {url}"):
             kept = pull_pages.keep(
                 self.pull,
                 self.platform,
@@ -216,7 +216,7 @@ class _Crawl:
             if next_url is not None and self.held.pages + 1 >= MOST_PAGES:
                 raise client.WalkStopped(f"the list has more than {MOST_PAGES} pages", answer.sent)
             return next_url
-        defects.note(self.platform.id, "repeated page")
+        defects.note(self.platform.id, "QRK-07 repeated page", f"GET {answer.sent.url}")
         if total is not None and self.held.read + count >= total:
             return None  # all that there is has come
         raise client.WalkStopped(f"{next_url} leads to a page that was read before", answer.sent)

@@ -79,13 +79,11 @@ def _read(pull: Pull, platform: KnownPlatform, body: bytes, kept: Kept) -> Item 
         key = key_of(owner, *ids)
         if owner is not None and not authentication.acts_for(platform, owner, *pull.owners):
             log.warning("platform %s lists %s of %s, whom it may not speak for", platform.id, pull.module, owner)
-            defects.note(platform.id, "foreign owner")
+            defects.noted(["TRN-100 foreign owner"])
             kept.counts["ignored"] += 1
             return None
         schema = version_numbers.schema(VersionNumber.V2_2_1, pull.module)
-        checked, kinds = schema.check_leniently(bytes(body), pull.level)
-        for kind in kinds:
-            defects.note(platform.id, kind)
+        checked = defects.taken(schema.check_leniently(body, pull.level))
         updated = keeping.last_updated(documents.members(checked))
     except status.OcpiError as error:
         _refuse(kept, key, body, error)

@@ -156,7 +156,7 @@ def test_an_object_of_somebody_the_platform_does_not_speak_for_is_ignored(
     assert shown() == ["A"]
     assert (row.ignored, row.refused, row.created) == (1, 0, 1)
     assert "FR*XXX" in caplog.text
-    assert defects.count(owner.id, "foreign owner") >= 1
+    assert defects.count(owner.id, "TRN-100 foreign owner") >= 1
 
 
 @pytest.mark.req("TAR-09", "TRN-106", "QRK-23")

@@ -142,7 +142,7 @@ def test_a_link_to_a_page_that_was_read_ends_the_pull(
     assert len(lists.requests("tariffs")) <= 2
     assert row.result == result
     assert stored() == ["A", "B"]
-    assert defects.count(owner.id, "repeated page") == 1
+    assert defects.count(owner.id, "QRK-07 repeated page") == 1
 
 
 @pytest.mark.req("TRN-078", "TRN-013")
