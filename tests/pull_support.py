@@ -21,11 +21,11 @@ class Lists:
     def __init__(self, listener: Listener, *, limit: int = 2) -> None:
         self.listener = listener
         self.limit = limit
-        self.objects: dict[str, list[dict[str, Any]]] = {}
+        self.objects: dict[str, list[Any]] = {}
         self.before: Callable[[Received, int], Reply | None] = lambda _request, _offset: None
         listener.reply("GET", "/ocpi/2.2.1/sender", using=self._answer)
 
-    def serve(self, module: str, objects: Iterable[dict[str, Any]]) -> None:
+    def serve(self, module: str, objects: Iterable[Any]) -> None:
         self.objects[module] = list(objects)
 
     def requests(self, module: str) -> list[Received]:
@@ -76,8 +76,8 @@ def later(delta: timedelta, platform_id: int | None = None) -> None:
     }
     with connection.cursor() as sql:
         for table, names in columns.items():
-            moved = ", ".join(f"{name} = {name} - %(by)s" for name in names)
-            sql.execute(f"UPDATE {table} SET {moved}", {"by": delta})  # noqa: S608 - names of ours
+            moved = ", ".join(f"{name} = {name} - %(by)s::interval" for name in names)
+            sql.execute(f"UPDATE {table} SET {moved}", {"by": f"{delta.total_seconds()} s"})  # noqa: S608 - names of ours
     health.forget_written()
 
 

@@ -467,7 +467,7 @@ def test_a_hubs_list_speaks_for_the_parties_it_says_are_connected(
     away = add_party(hub.platform, "FR*OFF:CPO", through_hub=True)
     direct = partner("NL*TNM:CPO")
 
-    def tariff(country_code: str, party_id: str) -> dict[str, Any]:
+    def tariff(country_code: str, party_id: str) -> Any:
         return document("tariff", id="1", country_code=country_code, party_id=party_id, last_updated=EARLY)
 
     assert direct.put("emsp/2.2.1/tariffs/NL/TNM/1", tariff("NL", "TNM")).ok
