@@ -10,6 +10,7 @@ from django.urls import reverse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from cpo import admin_charge_points as admin_charge_points  # registers its pages
+from cpo.admin_cdrs import Corrections, kind
 from cpo.models import CDR, EVSE, Command, Location, Session, Tariff, Token
 from cpo.modules import tariffs_deleting
 from ocpi import status
@@ -114,16 +115,17 @@ class SessionPage(Documents):
 
 
 @admin.register(CDR)
-class CDRPage(Documents):
+class CDRPage(Corrections, Documents):
     deferred = ()
+    list_select_related = ("credited_by",)
     list_display = ("object_id", "show_emsp", "start_date_time", "show_kwh", "show_cost", "token_uid", "session_id",
                     "show_credit", "last_updated")  # fmt: skip
-    list_filter = ("credit",)
+    list_filter = ("credit", ("replaces", admin.EmptyFieldListFilter))
     search_fields = ("=object_id", "=emsp_party_id", "=session_id", "=token_uid")
     show_emsp = party("emsp_country_code", "emsp_party_id", "eMSP")
     show_kwh = read_only("kWh", lambda page, row: member(row.document, "total_energy"))
     show_cost = read_only("total excl. VAT", lambda page, row: cost(row.document))
-    show_credit = read_only("kind", lambda page, row: badge("credit", "odd") if row.credit else "")
+    show_credit = read_only("kind", lambda page, row: kind(row))
 
 
 @admin.register(Token)

@@ -110,6 +110,7 @@ class CDR(ClientOwnedObject):
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="replaced_by",
         help_text="what this CDR is issued in place of",
     )  # fmt: skip
+    reason = models.CharField(max_length=300, blank=True, help_text="of a correction; never sent")
 
     class Meta(ClientOwnedObject.Meta):
         verbose_name = "CDR"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
+from emsp.admin_cdrs import kind, with_credits
 from emsp.models import CDR, EVSE, Authorization, Command, Location, Session, Tariff, Token
 from ocpi.admin_pages import (
     EVSE_STATUSES,
@@ -82,15 +85,21 @@ class SessionPage(Documents):
 class CDRPage(Documents):
     """CDRs as they were posted, with our own opinion beside them."""
 
-    deferred = ("key", "check_result")
+    deferred = ("key",)
     hidden = ("document", "key", "digest", "check_result")
     shown = ("pretty_document", "pretty_check_result")
     list_display = ("object_id", "show_party", "start_date_time", "show_kwh", "show_cost", "show_computed",
-                    "show_verdict", "token_uid")  # fmt: skip
+                    "show_verdict", "show_kind", "token_uid")  # fmt: skip
     list_filter = ("verdict", ("platform", RelatedDropdownFilter))
     list_select_related = ("platform",)
     search_fields = ("=object_id", "=party_id", "=session_id", "=token_uid")
     pretty_check_result = pretty("check_result", "how it was checked")
+    show_kind = read_only("kind", lambda page, row: kind(row))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CDR]:
+        found: QuerySet[CDR] = with_credits(super().get_queryset(request))
+        return found
+
     show_kwh = read_only("kWh", lambda page, row: member(row.document, "total_energy"))
     show_cost = read_only("total excl. VAT", lambda page, row: cost(row.document))
     show_computed = read_only("as we compute it", lambda page, row: row.computed_cost or "–")

@@ -43,22 +43,30 @@ def ask(
     back: str,
     warning: str = "",
     answer: str = "Yes, do it",
+    reason: str = "",
+    refusals: tuple[type[Exception], ...] = (),
 ) -> HttpResponse:
     """Ask; once the answer is yes, do it, say what came of it and go back.
 
-    `do` returns a sentence for the operator. The fields of the form that led here are sent once more with the answer.
+    `do` returns a sentence for the operator, or raises one of the `refusals`. The fields of the form that led here are
+    sent once more with the answer. With `reason`, a question for one, nothing is done without a text in the field of
+    this name.
 
     :raises PermissionDenied: if whoever asks may not operate on these rows.
     """
     if not page.has_operate_permission(request):
         raise PermissionDenied
-    if request.method == "POST" and request.POST.get("confirmed") == "yes":
-        messages.success(request, do())
+    confirmed = request.method == "POST" and request.POST.get("confirmed") == "yes"
+    if confirmed and (not reason or request.POST.get("reason", "").strip()):
+        try:
+            messages.success(request, do())
+        except refusals as refusal:
+            messages.error(request, f"{refusal}.")
         return HttpResponseRedirect(back)
     fields = [
         (name, value)
         for name, values in request.POST.lists()
-        if name not in ("csrfmiddlewaretoken", "confirmed")
+        if name not in ("csrfmiddlewaretoken", "confirmed", *(["reason"] if reason else []))
         for value in values
     ]
     context = {
@@ -69,6 +77,7 @@ def ask(
         "about": [str(one) for one in about],
         "fields": fields,
         "answer": answer,
+        "reason": reason,
         "back": back,
         "opts": page.model._meta,
     }

@@ -125,7 +125,11 @@ def ranges(low: int, high: int) -> Sequence[tuple[int, int, int]]:
 # ---------------------------------------------------------------- summed up
 
 _COMPACT = f"""
-WITH gone AS (DELETE FROM ocpi_objectcount RETURNING relation, scope, block, second, amount),
+WITH gone AS (
+    DELETE FROM ocpi_objectcount WHERE id <= COALESCE(
+        (SELECT id FROM ocpi_objectcount ORDER BY id OFFSET %(batch)s LIMIT 1), 9223372036854775807)
+    RETURNING relation, scope, block, second, amount
+),
 each AS (
     SELECT relation, scope, block, second, amount FROM gone
     UNION ALL
@@ -136,26 +140,36 @@ bucketed AS (
     SELECT relation, scope, level, second >> ({STEP_BITS} * level), SUM(amount)
     FROM each, generate_series(0, {TOP}) level GROUP BY 1, 2, 3, 4 HAVING SUM(amount) <> 0
     ON CONFLICT (relation, scope, level, start) DO UPDATE SET amount = b.amount + EXCLUDED.amount
+),
+blocked AS (
+    INSERT INTO ocpi_objectblock AS b (relation, scope, block, amount, first, last)
+    SELECT relation, scope, block, SUM(amount), MIN(second), MAX(second) FROM each GROUP BY 1, 2, 3
+    ON CONFLICT (relation, scope, block) DO UPDATE SET amount = b.amount + EXCLUDED.amount,
+        first = LEAST(b.first, EXCLUDED.first), last = GREATEST(b.last, EXCLUDED.last)
 )
-INSERT INTO ocpi_objectblock AS b (relation, scope, block, amount, first, last)
-SELECT relation, scope, block, SUM(amount), MIN(second), MAX(second) FROM each GROUP BY 1, 2, 3
-ON CONFLICT (relation, scope, block) DO UPDATE SET amount = b.amount + EXCLUDED.amount,
-    first = LEAST(b.first, EXCLUDED.first), last = GREATEST(b.last, EXCLUDED.last)
+SELECT COUNT(*) FROM gone
 """  # noqa: S608 - numbers of ours
 
 
-def compact() -> None:
-    """Sum the notes up. Two at once do no harm: the second does nothing."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('ocpi_objectcount'))")
-        if not cursor.fetchone()[0]:
-            return
-        cursor.execute("SELECT EXISTS (SELECT FROM ocpi_objectcount)")
-        if not cursor.fetchone()[0]:
-            return
-        cursor.execute(_COMPACT)
-        cursor.execute("DELETE FROM ocpi_objectbucket WHERE amount = 0")
-        cursor.execute("DELETE FROM ocpi_objectblock WHERE amount = 0")
+def compact(*, batch: int = 20_000) -> int:
+    """Sum the notes up; return how many. Two at once do no harm: the second does nothing.
+
+    The oldest first: a row is never taken off before it was added, so a block that has come to nothing is empty.
+    """
+    done = 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('ocpi_objectcount'))")
+            if not cursor.fetchone()[0]:
+                return done
+            cursor.execute(_COMPACT, {"batch": batch})
+            count = cursor.fetchone()[0]
+            if count:
+                cursor.execute("DELETE FROM ocpi_objectbucket WHERE amount = 0")
+                cursor.execute("DELETE FROM ocpi_objectblock WHERE amount = 0")
+        done += count
+        if count <= batch:
+            return done
 
 
 # ---------------------------------------------------------------- noted

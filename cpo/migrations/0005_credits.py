@@ -33,6 +33,12 @@ class Migration(migrations.Migration):
             name='replaces',
             field=models.OneToOneField(blank=True, help_text='what this CDR is issued in place of', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaced_by', to='cpo.cdr'),
         ),
+        migrations.AddField(
+            model_name='cdr',
+            name='reason',
+            field=models.CharField(blank=True, default='', help_text='of a correction; never sent', max_length=300),
+            preserve_default=False,
+        ),
         migrations.AddConstraint(
             model_name='cdr',
             constraint=models.UniqueConstraint(condition=models.Q(('credit', False), ('replaces', None), models.Q(('session_id', ''), _negated=True)), fields=('session_id',), name='cpo_cdr_once_per_session'),

@@ -50,12 +50,30 @@ def produce(row: Transaction, metered: Metered) -> CDR | None:
     Once per session: a second call finds the first one's CDR and sends nothing (OCPP-97).
     """
     session = row.session
-    if session is None or metered.priced is None or not metered.periods or not is_due(row, metered):
+    if session is None or not is_due(row, metered):
         return None
-    seen = snapshots.read(row.snapshot)
     existing = CDR.objects.filter(session_id=session.object_id, credit=False).first()
     if existing is not None:
         return existing
+    return issue(build(row, metered))
+
+
+def issue(cdr: CDR) -> CDR:
+    """Store a CDR and have it sent; in the caller's transaction."""
+    cdr.save(force_insert=True)
+    push(cdr, documents.get(cdr.document, "cdr_location")["id"])
+    return cdr
+
+
+def build(row: Transaction, metered: Metered) -> CDR:
+    """Return the CDR of a session, not stored yet.
+
+    :raises ValueError: if the session has no price.
+    """
+    session = row.session
+    if session is None or metered.priced is None:
+        raise ValueError(f"{row} has nothing to bill")
+    seen = snapshots.read(row.snapshot)
     now = locations.moment_now()
     cdr = CDR(
         country_code=session.country_code,
@@ -91,8 +109,6 @@ def produce(row: Transaction, metered: Metered) -> CDR | None:
             }
         )
     )
-    cdr.save(force_insert=True)
-    push(cdr, seen.location["id"])
     return cdr
 
 

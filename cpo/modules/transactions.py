@@ -15,14 +15,15 @@ from django.utils import timezone
 
 from cpo import metering
 from cpo.models import CommandedToken, InboxMessage, Transaction, UnmatchedStop
-from cpo.modules import cdrs_operations as cdrs
 from cpo.modules import chargingprofiles_installed as chargingprofiles
+from cpo.modules import credits_operations as credits
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, snapshots
 from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Verdict
 from cpo.ocpp.events import ConnectorStatus, MeterValues, TransactionStarted, TransactionStopped
+from ocpi.v2_2_1.sessions import SessionStatus
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def stop(message: InboxMessage, event: TransactionStopped) -> Transaction | None
         UnmatchedStop.objects.create(charge_point_id=message.charge_point_id, message=message)
         log.warning("a stop of charge point %s fits no transaction: %s", message.charge_point_id, event.transaction_id)
         return None
-    if row.stopped_at is not None and not _replaces(row, event):
+    if row.stopped_at is not None and not _replaces(row):
         if (row.stopped_at, row.meter_stop) != (max(event.moment.at, row.started_at), event.meter_stop_wh):
             UnmatchedStop.objects.create(charge_point_id=message.charge_point_id, message=message, transaction=row)
         return row
@@ -173,7 +174,7 @@ def settle_due() -> int:
             if row.cdr_due_at is not None:
                 row.cdr_due_at = None
                 row.save(update_fields=["cdr_due_at"])
-                cdrs.produce(row, sessions.meter(row, snapshots.read(row.snapshot)))
+                credits.settle(row, sessions.meter(row, snapshots.read(row.snapshot)))
     return len(pks)
 
 
@@ -217,12 +218,12 @@ def _complete(row: Transaction) -> None:
     if row.session.status == "ACTIVE":
         metered = sessions.end(row)
     if not row.synthetic:
-        cdrs.produce(row, metered)
+        credits.settle(row, metered)
 
 
-def _replaces(row: Transaction, event: TransactionStopped) -> bool:
-    """Say whether a real stop takes the place of ours; not once the CDR is out (OCPP-42)."""
-    if not row.synthetic or row.cdr_due_at is None:
+def _replaces(row: Transaction) -> bool:
+    """Say whether a real stop takes the place of ours; a CDR that is out is corrected then (OCPP-42)."""
+    if not row.synthetic or (row.session is not None and row.session.status == SessionStatus.INVALID):
         return False
     row.synthetic, row.cdr_due_at = False, None
     return True

@@ -13,6 +13,8 @@ from ocpi.sample_data.locations import locations
 
 EVSES = 10
 LAST_UPDATED = "2026-01-01T00:00:00Z"
+FIRST_CHANGE = "2024-01-01T00:00:00Z"  # of Locations and CDRs in a CPO's tables
+_BATCH = 20_000
 
 
 def location(number: int, *, stamp: str = LAST_UPDATED) -> dict[str, Any]:
@@ -71,11 +73,12 @@ def load_cpo(database_url: str, count: int) -> None:
     """Put the same Locations into a CPO's tables."""
     whole = location(0)
     evses = whole.pop("evses")
+    # Changed at any time in two years, whatever their ids: 7,919 has no divisor in common with the minutes of these.
+    moment = f"timestamptz '{FIRST_CHANGE}' + (n::bigint * 7919 %% 1051200) * interval '1 minute'"
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
-        ids = {"id": "n", "object_id": "'LOC' || n"}
-        values = whole | {"document": text(whole), "hidden": False}
-        _generate(connection, "cpo_location", values, ids, count)
+        ids = {"id": "n", "object_id": "'LOC' || n", "last_updated": moment, "document": _stamped(whole, moment)}
+        _generate(connection, "cpo_location", whole | {"hidden": False}, ids, count)
         for index, evse in enumerate(evses):
             ids = {"id": f"{index}::bigint * {count} + n", "location_id": "n"}
             _generate(connection, "cpo_evse", evse | {"document": text(evse)}, ids, count)
@@ -88,13 +91,16 @@ def load_cdrs(database_url: str, count: int, emsp: tuple[str, str]) -> None:
     found: dict[str, Any] = next(iter(cdrs(1)))
     found["id"] = "CDR0"
     values = found | {
-        "document": text(found).replace(str(found.get("session_id")), "LOC0"),
         "token_uid": found["cdr_token"]["uid"],
         "emsp_country_code": emsp[0],
         "emsp_party_id": emsp[1],
         "credit": False,
     }
-    ids = {"id": "n", "object_id": "'CDR' || n", "session_id": "'SESSION' || n"}
+    # One a minute, as they were made.
+    moment = f"timestamptz '{FIRST_CHANGE}' + n * interval '1 minute'"
+    whole = found | {"id": "LOC0", "last_updated": LAST_UPDATED}
+    ids = {"id": "n", "object_id": "'LOC' || n", "session_id": "'SESSION' || n", "last_updated": moment,
+           "document": _stamped(whole, moment)}  # fmt: skip
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         _generate(connection, "cpo_cdr", values, ids, count)
@@ -141,6 +147,19 @@ def load_plain(database_url: str, count: int) -> None:
         _finish(connection, "tables_plainevse")
 
 
+def vacuum(database_url: str) -> None:
+    """Let the database know what it holds, as it does by itself before long."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
+def _stamped(document: dict[str, Any], moment: str) -> str:
+    """Return the SQL of a document with the number and the time stamp of its row."""
+    literal = text(document).replace("'", "''").replace("%", "%%")
+    stamp = f"""to_char(({moment}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
+    return f"replace(replace('{literal}', 'LOC0', 'LOC' || n), '{LAST_UPDATED}', {stamp})"
+
+
 def _generate(
     connection: psycopg.Connection[Any], table: str, values: dict[str, Any], ids: dict[str, str], count: int
 ) -> None:
@@ -169,10 +188,11 @@ def _generate(
         else:
             expressions.append(sql.SQL("%s::" + kind))  # type: ignore[arg-type]
         given.append(value)
-    statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM generate_series(1, %s) n").format(
+    statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM generate_series(%s::int, %s::int) n").format(
         sql.Identifier(table), sql.SQL(",").join(names), sql.SQL(",").join(expressions)
     )
-    connection.execute(statement, [*given, count])
+    for first in range(1, count + 1, _BATCH):
+        connection.execute(statement, [*given, first, min(first + _BATCH - 1, count)])
 
 
 def _finish(connection: psycopg.Connection[Any], table: str) -> None:

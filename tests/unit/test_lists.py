@@ -116,7 +116,7 @@ def test_pages_and_totals_are_those_of_reading_every_row(way: str, seed: int) ->
         store.grow(60)
         store.change()
         if store.random.random() < 0.5:
-            counts.compact()
+            counts.compact(batch=store.random.choice([7, 1000]))
         for _ in range(12):
             pairs = store.random.choice([[MINE], [MINE, ALSO_MINE], [FOREIGN, ALSO_MINE, MINE]])
             low, high = store.span()
