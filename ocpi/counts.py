@@ -156,14 +156,14 @@ def compact(*, batch: int = 20_000) -> int:
 
     The oldest first: a row is never taken off before it was added, so a block that has come to nothing is empty.
     """
-    done = 0
+    done: int = 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('ocpi_objectcount'))")
             if not cursor.fetchone()[0]:
                 return done
             cursor.execute(_COMPACT, {"batch": batch})
-            count = cursor.fetchone()[0]
+            count = int(cursor.fetchone()[0])
             if count:
                 cursor.execute("DELETE FROM ocpi_objectbucket WHERE amount = 0")
                 cursor.execute("DELETE FROM ocpi_objectblock WHERE amount = 0")
