@@ -6,7 +6,7 @@ from cpo.modules.cdrs import CDRsList
 from cpo.modules.chargingprofiles import ChargingProfilesReceiver
 from cpo.modules.commands import CommandsReceiver
 from cpo.modules.locations import LocationsList, LocationsSender
-from cpo.modules.sessions import SessionsList
+from cpo.modules.sessions import ChargingPreferencesSender, SessionsList
 from cpo.modules.tariffs import TariffsList
 from cpo.modules.tokens import TokensReceiver
 from ocpi.endpoints import Serve
@@ -24,7 +24,12 @@ ENDPOINTS: list[Serve] = [
             "{location_id}/{evse_uid}/{connector_id}": LocationsSender,
         },
     ),
-    Serve(ModuleID.sessions, InterfaceRole.SENDER, "cpo/2.2.1/sessions", {"": SessionsList}),
+    Serve(
+        ModuleID.sessions,
+        InterfaceRole.SENDER,
+        "cpo/2.2.1/sessions",
+        {"": SessionsList, "{session_id}/charging_preferences": ChargingPreferencesSender},
+    ),
     Serve(ModuleID.cdrs, InterfaceRole.SENDER, "cpo/2.2.1/cdrs", {"": CDRsList}),
     Serve(ModuleID.tariffs, InterfaceRole.SENDER, "cpo/2.2.1/tariffs", {"": TariffsList}),
     Serve(

@@ -107,14 +107,20 @@ def faults_of_stop(
     return tuple(found)
 
 
-def segments(metered: Course, phases: Sequence[tuple[datetime, str]]) -> list[Segment]:
-    """Return consecutive segments in one state each; the energy between two readings is spread evenly."""
+def segments(
+    metered: Course, phases: Sequence[tuple[datetime, str]], tariffs: Sequence[tuple[datetime, str]] = ()
+) -> list[Segment]:
+    """Return consecutive segments in one state each; the energy between two readings is spread evenly.
+
+    `tariffs` are the ids of Tariffs from when on they apply; before the first one that of the start does (SES-42).
+    """
     points = _points(metered)
     changes = sorted((max(at, metered.start), state) for at, state in phases if at < metered.end)
     times = [at for at, _ in points]
-    for at, _ in changes:
+    for at, _ in [*changes, *tariffs]:
         if metered.start < at < metered.end and at not in times:
             points.append((at, _register_at(metered, points, at)))
+            times.append(at)
     points.sort(key=lambda point: point[0])
     moments = [at for at, _ in changes]
     read_at = [reading.at for reading in metered.readings]
@@ -134,6 +140,7 @@ def segments(metered: Course, phases: Sequence[tuple[datetime, str]]) -> list[Se
                 max_power=max(powers) / _THOUSAND if powers else None,
                 min_current=min(currents) if currents else None,
                 max_current=max(currents) if currents else None,
+                tariff_id=next((tariff_id for at, tariff_id in reversed(tariffs) if at <= start), None),
             )
         )
     return found

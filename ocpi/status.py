@@ -70,6 +70,14 @@ class InvalidParameters(OcpiError):
         return self.message
 
 
+class NotCapable(OcpiError):
+    """An EVSE is asked for something that it cannot do: an exception to the rule that 2001 comes with HTTP 200."""
+
+    status_code = 2001
+    http_status = 404
+    default_message = "The EVSE is not capable of this"
+
+
 class NotEnoughInformation(OcpiError):
     status_code = 2002
     http_status = 200

@@ -100,7 +100,7 @@ def build(row: Transaction, metered: Metered) -> CDR:
                 "authorization_reference": seen.authorization_reference or None,
                 "cdr_location": location_of(seen),
                 "currency": seen.currency,
-                "tariffs": [documents.raw(seen.tariff_text)],
+                "tariffs": _tariffs(row, seen, metered),
                 "charging_periods": metered.periods,
                 "signed_data": readings.signed_data(row),
                 **tariff_pricing.totals(metered.priced),
@@ -124,6 +124,13 @@ def push(cdr: CDR, location_id: str) -> None:
         order_key=recipients.order_key(owner, location_id),
         kind=CDR_KIND,
     )
+
+
+def _tariffs(row: Transaction, seen: Snapshot, metered: Metered) -> list[Any]:
+    """Return the Tariffs that the ChargingPeriods name, as they were when they began to apply (CDR-19)."""
+    texts = snapshots.tariffs_of(seen, row.tariff_changes).texts
+    named = {str(period.get("tariff_id", "")) for period in metered.periods}
+    return [documents.raw(text) for tariff_id, text in texts.items() if tariff_id in named]
 
 
 def location_of(seen: Snapshot) -> dict[str, Any]:

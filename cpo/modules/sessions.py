@@ -1,14 +1,16 @@
-"""Sessions, Sender interface: the Sessions of the caller's drivers (OCPI 2.2.1, Sessions)."""
+"""Sessions, Sender interface: the Sessions of the caller's drivers, and their preferences (OCPI 2.2.1, Sessions)."""
 
 from __future__ import annotations
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from cpo.modules import preferences_operations as preferences
 from cpo.modules import sessions_operations as operations
-from ocpi import pagination
+from ocpi import envelope, pagination
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
+from ocpi.v2_2_1 import sessions as schema
 from ocpi.views import OcpiView
 
 
@@ -31,3 +33,21 @@ class SessionsList(OcpiView):
         page = pagination.read(request.query_params, date_from_required=True)
         found = operations.fetch(self.receiver, emsps(self), page)
         return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
+
+
+class ChargingPreferencesSender(OcpiView):
+    """`{session_id}/charging_preferences`: what the driver needs, and when (SES-03)."""
+
+    module = ModuleID.sessions
+    interface = InterfaceRole.SENDER
+
+    def put(self, request: Request, session_id: str) -> HttpResponse:
+        body = self.body()
+        asked = preferences.Asked(
+            session_id=session_id,
+            sender=self.sender_party("EMSP"),
+            receiver=self.receiver,
+            wanted=schema.check(body, "ChargingPreferences"),
+            body=body,
+        )
+        return envelope.response(f'"{preferences.accept(asked)}"')  # a bare string (PIT-29)

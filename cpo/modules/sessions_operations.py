@@ -170,16 +170,31 @@ def meter(row: Transaction, seen: Snapshot) -> Metered:
         meter_stop=row.meter_stop,
         rated_power=seen.rated_power,
     )
+    tariffs = snapshots.tariffs_of(seen, row.tariff_changes)
     phases = [(datetime.fromisoformat(at), phase) for at, phase in row.phases]
-    segments = [*metering.reserved(row.reserved_from, row.started_at), *metering.segments(course, phases)]
-    return priced(seen, course, segments, expired=False)
+    segments = [
+        *metering.reserved(row.reserved_from, row.started_at),
+        *metering.segments(course, phases, tariffs.changes),
+    ]
+    return priced(seen, course, segments, expired=False, tariffs=tariffs.documents)
 
 
-def priced(seen: Snapshot, course: metering.Course, segments: list[Segment], *, expired: bool) -> Metered:
-    """Return what metered segments come to; `expired`: a reservation and no session."""
+def priced(
+    seen: Snapshot,
+    course: metering.Course,
+    segments: list[Segment],
+    *,
+    expired: bool,
+    tariffs: Sequence[dict[str, Any]] = (),
+) -> Metered:
+    """Return what metered segments come to; `expired`: a reservation and no session.
+
+    `tariffs` are those that the segments name, that of the start first; without any it is the only one.
+    """
+    tariffs = tariffs or [seen.tariff]
     start = segments[0].start if segments else course.start
     try:
-        periods = tariff_pricing.split(segments, [seen.tariff], timezone=seen.time_zone, expired=expired)
+        periods = tariff_pricing.split(segments, tariffs, timezone=seen.time_zone, expired=expired)
         price = tariff_pricing.price(
             {
                 "currency": seen.currency,
@@ -187,7 +202,7 @@ def priced(seen: Snapshot, course: metering.Course, segments: list[Segment], *, 
                 "end_date_time": _text(course.end),
                 "charging_periods": periods,
             },
-            [seen.tariff],
+            tariffs,
             timezone=seen.time_zone,
             expired=expired,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +17,8 @@ from ocpi.headers import Address
 from ocpi.v2_2_1.types import format_datetime
 
 FREE_TARIFF = "FREE"
+PREFERENCES_CAPABLE = "CHARGING_PREFERENCES_CAPABLE"
+_DEFAULT_TYPE = "default_profile_type"
 _CDR_TOKEN = ("country_code", "party_id", "uid", "type", "contract_id")
 _DEFAULT_CURRENCY = "EUR"
 NOT_ASSIGNED = "#NA"  # evse_uid and connector_id of a reservation without an EVSE (SES-22)
@@ -76,10 +79,37 @@ class Snapshot:
         return watts or None
 
 
+@dataclass(frozen=True, slots=True)
+class Tariffs:
+    """The Tariffs of a session, that of its start first, and from when on the others apply."""
+
+    documents: list[dict[str, Any]]
+    texts: dict[str, str]  # by id
+    changes: list[tuple[datetime, str]]
+
+    @property
+    def current(self) -> str:
+        return self.changes[-1][1] if self.changes else str(self.documents[0]["id"])
+
+
+def tariffs_of(seen: Snapshot, changes: Sequence[Sequence[str]]) -> Tariffs:
+    """Return the Tariffs of a session whose Tariff has changed like this; one id is one document (CDR-19)."""
+    start = str(seen.tariff["id"])
+    found, texts, moments = {start: seen.tariff}, {start: seen.tariff_text}, []
+    for at, text in changes:
+        tariff = tariff_pricing.loads(text)
+        tariff_id = str(tariff["id"])
+        found.setdefault(tariff_id, tariff)
+        texts.setdefault(tariff_id, text)
+        moments.append((datetime.fromisoformat(at), tariff_id))
+    return Tariffs(list(found.values()), texts, moments)
+
+
 def text_of(place: Place, verdict: Verdict, at: datetime, *, assigned: bool = True) -> tuple[str, list[str]]:
     """Return the snapshot of a session that starts now, and what is odd about it."""
     tariff_ids = [str(each) for each in place.connector.get("tariff_ids") or ()]
-    chosen = tariffs.chosen(place.owner, tariff_ids, at=at) if tariff_ids else None
+    preference = default_profile_type(locations.capabilities(place.evse), documents.get(verdict.token, _DEFAULT_TYPE))
+    chosen = tariffs.chosen(place.owner, tariff_ids, at=at, preference=preference) if tariff_ids else None
     flags = ["no_valid_tariff"] if tariff_ids and chosen is None else []
     tariff = chosen or _free_tariff(place.owner, at)
     connector = locations.connector_text(place.evse.document, str(place.connector["id"]))
@@ -108,6 +138,11 @@ def with_token(text: str, verdict: Verdict) -> str:
     if verdict.authorization_reference:
         given["authorization_reference"] = verdict.authorization_reference
     return documents.set_members(text, given)
+
+
+def default_profile_type(capabilities: Collection[str], of_token: object) -> str | None:
+    """Return the ProfileType that a session starts with: the Token's, where preferences have a meaning (TOK-41)."""
+    return str(of_token) if of_token and PREFERENCES_CAPABLE in capabilities else None
 
 
 def read(text: str) -> Snapshot:

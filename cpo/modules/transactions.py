@@ -18,6 +18,7 @@ from cpo.models import CommandedToken, InboxMessage, Transaction, UnmatchedStop
 from cpo.modules import chargingprofiles_installed as chargingprofiles
 from cpo.modules import credits_operations as credits
 from cpo.modules import locations_operations as locations
+from cpo.modules import preferences_operations as preferences
 from cpo.modules import readings, snapshots
 from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
@@ -75,6 +76,7 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
     row.save(force_insert=True)
     if place is not None:
         session = sessions.begin(row, reservation.session if reservation is not None else None)
+        preferences.note_default(row)
         _join(verdict, session.object_id)
         if reservation is not None:
             reservations.use(reservation)

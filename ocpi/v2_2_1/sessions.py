@@ -15,6 +15,7 @@ from ocpi.v2_2_1.types import (
     PartyID,
     Price,
     String255,
+    broken,
 )
 from ocpi.v2_2_1.types import ProfileType as ProfileType
 
@@ -40,6 +41,10 @@ class ChargingPreferences(Object, kw_only=True):
     departure_time: DateTime | None = None
     energy_need: Number | None = None
     discharge_allowed: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.energy_need is not None and self.energy_need < 0:
+            raise broken("energy_need", "must not be below 0")
 
 
 class Session(Object, kw_only=True):

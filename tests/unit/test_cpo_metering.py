@@ -109,3 +109,17 @@ def test_segments_have_no_holes_and_all_of_the_energy(
     assert (found[0].start, found[-1].end) == (START, at(120))
     assert all(before.end == after.start for before, after in pairwise(found))
     assert round(sum((each.energy for each in found), Decimal(0)), 9) == round(course.energy, 9)
+
+
+@pytest.mark.req("SES-42")
+def test_a_change_of_tariff_cuts_and_names_the_tariff_from_then_on() -> None:
+    course = metering.course(START, Decimal(0), [reading(30, 3000)], stop=at(60), meter_stop=Decimal(9000))
+
+    found = metering.segments(course, [(at(45), PARKING)], [(at(20), "G"), (at(45), "R")])
+
+    assert [(each.start, each.tariff_id, each.state, each.energy) for each in found] == [
+        (START, None, CHARGING, 2),
+        (at(20), "G", CHARGING, 1),
+        (at(30), "G", CHARGING, 3),
+        (at(45), "R", PARKING, 3),
+    ]
