@@ -118,8 +118,8 @@ def test_a_change_of_tariff_cuts_and_names_the_tariff_from_then_on() -> None:
     found = metering.segments(course, [(at(45), PARKING)], [(at(20), "G"), (at(45), "R")])
 
     assert [(each.start, each.tariff_id, each.state, each.energy) for each in found] == [
-        (START, None, CHARGING, 2),
-        (at(20), "G", CHARGING, 1),
-        (at(30), "G", CHARGING, 3),
-        (at(45), "R", PARKING, 3),
+        (START, None, CHARGING, Decimal(2)),
+        (at(20), "G", CHARGING, Decimal(1)),
+        (at(30), "G", CHARGING, Decimal(3)),
+        (at(45), "R", PARKING, Decimal(3)),
     ]
