@@ -38,4 +38,6 @@ class Behavior:
     answer_seconds: float = 20
     reconnect_seconds: float = 1
     heartbeat: bool = True
+    reserves_any: bool = True  # a reservation may be of whichever connector is free (ReserveConnectorZeroSupported)
+    firmware: str = "1.0"
     overrides: dict[str, Callable[[Payload], Payload]] = field(default_factory=dict)  # action → its own answer

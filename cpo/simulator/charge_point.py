@@ -1,4 +1,4 @@
-"""A simulated OCPP 1.6 charge point: boots, beats, charges cars, obeys remote starts and stops, keeps its own books.
+"""A simulated OCPP 1.6 charge point: boots, beats, charges cars, obeys commands, keeps its own books.
 
 It lives by its own clock (`clock.py`). One that runs fast is behind the real one, so then StatusNotifications leave
 their optional timestamp out.
@@ -17,6 +17,7 @@ from cpo.simulator.behavior import Behavior, Connector
 from cpo.simulator.clock import Clock, write
 from cpo.simulator.energy import Car, Metered
 from cpo.simulator.link import CallFailed, Link, Payload
+from cpo.simulator.reservations import Reservations
 
 __all__ = ["Behavior", "CallFailed", "Connector", "SimulatedChargePoint"]
 
@@ -48,6 +49,7 @@ class SimulatedChargePoint:
             answer_seconds=self.behavior.answer_seconds,
             reconnect_seconds=self.behavior.reconnect_seconds,
         )
+        self.reservations = Reservations(self.connectors, any_of=self.behavior.reserves_any, show=self._show)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._heartbeat_seconds = 300.0
         self.clock = Clock(self.behavior.seconds_per_minute, self.behavior.clock_behind)
@@ -76,6 +78,7 @@ class SimulatedChargePoint:
         """Go offline for good; transactions stay open."""
         for task in [*self._tasks, *(c.charging for c in self.connectors.values() if c.charging is not None)]:
             task.cancel()
+        self.reservations.close()
         await self.link.close()
 
     def cut(self) -> None:
@@ -105,24 +108,32 @@ class SimulatedChargePoint:
             case "RemoteStopTransaction":
                 return {"status": "Accepted" if self._remote_stop(payload["transactionId"]) else "Rejected"}
             case "UnlockConnector":
-                return {"status": "Unlocked" if payload["connectorId"] in self.connectors else "UnlockFailed"}
+                return {"status": "Unlocked" if self._unlock(payload["connectorId"]) else "UnlockFailed"}
             case "TriggerMessage":
                 return {"status": self._trigger(payload)}
-            case "ReserveNow" | "CancelReservation":
-                return {"status": "Rejected"}
+            case "ReserveNow":
+                return {"status": self.reservations.reserve(payload)}
+            case "CancelReservation":
+                return {"status": "Accepted" if self.reservations.end(payload["reservationId"]) else "Rejected"}
             case "Reset" | "ChangeAvailability" | "ClearCache" | "ClearChargingProfile" | "SetChargingProfile":
                 return {"status": "Accepted"}
             case "ChangeConfiguration":
                 return {"status": "NotSupported"}
             case "GetConfiguration":
-                return {"configurationKey": [], "unknownKey": payload.get("key", [])}
+                return self._configuration(payload.get("key", []))
             case _:
                 return {}
 
     def _remote_start(self, payload: Payload) -> bool:
         wanted = payload.get("connectorId")
-        free = [c for c in self.connectors.values() if c.open is None and c.status in {"Available", "Preparing"}]
-        chosen = [c for c in free if wanted in (None, c.number)]
+        free = [
+            each
+            for each in self.connectors.values()
+            if each.open is None
+            and each.status in {"Available", "Preparing", "Reserved"}
+            and self.reservations.is_open_to(each.number, payload["idTag"])
+        ]
+        chosen = [each for each in free if wanted in (None, each.number)]
         if not chosen:
             return False
         self._spawn(self._start_remotely(chosen[0], payload["idTag"]))
@@ -143,6 +154,23 @@ class SimulatedChargePoint:
                 connector.stopping = "Remote"
                 return True
         return False
+
+    def _unlock(self, number: int) -> bool:
+        connector = self.connectors.get(number)
+        if connector is not None and connector.open is not None:
+            connector.stopping = "UnlockCommand"
+        return connector is not None
+
+    def _configuration(self, keys: list[str]) -> Payload:
+        known = {"ReserveConnectorZeroSupported": str(self.behavior.reserves_any).lower()}
+        return {
+            "configurationKey": [
+                {"key": key, "readonly": True, "value": value}
+                for key, value in known.items()
+                if not keys or key in keys
+            ],
+            "unknownKey": [key for key in keys if key not in known],
+        }
 
     def _trigger(self, payload: Payload) -> str:
         match payload["requestedMessage"]:
@@ -167,7 +195,7 @@ class SimulatedChargePoint:
                         "chargePointVendor": self.behavior.vendor,
                         "chargePointModel": self.behavior.model,
                         "chargePointSerialNumber": self.identity[:25],
-                        "firmwareVersion": "1.0",
+                        "firmwareVersion": self.behavior.firmware,
                     },
                 )
             except (ConnectionError, ConnectionClosed, TimeoutError):
@@ -193,6 +221,11 @@ class SimulatedChargePoint:
             payload["timestamp"] = write(self.now())
         await self.link.call("StatusNotification", payload)
 
+    def _show(self, connector: int, status: str) -> None:
+        """Have another status from now on, and report it as soon as what is under way is answered."""
+        self.connectors[connector].status = status
+        self._spawn(self.set_status(connector, status))
+
     async def set_status(self, connector: int, status: str, error_code: str = "NoError") -> None:
         """Change a connector's status and report it."""
         self.connectors[connector].status = status
@@ -206,7 +239,8 @@ class SimulatedChargePoint:
         """Put a car's cable in."""
         chosen = self.connectors[connector]
         chosen.car = car or Car(state_of_charge=self.random.uniform(0.1, 0.5))
-        await self.set_status(connector, "Preparing")
+        if chosen.status != "Reserved":
+            await self.set_status(connector, "Preparing")
 
     async def unplug(self, connector: int) -> None:
         """Take the cable out; a transaction on it ends."""
@@ -219,11 +253,13 @@ class SimulatedChargePoint:
     async def start_local(self, id_tag: str, connector: int = 1) -> Metered:
         """Show a card: Authorize, then start if it is accepted; the session then runs by itself.
 
-        :raises PermissionError: if the card is refused.
+        :raises PermissionError: if the card is refused, or the connector is reserved for another.
         """
         answer = await self.link.call("Authorize", {"idTag": id_tag})
         if answer["idTagInfo"]["status"] != "Accepted":
             raise PermissionError(f"{id_tag}: {answer['idTagInfo']['status']}")
+        if not self.reservations.is_open_to(connector, id_tag, answer["idTagInfo"].get("parentIdTag", "")):
+            raise PermissionError(f"{id_tag}: connector {connector} is reserved")
         if self.connectors[connector].car is None:
             await self.plug_in(connector)
         return await self._start(self.connectors[connector], id_tag)
@@ -234,15 +270,16 @@ class SimulatedChargePoint:
         metered = Metered(connector.number, id_tag, round(connector.register_wh), self.now())
         connector.open, connector.stopping = metered, ""
         self.transactions.append(metered)
-        answer = await self.link.call_until_answered(
-            "StartTransaction",
-            {
-                "connectorId": connector.number,
-                "idTag": id_tag,
-                "meterStart": metered.meter_start_wh,
-                "timestamp": write(metered.started_at),
-            },
-        )
+        start: Payload = {
+            "connectorId": connector.number,
+            "idTag": id_tag,
+            "meterStart": metered.meter_start_wh,
+            "timestamp": write(metered.started_at),
+        }
+        reservation = self.reservations.take(connector.number, id_tag)
+        if reservation is not None:
+            start["reservationId"] = reservation
+        answer = await self.link.call_until_answered("StartTransaction", start)
         metered.transaction_id = answer["transactionId"]
         metered.accepted = answer["idTagInfo"]["status"] == "Accepted"
         if metered.accepted:
