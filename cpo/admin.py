@@ -7,11 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from cpo import admin_charge_points as admin_charge_points  # registers its pages
+from cpo import admin_commands as admin_commands
 from cpo.admin_cdrs import Corrections, kind
-from cpo.models import CDR, EVSE, Command, Location, Session, Tariff, Token
+from cpo.models import CDR, EVSE, Location, Session, Tariff, Token
 from cpo.modules import tariffs_deleting
 from ocpi import status
 from ocpi.admin_confirm import ask, button
@@ -20,19 +20,15 @@ from ocpi.admin_pages import (
     SESSION_STATUSES,
     TOKEN_TYPES,
     Documents,
-    Pages,
     Rows,
     badge,
     badged,
     known,
     member,
     party,
-    pretty,
     read_only,
 )
 from ocpi.headers import Address
-
-COMMANDS = ("START_SESSION", "STOP_SESSION", "RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR")
 
 
 class EVSERows(Rows):
@@ -138,27 +134,6 @@ class TokenPage(Documents):
     )
     search_fields = ("=uid", "=contract_id", "=party_id", "=id_tag")
     show_valid = read_only("valid", lambda page, row: badge("valid", "good") if row.valid else badge("invalid", "bad"))
-
-
-@admin.register(Command)
-class CommandPage(Pages):
-    """Commands of eMSPs and what came of them."""
-
-    large = True
-    list_display = ("created_at", "command", "show_state", "show_emsp", "charge_point", "evse", "result", "session_id",
-                    "result_at")  # fmt: skip
-    list_filter = (known("command", COMMANDS), "state", ("platform", RelatedDropdownFilter))
-    list_select_related = ("platform", "charge_point", "evse")
-    search_fields = ("=correlation_id", "=session_id", "=charge_point__identity")
-    ordering = ("-id",)
-    covered = ("response_url",)
-    hidden = ("digest", "request", "response")
-    shown = ("pretty_request", "pretty_response")
-    deferred = ("request", "response", "response_url")
-    show_state = badged("state")
-    show_emsp = party(title="eMSP")
-    pretty_request = pretty("request")
-    pretty_response = pretty("response")
 
 
 def cost(document: str) -> str:

@@ -14,6 +14,7 @@ from cpo.models import (
     GatewayNode,
     InboxMessage,
     MeterReading,
+    MissingFeature,
     Operation,
     Transaction,
     UnknownChargePoint,
@@ -37,6 +38,13 @@ class DeviationRows(Rows):
     ordering = ("-id",)
 
 
+class MissingFeatureRows(Rows):
+    model = MissingFeature
+    verbose_name_plural = "actions it says it does not know"
+    fields = ("action", "count", "firmware", "first_seen_at")
+    ordering = ("action",)
+
+
 @admin.register(ChargePoint)
 class ChargePointPage(Pages):
     """Charge points and their connectors; a password is only known by its hash, and not shown at all."""
@@ -50,7 +58,7 @@ class ChargePointPage(Pages):
     hidden = ("password_digest", "boot_data", "protocols")
     shown = ("show_transaction", "pretty_protocols", "pretty_boot_data")
     deferred = ("boot_data", "password_digest")
-    inlines = (ConnectorRows, DeviationRows)
+    inlines = (ConnectorRows, DeviationRows, MissingFeatureRows)
     show_online = read_only("connection", lambda page, row: badge("online" if row.online else "offline"))
     show_party = read_only("party", lambda page, row: f"{row.country_code}*{row.party_id}")
     pretty_protocols = pretty("protocols")

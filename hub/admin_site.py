@@ -20,7 +20,7 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Hub", "hub", (("hub.SharedObject", "dataset"), ("hub.Callback", "reply"))),
     ("Charging (owner)", "cpo", (("cpo.Location", "location_on"), ("cpo.EVSE", "ev_station"), ("cpo.Tariff", "sell"),
                          ("cpo.Session", "bolt"), ("cpo.CDR", "receipt_long"), ("cpo.Token", "badge"),
-                         ("cpo.Command", "settings_remote"))),
+                         ("cpo.Command", "settings_remote"), ("cpo.Reservation", "event_available"))),
     ("Charge points", "cpo", (("cpo.ChargePoint", "charger"), ("cpo.Transaction", "electric_meter"),
                               ("cpo.InboxMessage", "inbox"), ("cpo.Operation", "outgoing_mail"),
                               ("cpo.UnknownChargePoint", "help"), ("cpo.UnmatchedStop", "report"))),

@@ -165,8 +165,15 @@ def _of_cpo(document: Document, drivers: Person) -> None:
         at=NOW, charge_point=point, node="n", epoch=1, outgoing=False, action="Heartbeat", message_id="m", text="[2]"
     )
     models.GatewayNode.objects.create(name="node-1")
+    models.MissingFeature.objects.create(charge_point=point, action="UnlockConnector", count=1, firmware=EVIL)
+    reservation = models.Reservation.objects.create(
+        number=7, state="ACCEPTED", country_code="DE", party_id="EMS", reservation_id="R1", location=location,
+        charge_point=point, connector_id=0, id_tag="1", started_at=NOW, expires_at=NOW + timedelta(hours=1),
+        snapshot=_text({"a": EVIL}),
+    )  # fmt: skip
     models.Command.objects.create(
         platform=drivers.platform, response_url=f"http://e.example/ocpi/emsp/2.2.1/commands/STOP_SESSION/{COMMAND_KEY}",
+        reservation=reservation,
         digest="d", command="STOP_SESSION", state="DONE", country_code="DE", party_id="EMS", cpo_country_code="NL",
         cpo_party_id="TNM", request=_text({"response_url": f"http://e/commands/STOP_SESSION/{COMMAND_KEY}"}),
         response="{}", correlation_id="message-2", charge_point=point, evse=evse, deadline_at=NOW, give_up_at=NOW,
