@@ -129,6 +129,14 @@ def read_routing(get: Getter) -> Routing:
     )
 
 
+def read_sender(get: Getter) -> Address | None:
+    """Return whom a request comes from if that can be read, whatever else is wrong with its addresses."""
+    try:
+        return _address(get, FROM_COUNTRY_CODE, FROM_PARTY_ID)
+    except status.InvalidParameters:
+        return None
+
+
 def new_id() -> str:
     """Return a fresh X-Request-ID or X-Correlation-ID (TRN-059)."""
     return str(uuid.uuid4())

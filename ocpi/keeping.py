@@ -100,7 +100,7 @@ def put(
         row = cursor.fetchone()
     if row is not None:
         row_id, created, *spelled = row
-        if spelled != [owner.country_code, owner.party_id, object_id]:
+        if not created:
             _respell(model, row_id, document, spelled)
         return Kept(row_id=row_id, created=created)
     where: dict[str, Any] = {key: values[key]} if key else {}
@@ -162,15 +162,18 @@ def stored(model: type[ClientOwnedObject], wanted: Sequence[tuple[Address, str]]
 
 
 def _respell(model: type[ClientOwnedObject], row_id: int, document: str, spelled: list[str]) -> None:
-    """Write the identity into a document as it was spelled when it first came (TRN-097)."""
+    """Write the identity into a document as it was spelled when it first came, in the URL (TRN-097)."""
     country_code, party_id, object_id = spelled
     members = documents.members(document)
     identity = {"country_code": country_code, "party_id": party_id, "id": object_id, "uid": object_id}
     changes = {
         name: value
         for name, value in identity.items()
-        if name in members and str(msgspec.json.decode(members[name])).upper() == value.upper()
+        if name in members and (given := str(msgspec.json.decode(members[name]))) != value
+        if given.upper() == value.upper()
     }
+    if not changes:
+        return
     # Unless somebody has written a newer one meanwhile.
     rows = model._default_manager.filter(pk=row_id, document=document)
     rows.update(document=documents.set_members(document, changes))

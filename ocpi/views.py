@@ -29,7 +29,7 @@ from ocpi import (
     status,
 )
 from ocpi.enums import InterfaceRole, ModuleID, Role
-from ocpi.headers import Address, Getter, Ids, Received, Routing, read_ids, read_routing
+from ocpi.headers import Address, Getter, Ids, Received, Routing, read_ids, read_routing, read_sender
 
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_BODY = 1 << 20
@@ -67,9 +67,8 @@ class OcpiView(APIView):
             answer = envelope.error(exc)
         for name, value in self.ids.as_headers().items():
             answer.headers[name] = value
-        if self.functional:
-            for name, value in self.routing.answered_by(self._answering).as_headers().items():
-                answer.headers.setdefault(name, value)
+        for name, value in self.routing.answered_by(self._answering).as_headers().items():
+            answer.headers.setdefault(name, value)
         exchanges.record_in(
             request=request,
             answer=answer,
@@ -83,6 +82,7 @@ class OcpiView(APIView):
 
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         get = Received(request.META).get
+        self._malformed = self._read_routing(get) if self.functional else None
         self.caller = authentication.authenticate(get, snapshot.current(), purposes=self.purposes)
         with defects.reading(self.caller.platform.id, f"{request.method} {request.path}"):
             defects.noted(self.caller.deviations)
@@ -93,8 +93,9 @@ class OcpiView(APIView):
         if self.caller.purpose in authentication.CURRENT:
             health.heard_from(self.caller.platform.id)
         handler = self._handler(request)
+        if self._malformed is not None:
+            raise self._malformed
         if self.functional:
-            self.routing = read_routing(get)
             self._answering = self.answering_party()
             authentication.check_sender(self.caller, self.routing.sender)
         self.request = Request(request)
@@ -102,6 +103,15 @@ class OcpiView(APIView):
         if not isinstance(answer, HttpResponse):
             raise TypeError(f"{type(self).__name__} gave {type(answer).__name__}, not an HttpResponse")
         return answer
+
+    def _read_routing(self, get: Getter) -> status.InvalidParameters | None:
+        """Read the routing headers before anything is refused, so that every answer has them (HUB-09)."""
+        try:
+            self.routing = read_routing(get)
+        except status.InvalidParameters as error:
+            self.routing = Routing(sender=read_sender(get))
+            return error
+        return None
 
     def _handler(self, request: HttpRequest) -> Callable[..., HttpResponseBase]:
         name = (request.method or "").lower()
@@ -199,6 +209,10 @@ class UnknownPath(OcpiView):
     """Everything below /ocpi/ that is no endpoint: 401 without a token, 404 with one."""
 
     functional = False
+
+    def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self._read_routing(Received(request.META).get)  # whatever module was meant
+        return super()._handle(request, *args, **kwargs)
 
     def _nothing(self, _request: Request, **_kwargs: str) -> HttpResponse:
         raise status.UnknownObject("There is nothing at this URL")

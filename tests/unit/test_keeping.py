@@ -55,6 +55,16 @@ def test_the_key_is_owner_and_id_in_any_case() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.req("TRN-097")
+def test_the_first_spelling_stays_also_if_only_the_body_has_another() -> None:
+    put('{"country_code":"NL","party_id":"TNM","id":"T1"}')
+
+    put('{"country_code":"nl","party_id":"TNM","id":"t1","x":1}')
+
+    assert Tariff.objects.get().document == '{"country_code":"NL","party_id":"TNM","id":"T1","x":1}'
+
+
+@pytest.mark.django_db
 def test_respelling_leaves_members_alone_that_are_no_identity() -> None:
     put('{"id":"T1","uid":"something else"}')
 
@@ -79,12 +89,12 @@ def test_an_older_object_is_refused_with_both_times() -> None:
 def test_a_stored_time_far_ahead_blocks_nothing_and_one_just_ahead_does() -> None:
     now = datetime.now(UTC)
     put(at=now + timedelta(minutes=10))
-    put("[1]", at=now + timedelta(minutes=1))
+    put('{"n":1}', at=now + timedelta(minutes=1))
 
     with pytest.raises(status.InvalidParameters):
-        put("[2]", at=now)
+        put('{"n":2}', at=now)
 
-    assert Tariff.objects.get().document == "[1]"
+    assert Tariff.objects.get().document == '{"n":1}'
 
 
 @pytest.mark.req("TRN-091", "REL-53")

@@ -89,6 +89,7 @@ class Run:
             pytest.skip("no --ocpi-party of the role that calls this interface")
         self.owner: Party = owner
         self.saved["owner"] = f"{owner.country_code}/{owner.party_id}"
+        self.saved["lower"] = f"{self.saved['owner']}/{self.id}".lower()
 
     @property
     def id(self) -> str:
@@ -140,7 +141,7 @@ class Run:
 
 
 def _quoted(name: str, value: str) -> str:
-    return value if name == "owner" else quote(value, safe="")
+    return quote(value, safe="/" if name in ("owner", "lower") else "")
 
 
 def _any(numbers: tuple[int, ...]) -> str:

@@ -14,6 +14,7 @@ from tests.instances import ROOT, run_instance
 
 OURS = ("NL*TNM:CPO", "DE*EMS:EMSP")
 TESTER = ("BE*TST:CPO", "BE*TST:EMSP")
+TESTER_URL = "http://127.0.0.1:65001"  # nobody listens: nothing that is tested here calls it
 _FILL = "from tests.conformance.external.own_data import fill; fill()"
 
 
@@ -33,5 +34,5 @@ def run_ours() -> Iterator[Target]:
             parties=[Party.read(text) for text in TESTER],
             to=[],
             write=True,
-            callback="http://127.0.0.1:9/results",
+            callback=f"{TESTER_URL}/results",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from cpo.models import CDR, Session
@@ -12,7 +12,7 @@ from emsp.modules import tokens_loading
 from ocpi import sample_data
 from ocpi.headers import Address
 from tests.conformance.external.cases import DOCUMENTS
-from tests.conformance.external.own import TESTER
+from tests.conformance.external.own import TESTER, TESTER_URL
 from tests.conformance.external.own_data import LISTED, later, moment
 from tests.fixtures import connect
 
@@ -29,10 +29,10 @@ def write() -> str:
     for number in range(LISTED):
         _session(number)
         _cdr(number)
-    return connect(*TESTER, name="Tester").token
+    return connect(*TESTER, name="Tester", url=TESTER_URL).token
 
 
-def _load(loading: Any, drawn: Iterator[Any], owner: Address) -> None:
+def _load(loading: Any, drawn: Iterable[Any], owner: Address) -> None:
     checked = [loading.check(sample_data.dumps(each).encode(), owners=[owner], as_party=owner) for each in drawn]
     loading.keep(checked)
 

@@ -44,8 +44,8 @@ class Report:
         expected = getattr(report, "wasxfail", None)
         outcome = {"passed": PASSED, "failed": FAILED, "skipped": SKIPPED}[report.outcome]
         if expected is not None and outcome == SKIPPED:
-            outcome = DIFFERS
-        self.rows.append(Row(_name(item), _requirements(item), _level(item), outcome, _why(report, expected)))
+            outcome, expected = DIFFERS, f"{expected}: {_why(report, None, failed=True)}"
+        self.rows.append(Row(_name(item), _requirements(item), level_of(item), outcome, _why(report, expected)))
 
     def per_requirement(self) -> dict[str, dict[str, Any]]:
         """Return for each requirement how its rows ended, and its worst level."""
@@ -110,19 +110,20 @@ def _requirements(item: pytest.Item) -> tuple[str, ...]:
     return tuple(sorted({number for mark in item.iter_markers("req") for number in mark.args}))
 
 
-def _level(item: pytest.Item) -> str:
+def level_of(item: pytest.Item) -> str:
+    """Return how binding a row is: as its case says, or its mark; a MUST if nothing does."""
     callspec = getattr(item, "callspec", None)
     case = callspec.params.get("case") if callspec else None
-    said = dict(item.user_properties).get("level")
-    return case.level if isinstance(case, Case) else str(said or MUST)
+    mark = item.get_closest_marker("level")
+    return case.level if isinstance(case, Case) else str(mark.args[0]) if mark else MUST
 
 
-def _why(report: pytest.TestReport, expected: str | None) -> str:
+def _why(report: pytest.TestReport, expected: str | None, *, failed: bool = False) -> str:
     if expected:
         return expected
-    if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
+    if report.outcome == "skipped" and not failed and isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
-    if report.outcome == "failed":
+    if report.outcome == "failed" or failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         return str(crash.message if crash else report.longrepr).removeprefix("AssertionError: ").splitlines()[0]
     return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -55,15 +54,15 @@ def test_credentials_are_listed_once(target: Target) -> None:
     assert len(listed) == 1, listed
 
 
+@pytest.mark.level(SHOULD)
 @pytest.mark.req("VER-10")
-def test_the_role_of_the_credentials_endpoint_is_sender(target: Target, level: Any) -> None:
-    level(SHOULD)
+def test_the_role_of_the_credentials_endpoint_is_sender(target: Target) -> None:
     assert ("credentials", "SENDER") in target.endpoints
 
 
+@pytest.mark.level(SHOULD)
 @pytest.mark.req("VER-16", "VER-20")
-def test_identifiers_are_modules_or_have_a_partys_prefix(target: Target, level: Any) -> None:
-    level(SHOULD)
+def test_identifiers_are_modules_or_have_a_partys_prefix(target: Target) -> None:
     odd = [module for module, _ in target.endpoints if module not in tables()[1]["ModuleID"] and module[5:6] != "-"]
 
     assert not odd, odd
@@ -82,15 +81,15 @@ def test_a_module_comes_with_those_it_depends_on(target: Target, interface: tupl
     assert needed in {module for module, _ in target.endpoints}
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("VER-22")
-def test_the_details_are_the_same_twice(target: Target, level: Any) -> None:
-    level(OURS)
+def test_the_details_are_the_same_twice(target: Target) -> None:
     assert target.get(target.details_url).data == target.get(target.details_url).data
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("VER-23")
-def test_no_url_follows_the_host_header(target: Target, level: Any) -> None:
-    level(OURS)
+def test_no_url_follows_the_host_header(target: Target) -> None:
     plain = target.get(target.details_url)
 
     other = target.get(target.details_url, headers={"Host": "elsewhere.example"})
@@ -99,9 +98,9 @@ def test_no_url_follows_the_host_header(target: Target, level: Any) -> None:
     assert other.http in (400, 404, 421) or other.data == plain.data
 
 
+@pytest.mark.level(SHOULD)
 @pytest.mark.req("TRN-124")
-def test_urls_name_the_version(target: Target, level: Any) -> None:
-    level(SHOULD)
+def test_urls_name_the_version(target: Target) -> None:
     without = [url for url in target.endpoints.values() if target.version not in url]
 
     assert not without, without
@@ -123,9 +122,9 @@ def test_the_token_in_the_credentials_is_plain_and_printable(target: Target) -> 
     assert all("!" <= character <= "~" for character in token)
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("CRED-58", "PIT-07")
-def test_the_credentials_hold_the_callers_token(target: Target, level: Any) -> None:
-    level(OURS)
+def test_the_credentials_hold_the_callers_token(target: Target) -> None:
     assert target.get(target.credentials_url).data["token"] == target.token
 
 

@@ -13,6 +13,7 @@ from tests.conformance.external.target import Answer, Interface, Target, join
 
 KINDS = {"locations": "Location", "sessions": "Session", "cdrs": "CDR", "tariffs": "Tariff", "tokens": "Token",
          "hubclientinfo": "ClientInfo"}  # fmt: skip
+_IDENTITY = ("country_code", "party_id", "id", "uid", "role")
 BEGINNING = "2000-01-01T00:00:00Z"
 _MOST_PAGES = 50
 
@@ -51,9 +52,7 @@ class List:
         return data
 
     def key(self, each: Any) -> tuple[str, ...]:
-        names = ("country_code", "party_id", "role", "uid", "type", "id")
-        names = names if self.module in ("tokens", "hubclientinfo") else ("country_code", "party_id", "id")
-        return tuple(str(each.get(name, "")).upper() for name in names)
+        return tuple(str(each.get(name, "")).upper() for name in _IDENTITY)
 
     def crawl(self, limit: int) -> list[Any]:
         found: list[Any] = []
@@ -114,9 +113,9 @@ def test_x_limit_is_the_most_a_page_may_have_also_on_a_short_one(listed: List) -
     assert huge.headers["X-Limit"] == short.headers["X-Limit"]
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-073")
-def test_x_limit_follows_a_smaller_limit(listed: List, level: Any) -> None:
-    level(OURS)
+def test_x_limit_follows_a_smaller_limit(listed: List) -> None:
     assert listed.page(limit=1).headers["X-Limit"] == "1"
 
 
@@ -161,9 +160,9 @@ def test_the_last_page_has_no_link(listed: List) -> None:
     assert next_of(listed.page(offset=total - 1, limit=1)) == ""
 
 
+@pytest.mark.level(SHOULD)
 @pytest.mark.req("TRN-075", "TRN-074")
-def test_following_the_links_gives_every_object_once_and_in_the_same_order(listed: List, level: Any) -> None:
-    level(SHOULD)
+def test_following_the_links_gives_every_object_once_and_in_the_same_order(listed: List) -> None:
     listed.needs(2)
 
     first, again = listed.crawl(2), listed.crawl(3)
@@ -198,14 +197,15 @@ def test_the_total_counts_what_the_filters_leave(listed: List) -> None:
     assert (answer.data, answer.headers["X-Total-Count"]) == ([], "0")
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-079")
-def test_equal_dates_give_an_empty_list(listed: List, level: Any) -> None:
-    level(OURS)
+def test_equal_dates_give_an_empty_list(listed: List) -> None:
     moment = "2026-01-01T00:00:00Z"
 
     assert listed.page(date_from=moment, date_to=moment).data == []
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-079")
 @pytest.mark.parametrize(
     "query",
@@ -213,23 +213,22 @@ def test_equal_dates_give_an_empty_list(listed: List, level: Any) -> None:
      {"date_to": "2026-13-01T00:00:00Z"}, {"date_from": "2026-02-01T00:00:00Z", "date_to": "2026-01-01T00:00:00Z"}],
     ids=str,
 )  # fmt: skip
-def test_a_query_that_makes_no_sense_is_refused(listed: List, level: Any, query: dict[str, Any]) -> None:
-    level(OURS)
+def test_a_query_that_makes_no_sense_is_refused(listed: List, query: dict[str, Any]) -> None:
     answer = listed.get(**query)
 
     assert (answer.http, answer.code) == (200, 2001), answer.shown
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-081")
 @pytest.mark.parametrize("moment", ["2000-01-01T00:00:00", "2000-01-01T00:00:00.5Z", "2000-01-01T00:00:00.123Z"])
-def test_dates_have_a_z_or_not_and_fractions_or_not(listed: List, level: Any, moment: str) -> None:
-    level(OURS)
+def test_dates_have_a_z_or_not_and_fractions_or_not(listed: List, moment: str) -> None:
     assert listed.page(date_from=moment).headers["X-Total-Count"] == listed.page().headers["X-Total-Count"]
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("SES-02")
-def test_sessions_are_listed_only_since_a_date(target: Target, level: Any) -> None:
-    level(OURS)
+def test_sessions_are_listed_only_since_a_date(target: Target) -> None:
     sessions = List(target, "sessions")
 
     answer = target.get(sessions.url, interface=sessions.interface)
@@ -245,9 +244,9 @@ def test_every_object_keeps_its_table(listed: List) -> None:
     assert not found, f"{len(found)} faults, the first: {found[:5]}"
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-110")
-def test_what_is_not_set_is_left_out(listed: List, level: Any) -> None:
-    level(OURS)
+def test_what_is_not_set_is_left_out(listed: List) -> None:
     found = [fault for each in listed.page().data for fault in unset(each)]
 
     assert not found, f"{len(found)} members, the first: {found[:5]}"
@@ -261,10 +260,10 @@ def test_objects_name_their_owner(target: Target, listed: List) -> None:
         assert owners <= {(role.country_code.upper(), role.party_id.upper()) for role in target.roles}
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("CDR-15", "TRN-080")
 @pytest.mark.parametrize("module", ["cdrs", "sessions"])
-def test_only_what_concerns_our_drivers_is_listed(target: Target, level: Any, module: str) -> None:
-    level(OURS)
+def test_only_what_concerns_our_drivers_is_listed(target: Target, module: str) -> None:
     ours = {(party.country_code.upper(), party.party_id.upper()) for party in target.parties}
     if not ours:
         pytest.skip("needs --ocpi-party")
@@ -298,12 +297,8 @@ def test_ids_are_unique_where_they_have_to_be(target: Target) -> None:
 
 @pytest.mark.req("LOC-02", "LOC-08")
 @pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize("spelled", ["as it is", "in lower case"])
-def test_a_location_an_evse_or_a_connector_can_be_had_alone(
-    target: Target, level: Any, depth: int, spelled: str
-) -> None:
-    if spelled != "as it is":
-        level(OURS)
+@pytest.mark.parametrize("spelled", ["as it is", pytest.param("in lower case", marks=pytest.mark.level(OURS))])
+def test_a_location_an_evse_or_a_connector_can_be_had_alone(target: Target, depth: int, spelled: str) -> None:
     locations = List(target, "locations")
     location = next((each for each in locations.needs(1) if each.get("evses")), None)
     if location is None:
@@ -319,10 +314,10 @@ def test_a_location_an_evse_or_a_connector_can_be_had_alone(
     assert answer.data == (location, evse, connector)[depth - 1]
 
 
+@pytest.mark.level(SHOULD)
 @pytest.mark.req("TRN-040", "TRN-041")
 @pytest.mark.parametrize("path", ["NOT-THERE", "NOT-THERE/1", "NOT-THERE/1/1"])
-def test_a_location_that_is_not_there_is_not_found(target: Target, level: Any, path: str) -> None:
-    level(SHOULD)
+def test_a_location_that_is_not_there_is_not_found(target: Target, path: str) -> None:
     locations = List(target, "locations")
 
     answer = target.get(join(locations.url, path), interface=locations.interface)

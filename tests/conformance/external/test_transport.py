@@ -58,10 +58,10 @@ def test_without_authorization_nobody_gets_in(target: Target, place: Any) -> Non
     assert answer.http == 401, answer.shown
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-012")
 @every_place
-def test_a_401_is_an_envelope_without_data(target: Target, level: Any, place: Any) -> None:
-    level(OURS)
+def test_a_401_is_an_envelope_without_data(target: Target, place: Any) -> None:
     answer = target.get(urls_of(target, place), headers={"Authorization": None})
 
     assert isinstance(answer.code, int), answer.shown
@@ -78,10 +78,10 @@ def test_who_shows_something_else_gets_401(target: Target, place: Any, what: str
     assert answer.http == 401, f"{what}: {answer.shown}"
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-011")
 @pytest.mark.parametrize("place", ["versions", *LISTS], ids=named)
-def test_the_scheme_and_the_names_of_headers_may_have_any_case(target: Target, level: Any, place: Any) -> None:
-    level(OURS)
+def test_the_scheme_and_the_names_of_headers_may_have_any_case(target: Target, place: Any) -> None:
     shown = target.authorization.replace("Token", "tOKEN", 1)
     headers = {"Authorization": None, "aUTHORIZATION": shown}
 
@@ -106,19 +106,19 @@ def test_both_ids_are_on_every_answer(target: Target, place: Any, asked: str) ->
     assert not {"TRN-056", "TRN-057"} & set(answer.odd), answer.odd
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-060")
 @pytest.mark.parametrize("value", ["not-a-uuid", "x" * 255, "Ab.1/2:3"])
-def test_ids_are_opaque(target: Target, level: Any, value: str) -> None:
-    level(OURS)
+def test_ids_are_opaque(target: Target, value: str) -> None:
     answer = target.get(target.versions_url, headers=dict.fromkeys(IDS, value))
 
     assert [answer.headers.get(name) for name in IDS] == [value, value]
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-061")
 @pytest.mark.parametrize("missing", IDS)
-def test_a_request_without_an_id_is_served_and_gets_one(target: Target, level: Any, missing: str) -> None:
-    level(OURS)
+def test_a_request_without_an_id_is_served_and_gets_one(target: Target, missing: str) -> None:
     answer = target.get(target.versions_url, headers={missing: None})
 
     assert answer.http == 200, answer.shown
@@ -153,10 +153,10 @@ def test_an_answer_swaps_the_routing_headers(target: Target, place: Interface) -
         assert answer.headers.get(f"OCPI-from-{name}", "").upper() == str(sent[f"OCPI-to-{name}"]).upper()
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("HUB-09")
 @pytest.mark.parametrize("place", LISTS, ids=named)
-def test_error_answers_have_routing_headers_too(target: Target, level: Any, place: Interface) -> None:
-    level(OURS)
+def test_error_answers_have_routing_headers_too(target: Target, place: Interface) -> None:
     url = urls_of(target, place)
 
     answer = target.get(url, interface=place, query={"limit": "-1"})
@@ -165,10 +165,10 @@ def test_error_answers_have_routing_headers_too(target: Target, level: Any, plac
     assert "HUB-08" not in answer.odd, answer.odd
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("HUB-05")
 @pytest.mark.parametrize("place", LISTS, ids=named)
-def test_half_an_address_is_refused(target: Target, level: Any, place: Interface) -> None:
-    level(OURS)
+def test_half_an_address_is_refused(target: Target, place: Interface) -> None:
     url = urls_of(target, place)
 
     answer = target.get(url, interface=place, query=SINCE, headers={"OCPI-to-party-id": None})
@@ -176,10 +176,10 @@ def test_half_an_address_is_refused(target: Target, level: Any, place: Interface
     assert (answer.http, answer.code) == (200, 2001), answer.shown
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("HUB-10")
 @pytest.mark.parametrize("place", LISTS, ids=named)
-def test_nobody_speaks_for_a_party_that_is_not_its_own(target: Target, level: Any, place: Interface) -> None:
-    level(OURS)
+def test_nobody_speaks_for_a_party_that_is_not_its_own(target: Target, place: Interface) -> None:
     url = urls_of(target, place)
     stranger = {"OCPI-from-country-code": "ZZ", "OCPI-from-party-id": "ZZZ"}
 
@@ -188,10 +188,10 @@ def test_nobody_speaks_for_a_party_that_is_not_its_own(target: Target, level: An
     assert (answer.http, answer.code) == (200, 2001), answer.shown
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-022", "TRN-124")
 @pytest.mark.parametrize("place", ["versions", "details", "credentials", *LISTS], ids=named)
-def test_one_slash_more_at_the_end_makes_no_difference(target: Target, level: Any, place: Any) -> None:
-    level(OURS)
+def test_one_slash_more_at_the_end_makes_no_difference(target: Target, place: Any) -> None:
     url = urls_of(target, place)
     other = url.rstrip("/") if url.endswith("/") else url + "/"
 
@@ -238,26 +238,24 @@ def test_methods_that_a_module_does_not_have(judge: Judge, case: Case) -> None:
     judge(case)
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-021", "CRED-05")
 @pytest.mark.parametrize(
     ("place", "methods"),
     [("versions", ("POST", "PUT", "PATCH", "DELETE")), ("details", ("POST", "PUT", "PATCH", "DELETE")),
      ("credentials", ("PATCH",))],
 )  # fmt: skip
-def test_methods_that_configuration_modules_do_not_have(
-    target: Target, level: Any, place: str, methods: tuple[str, ...]
-) -> None:
-    level(OURS)
+def test_methods_that_configuration_modules_do_not_have(target: Target, place: str, methods: tuple[str, ...]) -> None:
     for method in methods:
         answer = target.request(method, urls_of(target, place), {})
         assert answer.http == 405, f"{method}: {answer.shown}"
         assert answer.headers.get("Allow"), f"{method}: no Allow header"
 
 
+@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-035", "TRN-040")
 @pytest.mark.parametrize("place", ["versions", *LISTS], ids=named)
-def test_what_does_not_exist_is_a_404_with_an_envelope(target: Target, level: Any, place: Any) -> None:
-    level(OURS)
+def test_what_does_not_exist_is_a_404_with_an_envelope(target: Target, place: Any) -> None:
     url = join(urls_of(target, place), f"not-there-{uuid.uuid4()}/at/all/of/it")
 
     answer = target.get(url, interface=place if isinstance(place, tuple) else None)
