@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from hub import registry
 from hub.routing import Asked, GetAll
-from ocpi import lists, pagination, status
+from ocpi import lists, outbox_pulled, pagination, status
 
 # Who may read whose objects: Tokens are for CPOs, Locations and Tariffs for those who sell charging.
 _READERS = {
@@ -15,6 +15,7 @@ _READERS = {
     "tariffs": ("EMSP", "NSP", "NAP", "OTHER"),
     "tokens": ("CPO", "OTHER"),
 }
+_SOURCE = "hub.SharedObject"
 _TEXT = (
     "CASE WHEN o.module <> 'locations' THEN o.document ELSE COALESCE(left(o.document, -1) || ',\"evses\":[' || ("
     "SELECT string_agg(e.document, ',' ORDER BY e.id) FROM hub_sharedobject e WHERE e.container_id = o.id"
@@ -44,6 +45,7 @@ def page(request: HttpRequest, asked: Asked, everything: GetAll) -> HttpResponse
         grouped=True,
         moment="o.moment",  # the later of last_updated and the time it reached us (PIT-87)
     )
-    found = lists.fetch(listing, asked_page)
+    reader = outbox_pulled.Reader.of(asked.caller, everything.requester)
+    found = lists.fetch(outbox_pulled.noted(listing, reader, _SOURCE), asked_page)
     url = f"{settings.OCPI_BASE_URL}{request.path}"
-    return pagination.answer(asked_page, found.documents, total=found.total, last_key=found.last_key, url=url)
+    return outbox_pulled.answer(asked_page, found, url=url, reader=reader, source=_SOURCE)

@@ -3,7 +3,7 @@
 import gc
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
@@ -38,7 +38,16 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     if "Content-Length" not in response.headers:
         headers.append(("Content-Length", str(len(response.content))))
     start_response(f"{response.status_code} {response.reason_phrase}", headers)
+    if getattr(response, "on_written", None) is not None:
+        return _until_written(response)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.content]
+
+
+def _until_written(response: Any) -> Iterator[bytes]:
+    """Yield the body; who asks for more has written it out. If that fails, nobody asks."""
+    yield response.content
+    response.written()
+    _care_for_connection()
 
 
 def _care_for_connection() -> None:

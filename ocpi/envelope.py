@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from django.core.exceptions import RequestDataTooBig
@@ -33,6 +33,25 @@ def compose(
     return b"".join(parts)
 
 
+class Response(HttpResponse):
+    """An answer that can tell when it has been written out whole."""
+
+    on_written: Callable[[], None] | None = None
+
+    def written(self) -> None:
+        """Say that the last byte went out; what follows from that never harms the answer."""
+        do, self.on_written = self.on_written, None
+        if do is not None:
+            try:
+                do()
+            except Exception:
+                log.exception("what follows from a written answer failed")
+
+    def close(self) -> None:
+        self.written()
+        super().close()
+
+
 def response(
     data: str | bytes | None = None,
     *,
@@ -40,11 +59,14 @@ def response(
     status_code: int = 1000,
     message: str | None = "Success",
     headers: Mapping[str, str] | None = None,
-) -> HttpResponse:
-    """Return an HTTP response that carries the envelope; `data` is JSON text."""
-    return HttpResponse(
+    written: Callable[[], None] | None = None,
+) -> Response:
+    """Return an HTTP response that carries the envelope; `data` is JSON text, `written` runs once it is out."""
+    answer = Response(
         compose(status_code, message, data), status=http_status, content_type="application/json", headers=headers
     )
+    answer.on_written = written
+    return answer
 
 
 def error(exc: Exception, *, unexpected: type[status.OcpiError] = status.ServerError) -> HttpResponse:

@@ -39,6 +39,7 @@ class Listing:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     but: tuple[str, ...] = ()  # counted scopes that `where` leaves out
     grouped: bool = False  # `scopes` are groups of counted scopes
+    note: str = ""  # SQL of what else is to be known of row `o`, at the moment its text is read
 
     @property
     def kept(self) -> Kept:
@@ -50,6 +51,7 @@ class Found:
     documents: list[str]
     total: int
     last_key: int | None
+    notes: list[str | None] = field(default_factory=list)
 
 
 def fetch(listing: Listing, page: Page) -> Found:
@@ -60,7 +62,8 @@ def fetch(listing: Listing, page: Page) -> Found:
         asked = _Asked(cursor, listing, page)
         total = asked.total() if page.total is None else page.total
         rows = asked.rows(total) if page.offset < total else []
-    return Found([text for _, text in rows], total, rows[-1][0] if rows else None)
+    notes = [row[2] for row in rows] if listing.note else []
+    return Found([row[1] for row in rows], total, rows[-1][0] if rows else None, notes)
 
 
 class _Asked:
@@ -111,7 +114,7 @@ class _Asked:
 
     # ------------------------------------------------ which
 
-    def rows(self, total: int) -> list[tuple[int, str]]:
+    def rows(self, total: int) -> list[tuple[Any, ...]]:
         """Return ids and texts of the page. Ids first: documents of rows that are skipped are never touched."""
         if not self.dates:
             ids = self._walked()
@@ -119,7 +122,8 @@ class _Asked:
             ids = self._sorted()
         else:
             ids = self._walked_in_blocks()
-        table, text = self.listing.table, self.listing.text
+        table = self.listing.table
+        text = ", ".join(filter(None, (self.listing.text, self.listing.note)))
         self.cursor.execute(
             f"WITH page AS MATERIALIZED ({ids} OFFSET %(offset)s LIMIT %(limit)s) "  # noqa: S608
             f"SELECT o.id, {text} FROM page JOIN {table} o ON o.id = page.id ORDER BY o.id",

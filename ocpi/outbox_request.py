@@ -50,7 +50,7 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     patch = _patch(row, document)
     if patch is not None:
         outcome = _try(row, "PATCH", url, patch, receiver)
-        if not _is_unknown(outcome):
+        if not _is_unknown(outcome) and not _is_missing(outcome, url, receiver):
             return outcome
     # REL-32: who does not know the object gets all of it.
     outcome = _try(row, "PUT", url, document.text.encode(), receiver)
@@ -148,6 +148,16 @@ def _read(row: Row, method: str, answer: client.Answer) -> Outcome:
     if 3000 <= status_code < 4000 or status_code == 4000:
         return replace(outcome, ambiguous=True)
     return replace(outcome, ended=Ended.REFUSED)
+
+
+def _is_missing(refused: Outcome, url: str, receiver: Receiver) -> bool:
+    """Look whether the object of a refused PATCH is there at all (TRN-086); if it is not, all of it is due (TRN-087).
+
+    After no answer, or a failure that may pass, nothing is asked: the next try sends the whole object anyway (REL-16).
+    """
+    if refused.ended is not Ended.REFUSED:
+        return False
+    return _is_unknown(_try(refused.row, "GET", url, None, receiver))
 
 
 def _is_unknown(outcome: Outcome) -> bool:

@@ -7,7 +7,7 @@ works all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -61,12 +61,20 @@ def read(query: Mapping[str, str], *, date_from_required: bool = False) -> Page:
     return _at(page, place) if place else page
 
 
-def answer(page: Page, documents: list[str], *, total: int, last_key: int | None, url: str) -> HttpResponse:
-    """Return a page of documents, which are JSON text and are joined as they are."""
+def answer(
+    page: Page,
+    documents: list[str],
+    *,
+    total: int,
+    last_key: int | None,
+    url: str,
+    written: Callable[[], None] | None = None,
+) -> HttpResponse:
+    """Return a page of documents, which are JSON text and are joined as they are; `written` runs once it is out."""
     headers = {"X-Total-Count": str(total), "X-Limit": str(page.limit)}
     if last_key is not None and page.offset + len(documents) < total:
         headers["Link"] = f'<{_link(page.next(last_key=last_key, total=total), url)}>; rel="next"'
-    return envelope.response("[" + ",".join(documents) + "]", headers=headers)
+    return envelope.response("[" + ",".join(documents) + "]", headers=headers, written=written)
 
 
 def _link(page: Page, url: str) -> str:

@@ -30,6 +30,7 @@ from ocpi import (
 )
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address, Getter, Ids, Received, Routing, read_ids, read_routing, read_sender
+from ocpi.outbox_pulled import Reader
 
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_BODY = 1 << 20
@@ -147,6 +148,11 @@ class OcpiView(APIView):
         if self._answering is None:
             raise status.InvalidParameters("OCPI-to-party-id", "names no party of this platform")
         return self._answering
+
+    @property
+    def reader(self) -> Reader:
+        """Return who reads a list of ours."""
+        return Reader.of(self.caller.platform, self.routing.sender)
 
     def sender_party(self, *roles: str) -> Address:
         """Return the caller's party this request comes from: the From, else its only party (HUB-06).

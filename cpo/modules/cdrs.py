@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from cpo.modules import cdrs_operations as operations
 from cpo.modules.sessions import emsps
-from ocpi import pagination
+from ocpi import outbox_pulled, pagination
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.views import OcpiView
 
@@ -20,5 +20,5 @@ class CDRsList(OcpiView):
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)
-        found = operations.fetch(self.receiver, emsps(self), page)
-        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
+        found = operations.fetch(self.receiver, emsps(self), page, self.reader)
+        return outbox_pulled.answer(page, found, url=self.url(), reader=self.reader, source=operations.SOURCE)

@@ -14,14 +14,15 @@ from cpo.modules import readings, snapshots
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.sessions_operations import Metered
 from cpo.modules.snapshots import Snapshot
-from ocpi import documents, lists, outbox, tariff_pricing
+from ocpi import documents, lists, outbox, outbox_pulled, tariff_pricing
 from ocpi.headers import Address
 from ocpi.outbox_policy import CDR as CDR_KIND
+from ocpi.outbox_pulled import Reader
 from ocpi.pagination import Page
 from ocpi.v2_2_1.types import format_datetime, plain
 
 _MODULE = "cdrs"
-_SOURCE = "cpo.CDR"
+SOURCE = "cpo.CDR"
 LEAST_ENERGY = Decimal("0.01")  # kWh; with less there is a CDR only if something is to be paid (M-5)
 _DEAUTHORIZED_ENERGY, _DEAUTHORIZED_SECONDS = Decimal("0.05"), 120
 _NOT_AVAILABLE = "#NA"
@@ -29,9 +30,9 @@ _NOT_AVAILABLE = "#NA"
 _SHORTER = {"address": 45, "state": 20}
 
 
-def fetch(owner: Address, emsps: Sequence[Address], page: Page) -> lists.Found:
+def fetch(owner: Address, emsps: Sequence[Address], page: Page, reader: Reader) -> lists.Found:
     """Return a page of the CDRs of these eMSPs' drivers (CDR-15)."""
-    return lists.fetch(sessions.of_emsps("cpo_cdr", owner, emsps), page)
+    return lists.fetch(outbox_pulled.noted(sessions.of_emsps("cpo_cdr", owner, emsps), reader, SOURCE), page)
 
 
 def is_due(row: Transaction, metered: Metered) -> bool:
@@ -118,7 +119,7 @@ def push(cdr: CDR, location_id: str) -> None:
     outbox.mark(
         recipients.party(Address(cdr.emsp_country_code, cdr.emsp_party_id), _MODULE, owner),
         module=_MODULE,
-        source=_SOURCE,
+        source=SOURCE,
         source_id=cdr.pk,
         path="",
         order_key=recipients.order_key(owner, location_id),

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from cpo.modules import locations_operations as operations
-from ocpi import envelope, pagination
+from ocpi import envelope, outbox_pulled, pagination
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.views import OcpiView
 
@@ -19,8 +19,8 @@ class LocationsList(OcpiView):
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)
-        found = operations.fetch(self.receiver, page)
-        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
+        found = operations.fetch(self.receiver, page, self.reader)
+        return outbox_pulled.answer(page, found, url=self.url(), reader=self.reader, source=operations.LOCATION)
 
 
 class LocationsSender(OcpiView):

@@ -13,8 +13,9 @@ from django.utils import timezone
 from cpo import evse_states, recipients
 from cpo.models import EVSE, Location
 from cpo.ocpp.events import ConnectorStatus
-from ocpi import documents, keeping, lists, outbox, status
+from ocpi import documents, keeping, lists, outbox, outbox_pulled, status
 from ocpi.headers import Address
+from ocpi.outbox_pulled import Reader
 from ocpi.pagination import Page
 from ocpi.v2_2_1.types import format_datetime
 
@@ -45,11 +46,12 @@ class Place:
 # ---------------------------------------------------------------- found and listed
 
 
-def fetch(owner: Address, page: Page) -> lists.Found:
+def fetch(owner: Address, page: Page, reader: Reader) -> lists.Found:
     """Return a page of whole Locations; an unfiltered one leaves out those without a valid EVSE (LOC-14, LOC-15)."""
     shown = "*".join(owner.key)
     scopes = (shown, f"-{shown}") if page.date_from or page.date_to else (shown,)
-    return lists.fetch(lists.Listing("cpo_location", text=WHOLE, scopes=scopes), page)
+    listing = lists.Listing("cpo_location", text=WHOLE, scopes=scopes)
+    return lists.fetch(outbox_pulled.noted(listing, reader, LOCATION), page)
 
 
 def read(owner: Address, location_id: str, evse_uid: str = "", connector_id: str = "") -> str:

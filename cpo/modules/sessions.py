@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from cpo.modules import preferences_operations as preferences
 from cpo.modules import sessions_operations as operations
-from ocpi import envelope, pagination
+from ocpi import envelope, outbox_pulled, pagination
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.v2_2_1 import sessions as schema
@@ -31,8 +31,8 @@ class SessionsList(OcpiView):
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params, date_from_required=True)
-        found = operations.fetch(self.receiver, emsps(self), page)
-        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
+        found = operations.fetch(self.receiver, emsps(self), page, self.reader)
+        return outbox_pulled.answer(page, found, url=self.url(), reader=self.reader, source=operations.SOURCE)
 
 
 class ChargingPreferencesSender(OcpiView):

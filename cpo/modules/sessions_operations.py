@@ -16,14 +16,16 @@ from cpo.models import MeterReading, Session, Transaction
 from cpo.modules import locations_operations as locations
 from cpo.modules import snapshots
 from cpo.modules.snapshots import Snapshot
-from ocpi import documents, lists, outbox, tariff_pricing
+from ocpi import documents, lists, outbox, outbox_pulled, tariff_pricing
 from ocpi.headers import Address
+from ocpi.outbox_pulled import Reader
 from ocpi.pagination import Page
 from ocpi.tariff_pricing import NotPriceable, Priced, Segment
 from ocpi.v2_2_1.sessions import SessionStatus
 from ocpi.v2_2_1.types import format_datetime, plain
 
 _MODULE = "sessions"
+SOURCE = "cpo.Session"
 _RUNNING = ("kwh", "total_cost", "last_updated")
 
 
@@ -122,7 +124,7 @@ def push(session: Session, fields: Sequence[str] | None = None) -> None:
     outbox.mark(
         recipients.party(Address(session.emsp_country_code, session.emsp_party_id), _MODULE, owner),
         module=_MODULE,
-        source="cpo.Session",
+        source=SOURCE,
         source_id=session.pk,
         path=recipients.path(owner, session.object_id),
         order_key=recipients.order_key(owner, session.location_id),
@@ -248,9 +250,9 @@ def _text(moment: datetime) -> str:
 # ---------------------------------------------------------------- listed
 
 
-def fetch(owner: Address, emsps: Sequence[Address], page: Page) -> lists.Found:
+def fetch(owner: Address, emsps: Sequence[Address], page: Page, reader: Reader) -> lists.Found:
     """Return a page of the Sessions of these eMSPs' drivers."""
-    return lists.fetch(of_emsps("cpo_session", owner, emsps), page)
+    return lists.fetch(outbox_pulled.noted(of_emsps("cpo_session", owner, emsps), reader, SOURCE), page)
 
 
 def of_emsps(table: str, owner: Address, emsps: Sequence[Address]) -> lists.Listing:

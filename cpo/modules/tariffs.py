@@ -12,19 +12,22 @@ from rest_framework.request import Request
 
 from cpo import recipients
 from cpo.models import Tariff
-from ocpi import lists, outbox, pagination, tariff_pricing
+from ocpi import lists, outbox, outbox_pulled, pagination, tariff_pricing
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
+from ocpi.outbox_pulled import Reader
 from ocpi.pagination import Page
 from ocpi.tariff_pricing import NotPriceable
 from ocpi.views import OcpiView
 
 _MODULE = "tariffs"
+_SOURCE = "cpo.Tariff"
 
 
-def fetch(owner: Address, page: Page) -> lists.Found:
+def fetch(owner: Address, page: Page, reader: Reader) -> lists.Found:
     """Return a page of the Tariffs that are in force or will be; a deleted one is gone."""
-    return lists.fetch(lists.Listing("cpo_tariff", scopes=("*".join(owner.key),)), page)
+    listing = lists.Listing("cpo_tariff", scopes=("*".join(owner.key),))
+    return lists.fetch(outbox_pulled.noted(listing, reader, _SOURCE), page)
 
 
 def chosen(owner: Address, tariff_ids: Iterable[str], *, at: datetime, preference: str | None = None) -> Any:
@@ -47,7 +50,7 @@ def push(row_id: int, owner: Address, tariff_id: str, *, deleted: bool = False, 
     outbox.mark(
         recipients.broadcast(_MODULE, owner, platform_id=platform_id),
         module=_MODULE,
-        source="cpo.Tariff",
+        source=_SOURCE,
         source_id=row_id,
         path=recipients.path(owner, tariff_id),
         order_key=f"tariff {owner} {tariff_id}",
@@ -72,5 +75,5 @@ class TariffsList(OcpiView):
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)
-        found = fetch(self.receiver, page)
-        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
+        found = fetch(self.receiver, page, self.reader)
+        return outbox_pulled.answer(page, found, url=self.url(), reader=self.reader, source=_SOURCE)

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from emsp.modules import tokens_operations as operations
-from ocpi import envelope, lists, ours, pagination, status
+from ocpi import envelope, lists, ours, outbox_pulled, pagination, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.v2_2_1.tokens import TokenType
@@ -21,8 +21,9 @@ class TokensList(OcpiView):
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)
-        found = lists.fetch(lists.Listing("emsp_token", scopes=("*".join(self.receiver.key),)), page)
-        return pagination.answer(page, found.documents, total=found.total, last_key=found.last_key, url=self.url())
+        listing = lists.Listing("emsp_token", scopes=("*".join(self.receiver.key),))
+        found = lists.fetch(outbox_pulled.noted(listing, self.reader, operations.SOURCE), page)
+        return outbox_pulled.answer(page, found, url=self.url(), reader=self.reader, source=operations.SOURCE)
 
 
 class TokenAuthorize(OcpiView):

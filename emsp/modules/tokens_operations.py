@@ -20,6 +20,7 @@ from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
 from ocpi.v2_2_1.types import format_datetime
 
+SOURCE = "emsp.Token"
 RFID = "RFID"
 _UNKNOWN_MESSAGE = "This Token is not known here"
 
@@ -78,7 +79,7 @@ def push(row_id: int, owner: Address, uid: str, token_type: str, *, platform_id:
     outbox.mark(
         recipients.broadcast("tokens", owner, platform_id=platform_id),
         module="tokens",
-        source="emsp.Token",
+        source=SOURCE,
         source_id=row_id,
         path=outbox.path_of(owner.country_code, owner.party_id, uid),
         order_key=f"{owner}/{uid}/{token_type}",

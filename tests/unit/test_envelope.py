@@ -68,7 +68,7 @@ def test_every_code_is_one_of_the_specifications_own() -> None:
 @pytest.mark.req("TRN-035", "TRN-038", "PIT-19")
 @pytest.mark.parametrize("error", classes(), ids=lambda error: error.__name__)
 def test_every_error_of_ours_is_an_envelope_with_its_code(error: type[status.OcpiError]) -> None:
-    raised = error("field", "rule") if error is status.InvalidParameters else error("what happened")
+    raised = error("field", "rule") if issubclass(error, status.InvalidParameters) else error("what happened")
 
     answer = envelope.error(raised)
 
