@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from emsp.admin_cdrs import kind, with_credits
+from emsp.admin_sending import LocationActions, SessionActions, seconds
 from emsp.models import CDR, EVSE, Authorization, Command, Location, Session, Tariff, Token
+from emsp.modules import commands_results
+from emsp.modules import locations_showing as showing
+from ocpi import json_html
 from ocpi.admin_pages import (
     EVSE_STATUSES,
     SESSION_STATUSES,
@@ -37,16 +44,24 @@ class EVSERows(Rows):
 
 
 @admin.register(Location)
-class LocationPage(Documents):
+class LocationPage(LocationActions, Documents):
     """Locations of CPOs; their EVSEs have pages of their own."""
 
     deferred = ()  # its name and city are read from it
-    list_display = ("object_id", "show_party", "show_name", "show_city", "last_updated")
+    list_display = ("object_id", "show_party", "show_name", "show_city", "show_public", "last_updated")
+    list_filter = ("publish",)
     search_fields = ("=object_id", "=party_id", "document__icontains")
     search_help_text = "an id, a party, or any text of the Location"
     inlines = (EVSERows,)
     show_name = read_only("name", lambda page, row: member(row.document, "name"))
     show_city = read_only("city", lambda page, row: member(row.document, "city"))
+    show_public = read_only(
+        "shown to the public", lambda page, row: badge("yes", "good") if row.shown else badge("no", "odd")
+    )
+    shown = ("show_public", *Documents.shown)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(shown=showing.is_public())
 
 
 @admin.register(EVSE)
@@ -69,7 +84,7 @@ class TariffPage(Documents):
 
 
 @admin.register(Session)
-class SessionPage(Documents):
+class SessionPage(SessionActions, Documents):
     deferred = ()
     list_display = ("object_id", "show_party", "show_status", "token_uid", "start_date_time", "show_kwh", "show_cost",
                     "last_updated")  # fmt: skip
@@ -77,6 +92,9 @@ class SessionPage(Documents):
     list_select_related = ("platform",)
     search_fields = ("=object_id", "=party_id", "=token_uid")
     show_status = badged("status")
+    shown = (*Documents.shown, "show_active_profile", "show_preferences")
+    show_active_profile = read_only("active charging profile", lambda page, row: kept(row, "active_profile"))
+    show_preferences = read_only("charging preferences", lambda page, row: kept(row, "preferences"))
     show_kwh = read_only("kWh", lambda page, row: member(row.document, "kwh"))
     show_cost = read_only("cost excl. VAT", lambda page, row: cost(row.document))
 
@@ -141,15 +159,19 @@ class CommandPage(Pages):
     """Commands we sent, and what came of them; the key of the response_url is a secret and not shown."""
 
     large = True
-    list_display = ("created_at", "command", "show_state", "show_to", "response", "result", "session_id", "platform")
+    list_display = ("created_at", "command", "show_state", "show_to", "response", "result", "session_id", "asked_by",
+                    "show_answered", "show_result_after", "platform")  # fmt: skip
     list_filter = (known("command", COMMANDS), "state", ("platform", RelatedDropdownFilter))
     list_select_related = ("platform",)
     search_fields = ("=correlation_id", "=session_id", "=authorization_reference")
     ordering = ("-id",)
     hidden = ("key", "request")
-    shown = ("pretty_request",)
+    shown = ("show_session", "pretty_request")
     deferred = ("key", "request")
     show_state = badged("state")
+    show_answered = read_only("answered after", lambda page, row: seconds(row.created_at, row.answered_at))
+    show_result_after = read_only("result after", lambda page, row: seconds(row.created_at, row.result_at))
+    show_session = read_only("session that it started", lambda page, row: str(commands_results.session_of(row) or "–"))
     show_to = party(title="to")
     pretty_request = pretty("request")
 
@@ -158,3 +180,12 @@ def cost(document: str) -> str:
     """Return the total cost of a Session or CDR as it stands in it, with its currency."""
     excluding = member(document, "total_cost", "excl_vat")
     return f"{excluding} {member(document, 'currency') or ''}" if excluding is not None else "–"
+
+
+def kept(session: Session, name: str) -> str:
+    """Return what is kept beside a Session as laid out JSON, with the CPO's answer if there was one."""
+    row: Any = getattr(session, name, None)
+    if row is None:
+        return "–"
+    answer = getattr(row, "response", "") or getattr(row, "message", "")
+    return format_html("{}{}", badge(answer), json_html.pretty(row.document))

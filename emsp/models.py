@@ -23,9 +23,14 @@ class Location(ClientOwnedObject):
     received_at = models.DateTimeField(db_default=Now(), editable=False)
     # Its CPO's whole list no longer held it (TRN-106, QRK-23): not shown, kept for the Sessions and CDRs that name it.
     gone_at = models.DateTimeField(null=True, blank=True)
+    # Shown to everybody; otherwise to those whom its document names (LOC-34, LOC-35).
+    publish = models.BooleanField(db_default=False)
 
     class Meta(ClientOwnedObject.Meta):
-        pass
+        indexes = [
+            *ClientOwnedObject.Meta.indexes,
+            models.Index("id", condition=models.Q(publish=False), name="emsp_location_unpublished"),
+        ]
 
 
 class EVSE(models.Model):

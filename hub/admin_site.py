@@ -27,7 +27,8 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Charging (drivers)", "emsp", (("emsp.Location", "location_on"), ("emsp.EVSE", "ev_station"),
                            ("emsp.Tariff", "sell"), ("emsp.Session", "bolt"), ("emsp.CDR", "receipt_long"),
                            ("emsp.Token", "badge"),
-                           ("emsp.Authorization", "verified_user"), ("emsp.Command", "settings_remote"))),
+                           ("emsp.Authorization", "verified_user"), ("emsp.Command", "settings_remote"),
+                           ("emsp.Reservation", "event_seat"), ("emsp.ChargingProfileRequest", "show_chart"))),
     ("Accounts", "", (("auth.User", "person"), ("auth.Group", "group"), ("axes.AccessAttempt", "lock"),
                       ("auditlog.LogEntry", "history"))),
 )  # fmt: skip

@@ -14,13 +14,15 @@ from unfold.enums import ActionVariant
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def button(title: str, *, icon: str, variant: str = "default") -> Callable[[_Function], _Function]:
-    """Make a method a button of a page; who may not operate on the rows does not see it."""
+def button(
+    title: str, *, icon: str, variant: str = "default", permission: str = "operate"
+) -> Callable[[_Function], _Function]:
+    """Make a method a button of a page; who lacks the permission (to operate on the rows) does not see it."""
 
     def decorate(function: _Function) -> _Function:
         for name, value in {
             "short_description": title,
-            "allowed_permissions": ["operate"],
+            "allowed_permissions": [permission],
             "url_path": function.__name__.replace("_", "-"),
             "icon": icon,
             "attrs": {},

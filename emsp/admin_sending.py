@@ -1,0 +1,267 @@
+"""Admin pages of what an eMSP asks of CPOs, and the buttons that ask: on Locations, Sessions and Reservations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+
+from emsp import admin_forms, chargingprofile_states, reservation_states
+from emsp.models import ChargingProfileRequest, Command, Location, Reservation, Session, Token
+from emsp.modules import charging_preferences, commands_operations
+from emsp.modules import chargingprofiles_operations as profiles
+from emsp.modules import locations_showing as showing
+from ocpi import status
+from ocpi.admin_confirm import button
+from ocpi.admin_pages import Pages, badged, known, party, pretty, read_only
+from ocpi.headers import Address
+
+SEND, UNLOCK, PROFILE = "emsp.add_command", "emsp.unlock_connector", "emsp.add_chargingprofilerequest"
+F = TypeVar("F", bound=forms.Form)
+
+
+def send_page(
+    page: Any, request: HttpRequest, row: Model, *, title: str, permission: str, form: F, do: Callable[[F], Model],
+    note: str = "",
+) -> HttpResponse:  # fmt: skip
+    """Ask for what is needed; once that is there, send it and lead to the row that says what came of it.
+
+    :raises PermissionDenied: if whoever asks lacks the permission.
+    """
+    if not _may(request, permission):
+        raise PermissionDenied
+    back = _page_of(row)
+    if request.method == "POST" and form.is_valid():
+        try:
+            sent = do(form)
+        except status.OcpiError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, f"It was sent: {sent}.")
+            return HttpResponseRedirect(_page_of(sent))
+    context = {"title": title, "note": note, "form": form, "back": back, "opts": page.model._meta}
+    return TemplateResponse(request, "admin/send_form.html", {**page.admin_site.each_context(request), **context})
+
+
+class LocationActions:
+    """What an operator does at a Location."""
+
+    actions_detail = ("as_a_driver", "start_session", "reserve_now", "unlock_connector")
+
+    @button("As a driver sees it", icon="visibility", permission="emsp.view_location")
+    def as_a_driver(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if not _may(request, "emsp.view_location"):
+            raise PermissionDenied
+        row = get_object_or_404(Location, pk=object_id)
+        uid = request.GET.get("token", "").strip()
+        token = Token.objects.filter(object_id__iexact=uid).first() if uid else None
+        unknown = bool(uid) and token is None
+        holder = token.document if token else None
+        shown = None if unknown else showing.show(row, token=holder, moment=timezone.now())
+        page: Any = self
+        context = {
+            **page.admin_site.each_context(request),
+            "title": f"{row.object_id} as a driver sees it",
+            "location": row.object_id,
+            "token": uid,
+            "unknown": unknown,
+            "shown": shown,
+            "tariffs": showing.tariffs(shown) if shown else {},
+            "back": _page_of(row),
+            "opts": page.model._meta,
+        }
+        return TemplateResponse(request, "admin/location_seen.html", context)
+
+    @button("Start a session", icon="play_arrow", permission=SEND)
+    def start_session(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Location, pk=object_id)
+
+        def do(form: admin_forms.StartSession) -> Command:
+            return commands_operations.start_session(to=_cpo(row), location_id=row.object_id, **form.cleaned_data)
+
+        form = admin_forms.StartSession(request.POST or None, location=row)
+        title = f"Start a session at {row.object_id}"
+        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
+
+    @button("Reserve", icon="event_seat", permission=SEND)
+    def reserve_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Location, pk=object_id)
+
+        def do(form: admin_forms.ReserveNow) -> Command:
+            given = {name: value for name, value in form.cleaned_data.items() if name != "minutes"}
+            return commands_operations.reserve_now(
+                to=_cpo(row), location_id=row.object_id, expiry_date=form.expiry_date, **given
+            )
+
+        form = admin_forms.ReserveNow(request.POST or None, location=row)
+        title = f"Reserve a place at {row.object_id}"
+        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
+
+    @button("Unlock a connector", icon="lock_open", variant="danger", permission=UNLOCK)
+    def unlock_connector(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Location, pk=object_id)
+
+        def do(form: admin_forms.UnlockConnector) -> Command:
+            return commands_operations.unlock_connector(
+                to=_cpo(row), location_id=row.object_id, asked_by=_operator(request), **form.cleaned_data
+            )
+
+        form = admin_forms.UnlockConnector(request.POST or None, location=row)
+        note = "For the help desk: a driver never does this directly. The cable of somebody else may come loose."
+        title = f"Unlock a connector at {row.object_id}"
+        return send_page(self, request, row, title=title, note=note, permission=UNLOCK, form=form, do=do)
+
+
+class SessionActions:
+    """What an operator does about a Session."""
+
+    actions_detail = ("stop_session", "set_profile", "get_profile", "clear_profile", "set_preferences")
+
+    @button("Stop", icon="stop", variant="danger", permission=SEND)
+    def stop_session(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Session, pk=object_id)
+
+        def do(form: forms.Form) -> Command:
+            return commands_operations.stop_session(to=_cpo(row), session_id=row.object_id)
+
+        form = admin_forms.Nothing(request.POST if request.method == "POST" else None)
+        title = f"Stop Session {row.object_id}?"
+        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
+
+    @button("Set a profile", icon="show_chart", permission=PROFILE)
+    def set_profile(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Session, pk=object_id)
+
+        def do(form: admin_forms.SetProfile) -> ChargingProfileRequest:
+            return profiles.set_profile(session=row, profile=form.text, asked_by=_operator(request))
+
+        form = admin_forms.SetProfile(request.POST or None)
+        note = "An upper limit, not a target."
+        title = f"Set a charging profile for {row.object_id}"
+        return send_page(self, request, row, title=title, note=note, permission=PROFILE, form=form, do=do)
+
+    @button("Active profile", icon="query_stats", permission=PROFILE)
+    def get_profile(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Session, pk=object_id)
+
+        def do(form: admin_forms.GetProfile) -> ChargingProfileRequest:
+            return profiles.get_active_profile(session=row, asked_by=_operator(request), **form.cleaned_data)
+
+        form = admin_forms.GetProfile(request.POST or None)
+        title = f"Ask for the active profile of {row.object_id}"
+        return send_page(self, request, row, title=title, permission=PROFILE, form=form, do=do)
+
+    @button("Clear the profile", icon="clear_all", permission=PROFILE)
+    def clear_profile(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Session, pk=object_id)
+
+        def do(form: forms.Form) -> ChargingProfileRequest:
+            return profiles.clear_profile(session=row, asked_by=_operator(request))
+
+        form = admin_forms.Nothing(request.POST if request.method == "POST" else None)
+        title = f"Clear the charging profile of {row.object_id}?"
+        return send_page(self, request, row, title=title, permission=PROFILE, form=form, do=do)
+
+    @button("Preferences", icon="tune", permission=PROFILE)
+    def set_preferences(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Session, pk=object_id)
+
+        def do(form: admin_forms.Preferences) -> Session:
+            charging_preferences.send(session=row, preferences=form.members, asked_by=_operator(request))
+            return row
+
+        form = admin_forms.Preferences(request.POST or None)
+        title = f"Send charging preferences for {row.object_id}"
+        return send_page(self, request, row, title=title, permission=PROFILE, form=form, do=do)
+
+
+@admin.register(Reservation)
+class ReservationPage(Pages):
+    """Places held for our drivers."""
+
+    large = True
+    list_display = ("reservation_id", "show_state", "show_to", "location_id", "evse_uid", "expiry_date", "token")
+    list_filter = (known("state", reservation_states.STATES),)
+    list_select_related = ("token",)
+    search_fields = ("=reservation_id", "=location_id", "=token__uid")
+    ordering = ("-id",)
+    actions_detail = ("cancel_reservation",)
+    show_state = badged("state")
+    show_to = party(title="at")
+
+    @button("Cancel", icon="event_busy", variant="danger", permission=SEND)
+    def cancel_reservation(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = get_object_or_404(Reservation, pk=object_id)
+
+        def do(form: forms.Form) -> Command:
+            return commands_operations.cancel_reservation(to=_cpo(row), reservation_id=row.reservation_id)
+
+        form = admin_forms.Nothing(request.POST if request.method == "POST" else None)
+        title = f"Cancel reservation {row.reservation_id}?"
+        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
+
+
+@admin.register(ChargingProfileRequest)
+class ChargingProfileRequestPage(Pages):
+    """Charging profiles that were set, asked for or cleared; the key of the response_url is a secret and not shown."""
+
+    large = True
+    list_display = ("created_at", "kind", "show_state", "session", "response", "result", "show_scsp", "asked_by",
+                    "show_answered", "show_result_after")  # fmt: skip
+    list_filter = (
+        known("state", chargingprofile_states.STATES),
+        known("kind", ChargingProfileRequest.Kind.values),
+        ("platform", RelatedDropdownFilter),
+    )
+    list_select_related = ("session", "platform", "scsp_platform")
+    search_fields = ("=correlation_id", "=session__object_id", "=scsp_party_id")
+    ordering = ("-id",)
+    hidden = ("key", "profile", "result_body", "scsp_response_url")
+    shown = ("show_scsp", "pretty_profile", "pretty_result")
+    deferred = ("key", "profile", "result_body", "scsp_response_url")
+    show_state = badged("state")
+    show_scsp = party("scsp_country_code", "scsp_party_id", title="for")
+    show_answered = read_only("answered after", lambda page, row: seconds(row.created_at, row.answered_at))
+    show_result_after = read_only("result after", lambda page, row: seconds(row.created_at, row.result_at))
+
+    @admin.display(description="profile that was asked for")
+    def pretty_profile(self, row: ChargingProfileRequest) -> str:
+        return str(_pretty_profile(self, row)) if row.profile else "–"
+
+    @admin.display(description="result as it came")
+    def pretty_result(self, row: ChargingProfileRequest) -> str:
+        return str(_pretty_result(self, row)) if row.result_body else "–"
+
+
+_pretty_profile, _pretty_result = pretty("profile"), pretty("result_body")
+
+
+def seconds(since: Any, until: Any) -> str:
+    """Return the time between two moments, for people."""
+    return f"{(until - since).total_seconds():.2f} s" if since and until else "–"
+
+
+def _may(request: HttpRequest, permission: str) -> bool:
+    return bool(getattr(request, "user").has_perm(permission))  # noqa: B009 request.user is not always typed
+
+
+def _operator(request: HttpRequest) -> str:
+    return str(getattr(request, "user").get_username())  # noqa: B009
+
+
+def _cpo(row: Any) -> Address:
+    return Address(row.country_code, row.party_id)
+
+
+def _page_of(row: Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
