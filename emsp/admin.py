@@ -61,7 +61,8 @@ class LocationPage(LocationActions, Documents):
     shown = ("show_public", *Documents.shown)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(shown=showing.is_public())
+        found: QuerySet[Any] = super().get_queryset(request).annotate(shown=showing.is_public())
+        return found
 
 
 @admin.register(EVSE)

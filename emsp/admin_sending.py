@@ -26,7 +26,8 @@ from ocpi.admin_confirm import button
 from ocpi.admin_pages import Pages, badged, known, party, pretty, read_only
 from ocpi.headers import Address
 
-SEND, UNLOCK, PROFILE = "emsp.add_command", "emsp.unlock_connector", "emsp.add_chargingprofilerequest"
+SEND, UNLOCK, PROFILE = "send", "unlock", "profile"
+_NEEDED = {SEND: "emsp.add_command", UNLOCK: "emsp.unlock_connector", PROFILE: "emsp.add_chargingprofilerequest"}
 F = TypeVar("F", bound=forms.Form)
 
 
@@ -53,14 +54,28 @@ def send_page(
     return TemplateResponse(request, "admin/send_form.html", {**page.admin_site.each_context(request), **context})
 
 
-class LocationActions:
+class Sending:
+    """Who may send what; unlocking has a permission of its own (CMD-43)."""
+
+    def has_send_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may(request, SEND)
+
+    def has_unlock_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may(request, UNLOCK)
+
+    def has_profile_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may(request, PROFILE)
+
+
+class LocationActions(Sending):
     """What an operator does at a Location."""
 
     actions_detail = ("as_a_driver", "start_session", "reserve_now", "unlock_connector")
 
-    @button("As a driver sees it", icon="visibility", permission="emsp.view_location")
+    @button("As a driver sees it", icon="visibility", permission="view")
     def as_a_driver(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        if not _may(request, "emsp.view_location"):
+        page: Any = self
+        if not page.has_view_permission(request):
             raise PermissionDenied
         row = get_object_or_404(Location, pk=object_id)
         uid = request.GET.get("token", "").strip()
@@ -68,7 +83,6 @@ class LocationActions:
         unknown = bool(uid) and token is None
         holder = token.document if token else None
         shown = None if unknown else showing.show(row, token=holder, moment=timezone.now())
-        page: Any = self
         context = {
             **page.admin_site.each_context(request),
             "title": f"{row.object_id} as a driver sees it",
@@ -122,7 +136,7 @@ class LocationActions:
         return send_page(self, request, row, title=title, note=note, permission=UNLOCK, form=form, do=do)
 
 
-class SessionActions:
+class SessionActions(Sending):
     """What an operator does about a Session."""
 
     actions_detail = ("stop_session", "set_profile", "get_profile", "clear_profile", "set_preferences")
@@ -186,7 +200,7 @@ class SessionActions:
 
 
 @admin.register(Reservation)
-class ReservationPage(Pages):
+class ReservationPage(Sending, Pages):
     """Places held for our drivers."""
 
     large = True
@@ -252,7 +266,7 @@ def seconds(since: Any, until: Any) -> str:
 
 
 def _may(request: HttpRequest, permission: str) -> bool:
-    return bool(getattr(request, "user").has_perm(permission))  # noqa: B009 request.user is not always typed
+    return bool(getattr(request, "user").has_perm(_NEEDED[permission]))  # noqa: B009 request.user is not always typed
 
 
 def _operator(request: HttpRequest) -> str:

@@ -184,13 +184,13 @@ def _of_emsp(document: Document, owner: Person) -> None:
     models = emsp_models
     assert owner.platform
     location = models.Location.objects.create(
-        **owned(object_id="LOC1", document=_text(document("location", name=EVIL)))
+        **owned(object_id="LOC1", document=_text(document("location", name=EVIL))), publish=True
     )
     models.EVSE.objects.create(
         location=location, uid="3256", status="CHARGING", last_updated=NOW, document=_text(document("evse"))
     )
     models.Tariff.objects.create(**owned(object_id="12", document=_text(document("tariff"))))
-    models.Session.objects.create(
+    session = models.Session.objects.create(
         **owned(object_id="S1", document=_text(document("session")), status="ACTIVE", token_uid="1"),
         start_date_time=NOW, platform=owner.platform,
     )  # fmt: skip
@@ -208,3 +208,19 @@ def _of_emsp(document: Document, owner: Person) -> None:
         party_id="TNM", request=_text({"response_url": f"http://e/emsp/2.2.1/commands/STOP_SESSION/{COMMAND_KEY}"}),
         correlation_id="message-2",
     )  # fmt: skip
+    models.Reservation.objects.create(
+        country_code="NL", party_id="TNM", emsp_country_code="DE", emsp_party_id="EMS", reservation_id=EVIL,
+        state="RESERVED", token=token, location_id="LOC1", expiry_date=NOW,
+    )  # fmt: skip
+    models.ChargingProfileRequest.objects.create(
+        key=f"{COMMAND_KEY[:-4]}prof", kind="SET", state="DONE", session=session, platform=owner.platform,
+        profile=_text(document("charging_profile")["charging_profile"]), correlation_id="message-3",
+        result_body=_text({"result": "ACCEPTED", "n": EVIL}), scsp_platform=owner.platform, scsp_party_id="SCS",
+        scsp_response_url=f"http://a.example/{PARTNER_PATH}",
+    )  # fmt: skip
+    models.ActiveProfile.objects.create(
+        session=session, document=_text(document("active_charging_profile")), last_updated=NOW
+    )
+    models.SentPreferences.objects.create(
+        session=session, document=_text(document("charging_preferences")), response="ACCEPTED", sent_at=NOW
+    )

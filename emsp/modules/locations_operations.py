@@ -81,9 +81,8 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
 
 def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime) -> bool:
     document, evses, newest = _taken_apart(body, updated)
-    kept = keeping.put(
-        Location, owner=owner, object_id=location_id, document=document, updated=newest, columns={"gone_at": None}
-    )
+    columns = {"gone_at": None, "publish": bool(documents.get(document, "publish"))}
+    kept = keeping.put(Location, owner=owner, object_id=location_id, document=document, updated=newest, columns=columns)
     # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
     ids = rows.keep_evses(kept.row_id, evses)
     _hide_evses(kept.row_id, but=ids)
@@ -146,7 +145,10 @@ def _patch_location(owner: Address, location_id: str, change: bytes, updated: da
         rows.keep_evses(location.pk, evses)
     newest = max([updated, *(evse.last_updated for evse in evses)])
     Location.objects.filter(pk=location.pk).update(
-        document=_stamped(merged, updated, newest), last_updated=newest, received_at=Now()
+        document=_stamped(merged, updated, newest),
+        publish=bool(documents.get(merged, "publish")),
+        last_updated=newest,
+        received_at=Now(),
     )
 
 
