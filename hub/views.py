@@ -35,8 +35,12 @@ class RouteView(OcpiView):
             with defects.reading(caller.platform.id, f"{request.method} {request.path}"):
                 defects.noted(caller.deviations)
                 defects.noted(message_defects.of_request(get, ids, request.path, functional=True))
-                routing = read_routing(get)
-                answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
+                try:
+                    routing = read_routing(get)
+                    answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
+                except status.InvalidParameters as error:
+                    defects.noted([message_defects.of_refusal(error)])
+                    raise
         except Exception as exc:  # the one exception handler; what we did not expect is 4000 at a hub
             answer = envelope.error(exc, unexpected=status.HubError)
         for name, value in ids.as_headers().items():

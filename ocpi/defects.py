@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -62,8 +62,16 @@ class _Seen:
     example: str
 
 
-# Whose message is being read, and where it came.
-_reading: ContextVar[tuple[int, str] | None] = ContextVar("ocpi_defects_reading", default=None)
+@dataclass(slots=True)
+class _Message:
+    """Whose message is being read, where it came, and what was noted of it: each kind counts once a message."""
+
+    platform_id: int
+    place: str
+    kinds: set[str] = field(default_factory=set)
+
+
+_reading: ContextVar[_Message | None] = ContextVar("ocpi_defects_reading", default=None)
 _waiting: dict[tuple[int, str], _Seen] = {}
 _adding = threading.Lock()
 _ending = threading.Event()
@@ -74,7 +82,7 @@ _thread_of: int | None = None
 @contextmanager
 def reading(platform_id: int, place: str) -> Iterator[None]:
     """Say whose message is read in this block; what is noted in it counts for that platform."""
-    before = _reading.set((platform_id, place))
+    before = _reading.set(_Message(platform_id, place))
     try:
         yield
     finally:
@@ -91,10 +99,11 @@ def taken(checked: tuple[bytes, list[str]]) -> bytes:
 
 def noted(kinds: Iterable[str]) -> None:
     """Note what is wrong with the message that is being read. Without a sender (a file of our own) nobody is blamed."""
-    sender = _reading.get()
-    if sender is not None:
-        for kind in kinds:
-            note(sender[0], kind, sender[1])
+    message = _reading.get()
+    for kind in kinds if message is not None else ():
+        if kind not in message.kinds:
+            message.kinds.add(kind)
+            note(message.platform_id, kind, message.place)
 
 
 def note(platform_id: int, kind: str, place: str = "") -> None:

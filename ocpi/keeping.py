@@ -16,7 +16,7 @@ import msgspec
 from django.db import connection
 from django.utils import timezone
 
-from ocpi import documents, status
+from ocpi import defects, documents, status
 from ocpi.headers import Address
 from ocpi.models import ClientOwnedObject
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
@@ -62,9 +62,12 @@ def last_updated(members: Mapping[str, msgspec.Raw]) -> datetime:
     if "last_updated" not in members:
         raise status.InvalidParameters("last_updated", "is required")
     try:
-        return moment(members["last_updated"])
+        found = moment(members["last_updated"])
     except ValueError as error:
         raise status.InvalidParameters("last_updated", "must be a DateTime such as 2026-01-31T08:30:00Z") from error
+    if found > timezone.now() + FUTURE:
+        defects.noted(["QRK-18 last_updated in the future"])
+    return found
 
 
 def moment(raw: msgspec.Raw) -> datetime:
@@ -174,6 +177,7 @@ def _respell(model: type[ClientOwnedObject], row_id: int, document: str, spelled
     }
     if not changes:
         return
+    defects.noted(["QRK-20 identity in another case"])
     # Unless somebody has written a newer one meanwhile.
     rows = model._default_manager.filter(pk=row_id, document=document)
     rows.update(document=documents.set_members(document, changes))

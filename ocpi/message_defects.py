@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from ocpi import status
 from ocpi.answers import Answer
 from ocpi.headers import CORRELATION_ID, FROM_COUNTRY_CODE, REQUEST_ID, TO_COUNTRY_CODE, Getter, Ids
 
+_INDEX = re.compile(r"\[[0-9]+\]")
 _NULL = b"null"
 _USUAL = (200, 201)
 
@@ -19,6 +22,11 @@ def of_request(get: Getter, ids: Ids, path: str, *, functional: bool) -> Iterato
         yield "QRK-04 double slash in the path"
     if not functional and (get(TO_COUNTRY_CODE) or get(FROM_COUNTRY_CODE)):
         yield "PIT-88 routing headers on a Configuration Module"
+
+
+def of_refusal(error: status.InvalidParameters) -> str:
+    """Return what is counted for a request that was refused with 2001: which member of it (TRN-039)."""
+    return f"TRN-039 refused: {_INDEX.sub('', error.field or 'body')}"
 
 
 def of_answer(answer: Answer) -> Iterator[str]:

@@ -88,7 +88,11 @@ class OcpiView(APIView):
         with defects.reading(self.caller.platform.id, f"{request.method} {request.path}"):
             defects.noted(self.caller.deviations)
             defects.noted(message_defects.of_request(get, self.ids, request.path, functional=self.functional))
-            return self._answer(request, get, *args, **kwargs)
+            try:
+                return self._answer(request, get, *args, **kwargs)
+            except status.InvalidParameters as error:
+                defects.noted([message_defects.of_refusal(error)])
+                raise
 
     def _answer(self, request: HttpRequest, get: Getter, *args: Any, **kwargs: Any) -> HttpResponse:
         if self.caller.purpose in authentication.CURRENT:

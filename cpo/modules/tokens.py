@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from cpo.models import Token
-from ocpi import defects, documents, envelope, keeping, status
+from ocpi import defects, documents, envelope, keeping, normal_ids, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
@@ -93,7 +93,10 @@ def find(owner: Address, token_uid: str, token_type: str, *, lock: bool = False)
 def with_tag(tag: str) -> list[Token]:
     """Return the Tokens that a charge point may mean by an id tag, the likeliest first (M-7)."""
     order = {RFID: 0, "APP_USER": 1, "AD_HOC_USER": 2}
-    rows = Token.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[tag])[:20]
+    rows = list(Token.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[tag])[:20])
+    other_end = normal_ids.reversed_uid(tag)
+    if not rows and other_end:  # its reader, or the eMSP's, begins at the other end of the uid (QRK-33)
+        rows = list(Token.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[other_end]).filter(type=RFID)[:20])
     return sorted(rows, key=lambda row: (order.get(row.type, 3), not row.valid, row.id))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from emsp.models import CDR, Location, Tariff
+from emsp.modules import cdr_references
 from ocpi import documents, keeping, tariff_pricing
 from ocpi.headers import Address
 
@@ -22,6 +23,8 @@ def check(cdr: CDR) -> tariff_pricing.Check:
     shown = result.as_json()
     if document.get("credit"):
         shown["credit"] = _credit_flags(cdr, document)
+    if odd := cdr_references.flags(cdr, document):
+        shown["references"] = odd
     computed = result.computed.total_cost.excl_vat if result.computed is not None else None
     CDR.objects.filter(pk=cdr.pk).update(
         verdict=result.verdict,

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from emsp import wake
 from emsp.models import CDR
+from emsp.modules import sessions_ending
 from emsp.modules.sessions import refuse_foreign_token
 from ocpi import authentication, defects, documents, envelope, keeping, status
 from ocpi.enums import InterfaceRole, ModuleID
@@ -53,6 +54,7 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
         try:
             with transaction.atomic():
                 added = _store(owner, object_id, kept.decode(), members, digest, platform.id)
+                sessions_ending.close(added)
                 transaction.on_commit(lambda: wake.check(added.pk))
             return Posted(_url(added), created=True)
         except IntegrityError:  # somebody posted it between our look and our insert
@@ -60,6 +62,7 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
             if stored is None:
                 raise
     if stored.digest != digest:
+        defects.noted(["QRK-32 another CDR under the same id"])
         raise status.InvalidParameters("id", f"CDR {object_id} exists already with other content")
     return Posted(_url(stored), created=False)
 

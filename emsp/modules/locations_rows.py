@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 from emsp.models import EVSE, Location
-from ocpi import documents, keeping
+from ocpi import defects, documents, keeping
 from ocpi.headers import Address
 from ocpi.pull_table import IN_SCOPE, NOT_SEEN, OBJECT_KEY, Scope, scope_parameters
 from ocpi.v2_2_1.types import format_datetime
@@ -122,6 +122,7 @@ def keep_evses(location_pk: int, evses: Sequence[NewEvse]) -> list[int]:
 def warn_if_back(uid: str, before: str, now: str) -> None:
     """A removed EVSE that comes back is stored; its CPO should not have done that (LOC-28)."""
     if before == REMOVED and now != REMOVED:
+        defects.noted(["LOC-28 EVSE comes back after REMOVED"])
         log.warning("EVSE %s was REMOVED and is now %s", uid, now)
 
 
@@ -153,6 +154,7 @@ def _spelled(evse: NewEvse, uid: str, before: str) -> NewEvse:
     warn_if_back(uid, before, evse.status)
     if evse.uid == uid:
         return evse
+    defects.noted(["QRK-20 identity in another case"])
     return NewEvse(uid, evse.status, evse.last_updated, documents.set_member(evse.document, "uid", uid))
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from django.db import transaction
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from emsp.models import Session
+from emsp.modules import sessions_ending as ending
 from ocpi import defects, documents, envelope, keeping, ours, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import sessions as schema
 from ocpi.views import OcpiView
 
-log = logging.getLogger(__name__)
-
-COMPLETED = "COMPLETED"
 _PERIODS = "charging_periods"
 
 
@@ -31,15 +27,19 @@ def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> b
     members = documents.members(kept)
     keeping.check_identity(members, _identity(owner, session_id))
     refuse_foreign_token(members)
-    _flag_late_change(keeping.find(Session, owner=owner, object_id=session_id, status=COMPLETED))
-    return keeping.put(
-        Session,
-        owner=owner,
-        object_id=session_id,
-        document=kept.decode(),
-        updated=keeping.last_updated(members),
-        columns={"platform_id": platform_id, **_columns(kept)},
-    ).created
+    with transaction.atomic():
+        stored = keeping.find(Session, owner=owner, object_id=session_id, lock=True)
+        if stored is None:
+            kept = ending.with_end_of_cdr(owner, session_id, kept)
+        kept = ending.with_last_word(stored, kept)
+        return keeping.put(
+            Session,
+            owner=owner,
+            object_id=session_id,
+            document=kept.decode(),
+            updated=keeping.last_updated(members),
+            columns={"platform_id": platform_id, **_columns(kept)},
+        ).created
 
 
 def change(owner: Address, session_id: str, body: bytes) -> None:
@@ -64,7 +64,7 @@ def change(owner: Address, session_id: str, body: bytes) -> None:
             session, documents.text(members).encode(), check=lambda text: schema.check_leniently(text, "Session")
         )
         refuse_foreign_token(documents.members(merged))
-        _flag_late_change(session)
+        merged = ending.with_last_word(session, merged.encode()).decode()
         Session.objects.filter(pk=session.pk).update(document=merged, last_updated=updated, **_columns(merged.encode()))
 
 
@@ -98,12 +98,6 @@ def _with_added(stored: str, added: list[msgspec.Raw]) -> msgspec.Raw:
     periods = [*(documents.elements(before) if before is not None else []), *added]
     by_start = {keeping.moment(documents.members(bytes(period))["start_date_time"]): period for period in periods}
     return msgspec.Raw(msgspec.json.encode([by_start[start] for start in sorted(by_start)]))
-
-
-def _flag_late_change(session: Session | None) -> None:
-    """A change after the end is applied, but somebody should know (SES-14)."""
-    if session is not None and session.status == COMPLETED:
-        log.warning("Session %s changes after it was completed", session)
 
 
 def _identity(owner: Address, session_id: str) -> dict[str, str]:

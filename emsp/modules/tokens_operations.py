@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from emsp import recipients
 from emsp.models import Authorization, Location, Token
-from ocpi import defects, documents, keeping, ours, outbox, status
+from ocpi import defects, documents, keeping, normal_ids, ours, outbox, status
 from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
@@ -122,6 +122,11 @@ def authorize(asked: Asked) -> str:
 def _find(asked: Asked) -> Token:
     parties = ours.addresses(Role.EMSP) if asked.receiver is None else (asked.receiver,)
     found = list(Token.objects.filter(_of(parties), object_id__iexact=asked.uid, type=asked.type)[:2])
+    other_end = normal_ids.reversed_uid(asked.uid) if asked.type == RFID else None
+    if not found and other_end:
+        found = list(Token.objects.filter(_of(parties), object_id__iexact=other_end, type=RFID)[:2])
+        if found:
+            defects.noted(["QRK-33 uid in reversed byte order"])
     if not found:
         raise status.UnknownTokenObject(_UNKNOWN_MESSAGE)
     if len(found) > 1:
@@ -150,7 +155,7 @@ def _verdict(
     there = _evses_of(location_id, askers)
     if there is None:
         return "ALLOWED", evse_uids  # a Location that was never published is normal (TOK-33)
-    known = [uid for uid in evse_uids if uid.upper() in there]
+    known = [uid for uid in evse_uids if uid.upper() in there or _has_evse_id(location_id, askers, uid)]
     return ("ALLOWED", known) if known else ("NOT_ALLOWED", [])
 
 
@@ -161,6 +166,17 @@ def _evses_of(location_id: str, askers: Sequence[Address]) -> set[str] | None:
     if not any(uid for uid, _, _ in found):
         return None
     return {uid.upper() for uid, state, deleted_at in found if not deleted_at and state != "REMOVED"}
+
+
+def _has_evse_id(location_id: str, askers: Sequence[Address], text: str) -> bool:
+    """Say whether an EVSE that is not gone has this as its evse_id: some write that where the uid is due (QRK-19)."""
+    rows = Location.objects.filter(_of(askers), object_id__iexact=location_id, evses__deleted_at=None)
+    documents_of = rows.exclude(evses__status="REMOVED").values_list("evses__document", flat=True)
+    ids = [str(documents.get(text_of, "evse_id") or "") for text_of in documents_of if text_of]
+    if not any(normal_ids.same_evse_id(evse_id, text) for evse_id in ids if evse_id):
+        return False
+    defects.noted(["QRK-19 evse_id where the uid is due"])
+    return True
 
 
 def _of(parties: Sequence[Address]) -> Q:

@@ -55,7 +55,7 @@ class Checker:
         except status.InvalidParameters:
             if strict:
                 raise
-            repaired = quirks.repair(body, self._kinds[level])
+            repaired = quirks.repair(body, self._kinds[level], partial=partial)
             if repaired is None:
                 raise
         return load(kind, repaired.checked)
@@ -70,7 +70,7 @@ class Checker:
         try:
             return body, quirks.remarks(load(kind, body))
         except status.InvalidParameters:
-            repaired = quirks.repair(body, self._kinds[level])
+            repaired = quirks.repair(body, self._kinds[level], partial=partial)
             if repaired is None:
                 raise
         found = load(kind, repaired.checked)

@@ -20,3 +20,4 @@ VG VGB VI VIR VN VNM VU VUT WF WLF WS WSM YE YEM YT MYT ZA ZAF ZM ZMB ZW ZWE
 _PAIRS = _CODES.split()
 
 ALPHA_3: dict[str, str] = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True))
+ALPHA_2: dict[str, str] = {alpha_3: alpha_2 for alpha_2, alpha_3 in ALPHA_3.items()}

@@ -137,7 +137,7 @@ REFUSED: list[tuple[str, str, Change, str]] = [
     ("LOC-46", "evse", lambda d: d["connectors"].append({**d["connectors"][0], "format": "CABLE", "max_voltage": 1}),
      "id: must be unique"),
     ("LOC-48", "location", lambda d: d.update(country="N1"), "country: must be an ISO 3166-1 alpha-3"),
-    ("LOC-48", "location", lambda d: d.update(country_code="NLD"), "country_code: must be an ISO 3166-1 alpha-2"),
+    ("LOC-48", "location", lambda d: d.update(country_code="NLX"), "country_code: must be an ISO 3166-1 alpha-2"),
     ("LOC-49", "location", lambda d: d.update(time_zone="Europe/Utrecht"), "time_zone: must be an IANA time zone name"),
     ("LOC-49", "location", lambda d: d.pop("time_zone"), "time_zone: is required"),
     ("LOC-51", "location", lambda d: d["coordinates"].update(latitude="north"),
