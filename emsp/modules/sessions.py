@@ -29,15 +29,18 @@ def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> b
     refuse_foreign_token(members)
     with transaction.atomic():
         stored = keeping.find(Session, owner=owner, object_id=session_id, lock=True)
+        updated = keeping.last_updated(members)
         if stored is None:
             kept = ending.with_end_of_cdr(owner, session_id, kept)
+        else:
+            keeping.refuse_older(updated, stored.last_updated)
         kept = ending.with_last_word(stored, kept)
         return keeping.put(
             Session,
             owner=owner,
             object_id=session_id,
             document=kept.decode(),
-            updated=keeping.last_updated(members),
+            updated=updated,
             columns={"platform_id": platform_id, **_columns(kept)},
         ).created
 
