@@ -100,7 +100,9 @@ def taken(checked: tuple[bytes, list[str]]) -> bytes:
 def noted(kinds: Iterable[str]) -> None:
     """Note what is wrong with the message that is being read. Without a sender (a file of our own) nobody is blamed."""
     message = _reading.get()
-    for kind in kinds if message is not None else ():
+    if message is None:
+        return
+    for kind in kinds:
         if kind not in message.kinds:
             message.kinds.add(kind)
             note(message.platform_id, kind, message.place)

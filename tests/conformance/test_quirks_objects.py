@@ -321,7 +321,8 @@ def test_a_patch_without_last_updated_is_refused_and_counted(cpo: Person, docume
     sent = document("location")
     cpo.put(URL, sent)
     path = "/".join([URL, evse(sent)["uid"], connector(sent)["id"]][: level + 1])
-    change = [{"name": "new"}, {"status": "BLOCKED"}, {"max_amperage": 16}][level]
+    changes: list[Body] = [{"name": "new"}, {"status": "BLOCKED"}, {"max_amperage": 16}]
+    change = changes[level]
 
     refused, unchanged = cpo.patch(path, change), cpo.get(URL).data
     taken = cpo.patch(path, {**change, "last_updated": LATER})
