@@ -18,7 +18,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from cpo.modules import authorization, transactions
+from cpo.modules import authorization, sessions_pending, transactions
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
 from cpo.modules import locations_operations as locations
@@ -41,6 +41,7 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (1, commands.sweep),
     (1, chargingprofiles.sweep),
     (1, reservations.expire_due),
+    (5, sessions_pending.expire_due),
     (1, sessions.push_due),
     (2, locations.refresh_due),
     (10, transactions.close_superseded),

@@ -33,3 +33,8 @@ def profile_stack_level() -> int:
 def active_profile_seconds() -> int:
     """Return how much time an ActiveChargingProfile covers (CHP-23)."""
     return int(settings.OCPI_ACTIVE_PROFILE_SECONDS)
+
+
+def pending_seconds() -> float:
+    """Return how long an accepted START_SESSION is shown as a PENDING Session; 0: not at all (M-4)."""
+    return float(settings.OCPI_PENDING_SECONDS)

@@ -123,6 +123,10 @@ OCPI_ACTIVE_PROFILE_SECONDS = env.integer("OCPI_ACTIVE_PROFILE_SECONDS", 1800, a
 # SCSPs that may control the charging of our drivers, as COUNTRY*PARTY, commas between (OCPI chargingprofiles).
 OCPI_SCSP_AGREEMENTS = env.names("OCPI_SCSP_AGREEMENTS")
 
+# Seconds that an accepted START_SESSION without a transaction is shown as a PENDING Session, then as an INVALID one;
+# 0: the Session is there once it is ACTIVE.
+OCPI_PENDING_SECONDS = env.integer("OCPI_PENDING_SECONDS", 0)
+
 # Objects on one page of a list.
 OCPI_PAGE_LIMIT = env.integer("OCPI_PAGE_LIMIT", 100, at_least=1)
 

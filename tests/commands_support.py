@@ -80,6 +80,10 @@ class Commander:
     def answer(self, status: str = "Accepted", **ending: Any) -> Operation:
         """Carry the waiting command out and let the charge point answer it."""
         self.ask()
+        return self.settle(status, **ending)
+
+    def settle(self, status: str = "Accepted", **ending: Any) -> Operation:
+        """Let the charge point answer what it was asked."""
         operation = answer_operation(status, **ending)
         commands.settle(operation.pk)
         return operation

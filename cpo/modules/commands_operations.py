@@ -20,7 +20,7 @@ from cpo import command_states, policy
 from cpo.gateway import operations as gateway
 from cpo.gateway.operation_states import ENDED
 from cpo.models import Command, CommandedToken, Transaction
-from cpo.modules import commands_asking, commands_results, features
+from cpo.modules import commands_asking, commands_results, features, sessions_pending
 from cpo.modules import commands_plans as plans
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.commands_plans import Asked, Plan
@@ -246,4 +246,6 @@ def _end(row: Command, result: Result) -> None:
         features.note_ending(row.operation)
     if row.reservation_id is not None:
         reservations.settle(row, result)
+    if row.command == CommandType.START_SESSION and result is Result.ACCEPTED:
+        sessions_pending.begin(row)
     commands_results.send(row, result, deadline_at=row.deadline_at)

@@ -128,6 +128,8 @@ def _stop(asked: Asked, members: dict[str, Any]) -> Plan:
         return Plan(Response.REJECTED, "This is not a session of yours")  # CMD-12
     if session.status == "RESERVATION":
         return Plan(Response.REJECTED, "This is a reservation: CANCEL_RESERVATION ends it")
+    if session.status == "PENDING":
+        return Plan(Response.REJECTED, "It has not begun")
     row = Transaction.objects.select_related("charge_point").filter(session=session, stopped_at=None).first()
     if row is None:
         return Plan(Response.UNKNOWN_SESSION)

@@ -41,16 +41,16 @@ class Metered:
 # ---------------------------------------------------------------- from start to end
 
 
-def begin(row: Transaction, reserved: Session | None = None) -> Session:
+def begin(row: Transaction, earlier: Session | None = None) -> Session:
     """Create the Session of an authorised transaction and send it to the eMSP (SES-09), in the caller's transaction.
 
-    The one of its reservation becomes ACTIVE instead, from this moment on (SES-17, SES-19).
+    The one of its reservation, or the PENDING one, becomes ACTIVE instead, from this moment on (SES-17, SES-19).
     """
     seen = snapshots.read(row.snapshot)
-    if reserved is None:
+    if earlier is None:
         session = new(seen, SessionStatus.ACTIVE, row.started_at)
     else:
-        session = reserved
+        session = earlier
         session.status = session_states.next_status(session.status, "begin")
         session.start_date_time = row.started_at
     write(session, seen, meter(row, seen), ended=False)

@@ -19,7 +19,7 @@ from cpo.modules import chargingprofiles_installed as chargingprofiles
 from cpo.modules import credits_operations as credits
 from cpo.modules import locations_operations as locations
 from cpo.modules import preferences_operations as preferences
-from cpo.modules import readings, snapshots
+from cpo.modules import readings, sessions_pending, snapshots
 from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Verdict
@@ -75,7 +75,8 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
         log.warning("connector %s of %s belongs to no EVSE: its session is not billed", event.connector, charge_point)
     row.save(force_insert=True)
     if place is not None:
-        session = sessions.begin(row, reservation.session if reservation is not None else None)
+        earlier = reservation.session if reservation is not None else sessions_pending.of_start(verdict)
+        session = sessions.begin(row, earlier)
         preferences.note_default(row)
         _join(verdict, session.object_id)
         if reservation is not None:
