@@ -33,7 +33,7 @@ from ocpi.headers import Address
 
 class EVSERows(Rows):
     model = EVSE
-    fields = ("uid", "show_status", "charge_point", "connector_id", "last_updated")
+    fields = ("uid", "show_status", "charge_point", "connector_id", "hardware", "last_updated")
     ordering = ("id",)
     show_change_link = True
     show_status = badged("status")

@@ -51,6 +51,9 @@ class EVSE(models.Model):
         ChargePoint, on_delete=models.SET_NULL, null=True, blank=True, related_name="evses"
     )
     connector_id = models.PositiveIntegerField(null=True, blank=True, help_text="of the charge point (CMD-35)")
+    hardware = models.PositiveIntegerField(
+        null=True, blank=True, help_text="EVSEs with the same number share one: only one charges at a time (LOC-67)"
+    )
 
     class Meta:
         verbose_name = "EVSE"

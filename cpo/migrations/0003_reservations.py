@@ -12,6 +12,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='evse',
+            name='hardware',
+            field=models.PositiveIntegerField(blank=True, help_text='EVSEs with the same number share one: only one charges at a time (LOC-67)', null=True),
+        ),
+        migrations.AddField(
             model_name='transaction',
             name='reserved_from',
             field=models.DateTimeField(blank=True, help_text='a reservation went before it (CDR-32)', null=True),

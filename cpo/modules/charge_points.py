@@ -49,11 +49,13 @@ def add(
     protocol: str = "1.6",
     password: str | None = None,
     profile: int = 1,
+    connectors_per_evse: int = 1,
 ) -> Added:
     """Add a charge point, in a Location that exists or in a made-up one.
 
     Without a number of EVSEs it gets those of the Location that no charge point has yet, one per connector; if there
-    are none, or with a number, EVSEs of its own are added.
+    are none, or with a number, EVSEs of its own are added. Where several connectors share one hardware EVSE, each is
+    an EVSE to the world, and only one of them charges at a time (LOC-67).
 
     :raises NotAdded: if the identity is none or is taken, or the Location is not known.
     """
@@ -82,9 +84,21 @@ def add(
         )
         location = locations_operations.find(owner, loaded.object_id)
         for number, uid in enumerate(uids, start=1):
-            EVSE.objects.filter(location=location, uid=uid).update(charge_point=row, connector_id=number)
+            shared = (number - 1) // connectors_per_evse + 1 if connectors_per_evse > 1 else None
+            EVSE.objects.filter(location=location, uid=uid).update(
+                charge_point=row, connector_id=number, hardware=shared
+            )
+        if protocol == "1.6":
+            _have_connectors_named(row)
     url = f"{settings.OCPP_GATEWAY_URL}/ocpp/{identity}"
     return Added(identity, url, shown, loaded.object_id, uids)
+
+
+def _have_connectors_named(row: ChargePoint) -> None:
+    """Ask for the Connector in a START_SESSION where an EVSE has several behind one connector of OCPP 1.6 (LOC-68)."""
+    for evse in EVSE.objects.filter(charge_point=row):
+        if len(locations_operations.connector_ids(evse.document)) > 1:
+            locations_operations.set_capability(evse.pk, "START_SESSION_CONNECTOR_REQUIRED", present=True)
 
 
 def _free(owner: Address, location_id: str) -> list[str]:

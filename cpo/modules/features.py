@@ -35,6 +35,15 @@ def lacks(charge_point: ChargePoint | None, action: str) -> bool:
     return charge_point is not None and rows.exists()
 
 
+def taken_away() -> dict[int, set[str]]:
+    """Return by EVSE the capabilities that were taken away: what is loaded does not bring them back."""
+    found: dict[int, set[str]] = {}
+    for action, evse_ids in MissingFeature.objects.filter(count__gte=REFUSALS).values_list("action", "evse_ids"):
+        for evse_id in evse_ids:
+            found.setdefault(evse_id, set()).add(CAPABILITIES[action])
+    return found
+
+
 def note_ending(operation: Operation) -> None:
     """Count an operation that a charge point says it does not know, in the caller's transaction."""
     if operation.action not in CAPABILITIES:

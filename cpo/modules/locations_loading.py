@@ -7,7 +7,7 @@ we may have stamped the Location later than the file did (LOC-09).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from django.db import connection, transaction
 
+from cpo.modules import features
 from cpo.modules import locations_operations as operations
 from ocpi import documents, status
 from ocpi.headers import Address
@@ -92,8 +93,9 @@ def keep(batch: Sequence[Loaded], *, dry_run: bool = False) -> Kept:
     """Write a batch in one transaction, with the pushes that follow; or only count what it would do."""
     with transaction.atomic():
         known = _known(batch)
+        lacking = features.taken_away() if known else {}
         created = [loaded for loaded in batch if loaded.key not in known]
-        changed = [loaded for loaded in batch if loaded.key in known and _merge(loaded, known[loaded.key])]
+        changed = [loaded for loaded in batch if loaded.key in known and _merge(loaded, known[loaded.key], lacking)]
         kept = Kept(len(created), len(changed), len(batch) - len(created) - len(changed))
         written = [*created, *changed]
         if not dry_run and written:
@@ -102,7 +104,7 @@ def keep(batch: Sequence[Loaded], *, dry_run: bool = False) -> Kept:
     return kept
 
 
-def _merge(loaded: Loaded, known: _Known) -> bool:
+def _merge(loaded: Loaded, known: _Known, lacking: Mapping[int, set[str]]) -> bool:
     """Bring a loaded Location together with the stored one; say whether anything changes."""
     now = operations.moment_now()
     is_new = _undated(loaded.document) != _undated(known.document)
@@ -111,9 +113,12 @@ def _merge(loaded: Loaded, known: _Known) -> bool:
         if stored is None:
             is_new = True
             continue
-        _, before, is_live = stored
+        evse_id, before, is_live = stored
         if is_live:
             _restate(evse, before.status)
+        if evse_id in lacking:
+            kept = [each for each in documents.get(evse.document, "capabilities") or () if each not in lacking[evse_id]]
+            evse.document = documents.set_member(evse.document, "capabilities", kept)
         if _undated(evse.document) == _undated(before.document):
             evse.document, evse.last_updated, evse.status = before.document, before.last_updated, before.status
             continue

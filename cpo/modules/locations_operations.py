@@ -123,16 +123,17 @@ def refresh(charge_point_id: int, connector_id: int | None = None, *, correlatio
     """
     now = timezone.now()
     with connection.cursor() as cursor:
-        cursor.execute(_KNOWN, [charge_point_id, connector_id or None, connector_id or None])
+        cursor.execute(_KNOWN, {"charge_point": charge_point_id, "connector": connector_id or None})
         known = cursor.fetchall()
     changed = 0
-    for evse_id, current, own, since, whole, is_open, online, last_seen_at in known:
+    for evse_id, current, own, since, whole, is_open, online, last_seen_at, sibling_in_use in known:
         found = evse_states.status_of(
             own or "",
             open_transaction=is_open,
             since_preparing=now - since if since and own == "Preparing" else None,
             charge_point_status=whole or "",
             offline_for=None if online or last_seen_at is None else now - last_seen_at,
+            sibling_in_use=sibling_in_use and not is_open,
         )
         if found != current:
             changed += set_status(evse_id, found.value, correlation_id=correlation_id)
@@ -272,12 +273,20 @@ _KNOWN = """
 SELECT e.id, e.status, c.status, c.status_at, whole.status,
        EXISTS (SELECT FROM cpo_transaction t WHERE t.charge_point_id = e.charge_point_id
                AND t.connector_id = e.connector_id AND t.stopped_at IS NULL),
-       p.online, p.last_seen_at
+       p.online, p.last_seen_at,
+       EXISTS (SELECT FROM cpo_evse s LEFT JOIN cpo_chargepointconnector sc
+                   ON sc.charge_point_id = s.charge_point_id AND sc.connector_id = s.connector_id
+               WHERE s.charge_point_id = e.charge_point_id AND s.hardware = e.hardware AND s.id <> e.id
+               AND (sc.status IN ('Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing', 'Reserved')
+                    OR EXISTS (SELECT FROM cpo_transaction t WHERE t.charge_point_id = s.charge_point_id
+                               AND t.connector_id = s.connector_id AND t.stopped_at IS NULL)))
 FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
 LEFT JOIN cpo_chargepointconnector c ON c.charge_point_id = p.id AND c.connector_id = e.connector_id
 LEFT JOIN cpo_chargepointconnector whole ON whole.charge_point_id = p.id AND whole.connector_id = 0
-WHERE e.charge_point_id = %s AND (%s::int IS NULL OR e.connector_id = %s)
-  AND e.status NOT IN ('REMOVED', 'PLANNED')
+WHERE e.charge_point_id = %(charge_point)s AND e.status NOT IN ('REMOVED', 'PLANNED')
+  AND (%(connector)s::int IS NULL OR e.connector_id = %(connector)s
+       OR e.hardware = (SELECT h.hardware FROM cpo_evse h
+                        WHERE h.charge_point_id = e.charge_point_id AND h.connector_id = %(connector)s))
 ORDER BY e.id
 """
 _LOCK = """

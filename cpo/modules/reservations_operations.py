@@ -240,6 +240,8 @@ def taken_by(charge_point_id: int, event: TransactionStarted, verdict: Verdict) 
 
 
 def _is_of(row: Reservation, id_tag: str, verdict: Verdict) -> bool:
+    if not verdict.token:
+        return False
     owner = Address(str(documents.get(verdict.token, "country_code")), str(documents.get(verdict.token, "party_id")))
     same_tag = row.id_tag.upper() == id_tag.upper()
     return same_tag and owner.key == Address(row.country_code, row.party_id).key

@@ -26,6 +26,12 @@ class Command(BaseCommand):
             type=int,
             help="add so many EVSEs, one per connector; by default it takes those of the Location that are free",
         )
+        parser.add_argument(
+            "--connectors-per-evse",
+            type=int,
+            default=1,
+            help="how many connectors share one hardware EVSE, where only one of them charges at a time; by default 1",
+        )
         parser.add_argument("--protocol", choices=sorted(charge_points.PROTOCOLS), default="1.6")
         parser.add_argument("--password", help="by default a random one")
         parser.add_argument("--profile", type=int, choices=[0, 1, 2, 3], default=1, help="OCPP security profile")
@@ -37,6 +43,8 @@ class Command(BaseCommand):
             raise CommandError("OCPI_PARTIES names no CPO party")
         if options["evses"] is not None and not 1 <= options["evses"] <= 100:
             raise CommandError("--evses: from 1 to 100")
+        if not 1 <= options["connectors_per_evse"] <= 100:
+            raise CommandError("--connectors-per-evse: from 1 to 100")
         try:
             added = charge_points.add(
                 options["identity"],
@@ -46,6 +54,7 @@ class Command(BaseCommand):
                 protocol=options["protocol"],
                 password=options["password"],
                 profile=options["profile"],
+                connectors_per_evse=options["connectors_per_evse"],
             )
         except charge_points.NotAdded as error:
             raise CommandError(str(error)) from error
