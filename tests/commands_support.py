@@ -96,6 +96,11 @@ class Commander:
         assert all(set(request.json) == {"result"} for request in found)
         return [request.json["result"] for request in found if number is None or request.path == path]
 
+    def endpoints(self) -> list[tuple[str, str]]:
+        """Return module and role of what the eMSP has published."""
+        assert self.emsp.platform is not None
+        return list(self.emsp.platform.endpoints.values_list("identifier", "role"))
+
     def sessions(self) -> list[Any]:
         """Return the Sessions as they were pushed."""
         self.drain()

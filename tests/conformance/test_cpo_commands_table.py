@@ -12,7 +12,7 @@ from django.utils import timezone
 from cpo.models import EVSE, Command, MissingFeature, Operation, Reservation, Session
 from cpo.modules import commands_operations as commands
 from ocpi.v2_2_1.commands import CommandType
-from tests.commands_support import TAG, Commander, payload, reserved_tariff
+from tests.commands_support import RESULTS, TAG, Commander, payload, reserved_tariff
 from tests.cpo_support import (
     BASE,
     EVSE_UID,
@@ -21,6 +21,7 @@ from tests.cpo_support import (
     add_location,
     add_point,
     add_tariff,
+    answer_operation,
     with_tariff,
 )
 from tests.fixtures import Document, Partner
@@ -202,6 +203,54 @@ def test_a_charge_point_that_says_nothing_is_a_timeout_before_the_announced_end(
     assert emsp.results(number) == ["TIMEOUT"]
     if command == RESERVE:
         assert Reservation.objects.get().state == "REFUSED"
+
+
+@pytest.mark.req("CMD-02", "CMD-04", "CMD-19", "PIT-63", "PIT-65")
+def test_two_commands_at_once_have_each_its_own_result_and_nothing_else_is_called(
+    point: Point, emsp: Commander
+) -> None:
+    first, second = sent(START, emsp), sent(UNLOCK, emsp)
+    one, two = Command.objects.order_by("id").values_list("pk", flat=True)
+    commands.carry_out(two)
+    commands.settle(answer_operation("Unlocked").pk)
+    commands.carry_out(one)
+    commands.settle(answer_operation("Rejected").pk)
+
+    assert emsp.results(first) == ["REJECTED"]
+    assert emsp.results(second) == ["ACCEPTED"]
+    assert ("commands", "SENDER") in emsp.endpoints(), "there is a published URL that might be called by mistake"
+    assert {(request.method, request.path.rpartition("/")[0]) for request in emsp.listener.received()} == {
+        ("POST", RESULTS)
+    }
+
+
+@pytest.mark.req("QRK-31", "CMD-28", "CMD-32")
+def test_a_start_without_evse_connector_or_pushed_token(point: Point, emsp: Commander, document: Document) -> None:
+    token = document("token_app_user", uid="NEVER-PUSHED")
+    number = sent(START, emsp, evse_uid=None, connector_id=None, token=token, authorization_reference=None)
+
+    operation = emsp.answer()
+    point.start("NEVER-PUSHED")
+
+    assert payload(operation) == {"idTag": "NEVER-PUSHED", "connectorId": 1}
+    assert emsp.results(number) == ["ACCEPTED"]
+    assert json.loads(Session.objects.get().document)["cdr_token"]["uid"] == "NEVER-PUSHED"
+
+
+@pytest.mark.req("PIT-66", "CMD-30")
+def test_the_reference_is_that_of_the_command_and_not_one_inside_the_token(
+    point: Point, emsp: Commander, document: Document
+) -> None:
+    token = document("token_app_user", uid="APP", authorization_reference="INSIDE")
+    sent(START, emsp, token=token, authorization_reference="OF-THE-COMMAND")
+    emsp.answer()
+    point.start("APP")
+    sent(START, emsp, token={**token, "uid": "APP-2"}, authorization_reference=None)
+    emsp.answer()
+    point.start("APP-2", meter=2000)
+
+    given = [json.loads(row.document).get("authorization_reference") for row in Session.objects.order_by("id")]
+    assert given == ["OF-THE-COMMAND", None]
 
 
 # ---------------------------------------------------------------- unlocking

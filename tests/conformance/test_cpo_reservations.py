@@ -479,7 +479,7 @@ def test_an_expired_reservation_is_completed_and_costs_what_the_tariff_says(
     assert len(emsp.cdrs()) == 1
 
 
-@pytest.mark.req("CDR-46", "CDR-47", "SES-22")
+@pytest.mark.req("CDR-46", "SES-22", "PRI-108")
 def test_a_reservation_without_an_evse_has_na_in_its_cdr(both: Point, emsp: Commander, clock: Clock) -> None:
     configured(both, "true")
     emsp.reserved(30, evse_uid=None)
