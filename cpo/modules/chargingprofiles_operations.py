@@ -22,10 +22,13 @@ from cpo.active_profiles import TX
 from cpo.charging_schedules import NotPossible
 from cpo.gateway import operations as gateway
 from cpo.gateway.operation_states import ENDED
-from cpo.models import ChargePointProfile, ChargingProfileRequest, Session, Transaction
+from cpo.models import ChargePointProfile, ChargingProfileRequest, Operation, Session, SmartCharging, Transaction
+from cpo.modules import chargingprofiles_active as active
 from cpo.modules import chargingprofiles_installed as installed
 from cpo.modules import chargingprofiles_plans as plans
-from cpo.modules.chargingprofiles_installed import MODULE, Origin, Wanted
+from cpo.modules import features, smart_charging
+from cpo.modules.chargingprofiles_active import MODULE
+from cpo.modules.chargingprofiles_installed import Origin, Wanted
 from cpo.modules.chargingprofiles_plans import Asked, Method, Plan
 from cpo.ocpp import calls
 from ocpi import documents, keeping, outbox, response_urls
@@ -60,7 +63,10 @@ def accept(asked: Asked) -> str:
 def settle(operation_id: UUID) -> None:
     """Send the result of the request whose operation has ended, and note what is installed now."""
     with transaction.atomic():
-        installed.settle(operation_id)
+        smart_charging.settle(operation_id)
+        profile = installed.settle(operation_id)
+        if profile is not None:
+            features.note_ending(Operation.objects.select_related("charge_point").get(pk=operation_id))
         row = _open(operation_id=operation_id)
         if row is not None and row.operation is not None and row.operation.state in ENDED:
             _end(row)
@@ -71,7 +77,9 @@ def sweep() -> int:
     ended = sorted(ENDED)
     profiles = ChargePointProfile.objects.filter(state__in=states.UNDER_WAY, operation__state__in=ended)
     requests = ChargingProfileRequest.objects.filter(state=states.IN_PROGRESS)
+    abilities = SmartCharging.objects.filter(operation__state__in=ended)
     ids = set(profiles.values_list("operation_id", flat=True)[:200])
+    ids |= set(abilities.values_list("operation_id", flat=True)[:200])
     ids |= set(requests.filter(operation__state__in=ended).values_list("operation_id", flat=True)[:200])
     for operation_id in ids - {None}:
         settle(operation_id)
@@ -216,7 +224,7 @@ def _end(row: ChargingProfileRequest) -> None:
     result = states.result_of(row.method, ending.state, ending.status, profile=profile is not None)
     _send(row, result, profile)
     if row.method == Method.PUT and result is Result.ACCEPTED and row.profile_id is not None:
-        installed.succeeded(row, installed.with_transaction(row.profile_id))
+        active.succeeded(row, installed.with_transaction(row.profile_id))
 
 
 def _active(row: ChargingProfileRequest) -> str | None:
@@ -224,7 +232,7 @@ def _active(row: ChargingProfileRequest) -> str | None:
     on = Transaction.objects.select_related("charge_point").filter(session=row.session).first()
     if on is None or row.operation is None:
         return None
-    electrics = installed.electrics_at(on.charge_point, on.connector_id, on)
+    electrics = active.electrics_at(on.charge_point, on.connector_id, on)
     at = row.operation.ended_at or timezone.now()
     return active_profiles.from_composite(calls.answer(row.operation), electrics, at)
 

@@ -18,6 +18,7 @@ from cpo.charging_preferences import Needs
 from cpo.charging_schedules import NotPossible, Schedule
 from cpo.chargingprofile_states import ASKED, INSTALLED
 from cpo.models import EVSE, ChargePointProfile, ChargingPreferences, Session, Transaction
+from cpo.modules import chargingprofiles_active as active
 from cpo.modules import chargingprofiles_installed as installed
 from cpo.modules import locations_operations as locations
 from cpo.modules import sessions_operations as sessions
@@ -105,7 +106,7 @@ def _decide(asked: Asked, session: Session) -> Response:
     needs = Needs(asked.wanted.profile_type, asked.wanted.departure_time, asked.wanted.energy_need)
     from_when = _from_when(row, now)
     offered = _offered(seen, from_when)
-    electrics = installed.electrics_at(row.charge_point, row.connector_id, row)
+    electrics = active.electrics_at(row.charge_point, row.connector_id, row)
     answer = charging_preferences.decide(needs, offered.keys(), electrics, now)
     if answer is Response.ACCEPTED:
         _limit(row, charging_preferences.limit(needs, electrics, now), by=str(asked.sender))

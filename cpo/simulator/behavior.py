@@ -28,6 +28,8 @@ class Behavior:
 
     connectors: int = 1
     power_w: float = 22_000
+    voltage: float = 230
+    phases: int = 3
     seconds_per_minute: float = 60
     clock_behind: timedelta = timedelta(hours=24)
     sample_minutes: float = 1

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from cpo.simulator.behavior import Behavior, Connector
 from cpo.simulator.clock import Clock, write
 from cpo.simulator.energy import Car, Metered
+from cpo.simulator.limits import CONFIGURATION, Profiles
 from cpo.simulator.link import CallFailed, Link, Payload
 from cpo.simulator.reservations import Reservations
 
@@ -38,6 +39,7 @@ class SimulatedChargePoint:
             for number in range(1, self.behavior.connectors + 1)
         }
         self.transactions: list[Metered] = []
+        self.profiles = Profiles(self.behavior.voltage, self.behavior.phases, self.behavior.power_w)
         self.booted = asyncio.Event()
         self.received: list[tuple[str, Payload]] = []  # CALLs of the central system
         self.link = Link(
@@ -115,14 +117,32 @@ class SimulatedChargePoint:
                 return {"status": self.reservations.reserve(payload)}
             case "CancelReservation":
                 return {"status": "Accepted" if self.reservations.end(payload["reservationId"]) else "Rejected"}
-            case "Reset" | "ChangeAvailability" | "ClearCache" | "ClearChargingProfile" | "SetChargingProfile":
+            case "Reset" | "ChangeAvailability" | "ClearCache":
                 return {"status": "Accepted"}
+            case "SetChargingProfile":
+                return {"status": self._set_profile(payload)}
+            case "ClearChargingProfile":
+                return {"status": self.profiles.clear(payload)}
+            case "GetCompositeSchedule":
+                if payload["connectorId"] not in {0, *self.connectors}:
+                    return {"status": "Rejected"}
+                return self.profiles.composite(payload, self.now(), write(datetime.now(UTC)))
             case "ChangeConfiguration":
                 return {"status": "NotSupported"}
             case "GetConfiguration":
                 return self._configuration(payload.get("key", []))
             case _:
                 return {}
+
+    def _set_profile(self, payload: Payload) -> str:
+        if payload["connectorId"] not in {0, *self.connectors}:
+            return "Rejected"
+        running = {
+            each.number: (each.open.transaction_id, each.open.started_at)
+            for each in self.connectors.values()
+            if each.open is not None
+        }
+        return self.profiles.set(payload, self.now(), running)
 
     def _remote_start(self, payload: Payload) -> bool:
         wanted = payload.get("connectorId")
@@ -162,7 +182,7 @@ class SimulatedChargePoint:
         return connector is not None
 
     def _configuration(self, keys: list[str]) -> Payload:
-        known = {"ReserveConnectorZeroSupported": str(self.behavior.reserves_any).lower()}
+        known = {**CONFIGURATION, "ReserveConnectorZeroSupported": str(self.behavior.reserves_any).lower()}
         return {
             "configurationKey": [
                 {"key": key, "readonly": True, "value": value}
@@ -297,9 +317,10 @@ class SimulatedChargePoint:
             await self._wait_for_sample(connector)
             now = self.now()
             car = connector.car
-            power = car.power(self.behavior.power_w) if car is not None else 0.0
+            available = self.profiles.available(connector.number, now)
+            power = car.power(available) if car is not None else 0.0
             if car is not None:
-                connector.register_wh += car.charge(self.behavior.power_w, now - last)
+                connector.register_wh += car.charge(available, now - last)
             last = now
             if connector.stopping:
                 break
@@ -355,6 +376,7 @@ class SimulatedChargePoint:
         metered.meter_stop_wh = round(connector.register_wh)
         metered.stopped_at = self.now()
         metered.reason = reason
+        self.profiles.end(metered.transaction_id)
         await self.link.call_until_answered(
             "StopTransaction",
             {

@@ -603,3 +603,47 @@ def test_profiles_go_when_the_session_ends(session: Session, point: Point, put: 
     assert (clearing.action, ChargePointProfile.objects.get().state) == ("ClearChargingProfile", states.REMOVED)
     results(listener)
     assert listener.received("PUT", SENDER) == []
+
+
+# ---------------------------------------------------------------- what the charge point can do
+
+
+def say(*keys: tuple[str, str]) -> dict[str, Any]:
+    return {"configurationKey": [{"key": key, "readonly": True, "value": value} for key, value in keys]}
+
+
+@pytest.mark.req("OCPP-92", "OCPP-89")
+def test_after_its_boot_a_charge_point_is_asked_what_it_can_do(session: Session, point: Point, put: Any) -> None:
+    point.says("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+    Operation.objects.exclude(asked_by="smart charging").delete()
+    asked = settle(answer=say(
+        ("ChargingScheduleAllowedChargingRateUnit", "Current"), ("ChargingScheduleMaxPeriods", "1"),
+        ("ChargeProfileMaxStackLevel", "0"), ("SupportedFeatureProfiles", "Core,SmartCharging"),
+    ))  # fmt: skip
+    put(session)
+
+    assert asked.action == "GetConfiguration"
+    assert sorted(sent(asked)["key"]) == [
+        "ChargeProfileMaxStackLevel", "ChargingScheduleAllowedChargingRateUnit", "ChargingScheduleMaxPeriods",
+        "SupportedFeatureProfiles",
+    ]  # fmt: skip
+    profile = sent()["csChargingProfiles"]
+    assert profile["stackLevel"] == 0
+    assert profile["chargingSchedule"]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 10.7}]
+
+
+@pytest.mark.req("CHP-15")
+@pytest.mark.parametrize(("answer", "response"), [
+    (say(("SupportedFeatureProfiles", "Core,Reservation")), "NOT_SUPPORTED"),
+    (say(("SupportedFeatureProfiles", "Core, SmartCharging")), "ACCEPTED"),
+    (say(("ChargingScheduleMaxPeriods", "many")), "ACCEPTED"),
+    ({}, "ACCEPTED"),
+])  # fmt: skip
+def test_a_charge_point_that_says_it_has_no_smart_charging_is_believed(
+    session: Session, point: Point, put: Any, answer: dict[str, Any], response: str
+) -> None:
+    point.says("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+    Operation.objects.exclude(asked_by="smart charging").delete()
+    settle(answer=answer)
+
+    assert put(session).data["result"] == response

@@ -283,8 +283,9 @@ def test_two_emsps_with_the_same_id_never_meet(
 def configured(point: Point, value: str) -> None:
     """Let the charge point boot and say whether it reserves connector 0."""
     point.says("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
-    asked = Operation.objects.get(state="QUEUED")
+    asked = Operation.objects.get(state="QUEUED", asked_by="ReserveConnectorZeroSupported")
     assert (asked.action, payload(asked)) == ("GetConfiguration", {"key": ["ReserveConnectorZeroSupported"]})
+    Operation.objects.filter(state="QUEUED").exclude(pk=asked.pk).update(state="CANCELLED")  # what else it is asked
     key = {"key": "ReserveConnectorZeroSupported", "readonly": True, "value": value}
     asked.answer, asked.state = json.dumps({"configurationKey": [key]}), "ANSWERED"
     asked.save()
