@@ -75,6 +75,9 @@ OCPI_FORWARD_TIMEOUT = env.seconds("OCPI_FORWARD_TIMEOUT", 25)
 # Seconds a charge point owner waits for a real-time authorization before the local rule decides.
 OCPI_AUTHORIZE_TIMEOUT = env.seconds("OCPI_AUTHORIZE_TIMEOUT", 8)
 
+# Whether an eMSP authorizes only if it is told the Location; otherwise it answers 2002 (TOK-29).
+OCPI_AUTHORIZE_NEEDS_LOCATION = env.flag("OCPI_AUTHORIZE_NEEDS_LOCATION")
+
 # Seconds after which a failed push is kept as a mark, without a body; above OCPI_REQUEST_TIMEOUT.
 OCPI_PUSH_TTL = env.seconds("OCPI_PUSH_TTL", 60)
 

@@ -3,14 +3,24 @@
 import base64
 import ipaddress
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from ocpi.enums import InterfaceRole, ModuleID
 
 _SIDES = ("hub", "cpo", "emsp")
+_NEEDS: dict[tuple[ModuleID, InterfaceRole], tuple[ModuleID, ...]] = {
+    (ModuleID.commands, InterfaceRole.RECEIVER): (ModuleID.locations, ModuleID.sessions),
+    (ModuleID.commands, InterfaceRole.SENDER): (ModuleID.locations, ModuleID.sessions),
+    (ModuleID.chargingprofiles, InterfaceRole.RECEIVER): (ModuleID.sessions,),
+    (ModuleID.chargingprofiles, InterfaceRole.SENDER): (ModuleID.sessions,),
+    (ModuleID.locations, InterfaceRole.RECEIVER): (ModuleID.tariffs,),
+}
 _KEY_BYTES = 32
 _SECRET_CHARACTERS = 50
 
@@ -61,6 +71,22 @@ def durations(app_configs: Apps, **options: Any) -> list[CheckMessage]:
         if getattr(settings, name) < settings.OCPI_CONNECT_TIMEOUT
     ]
     return found
+
+
+@register("ocpi")
+def modules(app_configs: Apps, **options: Any) -> list[CheckMessage]:
+    """A module without those it depends on is of no use to a partner (VER-13, VER-14)."""
+    if not set(settings.OCPI_SIDES) <= set(_SIDES):
+        return []  # E001 says so
+    served = import_module("ocpi.endpoints").served()  # by name: it has models, which are not there yet
+    advertised = {(entry.module, entry.role) for entry in served}
+    names = {module for module, _ in advertised}
+    return [
+        Warning(f"{module} {role} is advertised without {needed}, on which it depends", id="ocpi.W001")
+        for (module, role), needs in _NEEDS.items()
+        for needed in needs
+        if (module, role) in advertised and needed not in names
+    ]
 
 
 @register("ocpi")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -102,11 +103,14 @@ def authorize(asked: Asked) -> str:
     """Answer a real-time authorization: AuthorizationInfo, whatever the verdict (TOK-25, TOK-26).
 
     :raises UnknownTokenObject: if it is none of our Tokens (404 and 2004, TOK-27).
-    :raises NotEnoughInformation: if the same uid belongs to several of our parties and none is named (TOK-38).
+    :raises NotEnoughInformation: if the same uid belongs to several of our parties and none is named (TOK-38), or no
+        Location is named although we want to know it (TOK-29).
     :raises InvalidParameters: if the LocationReferences break their table.
     """
     references = _references(asked.body)
     token = _find(asked)
+    if references is None and settings.OCPI_AUTHORIZE_NEEDS_LOCATION:
+        raise status.NotEnoughInformation("location_id: is required for an authorization here")
     allowed, evses = _verdict(token, references, asked.askers)
     info: dict[str, object] = {"allowed": allowed, "token": documents.raw(token.document)}
     if allowed == "ALLOWED":

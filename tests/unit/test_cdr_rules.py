@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ocpi import status, tariff_pricing
+from ocpi import sample_data, status, tariff_pricing
 from ocpi.tariff_pricing import Price, check, split
 from ocpi.v2_2_1 import cdrs
 from tests.fixtures import DOCUMENTS
@@ -324,3 +324,14 @@ def test_a_reservation_without_a_session_names_no_evse_and_any_connector() -> No
     stored, _ = cdrs.check_leniently(document(cdr_location=location, session_id=None), "CDR")
 
     assert json.loads(stored)["cdr_location"] == location
+
+
+@pytest.mark.req("PIT-33")
+def test_our_own_cdrs_do_not_copy_the_faults_of_the_published_example() -> None:
+    own = [json.loads(document()), *(json.loads(sample_data.dumps(each)) for each in sample_data.cdrs(20))]
+
+    for each in own:
+        coordinates = each["cdr_location"]["coordinates"]
+        assert each["last_updated"] >= each["end_date_time"]
+        # All of them are in Europe north of 45 degrees and west of 30: in each other's place they would not be.
+        assert float(coordinates["latitude"]) > 45 > 30 > float(coordinates["longitude"])

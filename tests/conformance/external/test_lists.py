@@ -81,7 +81,7 @@ def listed(request: pytest.FixtureRequest, target: Target) -> List:
     return List(target, request.param)
 
 
-@pytest.mark.req("TRN-063", "TRN-072", "TRN-028", "LOC-01", "SES-01", "CDR-01", "TAR-01", "TOK-01", "HCI-01")
+@pytest.mark.req("TRN-063", "TRN-072", "TRN-028", "LOC-01", "SES-01", "CDR-01", "TAR-01", "TOK-01")
 def test_a_list_says_how_much_there_is_and_how_much_fits(listed: List) -> None:
     answer = listed.page()
 
@@ -237,7 +237,7 @@ def test_sessions_are_listed_only_since_a_date(target: Target) -> None:
     assert "date_from" in answer.text
 
 
-@pytest.mark.req("TRN-116", "TRN-117", "TYP-15", "LOC-14", "CDR-29", "TAR-44", "TOK-25")
+@pytest.mark.req("TRN-031", "TRN-116", "TRN-117", "TYP-15", "LOC-14", "CDR-29", "TAR-44")
 def test_every_object_keeps_its_table(listed: List) -> None:
     found = [fault for each in listed.page().data for fault in faults(KINDS[listed.module], each)]
 
