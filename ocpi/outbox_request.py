@@ -59,12 +59,6 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     return outcome
 
 
-def _is_missing(outcome: Outcome, url: str, receiver: Receiver) -> bool:
-    """Ask after a refused PATCH whether the object is there at all: not everybody says so (TRN-086, TRN-087)."""
-    refused = outcome.ended is Ended.REFUSED and 2000 <= (outcome.status_code or 0) < 3000
-    return refused and _is_unknown(_try(outcome.row, "GET", url, None, receiver))
-
-
 def _url(row: Row, receiver: Receiver) -> str:
     if row.kind == RESULT:
         return row.url
