@@ -34,18 +34,21 @@ def page(request: HttpRequest, asked: Asked, everything: GetAll) -> HttpResponse
     if not asked.caller.has_party(everything.requester, *readers):
         raise status.InvalidParameters("OCPI-from-party-id", f"{everything.requester} may not read {asked.module}")
     asked_page = pagination.read(request.GET)
-    listing = lists.Listing(
+    reader = outbox_pulled.Reader.of(asked.caller, everything.requester)
+    found = lists.fetch(outbox_pulled.noted(listing(asked.module, asked.caller.id), reader, _SOURCE), asked_page)
+    url = f"{settings.OCPI_BASE_URL}{request.path}"
+    return outbox_pulled.answer(asked_page, found, url=url, reader=reader, source=_SOURCE)
+
+
+def listing(module: str, caller_id: int) -> lists.Listing:
+    """Return the objects of a module but those of one platform; what is deleted or a part of another has no scope."""
+    return lists.Listing(
         table="hub_sharedobject",
         text=_TEXT,
-        # All objects of the module but the caller's own; those that are parts or deleted have no scope.
         where="o.module = %(module)s AND o.platform_id <> %(caller)s AND o.scope IS NOT NULL",
-        parameters={"module": asked.module, "caller": asked.caller.id},
-        scopes=(asked.module,),
-        but=(f"{asked.module}/{asked.caller.id}",),
+        parameters={"module": module, "caller": caller_id},
+        scopes=(module,),
+        but=(f"{module}/{caller_id}",),
         grouped=True,
         moment="o.moment",  # the later of last_updated and the time it reached us (PIT-87)
     )
-    reader = outbox_pulled.Reader.of(asked.caller, everything.requester)
-    found = lists.fetch(outbox_pulled.noted(listing, reader, _SOURCE), asked_page)
-    url = f"{settings.OCPI_BASE_URL}{request.path}"
-    return outbox_pulled.answer(asked_page, found, url=url, reader=reader, source=_SOURCE)

@@ -32,7 +32,7 @@ FROM unnest(%(kept)s::text[], %(signs)s::int[]) s(scope, sign), ocpi_objectcount
 WHERE n.relation = %(relation)s AND {same} AND n.second >= %(first)s AND n.second < %(end)s
 """
 _BLOCKS = """
-SELECT block, SUM(amount)::bigint, MIN(first) FILTER (WHERE sign > 0), MAX(last) FILTER (WHERE sign > 0) FROM (
+SELECT number, SUM(amount)::bigint, MIN(first) FILTER (WHERE sign > 0), MAX(last) FILTER (WHERE sign > 0) FROM (
     SELECT b.block, s.sign, s.sign * b.amount, b.first, b.last
     FROM unnest(%(kept)s::text[], %(signs)s::int[]) s(scope, sign), ocpi_objectblock b
     WHERE b.relation = %(relation)s AND b.scope = s.scope AND b.block >= %(from)s
@@ -40,8 +40,11 @@ SELECT block, SUM(amount)::bigint, MIN(first) FILTER (WHERE sign > 0), MAX(last)
     SELECT n.block, s.sign, s.sign * n.amount, n.second, n.second
     FROM unnest(%(kept)s::text[], %(signs)s::int[]) s(scope, sign), ocpi_objectcount n
     WHERE n.relation = %(relation)s AND {same} AND n.block >= %(from)s
-) each(block, sign, amount, first, last)
-GROUP BY block HAVING SUM(amount) > 0 ORDER BY block
+) each(number, sign, amount, first, last)
+GROUP BY number
+HAVING SUM(amount) > 0
+   AND MAX(last) FILTER (WHERE sign > 0) >= %(low)s AND MIN(first) FILTER (WHERE sign > 0) < %(high)s
+ORDER BY number
 """
 # A scope "locations/17" is also part of the scope "locations".
 _ALONE, _GROUPED = "n.scope = s.scope", "s.scope IN (n.scope, split_part(n.scope, '/', 1))"
@@ -100,9 +103,25 @@ def total_sql(
     return sql.replace(")s", f"{name})s"), {f"{key}{name}": value for key, value in values.items()}
 
 
-def blocks(cursor: Any, kept: Kept, *, since_id: int = 0) -> list[Block]:
-    """Return the blocks with rows of a list, by id, from the one that holds `since_id` on."""
-    cursor.execute(_BLOCKS.format(same=kept.same), kept.values | {"from": since_id >> BLOCK_BITS})
+def blocks_sql(
+    kept: Kept, *, since_id: int = 0, first: int | None = None, end: int | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of the blocks with rows of a list, in order, and its parameters.
+
+    From the block that holds `since_id` on; without those whose rows all changed outside the seconds [first, end).
+    """
+    values = {
+        "from": since_id >> BLOCK_BITS,
+        "low": -_EVER if first is None else first,
+        "high": _EVER if end is None else end,
+    }
+    sql, values = _BLOCKS.format(same=kept.same), kept.values | values
+    return sql.replace(")s", "_block)s"), {f"{key}_block": value for key, value in values.items()}
+
+
+def blocks(cursor: Any, kept: Kept, *, first: int | None = None, end: int | None = None) -> list[Block]:
+    """Return the blocks with rows of a list, in order; see `blocks_sql`."""
+    cursor.execute(*blocks_sql(kept, first=first, end=end))
     return [Block(*row) for row in cursor.fetchall()]
 
 

@@ -20,6 +20,7 @@ from ocpi.pagination import Page
 
 FEW = 4000  # matches that are sorted rather than walked
 NEAR = 1 << BLOCK_BITS  # an offset that is skipped row by row
+MERGED = 8  # scopes whose rows are merged; with more, blocks are walked
 _EDGE = 2000  # rows of a part of a second that are counted one by one before its other part is
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -116,9 +117,9 @@ class _Asked:
 
     def rows(self, total: int) -> list[tuple[Any, ...]]:
         """Return ids and texts of the page. Ids first: documents of rows that are skipped are never touched."""
-        if not self.dates:
+        if not self.dates and len(self.listing.scopes) <= MERGED:
             ids = self._walked()
-        elif total <= FEW:
+        elif self.dates and total <= FEW:
             ids = self._sorted()
         else:
             ids = self._walked_in_blocks()
@@ -132,17 +133,25 @@ class _Asked:
         return list(self.cursor.fetchall())
 
     def _walked(self) -> str:
-        """Return the SQL of the ids from a key on; the rows of several scopes are merged."""
+        """Return the SQL of the ids from a key on."""
         if self.page.after is None and self.page.offset > NEAR:
             self._skip_blocks(counts.blocks(self.cursor, self.listing.kept))
-        conditions = [self.listing.where] if self.listing.where else [
-            f"o.scope = %(scope{number})s" for number in range(len(self.listing.scopes))
-        ]  # fmt: skip
+        return self._in_order("")
+
+    def _in_order(self, within: str) -> str:
+        """Return the SQL of the ids behind `after`; the rows of several scopes are merged.
+
+        Each scope in its order and no further than needed: left to itself, the database may sort whole scopes.
+        """
+        conditions = [self.visible]
+        if not self.listing.where and len(self.listing.scopes) <= MERGED:
+            conditions = [f"o.scope = %(scope{number})s" for number in range(len(self.listing.scopes))]
         each = " UNION ALL ".join(
-            f"SELECT o.id FROM {self.listing.table} o WHERE {condition} AND o.id > %(after)s"  # noqa: S608
+            f"(SELECT o.id FROM {self.listing.table} o WHERE {condition}{within} AND o.id > %(after)s "  # noqa: S608
+            "ORDER BY o.id LIMIT %(offset)s + %(limit)s)"
             for condition in conditions
         )
-        return f"SELECT id FROM ({each}) each ORDER BY id"  # noqa: S608
+        return f"SELECT each.id FROM ({each}) each ORDER BY each.id"  # noqa: S608
 
     def _skip_blocks(self, blocks: list[Block]) -> None:
         """Begin at the block in which the offset lies."""
@@ -161,18 +170,19 @@ class _Asked:
 
     def _walked_in_blocks(self) -> str:
         """Return the SQL of the ids when many match: from the blocks that may hold some, in their order."""
-        blocks = [
-            block
-            for block in counts.blocks(self.cursor, self.listing.kept, since_id=self.page.after or 0)
-            if self.span.meets(block.first, block.last)
-        ]
+        first, end = self.span.touched
         if self.page.after is None and self.page.offset > 0:
-            blocks = self._skip_matches(blocks)
-        self.values["blocks"] = [block.number for block in blocks]
+            found = self._skip_matches(counts.blocks(self.cursor, self.listing.kept, first=first, end=end))
+            self.values["blocks"] = [block.number for block in found]
+            blocks = "unnest(%(blocks)s::bigint[]) WITH ORDINALITY block(number, place)"
+        else:
+            sql, values = counts.blocks_sql(self.listing.kept, since_id=self.page.after or 0, first=first, end=end)
+            self.values |= values
+            blocks = f"(SELECT number, number FROM ({sql}) each) block(number, place)"  # noqa: S608
+        inside = self._in_order(f"{self.dates} AND {_IN_BLOCK}")
         return (
-            "SELECT inside.id FROM unnest(%(blocks)s::bigint[]) WITH ORDINALITY each(block, place) CROSS JOIN LATERAL ("  # noqa: S608
-            f"SELECT o.id FROM {self.listing.table} o WHERE {self.visible}{self.dates} AND {_IN_BLOCK} "
-            "AND o.id > %(after)s ORDER BY o.id) inside ORDER BY each.place, inside.id"
+            f"SELECT inside.id FROM {blocks} CROSS JOIN LATERAL ({inside} LIMIT %(offset)s + %(limit)s) inside "  # noqa: S608
+            "ORDER BY block.place, inside.id"
         )
 
     def _skip_matches(self, blocks: list[Block]) -> list[Block]:
@@ -181,8 +191,8 @@ class _Asked:
         matches = {}
         if partly:
             self.cursor.execute(
-                f"SELECT block, ({self._count(f'{self.dates} AND {_IN_BLOCK}')}) "  # noqa: S608
-                "FROM unnest(%(partly)s::bigint[]) each(block)",
+                f"SELECT number, ({self._count(f'{self.dates} AND {_IN_BLOCK}')}) "  # noqa: S608
+                "FROM unnest(%(partly)s::bigint[]) block(number)",
                 {**self.values, "partly": partly},
             )
             matches = dict(self.cursor.fetchall())
@@ -194,7 +204,7 @@ class _Asked:
         return []
 
 
-_IN_BLOCK = f"o.id >= each.block << {BLOCK_BITS} AND o.id < (each.block + 1) << {BLOCK_BITS}"
+_IN_BLOCK = f"o.id >= block.number << {BLOCK_BITS} AND o.id < (block.number + 1) << {BLOCK_BITS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +224,11 @@ class _Span:
     @property
     def within_a_second(self) -> bool:
         return self.first is not None and self.end is not None and self.first > self.end
+
+    @property
+    def touched(self) -> tuple[int | None, int | None]:
+        """Return the seconds any part of which lies in the range, [first, end)."""
+        return (None if self.low is None else _floor(self.low), None if self.high is None else _ceiling(self.high))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -237,10 +252,6 @@ class _Span:
     def condition(self, moment: str) -> str:
         low = "" if self.low is None else f" AND {moment} >= %(low)s"
         return low if self.high is None else f"{low} AND {moment} < %(high)s"
-
-    def meets(self, first: int, last: int) -> bool:
-        """Say whether rows of these seconds may lie in the range."""
-        return (self.low is None or _moment(last + 1) > self.low) and (self.high is None or _moment(first) < self.high)
 
     def covers(self, first: int, last: int) -> bool:
         """Say whether all rows of these seconds do."""
