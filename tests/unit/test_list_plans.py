@@ -96,7 +96,7 @@ def explained(listing: Listing, page: Page) -> list[dict[str, Any]]:
         found = lists.fetch(listing, page)
     assert found.documents
     assert len(captured) <= 4
-    steps = []
+    steps: list[dict[str, Any]] = []
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         for query in captured.captured_queries:
