@@ -33,6 +33,7 @@ class Numbers(Collector):
         yield from _backlog(names)
         yield from _lanes(names)
         yield from _exchanges(names)
+        yield from _pulls()
         yield from _database()
         for side in settings.OCPI_SIDES:
             if side in ("cpo", "emsp"):
@@ -111,6 +112,21 @@ def _exchanges(names: dict[int, str]) -> Iterator[Metric]:
     yield from (last, lost)
 
 
+def _pulls() -> Iterator[Metric]:
+    age = _gauge("ocpi_pull_success_age_seconds", "since every page of a list came", "platform", "module")
+    failures = _gauge("ocpi_pull_failures", "in a row", "platform", "module")
+    refused = _gauge("ocpi_pull_invalid", "objects of lists that could not be kept", "platform", "module")
+    differences = _gauge("ocpi_pull_differences", "repaired by the last pull", "platform", "module")
+    for name, module, seconds, failed, repaired in _rows(_PULLS):
+        if seconds is not None:
+            age.add_metric([name, module], float(seconds))
+        failures.add_metric([name, module], failed)
+        differences.add_metric([name, module], repaired)
+    for name, module, number in _rows(_PULLED_INVALID):
+        refused.add_metric([name, module], number)
+    yield from (age, failures, refused, differences)
+
+
 def _database() -> Iterator[Metric]:
     oldest = _gauge("ocpi_oldest_transaction_seconds", "the longest open transaction of the database")
     oldest.add_metric([], float(_rows(_OLDEST_TRANSACTION)[0][0] or 0))
@@ -160,6 +176,15 @@ SELECT platform_id, direction,
             WHEN status_code >= 2000 THEN 'OCPI ' || status_code
             ELSE (http_status / 100) || 'xx' END AS outcome, count(*)
 FROM ocpi_exchange WHERE id >= %s AND at > now() - interval '65 s' GROUP BY 1, 2, 3
+"""
+# A module read party by party is as old as its oldest list.
+_PULLS = """
+SELECT p.name, c.module, extract(epoch FROM now() - min(c.succeeded_at)), max(c.failures), sum(c.differences)
+FROM ocpi_pullcursor c JOIN ocpi_platform p ON p.id = c.platform_id GROUP BY p.id, c.module ORDER BY p.id, c.module
+"""
+_PULLED_INVALID = """
+SELECT p.name, i.module, count(*) FROM ocpi_pulledinvalid i JOIN ocpi_platform p ON p.id = i.platform_id
+GROUP BY p.id, i.module ORDER BY p.id, i.module
 """
 _OLDEST_TRANSACTION = """
 SELECT extract(epoch FROM max(now() - xact_start))::float8 FROM pg_stat_activity

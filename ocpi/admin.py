@@ -16,7 +16,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from ocpi import admin_exchanges as admin_exchanges  # registers its page
-from ocpi import backlog, delivery_actions, health, platform_actions
+from ocpi import admin_pulls, backlog, delivery_actions, health, platform_actions
 from ocpi.admin_confirm import ask, button
 from ocpi.admin_deviations import link_of
 from ocpi.admin_forms import Habits, Invite
@@ -63,13 +63,13 @@ class PlatformPage(Pages):
     actions_detail = ("suspend", "resume", "reopen_lane", "habits")
     fieldsets = (
         (None, {"fields": ("name", "show_state", "show_connection", "version", "versions_url", "show_waiting",
-                           "show_deviations")}),
+                           "show_pulls", "show_deviations")}),
         ("Health", {"fields": ("last_heard_at", "average_ms", "failures", "backoff_until", "offline_since",
                                "paused_reason", "last_error")}),
         ("Settings", {"fields": ("hosts", "any_role", "base64_token", "detects_token", "late_authorization",
                                  "authorize_seconds", "longest_address", "catch_up", "created_at")}),
     )  # fmt: skip
-    readonly_fields = ("show_waiting", "show_deviations")
+    readonly_fields = ("show_waiting", "show_pulls", "show_deviations")
     show_deviations = read_only("deviations", lambda page, row: link_of(row))
     show_state = badged("state")
 
@@ -104,6 +104,10 @@ class PlatformPage(Pages):
     def show_waiting(self, row: Platform) -> str:
         found = backlog.by_platform().get(row.pk, backlog.Backlog())
         return f"{found.pending} pending, {found.marks} marks, {found.dead} dead"
+
+    @admin.display(description="pulled from it")
+    def show_pulls(self, row: Platform) -> str:
+        return admin_pulls.links(row)
 
     @button("Invite a platform", icon="person_add", variant="primary")
     def invite(self, request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,101 @@
+"""An eMSP catches up with a CPO over real HTTP: by itself after registration, and after its process was killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.instances import ROOT, Instance, run_instance
+from tests.platforms import eventually
+
+DOCUMENT = json.loads((ROOT / "tests/documents/2.2.1/location.json").read_text())
+COUNT, PER_PAGE = 400, 5
+
+
+def _load(cpo: Instance, folder: Path, count: int) -> None:
+    found = [{**DOCUMENT, "id": f"LOC-{number:05}"} for number in range(count)]
+    file = folder / "locations.json"
+    file.write_text(json.dumps(found))
+    assert cpo.manage("load_locations", str(file))["created"] == count
+
+
+def _register(cpo: Instance, emsp: Instance) -> None:
+    token_a = cpo.manage("invite_platform", "--name", "Drivers", "--party", "DE*EMS:EMSP")["token_a"]
+    emsp.manage(
+        "register_platform", "--name", "Polder", "--versions-url", cpo.versions_url, "--token", token_a,
+        "--party", "NL*TNM:CPO",
+    )  # fmt: skip
+
+
+def _locations(instance: Instance, side: str) -> list[tuple[Any, ...]]:
+    """Return each Location with its EVSEs as it is stored."""
+    removed = "WHERE l.gone_at IS NULL" if side == "emsp" else ""
+    return instance.query(
+        f"SELECT l.object_id, l.document::jsonb, (SELECT jsonb_agg(e.document::jsonb ORDER BY e.uid) "  # noqa: S608
+        f"FROM {side}_evse e WHERE e.location_id = l.id) FROM {side}_location l {removed} ORDER BY l.object_id"
+    )
+
+
+@pytest.fixture
+def cpo() -> Iterator[Instance]:
+    with run_instance("cpo", parties=["NL*TNM:CPO"], settings={"OCPI_PAGE_LIMIT": str(PER_PAGE)}) as running:
+        yield running
+
+
+@pytest.mark.req("REL-37", "TRN-101", "REL-36")
+def test_an_emsp_killed_in_the_middle_of_a_pull_goes_on_where_it_was_and_ends_equal(
+    cpo: Instance, tmp_path: Path
+) -> None:
+    _load(cpo, tmp_path, COUNT)
+    with run_instance("emsp", parties=["DE*EMS:EMSP"]) as emsp:
+        _register(cpo, emsp)
+        # What changes while the eMSP is away only leaves a mark.
+        cpo.query("UPDATE ocpi_platform SET connection = 'OFFLINE' RETURNING 1")
+        cpo.manage("push_all")
+        marks = "SELECT count(*) FROM ocpi_delivery WHERE state = 'MARKED'"
+        assert cpo.query(marks)[0][0] == COUNT
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "pull", "--module", "locations", "--json"], env=dict(emsp.environment),
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+        def pages() -> int:
+            return sum(row[0] for row in emsp.query("SELECT pages FROM ocpi_pullcursor WHERE module = 'locations'"))
+
+        eventually(lambda: pages() >= 5, seconds=60, every=0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = pages()
+        assert before < COUNT // PER_PAGE, "it was faster than we are"
+        assert len(_locations(emsp, "emsp")) == before * PER_PAGE
+
+        # Its claim ends by itself; that time is not waited for.
+        emsp.query("UPDATE ocpi_pullcursor SET claimed_until = now() - interval '1 s' RETURNING 1")
+        found = emsp.manage("pull", "--module", "locations")["Polder"]["locations"]
+
+        assert (found["pages"], found["read"], found["created"]) == (COUNT // PER_PAGE, COUNT, COUNT)
+        assert _locations(emsp, "emsp") == _locations(cpo, "cpo")
+        asked = cpo.query(
+            "SELECT count(*) FROM ocpi_exchange WHERE direction = 'IN' AND url LIKE '%%/cpo/2.2.1/locations%%'"
+        )
+        assert asked[0][0] <= COUNT // PER_PAGE + 2
+        # What was on its way when the process was killed may have been written out or not.
+        assert cpo.query(marks)[0][0] <= PER_PAGE
+
+
+@pytest.mark.req("TRN-101", "REL-07")
+def test_after_registration_everything_comes_by_itself(cpo: Instance, tmp_path: Path) -> None:
+    _load(cpo, tmp_path, 30)
+    with run_instance("emsp", parties=["DE*EMS:EMSP"], worker=True) as emsp:
+        _register(cpo, emsp)
+        eventually(lambda: _locations(emsp, "emsp") == _locations(cpo, "cpo"), seconds=60)
+
+        modules = "SELECT module FROM ocpi_pullcursor WHERE result = 'DONE' ORDER BY module"
+        eventually(lambda: [row[0] for row in emsp.query(modules)] == ["cdrs", "locations", "sessions", "tariffs"])
