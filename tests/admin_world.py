@@ -88,12 +88,12 @@ def _of_protocol(owner: Person, drivers: Person) -> None:
         platform_id=owner.id, kind="QRK-13 coordinates", count=3, first_seen_at=NOW, last_seen_at=NOW, example=EVIL
     )  # fmt: skip
     PullCursor.objects.create(
-        platform=owner.platform, module="tariffs", to_country_code="NL", to_party_id="TNM", result="FAILED",
+        platform_id=owner.id, module="tariffs", to_country_code="NL", to_party_id="TNM", result="FAILED",
         error=f"{EVIL} at http://a.example/commands/STOP_SESSION/{COMMAND_KEY}",
         page_url=f"http://a.example/ocpi/hub/2.2.1/callbacks/{CALLBACK_KEY}",
     )  # fmt: skip
     PulledInvalid.objects.create(
-        platform=owner.platform, module="tariffs", key="NL*TNM*T1", field="currency", reason=f"{EVIL} is required",
+        platform_id=owner.id, module="tariffs", key="NL*TNM*T1", field="currency", reason=f"{EVIL} is required",
         document=json.dumps({"id": EVIL}), request_id="request-7",
     )  # fmt: skip
     WorkerHeartbeat.objects.create(id="6f0e8fb2-7a0f-4d6a-9a64-0c8a4e7a1b11", backend_pid=1, host="here")

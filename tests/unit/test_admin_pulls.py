@@ -27,7 +27,7 @@ def owner(emsp_side: None, partner: Partner) -> Person:
 @pytest.fixture
 def row(owner: Person) -> PullCursor:
     return PullCursor.objects.create(
-        platform=owner.platform, module="tariffs", to_country_code="NL", to_party_id="TNM", due_at=LATER,
+        platform_id=owner.id, module="tariffs", to_country_code="NL", to_party_id="TNM", due_at=LATER,
         result="FAILED", error="HTTP 503", failures=3, succeeded_at=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
 
@@ -35,7 +35,7 @@ def row(owner: Person) -> PullCursor:
 @pytest.fixture
 def invalid(owner: Person) -> PulledInvalid:
     return PulledInvalid.objects.create(
-        platform=owner.platform, module="tariffs", key="NL*TNM*BAD", field="currency", reason="currency: is required",
+        platform_id=owner.id, module="tariffs", key="NL*TNM*BAD", field="currency", reason="currency: is required",
         document='{"id":"BAD","elements":[]}', request_id="request-7",
     )  # fmt: skip
 
