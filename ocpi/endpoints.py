@@ -57,7 +57,7 @@ def served() -> tuple[Serve, ...]:
 
 def urlpatterns() -> list[URLPattern]:
     """Return the one URL pattern below which all OCPI requests arrive."""
-    return [re_path(r"^ocpi(?:/.*)?\Z", entrance, name="ocpi")]
+    return [re_path(r"^ocpi(?:/[\s\S]*)?\Z", entrance, name="ocpi")]
 
 
 @csrf_exempt

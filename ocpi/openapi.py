@@ -241,8 +241,7 @@ def _query(operation: Operation) -> list[Schema]:
 def _responses(route: Route) -> Schema:
     operation = route.operation
     found: Schema = {}
-    if operation.refused != (404,):
-        found["200"] = _answer(route, "The answer; `status_code` says whether it was accepted.", refused=True)
+    found["200"] = _answer(route, "The answer; `status_code` says whether it was accepted.", refused=True)
     if operation.created:
         found["201"] = _answer(route, "It was new.", refused=False)
     wanted = {401, 404, 500, *operation.refused, *((400, 415) if operation.body is not None else ())}
@@ -264,7 +263,7 @@ def _answer(route: Route, about: str, *, refused: bool) -> Schema:
     schema = openapi_schemas.success(data, anything=route.passed_on)
     if refused:
         other = "RefusedAtHub" if route.passed_on else "RefusedRegistration" if operation.calls_back else "Refused"
-        schema = {"anyOf": [schema, openapi_schemas.ref(other)]}
+        schema = {"anyOf": [schema, openapi_schemas.ref(other)]} if operation.accepts else openapi_schemas.ref(other)
     names = (["Link", "X-Total-Count", "X-Limit"] if operation.paged else []) + (
         ["Location"] if operation.location else []
     )

@@ -55,6 +55,7 @@ class Operation:
     query: tuple[Query, ...] = ()
     refused: tuple[int, ...] = ()  # HTTP statuses beyond those every operation may have
     calls_back: bool = False  # the answer may say what went wrong with that
+    accepts: bool = True  # False = every request is refused
     local: bool = False  # at a URL we have chosen; nobody asks a hub for it
     note: str = ""
 
@@ -134,7 +135,7 @@ def _commands() -> dict[Key, Operation]:
         for name, kind in _COMMANDS.items()
     }
     rows[(ModuleID.commands, SENDER, "", "POST")] = Operation(
-        "Nothing is taken here", "Commands", local=True, refused=(404,), note="Results go to the response_url."
+        "Nothing is taken here", "Commands", accepts=False, local=True, note="Results go to the response_url."
     )
     rows[(ModuleID.commands, SENDER, "{command}/{key}", "POST")] = Operation(
         "Post the result of a command, once", "Commands", body=commands.CommandResult, local=True

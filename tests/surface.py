@@ -140,6 +140,10 @@ class Surface:
         """
         self.check({"$ref": f"#/components/schemas/{name}"}, value)
 
+    def knows(self, name: str) -> bool:
+        """Whether a class is among the schemas."""
+        return name in self._document["components"]["schemas"]
+
     def resolve(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         """Follow a reference inside the document."""
         while "$ref" in schema:
