@@ -38,6 +38,11 @@ scenarios: setup ## only the scenarios: several platforms, real HTTP
 bench: setup ## the benchmarks, one JSON line each, beside their baselines
 	@$(PYTHON) -m tests.load $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## 100,000 malformed requests and schemathesis at real instances; ARGS="--requests 5000" shortens
+	@sh scripts/setup.sh fuzz
+	@$(PYTHON) -m tests.fuzz $(ARGS)
+
 .PHONY: lint format
 lint: setup ## style, types, import contracts, Django checks, missing migrations
 	$(PYTHON) -m ruff check .

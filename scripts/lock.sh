@@ -12,3 +12,4 @@ compile() {
 compile requirements/installer.in --output-file requirements/installer.lock ${UPGRADE:+--upgrade}
 compile requirements/run.in --output-file requirements/run.lock ${UPGRADE:+--upgrade}
 compile requirements/dev.in --constraints requirements/run.lock --output-file requirements/dev.lock ${UPGRADE:+--upgrade}
+compile requirements/fuzz.in --constraints requirements/dev.lock --output-file requirements/fuzz.lock ${UPGRADE:+--upgrade}

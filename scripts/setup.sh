@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make .venv and install a lock into it: `scripts/setup.sh run` or `scripts/setup.sh dev` (which contains run).
+# Make .venv and install a lock into it: `scripts/setup.sh run` or `scripts/setup.sh dev` (which contains run);
+# `scripts/setup.sh fuzz` adds to dev.
 # Done once per lock; nothing is downloaded that the lock does not name by its hash.
 set -eu
 cd "$(dirname "$0")/.."

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from tests.fixtures import DOCUMENTS
 from tests.surface import Surface, SurfaceOperation
 
 Json = Any
-_FILES = {path.stem: json.loads(path.read_text()) for path in sorted(DOCUMENTS.glob("*.json"))}
+_FOLDER = Path(__file__).resolve().parents[1] / "documents" / "2.2.1"
+_FILES = {path.stem: json.loads(path.read_text()) for path in sorted(_FOLDER.glob("*.json"))}
 # The class of a body → the example of it.
 EXAMPLES: Mapping[str, Json] = {
     "Location": _FILES["location"],
