@@ -11,6 +11,7 @@ from django.urls import reverse
 from cpo import admin_charge_points as admin_charge_points  # registers its pages
 from cpo import admin_commands as admin_commands
 from cpo.admin_cdrs import Corrections, kind
+from cpo.admin_chargingprofiles import PreferencesRows, RequestRows
 from cpo.models import CDR, EVSE, Location, Session, Tariff, Token
 from cpo.modules import tariffs_deleting
 from ocpi import status
@@ -103,6 +104,7 @@ class SessionPage(Documents):
     list_display = ("object_id", "show_status", "show_emsp", "token_uid", "location_id", "start_date_time", "show_kwh",
                     "show_cost", "last_updated")  # fmt: skip
     list_filter = (known("status", SESSION_STATUSES),)
+    inlines = (PreferencesRows, RequestRows)
     search_fields = ("=object_id", "=emsp_party_id", "=token_uid", "=location_id")
     show_status = badged("status")
     show_emsp = party("emsp_country_code", "emsp_party_id", "eMSP")

@@ -189,6 +189,34 @@ def _of_cpo(document: Document, drivers: Person) -> None:
         cpo_party_id="TNM", request=_text({"response_url": f"http://e/commands/STOP_SESSION/{COMMAND_KEY}"}),
         response="{}", correlation_id="message-2", charge_point=point, evse=evse, deadline_at=NOW, give_up_at=NOW,
     )  # fmt: skip
+    _profiles_of_cpo(transaction, session, drivers, document)
+
+
+def _profiles_of_cpo(
+    transaction: cpo_models.Transaction, session: cpo_models.Session, drivers: Person, document: Document
+) -> None:
+    models = cpo_models
+    assert drivers.platform
+    models.SmartCharging.objects.create(charge_point=transaction.charge_point, rate_units="A,W")
+    profile = models.ChargePointProfile.objects.create(
+        charge_point=transaction.charge_point, connector_id=1, purpose="TxProfile", stack_level=1, origin="PARTNER",
+        state="INSTALLED", transaction=transaction, unit="W", asked_by=EVIL,
+        schedule={"periods": [[0, "11000"], [1800, "7400.5"]]},
+    )  # fmt: skip
+    models.ChargingProfileRequest.objects.create(
+        platform=drivers.platform, method="PUT", response_url=f"http://e.example/{PARTNER_PATH}", digest="d",
+        state="DONE", country_code="DE", party_id="EMS", cpo_country_code="NL", cpo_party_id="TNM",
+        asked_session="S1", session=session, profile=profile, result="ACCEPTED", result_at=NOW, correlation_id=EVIL,
+        request=_text(document("charging_profile", response_url=f"http://e.example/{PARTNER_PATH}", more=EVIL)),
+        response=_text({"result": "ACCEPTED", "timeout": 60}), deadline_at=NOW, give_up_at=NOW,
+    )  # fmt: skip
+    models.ActiveChargingProfile.objects.create(
+        session=session, platform=drivers.platform, country_code="DE", party_id="EMS", unit="W",
+        document=_text(document("active_charging_profile")),
+    )  # fmt: skip
+    models.ChargingPreferences.objects.create(
+        session=session, profile_type="GREEN", energy_need=35.5, document=_text({"profile_type": "GREEN", "x": EVIL})
+    )
 
 
 def _of_emsp(document: Document, owner: Person) -> None:
