@@ -100,7 +100,7 @@ def _run(
         _failed(held, error)
         return
     with transaction.atomic():
-        pull_rows.complete(held, removed=crawl.remove())
+        pull_rows.complete(held, removed=crawl.remove(), seldom=pull.seldom)
 
 
 def _begin(held: PullCursor, pull: Pull, endpoint: str, since: datetime | None, full: bool) -> None:
@@ -260,6 +260,8 @@ def _failed(held: PullCursor, error: client.ClientError) -> None:
             health.pause(held.platform_id, f"it refuses our token: HTTP {answer.http_status}")
         elif answer.http_status >= 500:
             health.failed(held.platform_id, text, retry_after=asked)
+        elif held.pages == 0 and not answer.ok and (answer.status_code or 0) // 1000 != 3:
+            pause = max(pause, settings.OCPI_PULL_INTERVAL)  # it does not offer this, which is not over in a minute
     elif isinstance(error, client.Unreachable | client.NoAnswer | client.Garbage):
         health.failed(held.platform_id, text)
     log.warning("pull %s of platform %s: %s", held, held.platform_id, text)

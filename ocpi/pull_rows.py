@@ -23,6 +23,7 @@ INVALID_DAYS = 30
 _NOT_SOONER_SECONDS = 60  # after the start of the former pull, for outages that follow closely
 _SPLAY = 0.2
 _NIGHT_HOURS = 3
+_DAY_SECONDS = 86_400
 
 Kind = PullCursor.Kind
 Result = PullCursor.Result
@@ -138,8 +139,10 @@ def seen_owners(held: PullCursor) -> list[Address]:
         return [Address(*row) for row in cursor.fetchall()]
 
 
-def complete(held: PullCursor, *, removed: int) -> None:
+def complete(held: PullCursor, *, removed: int, seldom: bool = False) -> None:
     """Note that every page came, and when the next pull is due: hours from now, a little different each time (TRN-103).
+
+    A `seldom` list is due at night only.
 
     :raises ClaimLost: then nothing may be removed.
     """
@@ -151,6 +154,8 @@ def complete(held: PullCursor, *, removed: int) -> None:
         "pause": settings.OCPI_PULL_INTERVAL * random.uniform(1 - _SPLAY, 1 + _SPLAY),  # noqa: S311 - splay
         "night": settings.OCPI_PULL_NIGHT_HOUR * 3600 + random.uniform(0, _NIGHT_HOURS * 3600),  # noqa: S311 - splay
     }
+    if seldom:
+        values["pause"] = _DAY_SECONDS * 2
     with connection.cursor() as cursor:
         cursor.execute(_COMPLETE, values)
         if not cursor.rowcount:
@@ -178,12 +183,19 @@ def fail(held: PullCursor, error: str, *, pause: float, result: str = Result.FAI
     )
 
 
-def recover(platform_id: int, since: datetime) -> int:
+def recover(platform_id: int, since: datetime, *, party: Address | None = None) -> int:
     """Have everything we receive from a platform pulled from the start of its outage on (TRN-121, REL-37).
+
+    With a `party` behind a hub, what is read from that party.
 
     In the transaction that notes its return. A recovery under way begins anew: it may have passed what changed since.
     """
-    values: dict[str, Any] = {"id": platform_id, "since": since - OVERLAP, "not_sooner": _NOT_SOONER_SECONDS}
+    values: dict[str, Any] = {
+        "id": platform_id,
+        "since": since - OVERLAP,
+        "not_sooner": _NOT_SOONER_SECONDS,
+        "party": party and "*".join(party.key),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_RECOVER, values)
         return int(cursor.rowcount)
@@ -292,4 +304,5 @@ UPDATE ocpi_pullcursor c SET
     claim = CASE WHEN kind = 'RECOVERY' THEN NULL ELSE claim END,
     claimed_until = CASE WHEN kind = 'RECOVERY' THEN NULL ELSE claimed_until END
 WHERE platform_id = %(id)s AND date_from IS NOT NULL
+  AND (%(party)s::text IS NULL OR UPPER(to_country_code || '*' || to_party_id) = %(party)s)
 """

@@ -54,6 +54,7 @@ class Pull:
     ids: tuple[str, ...] = ("id",)  # members that make up its identity, beside the owner
     combined: bool = False  # a hub is asked for the objects of all its parties at once (HUB-57)
     dated: bool = False  # there is no list without date_from (SES-02)
+    seldom: bool = False  # only whole, at night, and after an outage: a list for start-up and doubt (HCI-21)
     windowed: bool = False  # its nightly comparison looks back OCPI_PULL_DAYS only
 
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ocpi import defects, documents, endpoints, envelope, keeping, status, version_numbers
+from ocpi import defects, documents, endpoints, envelope, keeping, pull_rows, status, version_numbers
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, Party
@@ -55,11 +55,14 @@ def store(*, hub_id: int, address: Address, role: str, connection: ConnectionSta
     :raises InvalidParameters: if what we have is newer.
     """
     found = _parties(hub_id, address).filter(role=role)
-    # One statement each, so that of two at a time none is lost.
+    known = found.first()
+    # One statement, so that of two at a time none is lost.
     if found.filter(last_updated__lte=last_updated).update(status=connection, last_updated=last_updated, claimed=True):
+        if known is not None and known.status != connection == ConnectionStatus.CONNECTED:
+            pull_rows.recover(hub_id, known.last_updated, party=address)  # it was away (TRN-121)
         claims.announce()
         return False
-    known = found.first()
+    known = known or found.first()
     if known is not None:
         raise keeping.older(last_updated, known.last_updated)
     Party.objects.create(

@@ -55,8 +55,5 @@ WHERE o.platform_id = %(platform_id)s AND o.through_hub AND o.claimed AND o.last
   AND {NOT_SEEN.format(key="UPPER(o.country_code || '*' || o.party_id || '*' || o.role)")}
 """  # noqa: S608 - constants only
 
-PULLS = [
-    Pull(
-        ModuleID.hubclientinfo, "ClientInfo", (), _keep, _unchanged, _forget, ids=("country_code", "party_id", "role")
-    ),
-]
+_IDS = ("country_code", "party_id", "role")
+PULLS = [Pull(ModuleID.hubclientinfo, "ClientInfo", (), _keep, _unchanged, _forget, ids=_IDS, seldom=True)]

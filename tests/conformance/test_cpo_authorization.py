@@ -179,6 +179,18 @@ def test_an_unknown_token_is_asked_about_and_its_session_has_what_the_emsp_says(
     assert not Token.objects.exists()
 
 
+@pytest.mark.req("TOK-15")
+def test_a_tag_is_asked_about_and_the_list_of_tokens_is_not_read_for_it(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    allow(listener, document("token_rfid", uid=TAG))
+
+    authorize(point)
+    authorize(point, "UNKNOWN")
+
+    assert [got.method for got in listener.received(path="/ocpi/2.2.1/sender/tokens")] == ["POST", "POST"]
+
+
 @pytest.mark.req("TOK-34", "SES-24")
 def test_a_start_without_authorize_asks_itself(
     point: Point, emsp: Person, listener: Listener, document: Document

@@ -359,7 +359,7 @@ def tokens(document: Document, *uids: str, **changes: Any) -> list[dict[str, Any
     return [document("token_rfid", uid=uid, **{"last_updated": EARLY, "valid": True, **changes}) for uid in uids]
 
 
-@pytest.mark.req("TOK-13", "TOK-15")
+@pytest.mark.req("TOK-13")
 def test_a_pull_of_tokens_updates_known_ones_and_adds_new_ones(
     drivers: Person, lists: Lists, document: Document
 ) -> None:

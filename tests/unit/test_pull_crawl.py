@@ -435,7 +435,7 @@ def test_the_tasks_carry_ids_and_may_run_twice(
     assert len(lists.requests("tariffs")) == 1
 
 
-@pytest.mark.req("HCI-21", "HUB-57")
+@pytest.mark.req("HUB-57")
 def test_from_a_hub_locations_come_at_once_and_sessions_party_by_party(
     emsp_side: None, partner: Partner, listener: Listener, lists: Lists, document: Document
 ) -> None:
@@ -504,6 +504,52 @@ def test_a_party_that_the_hub_no_longer_lists_is_no_party_of_it(
     lists.serve("hubclientinfo", [info])
     run(hub.id, "hubclientinfo", full=True)
     assert parties.get().claimed
+
+
+@pytest.mark.req("HCI-21")
+def test_who_is_behind_a_hub_is_asked_at_the_start_at_night_and_in_doubt(
+    emsp_side: None, partner: Partner, listener: Listener, lists: Lists
+) -> None:
+    hub = partner("BE*HUB:HUB", listener=listener, endpoints=[("hubclientinfo", "SENDER")])
+    row = run(hub.id, "hubclientinfo", asked=False)
+    assert (row.result, row.due_at) == ("DONE", row.full_due_at)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert tomorrow <= row.due_at < tomorrow + timedelta(hours=6)
+
+    pull_rows.recover(hub.id, datetime.now(UTC))
+
+    assert cursor(hub.id, "hubclientinfo").due_at <= datetime.now(UTC)
+
+
+@pytest.mark.req("TRN-121")
+def test_a_party_behind_a_hub_that_is_connected_again_is_pulled_from(
+    emsp_side: None, partner: Partner, listener: Listener, lists: Lists, document: Document
+) -> None:
+    hub = partner("BE*HUB:HUB", listener=listener)
+    add_party(hub.platform, "FR*CPX:CPO", through_hub=True)
+    add_party(hub.platform, "FR*OTH:CPO", through_hub=True)
+    for found in pull_rows.of(pull_plan.lists(module="sessions")):
+        pull.run(found.pk, asked=True)
+    Party.objects.filter(through_hub=True).update(last_updated=datetime(2026, 1, 1, tzinfo=UTC))
+    info = document("client_info", country_code="FR", party_id="CPX", role="CPO")
+    for status, moment in (("OFFLINE", "2026-02-01T10:00:00Z"), ("CONNECTED", "2026-02-01T11:00:00Z")):
+        assert hub.put("2.2.1/hubclientinfo/FR/CPX", {**info, "status": status, "last_updated": moment}).ok
+
+    due = pull_rows.due(pull_plan.lists(module="sessions"))
+
+    (row,) = PullCursor.objects.filter(pk__in=due)
+    assert (row.to_party_id, row.recover_from) == ("CPX", datetime(2026, 2, 1, 9, 55, tzinfo=UTC))
+
+
+def test_what_a_platform_does_not_offer_is_not_asked_for_again_and_again(
+    owner: Person, lists: Lists, settings: Settings
+) -> None:
+    lists.before = lambda _request, _offset: Reply(code=2001, message="name the party")
+
+    row = run(owner.id, "tariffs")
+
+    assert row.result == "FAILED"
+    assert row.due_at - datetime.now(UTC) > timedelta(seconds=settings.OCPI_PULL_INTERVAL - 60)
 
 
 @pytest.mark.req("HUB-06")
