@@ -16,11 +16,13 @@ from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.outbox_policy import CDR, RESULT
 from ocpi.outbox_rows import Ended, Outcome, Row
 from ocpi.stored import Stored
+from ocpi.v2_2_1 import short_address
 
 _UNKNOWN = frozenset((2003, 2004))  # the receiver does not have the object
 _BEHIND_A_HUB = frozenset((4002, 4003))  # the hub is well; who is behind it is not there
 _OVERLOADED = frozenset((408, 425, 429))
 _EXCERPT = 2000
+_OUR_LOCATION = "cpo.Location"  # what a hub sends on stays as it came (HUB-21)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Receiver:
 
     target: client.Target
     endpoints: Mapping[tuple[str, str], str]
+    longest_address: int = short_address.LONGEST
 
 
 def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
@@ -47,6 +50,8 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
         return _try(row, "DELETE", url, None, receiver)
     if row.kind == CDR:
         return _try(row, "POST", url, document.text.encode(), receiver)
+    if row.source == _OUR_LOCATION:
+        document = replace(document, text=short_address.cut(document.text, receiver.longest_address))
     patch = _patch(row, document)
     if patch is not None:
         outcome = _try(row, "PATCH", url, patch, receiver)

@@ -268,7 +268,7 @@ def _documents(rows: Iterable[Row]) -> dict[tuple[str, int], Stored]:
 def _receivers(platform_ids: Collection[int]) -> dict[int, Receiver]:
     platforms = snapshot.current().platforms
     return {
-        found.id: Receiver(found.target(), found.endpoints)
+        found.id: Receiver(found.target(), found.endpoints, found.longest_address)
         for found in (platforms.get(platform_id) for platform_id in platform_ids)
         if found is not None
     }

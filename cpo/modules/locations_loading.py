@@ -44,6 +44,7 @@ class Loaded:
     last_updated: datetime
     document: str  # without its EVSEs
     evses: list[LoadedEVSE]
+    remarks: Sequence[str] = ()  # what is odd, and no reason to refuse it
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -65,8 +66,8 @@ def check(body: bytes, *, owners: Sequence[Address], as_party: Address | None = 
 
     :raises InvalidParameters: if it breaks its table or is of none of our parties.
     """
-    lenient, _ = schema.check_leniently(body, "Location")
-    kept = msgspec.json.format(lenient, indent=-1)
+    ours, remarks = schema.check_ours(body, "Location")
+    kept = msgspec.json.format(ours, indent=-1)
     if as_party is not None:
         kept = documents.set_members(
             kept, {"country_code": as_party.country_code, "party_id": as_party.party_id}
@@ -86,6 +87,7 @@ def check(body: bytes, *, owners: Sequence[Address], as_party: Address | None = 
         last_updated=parse_datetime(format_datetime(updated)),
         document=documents.last_updated_last(stamped),
         evses=evses,
+        remarks=remarks,
     )
 
 

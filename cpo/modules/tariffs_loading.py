@@ -52,7 +52,7 @@ def check(body: bytes, *, owners: Sequence[Address], as_party: Address | None = 
 
     :raises InvalidParameters: if it breaks its table or such a rule, or is of none of our parties.
     """
-    kept, _ = schema.check_leniently(body, "Tariff")
+    kept, _ = schema.check_ours(body, "Tariff")
     text = msgspec.json.format(kept, indent=-1).decode()
     if as_party is not None:
         text = documents.set_members(text, {"country_code": as_party.country_code, "party_id": as_party.party_id})

@@ -68,7 +68,7 @@ def check(body: bytes, *, as_party: Address | None = None) -> Loaded:
 
     :raises InvalidParameters: if it breaks its table or is of none of our parties.
     """
-    kept, _ = schema.check_leniently(body, "Token")
+    kept, _ = schema.check_ours(body, "Token")
     text = msgspec.json.format(kept, indent=-1).decode()
     if as_party is not None:
         text = documents.set_members(text, {"country_code": as_party.country_code, "party_id": as_party.party_id})

@@ -43,7 +43,7 @@ def keep(body: bytes) -> keeping.Kept:
 
     :raises InvalidParameters: if it breaks its table, is not of one of our parties, or is older than what is stored.
     """
-    kept, _ = schema.check_leniently(body, "Token")
+    kept, _ = schema.check_ours(body, "Token")
     members = documents.members(kept)
     values = {name: msgspec.json.decode(members[name]) for name in _COLUMNS if name in members}
     owner = Address(str(documents.get(kept, "country_code")), str(documents.get(kept, "party_id")))

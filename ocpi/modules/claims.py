@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from ocpi import ours, pull_rows, registration_states, secrets, snapshot, status
+from ocpi import defects, ours, pull_rows, registration_states, secrets, snapshot, status
 from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, CredentialsToken, Endpoint, Party, Platform
@@ -142,12 +142,15 @@ def claim(platform: Platform, roles: Any) -> None:
     with connection.cursor() as cursor:
         # Two platforms that claim one party at the same moment must see each other.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('ocpi_party'))")
+    connected = Party.objects.filter(platform=platform, through_hub=False, claimed=True).exists()
     kept: list[int] = []
     for entry in roles:
         address, role = Address(entry.country_code, entry.party_id), Role(entry.role)
         known = _find(platform, address, role) or Party(
             platform=platform, country_code=entry.country_code, party_id=entry.party_id, role=role, approved=False
         )
+        if known._state.adding and connected:
+            defects.note(platform.pk, "QRK-34 role added")
         known.approved = (known.approved and not known.through_hub) or platform.any_role
         known.claimed, known.through_hub = True, False
         known.business_details = msgspec.to_builtins(entry.business_details)
@@ -159,7 +162,9 @@ def claim(platform: Platform, roles: Any) -> None:
             log.warning("platform %s claims %s as %s: approval is pending", platform.pk, address, role)
         known.save()
         kept.append(known.pk)
-    Party.objects.filter(platform=platform, through_hub=False).exclude(pk__in=kept).update(claimed=False)
+    left = Party.objects.filter(platform=platform, through_hub=False, claimed=True).exclude(pk__in=kept)
+    if left.update(claimed=False):
+        defects.note(platform.pk, "QRK-34 role dropped")
 
 
 def _find(platform: Platform, address: Address, role: Role) -> Party | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ocpi import authentication, envelope, status
+from ocpi import authentication, defects, envelope, status
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.modules import registration
 from ocpi.views import OcpiView
@@ -28,6 +28,7 @@ class CredentialsView(OcpiView):
 
     def post(self, request: Request) -> HttpResponse:
         if self._registered:
+            defects.noted(["QRK-34 POST although registered"])
             raise status.MethodNotAllowed("This platform is registered", headers={"Allow": _REGISTERED})
         if self.caller.purpose != "A":
             raise status.AuthenticationFailed

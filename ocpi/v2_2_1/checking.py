@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ocpi import status
-from ocpi.v2_2_1 import messages, quirks, shapes
+from ocpi.v2_2_1 import messages, quirks, shapes, strict_out
 from ocpi.v2_2_1.types import dec_hook
 
 Some = TypeVar("Some", bound=msgspec.Struct)
@@ -75,6 +75,17 @@ class Checker:
                 raise
         found = load(kind, repaired.checked)
         return repaired.stored, [*repaired.kinds, *quirks.remarks(found)]
+
+    def check_ours(self, body: bytes, level: str) -> tuple[bytes, list[str]]:
+        """Return a document of our own as we send it, and what was odd in it; what only others may send is refused.
+
+        :raises InvalidParameters: naming the field and the rule.
+        :raises NotJson: if it is not JSON.
+        """
+        kept, kinds = self.check_leniently(body, level)
+        cleaned = strict_out.clean(kept, self._kinds[level])
+        load(self._kinds[level], cleaned)
+        return cleaned, kinds
 
     def _kind(self, level: str, *, partial: bool) -> type[msgspec.Struct]:
         kind = self._kinds[level]

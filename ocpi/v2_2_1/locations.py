@@ -235,5 +235,6 @@ PARTS: tuple[tuple[str, str], ...] = (("evses", "uid"), ("connectors", "id"))
 _checker = Checker(Location, EVSE, Connector, parts=PARTS)
 check = _checker.check
 check_leniently = _checker.check_leniently
+check_ours = _checker.check_ours
 read = _checker.read
 write = _checker.write

@@ -136,5 +136,6 @@ PARTS: tuple[tuple[str, str], ...] = ()
 _checker = Checker(Tariff)
 check = _checker.check
 check_leniently = _checker.check_leniently
+check_ours = _checker.check_ours
 read = _checker.read
 write = _checker.write

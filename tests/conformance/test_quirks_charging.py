@@ -21,6 +21,7 @@ SESSION = "emsp/2.2.1/sessions/NL/TNM/SES-20250912-0042"
 CDRS = "emsp/2.2.1/cdrs"
 LOCATION = "emsp/2.2.1/locations/NL/TNM/LOC-UTR-0042"
 LAST = "2026-03-01T00:00:00Z"
+req = pytest.mark.req
 pytestmark = pytest.mark.usefixtures("emsp_side")
 
 # ---------------------------------------------------------------- QRK-27: Sessions out of order
@@ -41,7 +42,7 @@ AFTER: list[tuple[dict[str, Any], tuple[int, int], str, dict[str, int]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.req("QRK-27", "SES-14")
+@pytest.mark.req(req("QRK-27"), "SES-14")
 @pytest.mark.parametrize(("change", "codes", "status", "kinds"), AFTER, ids=range(len(AFTER)))
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_the_newest_word_counts_and_an_end_is_an_end(
@@ -110,7 +111,7 @@ def test_a_cdr_leaves_a_session_that_has_ended_as_it_is(cpo: Person, document: D
     assert counted(cpo) == {}
 
 
-@pytest.mark.req("QRK-28", "SES-23")
+@pytest.mark.req(req("QRK-28"), "SES-23")
 def test_a_cdr_without_a_session_is_taken_and_the_session_may_follow(cpo: Person, document: Document) -> None:
     answer = cpo.post(CDRS, document("cdr"))
     late = cpo.put(SESSION, document("session"))
@@ -120,7 +121,7 @@ def test_a_cdr_without_a_session_is_taken_and_the_session_may_follow(cpo: Person
     assert counted(cpo) == {"QRK-28 CDR without a Session": 1, "QRK-27 ACTIVE after COMPLETED": 1}
 
 
-@pytest.mark.req("QRK-28", "QRK-22")
+@pytest.mark.req(req("QRK-28"), "QRK-22")
 def test_the_session_of_another_cpo_under_the_same_id_stays_open(
     cpo: Person, second_cpo: Person, document: Document
 ) -> None:
@@ -134,7 +135,7 @@ def test_the_session_of_another_cpo_under_the_same_id_stays_open(
     assert {row.party_id: row.status for row in Session.objects.all()} == {"CPX": "ACTIVE", "TNM": "COMPLETED"}
 
 
-@pytest.mark.req("QRK-28", "QRK-32")
+@pytest.mark.req(req("QRK-28"), "QRK-32")
 def test_a_credit_cdr_ends_nothing(cpo: Person, document: Document) -> None:
     cpo.put(SESSION, document("session"))
 
@@ -183,39 +184,40 @@ def place(**changes: Any) -> dict[str, Any]:
 
 
 # What is odd in the CDR, the flags beside it, what is counted.
-CDR_ROWS: list[tuple[str, dict[str, Any], list[str], dict[str, int]]] = [
-    ("QRK-29", {}, [], {}),
-    ("QRK-29", place(id="NEVER-SEEN"), ["location_unknown"], {"QRK-29 CDR for an unknown Location": 1}),
-    ("QRK-29", place(evse_uid="NEVER-SEEN"), ["evse_unknown"], {"QRK-29 CDR for an unknown EVSE": 1}),
-    ("QRK-29", place(evse_uid="#NA", evse_id="#NA"), [], {}),
-    ("PIT-38 QRK-29", place(evse_id="#NA"), [], {}),
-    ("QRK-29", {"authorization_reference": None}, ["authorization_reference_missing"],
+CDR_ROWS: list[tuple[pytest.MarkDecorator, dict[str, Any], list[str], dict[str, int]]] = [
+    (req("QRK-29"), {}, [], {}),
+    (req("QRK-29"), place(id="NEVER-SEEN"), ["location_unknown"], {"QRK-29 CDR for an unknown Location": 1}),
+    (req("QRK-29"), place(evse_uid="NEVER-SEEN"), ["evse_unknown"], {"QRK-29 CDR for an unknown EVSE": 1}),
+    (req("QRK-29"), place(evse_uid="#NA", evse_id="#NA"), [], {}),
+    (req("PIT-38", "QRK-29"), place(evse_id="#NA"), [], {}),
+    (req("QRK-29"), {"authorization_reference": None}, ["authorization_reference_missing"],
      {"QRK-29 authorization_reference missing": 1}),
-    ("QRK-29", {"authorization_reference": None, "auth_method": "WHITELIST"}, [], {}),
-    ("QRK-29", {"authorization_reference": "04C7A1E2B95D80", "auth_method": "AUTH_REQUEST"}, ["authorization_unknown"],
+    (req("QRK-29"), {"authorization_reference": None, "auth_method": "WHITELIST"}, [], {}),
+    (req("QRK-29"), {"authorization_reference": "04C7A1E2B95D80", "auth_method": "AUTH_REQUEST"},
+     ["authorization_unknown"],
      {"QRK-29 authorization_reference of nobody": 1}),
-    ("QRK-29", {"authorization_reference": "auth-ours", "auth_method": "AUTH_REQUEST"}, [], {}),
-    ("QRK-28", {"session_id": "ANOTHER"}, ["session_unknown"], {"QRK-28 CDR without a Session": 1}),
-    ("QRK-19", place(evse_id="NLTNMEUTR00421"), [], {}),
-    ("QRK-19", place(evse_id="nl-tnm-eutr0042-1"), [], {}),
-    ("QRK-19", place(evse_id="NL*TNM*EUTR0042*2"), ["evse_id_differs"],
+    (req("QRK-29"), {"authorization_reference": "auth-ours", "auth_method": "AUTH_REQUEST"}, [], {}),
+    (req("QRK-28"), {"session_id": "ANOTHER"}, ["session_unknown"], {"QRK-28 CDR without a Session": 1}),
+    (req("QRK-19"), place(evse_id="NLTNMEUTR00421"), [], {}),
+    (req("QRK-19"), place(evse_id="nl-tnm-eutr0042-1"), [], {}),
+    (req("QRK-19"), place(evse_id="NL*TNM*EUTR0042*2"), ["evse_id_differs"],
      {"QRK-19 evse_id of a CDR differs from the EVSE's": 1}),
-    ("QRK-19", {"cdr_token": {"contract_id": "deemsc00004711a"}}, [], {}),
-    ("QRK-19", {"cdr_token": {"contract_id": "DE*EMS*C00004711"}}, [], {}),
-    ("QRK-19", {"cdr_token": {"contract_id": "DE-EMS-C00004712-A"}}, ["contract_id_differs"],
+    (req("QRK-19"), {"cdr_token": {"contract_id": "deemsc00004711a"}}, [], {}),
+    (req("QRK-19"), {"cdr_token": {"contract_id": "DE*EMS*C00004711"}}, [], {}),
+    (req("QRK-19"), {"cdr_token": {"contract_id": "DE-EMS-C00004712-A"}}, ["contract_id_differs"],
      {"QRK-19 contract_id of a CDR differs from the Token's": 1}),
-    ("QRK-33", {"cdr_token": {"uid": "NOBODYS"}}, ["token_unknown"], {}),
-    ("QRK-32", {"total_energy": 0}, [], {"QRK-32 CDR without energy": 1}),
-    ("QRK-32", {"total_cost": {"excl_vat": 0}, "total_energy_cost": None, "total_time_cost": None}, [], {}),
-    ("PIT-37", place(address="x" * 46), [], {"PIT-37 address or state of a CdrLocation too long": 1}),
-    ("PIT-33", {"last_updated": "2025-09-12T16:00:00Z"}, [], {"PIT-33 last_updated before end_date_time": 1}),
-    ("PIT-39", place(country="NL"), [], {"PIT-39 country": 1}),
+    (req("QRK-33"), {"cdr_token": {"uid": "NOBODYS"}}, ["token_unknown"], {}),
+    (req("QRK-32"), {"total_energy": 0}, [], {"QRK-32 CDR without energy": 1}),
+    (req("QRK-32"), {"total_cost": {"excl_vat": 0}, "total_energy_cost": None, "total_time_cost": None}, [], {}),
+    (req("PIT-37"), place(address="x" * 46), [], {"PIT-37 address or state of a CdrLocation too long": 1}),
+    (req("PIT-33"), {"last_updated": "2025-09-12T16:00:00Z"}, [], {"PIT-33 last_updated before end_date_time": 1}),
+    (req("PIT-39"), place(country="NL"), [], {"PIT-39 country": 1}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("changes", "flags", "kinds"),
-    [pytest.param(*rest, marks=pytest.mark.req(*numbers.split()), id=f"{numbers.split()[0]}-{index}")
+    [pytest.param(*rest, marks=numbers, id=f"{numbers.args[0]}-{index}")
      for index, (numbers, *rest) in enumerate(CDR_ROWS)],
 )  # fmt: skip
 def test_an_odd_cdr_is_taken_flagged_and_counted(
@@ -248,7 +250,7 @@ def test_a_cdr_of_a_location_that_is_not_published_is_a_cdr(cpo: Person, documen
     assert "location_unknown" not in checked()["references"]
 
 
-@pytest.mark.req("QRK-32", "CDR-10")
+@pytest.mark.req(req("QRK-32"), "CDR-10")
 def test_a_cdr_again_and_another_under_its_id(cpo: Person, document: Document) -> None:
     first = cpo.post(CDRS, document("cdr"))
     again = cpo.post(CDRS, document("cdr"))
@@ -277,7 +279,7 @@ def test_tariffs_that_were_never_sent_are_a_matter_of_checking(cpo: Person, docu
 # ---------------------------------------------------------------- ids that are written in several ways
 
 
-@pytest.mark.req("QRK-19", "QRK-33")
+@pytest.mark.req(req("QRK-19"), "QRK-33")
 @pytest.mark.parametrize(
     ("compare", "one", "other", "same"),
     [
@@ -310,21 +312,21 @@ def test_only_an_rfid_uid_has_another_end(uid: str, turned: str | None) -> None:
 
 
 # What a CPO asks for → the answer, the EVSEs allowed, what is counted.
-AUTHORIZE: list[tuple[str, str, dict[str, Any] | None, tuple[int, int], list[str] | None, dict[str, int]]] = [
-    ("QRK-33", "04C7A1E2B95D80", None, (200, 1000), None, {}),
-    ("QRK-33 TOK-10", "04c7a1e2b95d80", None, (200, 1000), None, {}),
-    ("QRK-33", "805DB9E2A1C704", None, (200, 1000), None, {"QRK-33 uid in reversed byte order": 1}),
-    ("QRK-33", "805DB9E2A1C705", None, (404, 2004), None, {}),
-    ("QRK-19", "04C7A1E2B95D80", {"location_id": "LOC-UTR-0042", "evse_uids": ["NLTNMEUTR00421"]}, (200, 1000),
+AUTHORIZE: list[tuple[Any, ...]] = [
+    (req("QRK-33"), "04C7A1E2B95D80", None, (200, 1000), None, {}),
+    (req("QRK-33", "TOK-10"), "04c7a1e2b95d80", None, (200, 1000), None, {}),
+    (req("QRK-33"), "805DB9E2A1C704", None, (200, 1000), None, {"QRK-33 uid in reversed byte order": 1}),
+    (req("QRK-33"), "805DB9E2A1C705", None, (404, 2004), None, {}),
+    (req("QRK-19"), "04C7A1E2B95D80", {"location_id": "LOC-UTR-0042", "evse_uids": ["NLTNMEUTR00421"]}, (200, 1000),
      ["NLTNMEUTR00421"], {"QRK-19 evse_id where the uid is due": 1}),
-    ("QRK-19", "04C7A1E2B95D80", {"location_id": "LOC-UTR-0042", "evse_uids": ["TNM-UTR-0042-1"]}, (200, 1000),
+    (req("QRK-19"), "04C7A1E2B95D80", {"location_id": "LOC-UTR-0042", "evse_uids": ["TNM-UTR-0042-1"]}, (200, 1000),
      ["TNM-UTR-0042-1"], {}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("uid", "body", "codes", "evses", "kinds"),
-    [pytest.param(*rest, marks=pytest.mark.req(*numbers.split()), id=f"{numbers}-{index}")
+    [pytest.param(*rest, marks=numbers, id=f"{numbers.args[0]}-{index}")
      for index, (numbers, *rest) in enumerate(AUTHORIZE)],
 )  # fmt: skip
 def test_a_token_is_found_however_its_uid_is_written(

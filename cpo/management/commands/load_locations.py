@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from cpo.modules import locations_loading
+from cpo.modules import locations_loading, locations_remarks
 from cpo.modules.locations_loading import Loaded
 from ocpi.enums import Role
 from ocpi.headers import Address
@@ -21,4 +21,5 @@ class Command(LoadingCommand):
             check=partial(locations_loading.check, owners=owners, as_party=as_party),
             keep=partial(locations_loading.keep, dry_run=dry_run),
             key=lambda loaded: loaded.key,
+            remark=lambda loaded: (loaded.object_id, locations_remarks.of(loaded)),
         )
