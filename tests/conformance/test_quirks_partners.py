@@ -229,8 +229,8 @@ def test_the_time_of_a_platform_is_its_own(
     emsp = partner("DE*EMS:EMSP", listener=listener, late_authorization="deny", authorize_seconds=1)
     token = document("token_rfid", whitelist="NEVER")
     push(emsp, token)
-    answer = {"data": {"allowed": "ALLOWED", "token": token}}
-    listener.reply("POST", "/ocpi/2.2.1/sender/tokens", delay=1.5, **answer)
+    info = {"allowed": "ALLOWED", "token": token}
+    listener.reply("POST", "/ocpi/2.2.1/sender/tokens", delay=1.5, data=info)
     late = authorize(point)
     Platform.objects.filter(pk=emsp.id).update(authorize_seconds=None)
     snapshot.changed()
