@@ -244,8 +244,9 @@ def _end(row: Command, result: Result) -> None:
     row.save(update_fields=["state", "result", "result_at"])
     if row.operation is not None:
         features.note_ending(row.operation)
-    if row.reservation_id is not None:
-        reservations.settle(row, result)
+    afterwards = reservations.settle(row, result) if row.reservation_id is not None else None
     if row.command == CommandType.START_SESSION and result is Result.ACCEPTED:
         sessions_pending.begin(row)
     commands_results.send(row, result, deadline_at=row.deadline_at)
+    if afterwards is not None:
+        commands_results.send(row, afterwards, deadline_at=row.deadline_at)

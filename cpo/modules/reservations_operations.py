@@ -114,25 +114,34 @@ def _new_number() -> int:
 # ---------------------------------------------------------------- the charge point has answered, or has not
 
 
-def settle(command: Command, result: Result) -> None:
-    """Draw the consequence of how a RESERVE_NOW or CANCEL_RESERVATION ended, in the caller's transaction."""
+def settle(command: Command, result: Result) -> Result | None:
+    """Draw the consequence of how a RESERVE_NOW or CANCEL_RESERVATION ended, in the caller's transaction.
+
+    Return what the eMSP has to be told after the result, if anything.
+    """
     row = _locked(command.reservation_id)
     if row is None:
-        return
+        return None
     if command.command == "RESERVE_NOW":
         if result is Result.ACCEPTED:
-            _accept(row, command)
-        else:
-            _refuse(row, command)
+            return _accept(row, command)
+        _refuse(row, command)
     elif result is Result.ACCEPTED:
         _end(row, "cancel", EMSP)
     elif result is Result.UNKNOWN_RESERVATION:
         _end(row, "cancel", CHARGE_POINT, told=False)
+    return None
 
 
-def _accept(row: Reservation, command: Command) -> None:
-    if not reservation_states.takes(row.state, "accept") or (row.command_id or 0) > command.pk:
-        return  # over by now, or replaced by a later command
+def _accept(row: Reservation, command: Command) -> Result | None:
+    if not reservation_states.takes(row.state, "accept"):
+        if row.ended_by == EMSP:
+            return None
+        # Used, or cancelled by an operator, while the charge point was asked: what it keeps now nobody wants.
+        _tell(row, command.charge_point or row.charge_point)
+        return Result.CANCELED_RESERVATION
+    if (row.command_id or 0) > command.pk:
+        return None  # replaced by a later command
     members: dict[str, Any] = msgspec.json.decode(command.request)
     now = timezone.now()
     moved = row.charge_point if row.state == ACCEPTED and row.charge_point_id != command.charge_point_id else None
@@ -150,7 +159,7 @@ def _accept(row: Reservation, command: Command) -> None:
         log.warning("%s has no EVSE any more", row)
         _refuse(row, command)
         _tell(row, command.charge_point or row.charge_point)
-        return
+        return Result.CANCELED_RESERVATION
     same_place = bool(row.snapshot) and row.evse_id == command.evse_id and moved is None
     if same_place:
         row.snapshot = snapshots.with_token(row.snapshot, verdict)
@@ -172,6 +181,7 @@ def _accept(row: Reservation, command: Command) -> None:
     command.session_id = row.session.object_id
     command.save(update_fields=["session_id"])
     _let_in(row, command, members, now)
+    return None
 
 
 def _place(command: Command) -> Place | None:

@@ -224,6 +224,19 @@ def test_two_commands_at_once_have_each_its_own_result_and_nothing_else_is_calle
     }
 
 
+@pytest.mark.req("QRK-30", "CMD-14", "CMD-16", "CMD-31")
+def test_a_timeout_and_then_it_charges(point: Point, emsp: Commander) -> None:
+    number = sent(START, emsp)
+    emsp.answer(state="TIMEOUT")
+
+    told = point.start(TAG)
+
+    assert told["idTagInfo"]["status"] == "Accepted"
+    assert emsp.results(number) == ["TIMEOUT"]
+    assert json.loads(Session.objects.get().document)["auth_method"] == "COMMAND"
+    assert Command.objects.get().session_id == Session.objects.get().object_id
+
+
 @pytest.mark.req("QRK-31", "CMD-28", "CMD-32")
 def test_a_start_without_evse_connector_or_pushed_token(point: Point, emsp: Commander, document: Document) -> None:
     token = document("token_app_user", uid="NEVER-PUSHED")

@@ -262,8 +262,8 @@ def test_after_its_end_the_same_id_is_a_new_reservation(point: Point, emsp: Comm
 def test_two_emsps_with_the_same_id_never_meet(
     both: Point, emsp: Commander, partner: Partner, document: Document
 ) -> None:
-    other = Commander(partner("BE*OTH:EMSP", listener=emsp.listener), emsp.listener, document, sent=100)
-    theirs = document("token_rfid", country_code="BE", party_id="OTH", uid="AABBCC")
+    other = Commander(partner("DE*OTH:EMSP", listener=emsp.listener), emsp.listener, document, sent=100)
+    theirs = document("token_rfid", party_id="OTH", uid="AABBCC")
     first = payload(emsp.reserved())
     nothing_of_theirs = other.send("CANCEL_RESERVATION")
 
@@ -663,6 +663,36 @@ def test_an_operator_cancels_and_the_emsp_and_the_charge_point_are_told(
     assert emsp.results(1) == ["ACCEPTED", "CANCELED_RESERVATION"]
     assert Operation.objects.get(state="QUEUED").action == "CancelReservation"
     assert emsp.sessions()[-1]["status"] == "COMPLETED"
+
+
+@pytest.mark.req("CMD-20", "OCPP-88")
+def test_cancelled_by_an_operator_before_the_charge_point_has_answered(point: Point, emsp: Commander) -> None:
+    emsp.reserve(60)
+    assert reservations.cancel(Reservation.objects.get().pk)
+    Operation.objects.all().delete()  # told to forget what it does not have yet
+
+    emsp.answer()
+
+    assert emsp.results() == ["ACCEPTED", "CANCELED_RESERVATION"]
+    assert Operation.objects.get(state="QUEUED").action == "CancelReservation"
+    assert not Session.objects.exists()
+
+
+@pytest.mark.req("CMD-37", "CMD-20")
+def test_a_reservation_that_was_used_while_its_replacement_was_asked_for(
+    both: Point, emsp: Commander, clock: Clock
+) -> None:
+    emsp.reserved(60)
+    emsp.reserve(60, evse_uid=SECOND_EVSE_UID)
+    emsp.ask()
+    both.start(TAG, at=clock.to(1))
+
+    emsp.settle()
+
+    assert emsp.results(2) == ["ACCEPTED", "CANCELED_RESERVATION"]
+    assert Reservation.objects.get().state == "USED"
+    assert Session.objects.get().status == "ACTIVE"
+    assert Operation.objects.get(state="QUEUED").action == "CancelReservation"
 
 
 # ---------------------------------------------------------------- what the world sees
