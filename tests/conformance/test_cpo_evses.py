@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from cpo.models import EVSE, ChargePoint, MissingFeature
+from cpo.models import EVSE, ChargePoint, MissingFeature, Session
 from cpo.modules import charge_points, features
+from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import locations_operations as locations
 from tests.cpo_support import (
     BASE,
@@ -20,6 +21,7 @@ from tests.cpo_support import (
     add_location,
     add_point,
     add_tariff,
+    answer_operation,
     tariff,
     with_tariff,
 )
@@ -150,3 +152,25 @@ def test_what_was_taken_away_is_not_loaded_back(
     assert "UNLOCK_CAPABLE" not in kept
     assert "RESERVABLE" in kept
     assert "UNLOCK_CAPABLE" in capabilities()
+
+
+@pytest.mark.req("LOC-69")
+def test_charging_profiles_are_not_offered_where_three_were_not_known(
+    point: Point, document: Document, partner: Partner, listener: Listener, settings: Any
+) -> None:
+    settings.OCPI_PROFILE_CHANGE_SECONDS = 0
+    emsp = partner("DE*EMS:EMSP", listener=listener)
+    emsp.put("cpo/2.2.1/tokens/DE/EMS/04C7A1E2B95D80", document("token_rfid", whitelist="ALWAYS"))
+    point.start("04C7A1E2B95D80")
+    url = f"cpo/2.2.1/chargingprofiles/{Session.objects.get().object_id}"
+    answers = []
+
+    for number in range(4):
+        body = document("charging_profile", response_url=f"{emsp.url}/results/{number}")
+        answers.append(emsp.put(url, body).data["result"])
+        if answers[-1] == "ACCEPTED":
+            operation = answer_operation(state="CALLERROR", error="NotImplemented: x")
+            chargingprofiles.settle(operation.pk)
+
+    assert answers == ["ACCEPTED", "ACCEPTED", "ACCEPTED", "NOT_SUPPORTED"]
+    assert "CHARGING_PROFILE_CAPABLE" not in capabilities()
