@@ -20,7 +20,7 @@ from cpo import command_states, policy
 from cpo.gateway import operations as gateway
 from cpo.gateway.operation_states import ENDED
 from cpo.models import Command, CommandedToken, Transaction
-from cpo.modules import commands_asking, commands_results, features, sessions_pending
+from cpo.modules import commands_asking, commands_results, features, reservations_results, sessions_pending
 from cpo.modules import commands_plans as plans
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.commands_plans import Asked, Plan
@@ -244,7 +244,7 @@ def _end(row: Command, result: Result) -> None:
     row.save(update_fields=["state", "result", "result_at"])
     if row.operation is not None:
         features.note_ending(row.operation)
-    afterwards = reservations.settle(row, result) if row.reservation_id is not None else None
+    afterwards = reservations_results.settle(row, result) if row.reservation_id is not None else None
     if row.command == CommandType.START_SESSION and result is Result.ACCEPTED:
         sessions_pending.begin(row)
     commands_results.send(row, result, deadline_at=row.deadline_at)

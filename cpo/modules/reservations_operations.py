@@ -11,35 +11,28 @@ import logging
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-import msgspec
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from cpo import policy, reservation_states
-from cpo.models import EVSE, ChargePoint, Command, CommandedToken, Location, Reservation
+from cpo.models import EVSE, ChargePoint, CommandedToken, Location, Reservation
 from cpo.modules import commands_results, snapshots
-from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_sessions as books
 from cpo.modules.authorization import Verdict
 from cpo.modules.locations_operations import Place
 from cpo.ocpp import calls
 from cpo.ocpp.events import ConnectorStatus, TransactionStarted
-from cpo.reservation_states import ACCEPTED, CHARGE_POINT, DRIVER, EMSP, OPERATOR, TIME, WAITING
-from cpo.whitelist_states import ACCEPTED as LET_IN
+from cpo.reservation_states import ACCEPTED, CHARGE_POINT, DRIVER, OPERATOR, TIME, WAITING
 from ocpi import documents
 from ocpi.headers import Address
 from ocpi.v2_2_1.commands import CommandResultType as Result
-from ocpi.v2_2_1.types import parse_datetime
 
 log = logging.getLogger(__name__)
 
 # A start just before the end may still be on its way when the end has come.
-_GRACE = timedelta(seconds=30)
-_CARD_MINUTES = timedelta(minutes=15)  # CMD-27
-_APP_TYPES = frozenset({"APP_USER", "AD_HOC_USER"})
+GRACE = timedelta(seconds=30)
 _MOST_NUMBER = 2**31 - 1
 
 
@@ -111,122 +104,6 @@ def _new_number() -> int:
             return number
 
 
-# ---------------------------------------------------------------- the charge point has answered, or has not
-
-
-def settle(command: Command, result: Result) -> Result | None:
-    """Draw the consequence of how a RESERVE_NOW or CANCEL_RESERVATION ended, in the caller's transaction.
-
-    Return what the eMSP has to be told after the result, if anything.
-    """
-    row = _locked(command.reservation_id)
-    if row is None:
-        return None
-    if command.command == "RESERVE_NOW":
-        if result is Result.ACCEPTED:
-            return _accept(row, command)
-        _refuse(row, command)
-    elif result is Result.ACCEPTED:
-        _end(row, "cancel", EMSP)
-    elif result is Result.UNKNOWN_RESERVATION:
-        _end(row, "cancel", CHARGE_POINT, told=False)
-    return None
-
-
-def _accept(row: Reservation, command: Command) -> Result | None:
-    if not reservation_states.takes(row.state, "accept"):
-        if row.ended_by == EMSP:
-            return None
-        # Used, or cancelled by an operator, while the charge point was asked: what it keeps now nobody wants.
-        _tell(row, command.charge_point or row.charge_point)
-        return Result.CANCELED_RESERVATION
-    if (row.command_id or 0) > command.pk:
-        return None  # replaced by a later command
-    members: dict[str, Any] = msgspec.json.decode(command.request)
-    now = timezone.now()
-    moved = row.charge_point if row.state == ACCEPTED and row.charge_point_id != command.charge_point_id else None
-    if moved is not None:
-        _tell(row, moved)
-    evse = command.evse
-    verdict = Verdict(
-        LET_IN,
-        bytes(documents.members(command.request)["token"]).decode(),
-        "COMMAND",
-        members.get("authorization_reference") or "",
-    )
-    place = _place(command)
-    if place is None:
-        log.warning("%s has no EVSE any more", row)
-        _refuse(row, command)
-        _tell(row, command.charge_point or row.charge_point)
-        return Result.CANCELED_RESERVATION
-    same_place = bool(row.snapshot) and row.evse_id == command.evse_id and moved is None
-    if same_place:
-        row.snapshot = snapshots.with_token(row.snapshot, verdict)
-    else:
-        row.snapshot, odd = snapshots.text_of(place, verdict, now, assigned=evse is not None)
-        if odd:
-            log.warning("%s: %s", row, ", ".join(odd))
-    row.state = reservation_states.next_state(row.state, "accept")
-    row.command, row.evse, row.id_tag = command, evse, command.id_tag
-    row.charge_point_id = command.charge_point_id or row.charge_point_id
-    row.connector_id = (evse.connector_id if evse else None) or 0
-    row.expires_at = parse_datetime(members["expiry_date"])
-    row.started_at = row.started_at or now
-    if row.session is None:
-        row.session = books.begin(row.snapshot, row.started_at)
-    else:
-        books.replace(row.session, row.snapshot)
-    row.save()
-    command.session_id = row.session.object_id
-    command.save(update_fields=["session_id"])
-    _let_in(row, command, members, now)
-    return None
-
-
-def _place(command: Command) -> Place | None:
-    """Return what is reserved; of any EVSE at a charge point the first, which sets the price."""
-    if command.evse is not None and command.evse.connector_id is not None:
-        return locations.place_of(command.charge_point_id or 0, command.evse.connector_id)
-    first = EVSE.objects.filter(charge_point_id=command.charge_point_id, connector_id__isnull=False)
-    connector = first.exclude(status="REMOVED").order_by("id").values_list("connector_id", flat=True).first()
-    return None if connector is None else locations.place_of(command.charge_point_id or 0, connector)
-
-
-def _let_in(row: Reservation, command: Command, members: dict[str, Any], now: datetime) -> None:
-    """Have the Token let in unasked: an app's as long as it is reserved, a card's for 15 minutes (CMD-27)."""
-    if command.charge_point is None:
-        return
-    token_type = members["token"]["type"]
-    CommandedToken.objects.filter(command__reservation=row).delete()
-    CommandedToken.objects.create(
-        charge_point=command.charge_point,
-        connector_id=row.connector_id or None,
-        id_tag=row.id_tag,
-        type=token_type,
-        document=bytes(documents.members(command.request)["token"]).decode(),
-        authorization_reference=members.get("authorization_reference") or "",
-        command=command,
-        expires_at=row.expires_at + _GRACE if token_type in _APP_TYPES else now + _CARD_MINUTES,
-    )
-
-
-def _refuse(row: Reservation, command: Command) -> None:
-    """Nothing is in force, unless something was before; what the charge point may hold after all it is to forget."""
-    others = Command.objects.filter(reservation=row, command="RESERVE_NOW", result="").exclude(pk=command.pk)
-    if row.state != WAITING or others.exists():
-        return
-    row.state = reservation_states.next_state(row.state, "refuse")
-    row.ended_at = timezone.now()
-    row.save(update_fields=["state", "ended_at"])
-    if command.operation is not None and command.operation.state in _UNCERTAIN and command.charge_point is not None:
-        _tell(row, command.charge_point)
-
-
-# Endings after which the charge point may have accepted all the same.
-_UNCERTAIN = frozenset({"SENT", "TIMEOUT", "CONNECTION_LOST", "INVALID_ANSWER"})
-
-
 # ---------------------------------------------------------------- used
 
 
@@ -245,7 +122,7 @@ def taken_by(charge_point_id: int, event: TransactionStarted, verdict: Verdict) 
         if _is_of(row, event.id_token, verdict):
             return row
         if named:
-            _end(row, "cancel", CHARGE_POINT)
+            end(row, "cancel", CHARGE_POINT)
     return None
 
 
@@ -287,36 +164,36 @@ def interrupt(charge_point_id: int, event: ConnectorStatus) -> None:
     if event.connector:
         rows = rows.filter(connector_id=event.connector)
     for pk in list(rows.values_list("pk", flat=True)):
-        row = _locked(pk)
+        row = locked(pk)
         if row is not None and row.state == ACCEPTED:
-            _end(row, "cancel", CHARGE_POINT)
-            _tell(row, row.charge_point)
+            end(row, "cancel", CHARGE_POINT)
+            tell(row, row.charge_point)
 
 
 def cancel(pk: int) -> bool:
     """End a reservation for an operator, tell the eMSP and the charge point; say whether there was one to end."""
     with transaction.atomic():
-        row = _locked(pk)
+        row = locked(pk)
         if row is None or not reservation_states.takes(row.state, "cancel"):
             return False
-        _end(row, "cancel", OPERATOR)
-        _tell(row, row.charge_point)
+        end(row, "cancel", OPERATOR)
+        tell(row, row.charge_point)
         return True
 
 
 def expire_due() -> int:
     """End the reservations whose time is over; return how many."""
-    due = Reservation.objects.filter(state=ACCEPTED, expires_at__lte=timezone.now() - _GRACE)
+    due = Reservation.objects.filter(state=ACCEPTED, expires_at__lte=timezone.now() - GRACE)
     pks = list(due.order_by("expires_at").values_list("pk", flat=True)[:200])
     for pk in pks:
         with transaction.atomic():
-            row = _locked(pk)
-            if row is not None and row.state == ACCEPTED and row.expires_at <= timezone.now() - _GRACE:
-                _end(row, "expire", TIME)
+            row = locked(pk)
+            if row is not None and row.state == ACCEPTED and row.expires_at <= timezone.now() - GRACE:
+                end(row, "expire", TIME)
     return len(pks)
 
 
-def _end(row: Reservation, event: str, by: str, *, told: bool = True) -> None:
+def end(row: Reservation, event: str, by: str, *, told: bool = True) -> None:
     """End a reservation with its Session, in the caller's transaction."""
     if not reservation_states.takes(row.state, event):
         return
@@ -334,7 +211,7 @@ def _end(row: Reservation, event: str, by: str, *, told: bool = True) -> None:
         commands_results.send(row.command, Result.CANCELED_RESERVATION, deadline_at=until)
 
 
-def _tell(row: Reservation, charge_point: ChargePoint) -> None:
+def tell(row: Reservation, charge_point: ChargePoint) -> None:
     """Have the charge point forget a reservation, now or when it comes back; it may answer what it likes."""
     now = timezone.now()
     if row.expires_at <= now:
@@ -348,6 +225,6 @@ def _tell(row: Reservation, charge_point: ChargePoint) -> None:
         log.warning("%s could not be asked to forget %s: %s", charge_point, row, error)
 
 
-def _locked(pk: int | None) -> Reservation | None:
+def locked(pk: int | None) -> Reservation | None:
     rows = Reservation.objects.select_for_update(of=("self",))
     return rows.select_related("charge_point", "session", "command").filter(pk=pk or 0).first()
