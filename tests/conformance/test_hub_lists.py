@@ -29,7 +29,7 @@ class TestGetAll(ListSuite):
 
     def make(self, index: int, moment: datetime) -> str:
         SharedObject.objects.create(
-            platform=self.owner.platform, module="tariffs", country_code="NL", party_id="TNM", path=f"T{index}",
+            platform_id=self.owner.id, module="tariffs", country_code="NL", party_id="TNM", path=f"T{index}",
             last_updated=moment, received_at=moment, document=json.dumps({"id": f"T{index}"}),
         )  # fmt: skip
         return f"T{index}"
