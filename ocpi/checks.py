@@ -70,6 +70,8 @@ def durations(app_configs: Apps, **options: Any) -> list[CheckMessage]:
         for name in ("OCPI_REQUEST_TIMEOUT", "OCPI_FORWARD_TIMEOUT", "OCPI_AUTHORIZE_TIMEOUT")
         if getattr(settings, name) < settings.OCPI_CONNECT_TIMEOUT
     ]
+    if not 300 <= settings.OCPI_ACTIVE_PROFILE_SECONDS <= 3600:  # CHP-23
+        found.append(Error("OCPI_ACTIVE_PROFILE_SECONDS: must lie between 5 and 60 minutes", id="ocpi.E009"))
     return found
 
 

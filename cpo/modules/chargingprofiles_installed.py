@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -32,6 +33,7 @@ from cpo.ocpp import calls, events
 log = logging.getLogger(__name__)
 
 OPERATION_SECONDS = 30.0
+_RETURNS = timedelta(days=1)  # a charge point that is away that long has lost its transactions, too
 Origin = ChargePointProfile.Origin
 
 
@@ -157,10 +159,10 @@ def give_up(row: ChargePointProfile) -> None:
 
 
 def take_back(row: ChargePointProfile) -> None:
-    """Have a profile removed that may be there although nobody wants it any more."""
+    """Have a profile removed that may be there although nobody wants it any more, even if it can only be later."""
     try:
         with transaction.atomic():
-            _ask_to_remove(row, asked_by=f"taking back profile {row.pk}", timeout=OPERATION_SECONDS)
+            _ask_to_remove(row, asked_by=f"taking back profile {row.pk}", until=timezone.now() + _RETURNS)
     except calls.NotAsked as error:
         log.warning("profile %s cannot be taken back: %s", row.pk, error)
 
@@ -170,13 +172,14 @@ def end(row: Transaction) -> None:
     profiles = ChargePointProfile.objects.select_for_update(of=("self",)).select_related("charge_point")
     for profile in profiles.filter(transaction=row, state__in=states.MAY_BE_THERE):
         _move(profile, "over")
-        if profile.charge_point.online:
-            take_back(profile)
+        take_back(profile)
     if row.session_id is not None:
         ActiveChargingProfile.objects.filter(session_id=row.session_id).delete()
 
 
-def _ask_to_remove(row: ChargePointProfile, *, asked_by: str, timeout: float) -> None:
+def _ask_to_remove(
+    row: ChargePointProfile, *, asked_by: str, timeout: float = OPERATION_SECONDS, until: datetime | None = None
+) -> None:
     number = ChargePointProfile.objects.filter(pk=row.pk).values_list("operation_id", flat=True).get()
     row.operation = calls.clear_profile(
         row.charge_point,
@@ -184,6 +187,7 @@ def _ask_to_remove(row: ChargePointProfile, *, asked_by: str, timeout: float) ->
         asked_by=asked_by,
         key=f"profile {row.pk} after {number}",
         timeout=timeout,
+        until=until,
     )
     row.save(update_fields=["operation", "state", "changed_at"])
 

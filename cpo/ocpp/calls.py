@@ -64,12 +64,20 @@ def set_profile(
     return _ask(charge_point, wanted, asked_by, key, timeout)
 
 
-def clear_profile(charge_point: ChargePoint, *, profile_id: int, asked_by: str, key: str, timeout: float) -> Operation:
-    """Ask to remove a charging profile.
+def clear_profile(
+    charge_point: ChargePoint,
+    *,
+    profile_id: int,
+    asked_by: str,
+    key: str,
+    timeout: float,
+    until: datetime | None = None,
+) -> Operation:
+    """Ask to remove a charging profile; with `until` also when the charge point comes back by then.
 
     :raises NotAsked: if it cannot even be queued.
     """
-    return _ask(charge_point, events.ClearProfile(profile_id=profile_id), asked_by, key, timeout)
+    return _ask(charge_point, events.ClearProfile(profile_id=profile_id), asked_by, key, timeout, until)
 
 
 def composite_schedule(

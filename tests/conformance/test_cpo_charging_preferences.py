@@ -87,7 +87,7 @@ def green(who: Person, session: Session, *, hours: float = 5, energy: float = 40
 # ---------------------------------------------------------------- the answer
 
 
-@pytest.mark.req("SES-03", "SES-38", "PIT-29")
+@pytest.mark.req("SES-03", "SES-38", "SES-39", "LOC-61", "PIT-29")
 @pytest.mark.parametrize(("preferences", "answer"), [
     ({"profile_type": "REGULAR"}, "ACCEPTED"),
     ({"profile_type": "FAST"}, "ACCEPTED"),
@@ -144,7 +144,7 @@ def test_a_session_of_nobody_or_of_another_emsp_is_404_with_2000(
     assert put(emsp, session, profile_type="REGULAR").codes == (200, 1000)
 
 
-@pytest.mark.req("SES-35", "SES-37")
+@pytest.mark.req("SES-37")
 def test_a_session_that_is_over_takes_none(session: Session, emsp: Person, point: Point) -> None:
     point.stop(session.transaction.transaction_id, 2000, at=NOW + timedelta(minutes=30))
 
@@ -209,7 +209,7 @@ def pushed(listener: Listener) -> Any:
     return cdr.json
 
 
-@pytest.mark.req("SES-42", "TAR-39", "CDR-19", "LOC-61")
+@pytest.mark.req("SES-42", "TAR-39", "CDR-19")
 def test_from_then_on_the_tariff_of_the_profile_type_applies(
     session: Session, emsp: Person, point: Point, listener: Listener, clock: Any
 ) -> None:

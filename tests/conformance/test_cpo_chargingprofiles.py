@@ -647,3 +647,32 @@ def test_a_charge_point_that_says_it_has_no_smart_charging_is_believed(
     settle(answer=answer)
 
     assert put(session).data["result"] == response
+
+
+@pytest.mark.req("OCPP-89", "CHP-20")
+def test_a_charge_point_that_is_away_is_asked_to_remove_a_doubtful_profile_when_it_is_back(
+    session: Session, point: Point, put: Any
+) -> None:
+    put(session)
+    Operation.objects.filter(state="QUEUED").update(sent_at=timezone.now())
+    settle(state="CONNECTION_LOST")
+
+    clearing = Operation.objects.get(state="QUEUED")
+
+    assert clearing.action == "ClearChargingProfile"
+    assert clearing.deliver_later
+    assert ChargePointProfile.objects.get().state == states.DOUBTFUL
+
+
+@pytest.mark.req("OCPP-92", "LOC-69")
+def test_three_answers_that_it_knows_no_profiles_take_the_capability_away(
+    session: Session, put: Any, settings: Any
+) -> None:
+    settings.OCPI_PROFILE_CHANGE_SECONDS = 0
+    for number in range(3):
+        put(session, number)
+        settle("NotSupported")
+
+    row = EVSE.objects.get(charge_point__isnull=False)
+    assert "CHARGING_PROFILE_CAPABLE" not in documents.get(row.document, "capabilities")
+    assert put(session, 4).data["result"] == "NOT_SUPPORTED"

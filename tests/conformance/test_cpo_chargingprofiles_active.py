@@ -229,3 +229,23 @@ def test_a_sender_without_the_interface_is_seen_by_the_operator(
     refused = FinishedDelivery.objects.get(module="chargingprofiles", kind="STATE")
     assert (refused.state, refused.error) == ("REFUSED", "the platform has no chargingprofiles SENDER endpoint")
     assert not Delivery.objects.filter(module="chargingprofiles").exists()
+
+
+@pytest.mark.req("CHP-05", "CHP-21")
+def test_a_sender_behind_a_hub_is_told_through_it(
+    point: Point, document: Document, partner: Partner, listener: Listener
+) -> None:
+    hub = partner("BE*HUB:HUB", listener=listener)
+    hub.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", document("token_rfid", whitelist="ALWAYS"), sender="DE*EMS")
+    point.start(TAG, at=NOW)
+    body = document("charging_profile", response_url=f"{hub.url}/results/1")
+    session_id = Session.objects.get().object_id
+
+    answer = hub.put(f"cpo/2.2.1/chargingprofiles/{session_id}", body, sender="DE*EMS")
+    profiles.settle(answer_operation().pk)
+    while drain_now():
+        pass
+
+    assert answer.data["result"] == "ACCEPTED"
+    [request] = listener.received("PUT", f"{SENDER}/{session_id}")
+    assert (request.headers["ocpi-to-party-id"], request.headers["ocpi-from-party-id"]) == ("EMS", "TNM")

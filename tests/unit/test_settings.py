@@ -149,6 +149,8 @@ def test_only_possible_sides_are_accepted(sides: list[str], identity: str | None
         (checks.addresses, {"OCPI_ALLOWED_NETWORKS": ["10.0.0.1/8"]}, "ocpi.E004"),
         (checks.durations, {"OCPI_PUSH_TTL": 5.0, "OCPI_REQUEST_TIMEOUT": 10.0}, "ocpi.E005"),
         (checks.durations, {"OCPI_FORWARD_TIMEOUT": 2.0, "OCPI_CONNECT_TIMEOUT": 3.0}, "ocpi.E006"),
+        (checks.durations, {"OCPI_ACTIVE_PROFILE_SECONDS": 299}, "ocpi.E009"),
+        (checks.durations, {"OCPI_ACTIVE_PROFILE_SECONDS": 3601}, "ocpi.E009"),
         (checks.keys, {"FIELD_KEYS": ["short"]}, "ocpi.E007"),
         (checks.keys, {"FIELD_KEYS": []}, "ocpi.E007"),
         (checks.deployment, {"OCPI_BASE_URL": "http://ocpi.example.com"}, "ocpi.E010"),
