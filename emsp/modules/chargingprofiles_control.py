@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from emsp import chargingprofile_states
 from emsp.models import ChargingProfileRequest, Session
-from ocpi import status
+from ocpi import authentication, status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
 
@@ -22,7 +22,7 @@ class Controlled(status.InvalidParameters):
 
 def agreed(platform: KnownPlatform, party: Address) -> bool:
     """Say whether a party may control the charging of our drivers: an approved SCSP that OCPI_SCSP_AGREEMENTS names."""
-    return platform.has_party(party, "SCSP") and _named(party)
+    return authentication.acts_for(platform, party, "SCSP") and _named(party)
 
 
 def controller(session: Session) -> ChargingProfileRequest | None:
