@@ -11,14 +11,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from django.conf import settings
 from django.utils import timezone
 
 from hub.models import Callback
-from ocpi import documents, status
+from ocpi import documents, response_urls, status
 from ocpi.v2_2_1.types import parse_datetime
 
 PATH = "hub/2.2.1/callbacks"
@@ -65,9 +65,9 @@ def replace_response_url(
             members["response_url"] = msgspec.Raw(msgspec.json.encode(url_of(callback)))
             return Replaced(msgspec.json.encode(members), query, callback)
     if "response_url=" in query:
-        before, original = _split_query(query)
+        others, original = response_urls.from_query(query)
         callback = keep(original, _expiry({}))
-        pairs = [*before, ("response_url", url_of(callback))]
+        pairs = {**others, "response_url": url_of(callback)}
         return Replaced(body, urlencode(pairs, quote_via=quote), callback)
     return Replaced(body, query, None)
 
@@ -148,14 +148,3 @@ def _expiry(members: Mapping[str, msgspec.Raw]) -> datetime:
         with contextlib.suppress(ValueError):  # the receiver judges the date, the hub only needs an end
             end = max(end, min(parse_datetime(str(text)), now + _LONGEST))
     return end + _LIFE
-
-
-def _split_query(query: str) -> tuple[list[tuple[str, str]], str]:
-    """Return the other parameters and the response_url; an unencoded one reaches to the end (CHP-08, PIT-18)."""
-    head, _, tail = query.partition("response_url=")
-    pairs = parse_qsl(head.rstrip("&"), keep_blank_values=True)
-    if "://" in tail:
-        return pairs, tail
-    first, _, rest = tail.partition("&")
-    pairs += parse_qsl(rest, keep_blank_values=True)
-    return pairs, dict(parse_qsl(f"response_url={first}")).get("response_url", "")

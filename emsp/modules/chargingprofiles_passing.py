@@ -29,20 +29,28 @@ def result(row: ChargingProfileRequest) -> None:
         deadline_at=max(row.deadline_at or timezone.now(), timezone.now()) + _GRACE,
         correlation_id=row.correlation_id,
     )
+    if row.kind == control.Kind.SET and row.result == "ACCEPTED":
+        # What is active since may have been told before the result was: only now it is the SCSP's.
+        told = ActiveProfile.objects.filter(session_id=row.session_id, last_updated__gte=row.created_at).first()
+        if told is not None:
+            _tell(row, told, row.correlation_id)
 
 
 def active_profile(session: Session, profile: ActiveProfile, *, correlation_id: str) -> None:
     """Have an ActiveChargingProfile told to the SCSP that controls the Session, in the caller's transaction."""
     row = control.controller(session)
-    if row is None or row.scsp_platform_id is None or row.result != "ACCEPTED":
-        return
+    if row is not None and row.scsp_platform_id is not None and row.result == "ACCEPTED":
+        _tell(row, profile, correlation_id)
+
+
+def _tell(row: ChargingProfileRequest, profile: ActiveProfile, correlation_id: str) -> None:
     outbox.mark(
         [_recipient(row)],
         module=_MODULE,
         source="emsp.ActiveProfile",
         source_id=profile.pk,
         path=outbox.path_of(row.scsp_session_id),
-        order_key=f"profile {session.pk}",
+        order_key=f"profile {row.session_id}",
         correlation_id=correlation_id,
     )
 

@@ -340,8 +340,8 @@ def test_the_scsp_that_controls_a_session_hears_of_its_active_profile(
     scsp: Person, cpo: Person, body: dict[str, Any], document: Document, listener: Listener, scsp_listener: Listener
 ) -> None:
     told = document("active_charging_profile")
-    scsp.put(PATH.replace(SESSION, SESSION.lower()), body)
     cpo.put(f"emsp/2.2.1/chargingprofiles/{SESSION}", told)  # before the profile was set: not for the SCSP
+    scsp.put(PATH.replace(SESSION, SESSION.lower()), body)
     cpo.post(ours(listener), {"result": "ACCEPTED"})
     results(scsp_listener)
     assert not scsp_listener.received("PUT")
@@ -353,6 +353,22 @@ def test_the_scsp_that_controls_a_session_hears_of_its_active_profile(
     assert request.path == f"{SENDER}/{SESSION.lower()}"
     assert request.json == told
     assert (request.headers["ocpi-to-party-id"], request.headers["ocpi-from-party-id"]) == ("SCS", "EMS")
+
+
+@pytest.mark.req("CHP-26", "CHP-05")
+def test_an_active_profile_that_overtakes_the_result_is_passed_on_after_it(
+    scsp: Person, cpo: Person, body: dict[str, Any], document: Document, listener: Listener, scsp_listener: Listener
+) -> None:
+    told = document("active_charging_profile")
+    scsp.put(PATH, body)
+    cpo.put(f"emsp/2.2.1/chargingprofiles/{SESSION}", told)
+    drain_now()
+    assert not scsp_listener.received("PUT")
+
+    cpo.post(ours(listener), {"result": "ACCEPTED"})
+
+    assert results(scsp_listener) == [{"result": "ACCEPTED"}]
+    assert [request.json for request in scsp_listener.received("PUT", SENDER)] == [told]
 
 
 @pytest.mark.req("CHP-26", "CHP-22")

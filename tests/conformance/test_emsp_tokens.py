@@ -101,6 +101,19 @@ def test_a_known_token_is_allowed(token: Token, cpo: Person, document: Document)
     }
 
 
+@pytest.mark.req("TOK-22")
+@pytest.mark.parametrize("whitelist", ["NEVER", "ALWAYS", "ALLOWED", "ALLOWED_OFFLINE"])
+def test_a_token_is_authorized_whatever_its_whitelist(
+    token: Token, cpo: Person, document: Document, whitelist: str
+) -> None:
+    keep(document("token_rfid", whitelist=whitelist, last_updated=LATER))
+
+    answer = ask(cpo)
+
+    assert (answer.codes, answer.data["allowed"]) == ((200, 1000), "ALLOWED")
+    assert answer.data["token"]["whitelist"] == whitelist
+
+
 @pytest.mark.req("TOK-34")
 def test_each_authorization_has_a_reference_of_its_own(token: Token, cpo: Person) -> None:
     assert ask(cpo).data["authorization_reference"] != ask(cpo).data["authorization_reference"]

@@ -373,6 +373,10 @@ def test_numbers_of_a_document_are_shown_as_they_are_written() -> None:
     [
         (f"http://x/ocpi/hub/2.2.1/callbacks/{CALLBACK_KEY}", "http://x/ocpi/hub/2.2.1/callbacks/…tail"),
         (f'"commands\\/STOP_SESSION\\/{COMMAND_KEY}"', '"commands\\/STOP_SESSION\\/…tail"'),
+        (
+            f"/chargingprofiles/results/ClearProfileResult/{COMMAND_KEY}",
+            "/chargingprofiles/results/ClearProfileResult/…tail",
+        ),
         ("/ocpi/emsp/2.2.1/commands/STOP_SESSION", "/ocpi/emsp/2.2.1/commands/STOP_SESSION"),
         ("/locations/NL/TNM/a-long-name-of-a-location-1234567", "/locations/NL/TNM/a-long-name-of-a-location-1234567"),
     ],
