@@ -11,6 +11,7 @@ _HUNDRED, _TENTH = Decimal(100), Decimal("0.1")
 # eMI3: country, operator, E, and what tells it apart; separators may be left out, in any case (LOC-47, QRK-19).
 _EVSE_ID = re.compile(r"[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?[Ee][A-Za-z0-9*]{1,31}", re.ASCII)
 _SHORT_ADDRESS, _SHORT_STATE = 45, 20
+_MOMENTARY = frozenset({"CURRENT", "ENERGY_EXPORT", "ENERGY_IMPORT", "POWER", "STATE_OF_CHARGE"})
 _INFORMATIVE = ("capabilities", "parking_restrictions")
 _VOLTS_TIMES_AMPERES_LEEWAY = Decimal("1.1")
 
@@ -74,6 +75,11 @@ def _connector(found: Any) -> Iterator[str]:
         yield "LOC-59 max_electric_power above voltage times amperage"
 
 
+def _session(found: Any) -> Iterator[str]:
+    if found.status == "ACTIVE" and found.evse_uid == "#NA":
+        yield "SES-22 no EVSE in an ACTIVE Session"
+
+
 def _cdr(found: Any) -> Iterator[str]:
     place = found.cdr_location
     if len(place.address) > _SHORT_ADDRESS or len(place.state or "") > _SHORT_STATE:
@@ -84,6 +90,8 @@ def _cdr(found: Any) -> Iterator[str]:
         yield "QRK-29 authorization_reference missing"
     if not found.credit and found.total_energy == 0:
         yield "QRK-32 CDR without energy"
+    if any(each.type in _MOMENTARY for period in found.charging_periods for each in period.dimensions):
+        yield "SES-34 momentary value in a CDR"
 
 
 def _twice(found: Any, names: Sequence[str]) -> Iterator[str]:
@@ -98,7 +106,7 @@ _LOOKS: dict[str, tuple[Callable[[Any], Iterator[str]], ...]] = {
     "EVSE": (_evse,),
     "Connector": (_connector,),
     "Tariff": (_energy_mix,),
-    "Session": (_wh,),
+    "Session": (_wh, _session),
     "CDR": (_wh, _cdr),
 }
 # PATCH bodies, whose members may be UNSET; there is none of a CDR.
