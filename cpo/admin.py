@@ -12,6 +12,7 @@ from cpo import admin_charge_points as admin_charge_points  # registers its page
 from cpo import admin_commands as admin_commands
 from cpo.admin_cdrs import Corrections, kind
 from cpo.admin_chargingprofiles import PreferencesRows, RequestRows
+from cpo.admin_locations import Publishing, listed
 from cpo.models import CDR, EVSE, Location, Session, Tariff, Token
 from cpo.modules import tariffs_deleting
 from ocpi import status
@@ -45,18 +46,18 @@ class EVSERows(Rows):
 
 
 @admin.register(Location)
-class LocationPage(Documents):
+class LocationPage(Publishing, Documents):
     """Our Locations; their EVSEs have pages of their own."""
 
     deferred = ()  # its name and city are read from it
     list_display = ("object_id", "show_party", "show_name", "show_city", "time_zone", "last_updated", "show_hidden")
-    list_filter = ("hidden",)
+    list_filter = ("hidden", "private")
     search_fields = ("=object_id", "=party_id", "document__icontains")
     search_help_text = "an id, a party, or any text of the Location"
     inlines = (EVSERows,)
     show_name = read_only("name", lambda page, row: member(row.document, "name"))
     show_city = read_only("city", lambda page, row: member(row.document, "city"))
-    show_hidden = read_only("listed", lambda page, row: badge("left out", "odd") if row.hidden else "")
+    show_hidden = read_only("listed", lambda page, row: listed(row))
 
 
 @admin.register(EVSE)

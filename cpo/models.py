@@ -32,6 +32,9 @@ class Location(ClientOwnedObject):
     time_zone = models.CharField(max_length=255)
     # No EVSE, or only REMOVED ones: left out of an unfiltered list, still in a filtered one (LOC-15).
     hidden = models.BooleanField(default=False, db_default=False)
+    private = models.BooleanField(
+        default=False, db_default=False, help_text="not for the public: never sent, listed or commanded (LOC-42)"
+    )
 
     class Meta(ClientOwnedObject.Meta):
         pass

@@ -37,9 +37,9 @@ CREATE TRIGGER cpo_cdr_stays BEFORE UPDATE OR DELETE ON cpo_cdr FOR EACH ROW EXE
 """
 CDRS_REVERSE = "DROP FUNCTION cpo_cdr_stays() CASCADE;"
 
-# In whose list a row is; what is left out of it (LOC-15) or deleted has a scope of its own.
+# In whose list a row is; what is left out of it (LOC-15) has a scope of its own, what is private or deleted has none.
 _SCOPES = {
-    "cpo_location": f"CASE WHEN hidden THEN '-' ELSE '' END || {_PARTY}",
+    "cpo_location": f"CASE WHEN NOT private THEN CASE WHEN hidden THEN '-' ELSE '' END || {_PARTY} END",
     "cpo_tariff": f"CASE WHEN deleted_at IS NULL THEN {_PARTY} END",
     "cpo_session": _EMSP,
     "cpo_cdr": _EMSP,

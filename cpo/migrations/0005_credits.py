@@ -47,6 +47,11 @@ class Migration(migrations.Migration):
             model_name='cdr',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('credit', True), ('original__isnull', False)), models.Q(('credit', False), ('original', None)), _connector='OR'), name='cpo_cdr_credit_names_its_original'),
         ),
+        migrations.AddField(
+            model_name='location',
+            name='private',
+            field=models.BooleanField(db_default=False, default=False, help_text='not for the public: never sent, listed or commanded (LOC-42)'),
+        ),
         migrations.RunSQL(schema_sql.CREDITS, schema_sql.CREDITS_REVERSE),
         migrations.RunSQL(schema_sql.LISTS, schema_sql.LISTS_REVERSE),
     ]

@@ -77,7 +77,7 @@ def _id_tag(owner: Address, members: dict[str, Any]) -> str:
 
 def _location(asked: Asked, members: dict[str, Any]) -> Location:
     location = locations.find(asked.receiver, members["location_id"])
-    if location is None:
+    if location is None or location.private:
         raise _unknown(f"Location {members['location_id']} is not known")
     return location
 

@@ -51,6 +51,14 @@ class Loaded:
         return (*self.owner.key, self.object_id.upper())
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A row that was written."""
+
+    id: int
+    private: bool
+
+
 @dataclass(slots=True)
 class _Known:
     """What is stored of a Location."""
@@ -91,8 +99,11 @@ def check(body: bytes, *, owners: Sequence[Address], as_party: Address | None = 
     )
 
 
-def keep(batch: Sequence[Loaded], *, dry_run: bool = False) -> Kept:
-    """Write a batch in one transaction, with the pushes that follow; or only count what it would do."""
+def keep(batch: Sequence[Loaded], *, dry_run: bool = False, private: bool = False) -> Kept:
+    """Write a batch in one transaction, with the pushes that follow; or only count what it would do.
+
+    :param private: new Locations are for nobody else (LOC-42); those that are published stay so.
+    """
     with transaction.atomic():
         known = _known(batch)
         lacking = features.taken_away() if known else {}
@@ -101,8 +112,14 @@ def keep(batch: Sequence[Loaded], *, dry_run: bool = False) -> Kept:
         kept = Kept(len(created), len(changed), len(batch) - len(created) - len(changed))
         written = [*created, *changed]
         if not dry_run and written:
-            ids = _write(written)
-            operations.push([(ids[loaded.key], loaded.owner, loaded.object_id) for loaded in written])
+            ids = _write(written, private)
+            operations.push(
+                [
+                    (ids[loaded.key].id, loaded.owner, loaded.object_id)
+                    for loaded in written
+                    if not ids[loaded.key].private
+                ]
+            )
     return kept
 
 
@@ -193,7 +210,7 @@ def _known(batch: Sequence[Loaded]) -> dict[tuple[str, str, str], _Known]:
     return by_key
 
 
-def _write(batch: Sequence[Loaded]) -> dict[tuple[str, str, str], int]:
+def _write(batch: Sequence[Loaded], private: bool) -> dict[tuple[str, str, str], _Written]:
     rows = [
         (
             loaded.owner.country_code,
@@ -203,14 +220,15 @@ def _write(batch: Sequence[Loaded]) -> dict[tuple[str, str, str], int]:
             loaded.document,
             loaded.time_zone,
             all(evse.status == _REMOVED for evse in loaded.evses),
+            private,
         )
         for loaded in batch
     ]
     with connection.cursor() as cursor:
         cursor.execute(_KEEP, _columns(rows))
-        ids = {(country, party, object_id): row_id for row_id, country, party, object_id in cursor.fetchall()}
+        ids = {tuple(key): _Written(row_id, is_private) for row_id, is_private, *key in cursor.fetchall()}
         evses = [
-            (ids[loaded.key], evse.uid, evse.status, evse.last_updated, evse.document)
+            (ids[loaded.key].id, evse.uid, evse.status, evse.last_updated, evse.document)
             for loaded in batch
             for evse in loaded.evses
         ]
@@ -235,12 +253,13 @@ SELECT id, location_id, uid, status, last_updated, document, charge_point_id IS 
 WHERE location_id = ANY(%s) FOR NO KEY UPDATE
 """
 _KEEP = """
-INSERT INTO cpo_location (country_code, party_id, object_id, last_updated, document, time_zone, hidden)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::bool[])
+INSERT INTO cpo_location (country_code, party_id, object_id, last_updated, document, time_zone, hidden, private)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::bool[],
+                     %s::bool[])
 ON CONFLICT (UPPER(country_code), UPPER(party_id), UPPER(object_id)) DO UPDATE SET
     last_updated = EXCLUDED.last_updated, document = EXCLUDED.document, time_zone = EXCLUDED.time_zone,
     hidden = EXCLUDED.hidden
-RETURNING id, UPPER(country_code), UPPER(party_id), UPPER(object_id)
+RETURNING id, private, UPPER(country_code), UPPER(party_id), UPPER(object_id)
 """
 _KEEP_EVSES = """
 INSERT INTO cpo_evse (location_id, uid, status, last_updated, document)

@@ -27,7 +27,7 @@ WHOLE = (
     "COALESCE((SELECT left(o.document, -1) || ',\"evses\":[' || string_agg(e.document, ',' ORDER BY e.id) || ']}' "
     "FROM cpo_evse e WHERE e.location_id = o.id), o.document)"
 )
-_OWNED = "UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s"
+_PUBLISHED = "UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s AND NOT o.private"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,18 @@ def fetch(owner: Address, page: Page, reader: Reader) -> lists.Found:
 
 
 def read(owner: Address, location_id: str, evse_uid: str = "", connector_id: str = "") -> str:
-    """Return the text of a Location, an EVSE or a Connector (LOC-02).
+    """Return the text of a Location, an EVSE or a Connector (LOC-02); a private one is as good as none (LOC-42).
 
     :raises UnknownLocationObject: if there is none.
     """
     with connection.cursor() as cursor:
         if not evse_uid:
-            sql = f"SELECT {WHOLE} FROM cpo_location o WHERE {_OWNED} AND UPPER(o.object_id) = UPPER(%s)"  # noqa: S608
+            sql = f"SELECT {WHOLE} FROM cpo_location o WHERE {_PUBLISHED} AND UPPER(o.object_id) = UPPER(%s)"  # noqa: S608
             cursor.execute(sql, [*owner.key, location_id])
         else:
             sql = (
                 "SELECT e.document FROM cpo_evse e JOIN cpo_location o ON o.id = e.location_id "  # noqa: S608
-                f"WHERE {_OWNED} AND UPPER(o.object_id) = UPPER(%s) AND UPPER(e.uid) = UPPER(%s)"
+                f"WHERE {_PUBLISHED} AND UPPER(o.object_id) = UPPER(%s) AND UPPER(e.uid) = UPPER(%s)"
             )
             cursor.execute(sql, [*owner.key, location_id, evse_uid])
         found = cursor.fetchone()
@@ -170,7 +170,7 @@ def _rewrite(
     cursor: Any, evse_id: int, row: tuple[Any, ...], changes: dict[str, Any], correlation_id: str | None
 ) -> None:
     """Write members of a locked EVSE and have them sent."""
-    _, uid, document, kept_status, stored, country_code, party_id, object_id = row
+    _, uid, document, kept_status, stored, country_code, party_id, object_id, private = row
     updated = max(moment_now(), stored)
     text = format_datetime(updated)
     cursor.execute(
@@ -185,7 +185,7 @@ def _rewrite(
     )
     owner = Address(country_code, party_id)
     outbox.mark(
-        recipients.broadcast(MODULE, owner),
+        [] if private else recipients.broadcast(MODULE, owner),
         module=MODULE,
         source=CHILD,
         source_id=evse_id,
@@ -242,7 +242,7 @@ def push(rows: Sequence[tuple[int, Address, str]], *, platform_id: int | None = 
 
 def push_all(platform_id: int | None = None) -> int:
     """Have every Location that is shown sent to everybody, or to one platform; return how many are on their way."""
-    rows = Location.objects.filter(hidden=False).order_by("id")
+    rows = Location.objects.filter(hidden=False, private=False).order_by("id")
     count, last = 0, 0
     while batch := list(rows.filter(id__gt=last)[:500]):
         with transaction.atomic():
@@ -250,6 +250,16 @@ def push_all(platform_id: int | None = None) -> int:
                  platform_id=platform_id)  # fmt: skip
         count, last = count + len(batch), batch[-1].id
     return count
+
+
+def publish(location_id: int) -> bool:
+    """Make a private Location known to everybody; say whether it was private. There is no way back (LOC-26)."""
+    with transaction.atomic():
+        if not Location.objects.filter(pk=location_id, private=True).update(private=False):
+            return False
+        row = Location.objects.get(pk=location_id)
+        push([(row.id, Address(row.country_code, row.party_id), row.object_id)])
+    return True
 
 
 def connector_ids(evse: str) -> list[str]:
@@ -290,7 +300,7 @@ WHERE e.charge_point_id = %(charge_point)s AND e.status NOT IN ('REMOVED', 'PLAN
 ORDER BY e.id
 """
 _LOCK = """
-SELECT l.id, e.uid, e.document, e.status, e.last_updated, l.country_code, l.party_id, l.object_id
+SELECT l.id, e.uid, e.document, e.status, e.last_updated, l.country_code, l.party_id, l.object_id, l.private
 FROM cpo_evse e JOIN cpo_location l ON l.id = e.location_id WHERE e.id = %s FOR NO KEY UPDATE OF e
 """
 # `last_updated` is always the last member of a Location's document, so it is replaced without parsing.
