@@ -117,8 +117,12 @@ def test_duration_counts_the_whole_session_for_parking_too() -> None:
     parked_at_once = cdr(period(PARKING_TIME="0.5"))
     parked_later = cdr(period(TIME="0.5"), period(LATER, PARKING_TIME="0.5"))
 
+    charged_later = cdr(period(PARKING_TIME="0.5"), period(LATER, TIME="0.5"))
+    charging = tariff(element(component("TIME", "6"), min_duration=1800))
+
     assert priced(parked_at_once, bill).total_cost.excl_vat == 0
     assert priced(parked_later, bill).total_cost.excl_vat == 3
+    assert priced(charged_later, charging).total_cost.excl_vat == 3
 
 
 # Reservations -------------------------------------------------------------------------------------------------------
@@ -155,4 +159,5 @@ def test_reservation_and_session_never_take_each_others_elements() -> None:
     plain = element(component("TIME", "1"), component("FLAT", "1"))
 
     assert priced(EXPIRED, tariff(plain)).total_cost.excl_vat == 0
+    assert priced(RESERVED, tariff(element(component("TIME", "1")))).total_cost.excl_vat == 0
     assert priced(cdr(period(TIME=1)), tariff(RESERVING)).total_cost.excl_vat == 0

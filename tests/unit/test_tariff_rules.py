@@ -221,6 +221,7 @@ def of_type(kind: str | None, **members: Any) -> dict[str, Any]:
     ("preference", "offered", "chosen"),
     [
         (None, ("PROFILE_FAST", "REGULAR"), "REGULAR"),
+        (None, (None, "REGULAR"), "REGULAR"),
         ("REGULAR", ("PROFILE_FAST", "REGULAR"), "REGULAR"),
         ("FAST", ("REGULAR", "PROFILE_FAST"), "PROFILE_FAST"),
         ("CHEAP", ("REGULAR", "PROFILE_CHEAP"), "PROFILE_CHEAP"),
