@@ -202,43 +202,45 @@ def test_one_slash_more_at_the_end_makes_no_difference(target: Target, place: An
     assert answers[0].data == answers[1].data
 
 
+LOCATIONS, SESSIONS, CDRS = pytest.mark.req("LOC-06"), pytest.mark.req("SES-07"), pytest.mark.req("CDR-05")
+TARIFFS, TOKENS = pytest.mark.req("TAR-05"), pytest.mark.req("TOK-06")
+COMMANDS, PROFILES = pytest.mark.req("CMD-03"), pytest.mark.req("CHP-06")
 _METHODS = [
     row(
-        pytest.mark.req("TRN-015", "TRN-021"),
+        mark,
         OURS,
         f"{method} {path}",
         Step(method, path, (lambda run: {}) if method not in ("GET", "DELETE") else None, http=(405,), code=(2000,)),
         interface=interface,
     )
-    for interface, path, methods in [
-        (("locations", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
-        (("locations", "SENDER"), "{id}", ("POST", "PUT", "PATCH", "DELETE")),
-        (("locations", "RECEIVER"), "{owner}/{id}", ("POST", "DELETE")),
-        (("sessions", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
-        (("sessions", "RECEIVER"), "{owner}/{id}", ("POST", "DELETE")),
-        (("cdrs", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
-        (("cdrs", "RECEIVER"), "", ("GET", "PUT", "PATCH", "DELETE")),
-        (("tariffs", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
-        (("tariffs", "RECEIVER"), "{owner}/{id}", ("POST", "PATCH")),
-        (("tokens", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
-        (("tokens", "SENDER"), "{id}/authorize", ("GET", "PUT", "PATCH", "DELETE")),
-        (("tokens", "RECEIVER"), "{owner}/{id}", ("POST", "DELETE")),
-        (("commands", "RECEIVER"), "START_SESSION", ("GET", "PUT", "PATCH", "DELETE")),
-        (("commands", "RECEIVER"), "STOP_SESSION", ("GET", "PUT", "PATCH", "DELETE")),
-        (("chargingprofiles", "RECEIVER"), "{id}", ("POST", "PATCH")),
-        (("chargingprofiles", "SENDER"), "{id}", ("GET", "PATCH", "DELETE")),
+    for mark, interface, path, methods in [
+        (LOCATIONS, ("locations", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
+        (LOCATIONS, ("locations", "SENDER"), "{id}", ("POST", "PUT", "PATCH", "DELETE")),
+        (LOCATIONS, ("locations", "RECEIVER"), "{owner}/{id}", ("POST", "DELETE")),
+        (SESSIONS, ("sessions", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
+        (SESSIONS, ("sessions", "RECEIVER"), "{owner}/{id}", ("POST", "DELETE")),
+        (CDRS, ("cdrs", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
+        (CDRS, ("cdrs", "RECEIVER"), "", ("GET", "PUT", "PATCH", "DELETE")),
+        (TARIFFS, ("tariffs", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
+        (TARIFFS, ("tariffs", "RECEIVER"), "{owner}/{id}", ("POST", "PATCH")),
+        (TOKENS, ("tokens", "SENDER"), "", ("POST", "PUT", "PATCH", "DELETE")),
+        (TOKENS, ("tokens", "SENDER"), "{id}/authorize", ("GET", "PUT", "PATCH", "DELETE")),
+        (TOKENS, ("tokens", "RECEIVER"), "{owner}/{id}", ("POST", "DELETE")),
+        (COMMANDS, ("commands", "RECEIVER"), "START_SESSION", ("GET", "PUT", "PATCH", "DELETE")),
+        (COMMANDS, ("commands", "RECEIVER"), "STOP_SESSION", ("GET", "PUT", "PATCH", "DELETE")),
+        (PROFILES, ("chargingprofiles", "RECEIVER"), "{id}", ("POST", "PATCH")),
+        (PROFILES, ("chargingprofiles", "SENDER"), "{id}", ("GET", "PATCH", "DELETE")),
     ]
     for method in methods
 ]
 
 
-@pytest.mark.req("LOC-06", "SES-07", "CDR-05", "TAR-05", "TOK-06", "CMD-03", "CHP-06")
+@pytest.mark.req("TRN-015", "TRN-021")
 @pytest.mark.parametrize("case", _METHODS)
 def test_methods_that_a_module_does_not_have(judge: Judge, case: Case) -> None:
     judge(case)
 
 
-@pytest.mark.level(OURS)
 @pytest.mark.req("TRN-021", "CRED-05")
 @pytest.mark.parametrize(
     ("place", "methods"),
