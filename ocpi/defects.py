@@ -89,6 +89,21 @@ def reading(platform_id: int, place: str) -> Iterator[None]:
         _reading.reset(before)
 
 
+@contextmanager
+def one_object(noted_before: Iterable[str] = ()) -> Iterator[set[str]]:
+    """Say that in this block one of several objects of the message is read: its kinds count for themselves.
+
+    What was noted of it before does not count again; the block is given what was noted of it so far.
+    """
+    message = _reading.get()
+    kinds = set(noted_before)
+    before = _reading.set(_Message(message.platform_id, message.place, kinds) if message else None)
+    try:
+        yield kinds
+    finally:
+        _reading.reset(before)
+
+
 def taken(checked: tuple[bytes, list[str]]) -> bytes:
     """Return the body of a lenient check and note the kinds of deviation that it found."""
     body, kinds = checked

@@ -83,18 +83,19 @@ def _read(pull: Pull, platform: KnownPlatform, body: bytes, kept: Kept) -> Item 
             kept.counts["ignored"] += 1
             return None
         schema = version_numbers.schema(VersionNumber.V2_2_1, pull.module)
-        checked = defects.taken(schema.check_leniently(body, pull.level))
-        updated = keeping.last_updated(documents.members(checked))
+        with defects.one_object() as noted:
+            checked = defects.taken(schema.check_leniently(body, pull.level))
+            updated = keeping.last_updated(documents.members(checked))
     except status.OcpiError as error:
         _refuse(kept, key, body, error)
         return None
     kept.seen.add(key)
-    return Item(key, owner or Address("", ""), ids[0], checked, updated)
+    return Item(key, owner or Address("", ""), ids[0], checked, updated, frozenset(noted))
 
 
 def _keep(pull: Pull, platform: KnownPlatform, item: Item, kept: Kept, known_until: datetime | None) -> None:
     try:
-        with transaction.atomic():
+        with transaction.atomic(), defects.one_object(item.noted):
             created = pull.keep(item, platform.id)
     except keeping.Older:
         created = None

@@ -29,6 +29,7 @@ class Item:
     object_id: str
     body: bytes
     updated: datetime
+    noted: frozenset[str] = frozenset()  # kinds of deviation that were counted of it
 
 
 @dataclass(frozen=True, slots=True)
