@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -203,3 +205,54 @@ def test_rows_that_change_during_a_filtered_crawl_shift_no_page(way: str) -> Non
             cursor.execute("UPDATE cpo_session SET last_updated = last_updated + interval '9 days' WHERE id % 3 = 0")
 
     assert seen == [str(number) for number in range(1, 31)]
+
+
+@pytest.mark.req("TRN-068")
+@pytest.mark.django_db(transaction=True)
+def test_the_total_is_exact_at_every_moment_while_others_write_and_sum_up() -> None:
+    insert([Row(number, scope(MINE), BASE + timedelta(seconds=number)) for number in range(1, 60)])
+    kept, since = counts.Kept("cpo_session", (scope(MINE),)), 20
+    sql, values = counts.total_sql(kept, int(BASE.timestamp()) + since, None)
+    exact = "(SELECT COUNT(*) FROM cpo_session WHERE scope = %(mine)s AND last_updated >= %(since)s)"
+    done = threading.Event()
+
+    def repeat(step: Callable[[int], object]) -> None:
+        try:
+            for number in itertools.count():
+                if done.is_set():
+                    return
+                step(number)
+        finally:
+            connection.close()
+
+    def change(number: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE cpo_session SET last_updated = %s WHERE id = %s",
+                [BASE + timedelta(seconds=number * 13 % 60), 1 + number * 7 % 59],
+            )
+
+    def come_and_go(number: int) -> None:
+        insert([Row(1000 + number, scope(MINE), BASE + timedelta(seconds=number % 60))])
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM cpo_session WHERE id > 1000 AND id % 3 = 0")
+
+    threads = [
+        threading.Thread(target=repeat, args=[step])
+        for step in (change, come_and_go, lambda _: counts.compact(batch=20))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        with connection.cursor() as cursor:
+            for _ in range(150):  # both numbers in one statement, and so of one moment
+                cursor.execute(
+                    f"SELECT {sql}, {exact}",
+                    {**values, "mine": scope(MINE), "since": BASE + timedelta(seconds=since)},
+                )
+                found, wanted = cursor.fetchone()
+                assert found == wanted
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
