@@ -35,16 +35,21 @@ _BLOCKS = """
 SELECT number, SUM(amount)::bigint, MIN(first) FILTER (WHERE sign > 0), MAX(last) FILTER (WHERE sign > 0) FROM (
     SELECT b.block, s.sign, s.sign * b.amount, b.first, b.last
     FROM unnest(%(kept)s::text[], %(signs)s::int[]) s(scope, sign), ocpi_objectblock b
-    WHERE b.relation = %(relation)s AND b.scope = s.scope AND b.block >= %(from)s
+    WHERE b.relation = %(relation)s AND b.scope = s.scope
     UNION ALL
     SELECT n.block, s.sign, s.sign * n.amount, n.second, n.second
     FROM unnest(%(kept)s::text[], %(signs)s::int[]) s(scope, sign), ocpi_objectcount n
-    WHERE n.relation = %(relation)s AND {same} AND n.block >= %(from)s
+    WHERE n.relation = %(relation)s AND {same}
 ) each(number, sign, amount, first, last)
-GROUP BY number
-HAVING SUM(amount) > 0
-   AND MAX(last) FILTER (WHERE sign > 0) >= %(low)s AND MIN(first) FILTER (WHERE sign > 0) < %(high)s
-ORDER BY number
+GROUP BY number HAVING SUM(amount) > 0 ORDER BY number
+"""
+# Blocks that may hold rows of a range of time: those that are known to, and those of whose changes only notes tell.
+_TOUCHED = """
+SELECT block FROM ocpi_objectblock
+WHERE relation = %(relation)s AND scope = ANY(%(scopes)s) AND block >= %(from)s AND last >= %(low)s AND first < %(high)s
+UNION SELECT block FROM ocpi_objectcount
+WHERE relation = %(relation)s AND {scope} = ANY(%(scopes)s) AND block >= %(from)s
+ORDER BY block
 """
 # A scope "locations/17" is also part of the scope "locations".
 _ALONE, _GROUPED = "n.scope = s.scope", "s.scope IN (n.scope, split_part(n.scope, '/', 1))"
@@ -103,25 +108,25 @@ def total_sql(
     return sql.replace(")s", f"{name})s"), {f"{key}{name}": value for key, value in values.items()}
 
 
-def blocks_sql(
-    kept: Kept, *, since_id: int = 0, first: int | None = None, end: int | None = None
-) -> tuple[str, dict[str, Any]]:
-    """Return the SQL of the blocks with rows of a list, in order, and its parameters.
+def touched_sql(kept: Kept, *, since_id: int, first: int | None, end: int | None) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of the blocks that may hold rows of the seconds [first, end), in order, and its parameters.
 
-    From the block that holds `since_id` on; without those whose rows all changed outside the seconds [first, end).
+    From the block on that holds `since_id`.
     """
     values = {
+        "relation": kept.relation,
+        "scopes": list(kept.scopes),
         "from": since_id >> BLOCK_BITS,
         "low": -_EVER if first is None else first,
         "high": _EVER if end is None else end,
     }
-    sql, values = _BLOCKS.format(same=kept.same), kept.values | values
+    sql = _TOUCHED.format(scope="split_part(scope, '/', 1)" if kept.grouped else "scope")
     return sql.replace(")s", "_block)s"), {f"{key}_block": value for key, value in values.items()}
 
 
-def blocks(cursor: Any, kept: Kept, *, first: int | None = None, end: int | None = None) -> list[Block]:
-    """Return the blocks with rows of a list, in order; see `blocks_sql`."""
-    cursor.execute(*blocks_sql(kept, first=first, end=end))
+def blocks(cursor: Any, kept: Kept) -> list[Block]:
+    """Return the blocks with rows of a list, in order."""
+    cursor.execute(_BLOCKS.format(same=kept.same), kept.values)
     return [Block(*row) for row in cursor.fetchall()]
 
 

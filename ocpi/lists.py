@@ -170,15 +170,15 @@ class _Asked:
 
     def _walked_in_blocks(self) -> str:
         """Return the SQL of the ids when many match: from the blocks that may hold some, in their order."""
-        first, end = self.span.touched
         if self.page.after is None and self.page.offset > 0:
-            found = self._skip_matches(counts.blocks(self.cursor, self.listing.kept, first=first, end=end))
+            found = self._skip_matches(counts.blocks(self.cursor, self.listing.kept))
             self.values["blocks"] = [block.number for block in found]
             blocks = "unnest(%(blocks)s::bigint[]) WITH ORDINALITY block(number, place)"
         else:
-            sql, values = counts.blocks_sql(self.listing.kept, since_id=self.page.after or 0, first=first, end=end)
+            first, end = self.span.touched
+            sql, values = counts.touched_sql(self.listing.kept, since_id=self.page.after or 0, first=first, end=end)
             self.values |= values
-            blocks = f"(SELECT number, number FROM ({sql}) each) block(number, place)"  # noqa: S608
+            blocks = f"(SELECT block, block FROM ({sql}) each) block(number, place)"  # noqa: S608
         inside = self._in_order(f"{self.dates} AND {_IN_BLOCK}")
         return (
             f"SELECT inside.id FROM {blocks} CROSS JOIN LATERAL ({inside} LIMIT %(offset)s + %(limit)s) inside "  # noqa: S608
@@ -187,6 +187,7 @@ class _Asked:
 
     def _skip_matches(self, blocks: list[Block]) -> list[Block]:
         """Return the blocks from the one in which the offset lies; rows are counted in blocks that match in part."""
+        blocks = [block for block in blocks if self.span.meets(block.first, block.last)]
         partly = [block.number for block in blocks if not self.span.covers(block.first, block.last)]
         matches = {}
         if partly:
@@ -252,6 +253,11 @@ class _Span:
     def condition(self, moment: str) -> str:
         low = "" if self.low is None else f" AND {moment} >= %(low)s"
         return low if self.high is None else f"{low} AND {moment} < %(high)s"
+
+    def meets(self, first: int, last: int) -> bool:
+        """Say whether rows of these seconds may lie in the range."""
+        low, high = self.touched
+        return (low is None or last >= low) and (high is None or first < high)
 
     def covers(self, first: int, last: int) -> bool:
         """Say whether all rows of these seconds do."""

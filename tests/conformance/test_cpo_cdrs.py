@@ -309,6 +309,7 @@ def test_what_an_operator_took_back_is_not_billed_by_a_late_stop(point: Point, c
 
     point.stop(number, 11_000, at=minutes(55))
 
+    assert point.message.state == "DONE"
     assert CDR.objects.count() == 2
 
 
