@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 import uuid
 from collections import Counter
@@ -20,6 +21,7 @@ CONFIGURATION = frozenset({"versions", "credentials", "hubclientinfo"})
 IDS = ("X-Request-ID", "X-Correlation-ID")
 ROUTING = ("OCPI-to-country-code", "OCPI-to-party-id", "OCPI-from-country-code", "OCPI-from-party-id")
 _OWNER_SENDS = frozenset({"locations", "sessions", "cdrs", "tariffs"})
+_TOKEN = re.compile(r'("token"\s*:\s*")[^"]*')
 _CLOCK_SECONDS = 300
 _TIMEOUT_SECONDS = 30
 Interface = tuple[str, str]
@@ -65,7 +67,8 @@ class Answer:
 
     @property
     def shown(self) -> str:
-        return f"HTTP {self.http}: {self.text[:400]}"
+        """Return it for a report; no token of anybody's is in there."""
+        return f"HTTP {self.http}: " + _TOKEN.sub(r"\1…", self.text)[:400]
 
 
 @dataclass(slots=True)
