@@ -48,13 +48,15 @@ class LocationPage(LocationActions, Documents):
     """Locations of CPOs; their EVSEs have pages of their own."""
 
     deferred = ()  # its name and city are read from it
-    list_display = ("object_id", "show_party", "show_name", "show_city", "show_public", "last_updated")
-    list_filter = ("publish",)
+    list_display = ("object_id", "show_party", "show_name", "show_city", "show_public", "last_updated",
+                    "show_gone")  # fmt: skip
+    list_filter = ("publish", ("gone_at", admin.EmptyFieldListFilter))
     search_fields = ("=object_id", "=party_id", "document__icontains")
     search_help_text = "an id, a party, or any text of the Location"
     inlines = (EVSERows,)
     show_name = read_only("name", lambda page, row: member(row.document, "name"))
     show_city = read_only("city", lambda page, row: member(row.document, "city"))
+    show_gone = read_only("gone", lambda page, row: badge("not in its list", "odd") if row.gone_at else "")
     show_public = read_only(
         "shown to the public", lambda page, row: badge("yes", "good") if row.shown else badge("no", "odd")
     )

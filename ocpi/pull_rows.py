@@ -189,6 +189,7 @@ def recover(platform_id: int, since: datetime, *, party: Address | None = None) 
     With a `party` behind a hub, what is read from that party.
 
     In the transaction that notes its return. A recovery under way begins anew: it may have passed what changed since.
+    A list that itself failed keeps its pause: one that fails for ever must not be tried whenever another succeeds.
     """
     values: dict[str, Any] = {
         "id": platform_id,
@@ -298,8 +299,8 @@ WHERE c.id = next.id AND claim = %(claim)s
 _RECOVER = """
 UPDATE ocpi_pullcursor c SET
     recover_from = least(recover_from, %(since)s),
-    due_at = least(due_at, greatest(statement_timestamp(),
-        CASE WHEN kind = 'RECOVERY' THEN started_at + make_interval(secs => %(not_sooner)s) END)),
+    due_at = CASE WHEN failures > 0 THEN due_at ELSE least(due_at, greatest(statement_timestamp(),
+        CASE WHEN kind = 'RECOVERY' THEN started_at + make_interval(secs => %(not_sooner)s) END)) END,
     page_url = CASE WHEN kind = 'RECOVERY' THEN '' ELSE page_url END,
     claim = CASE WHEN kind = 'RECOVERY' THEN NULL ELSE claim END,
     claimed_until = CASE WHEN kind = 'RECOVERY' THEN NULL ELSE claimed_until END

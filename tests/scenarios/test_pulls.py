@@ -99,3 +99,46 @@ def test_after_registration_everything_comes_by_itself(cpo: Instance, tmp_path: 
 
         modules = "SELECT module FROM ocpi_pullcursor WHERE result = 'DONE' ORDER BY module"
         eventually(lambda: [row[0] for row in emsp.query(modules)] == ["cdrs", "locations", "sessions", "tariffs"])
+
+
+@pytest.mark.req("TRN-101", "HUB-57", "HUB-75")
+def test_through_a_hub_lists_of_all_come_from_it_and_lists_of_one_party_from_that_party(tmp_path: Path) -> None:
+    few = {"OCPI_PAGE_LIMIT": "2"}
+    with (
+        run_instance("hub", parties=["NL*HUB:HUB"], settings=few) as hub,
+        run_instance("cpo", parties=["NL*TNM:CPO"], worker=True, settings={**few, "OCPI_PULLS": "false"}) as cpo,
+        run_instance("emsp", parties=["DE*EMS:EMSP"]) as emsp,
+    ):
+        for instance, party in ((cpo, "NL*TNM:CPO"), (emsp, "DE*EMS:EMSP")):
+            token_a = hub.manage("invite_platform", "--name", party, "--party", party)["token_a"]
+            instance.manage(
+                "register_platform", "--name", "Hub", "--versions-url", hub.versions_url, "--token", token_a,
+                "--party", "NL*HUB:HUB",
+            )  # fmt: skip
+        tariff = json.loads((ROOT / "tests/documents/2.2.1/tariff.json").read_text())
+        file = tmp_path / "tariffs.json"
+        file.write_text(json.dumps([{**tariff, "id": f"T{number}"} for number in range(5)]))
+        cpo.manage("load_tariffs", str(file))
+        eventually(lambda: hub.query("SELECT count(*) FROM hub_sharedobject")[0][0] == 5, seconds=60)
+        session = json.loads((ROOT / "tests/documents/2.2.1/session.json").read_text())
+        for number in range(5):
+            cpo.query(
+                "INSERT INTO cpo_session (country_code, party_id, object_id, last_updated, document, status, "
+                "token_uid, start_date_time, emsp_country_code, emsp_party_id, location_id) VALUES "
+                "('NL', 'TNM', %s, %s, %s, 'COMPLETED', '1', %s, 'DE', 'EMS', 'L') RETURNING 1",
+                [f"S{number}", session["last_updated"], json.dumps({**session, "id": f"S{number}"}),
+                 session["start_date_time"]],
+            )  # fmt: skip
+        emsp.query(  # as the hub's ClientInfo would say
+            "INSERT INTO ocpi_party (platform_id, country_code, party_id, role, business_details, approved, claimed, "
+            "through_hub, status) SELECT id, 'NL', 'TNM', 'CPO', '{}', true, true, true, 'CONNECTED' "
+            "FROM ocpi_platform RETURNING 1"
+        )
+
+        tariffs = emsp.manage("pull", "--module", "tariffs")["Hub"]["tariffs"]
+        sessions = emsp.manage("pull", "--module", "sessions")["Hub"]["sessions"]
+
+        assert (tariffs["created"], tariffs["pages"]) == (5, 3)
+        assert (sessions["created"], sessions["pages"]) == (5, 3)
+        asked = cpo.query("SELECT from_party, to_party FROM ocpi_exchange WHERE module = 'sessions' AND method = 'GET'")
+        assert set(asked) == {("DE*EMS", "NL*TNM")}

@@ -318,6 +318,21 @@ def test_after_an_outage_everything_is_pulled_from_its_start_less_five_minutes(
     assert Platform.objects.get(pk=owner.id).failing_since is None
 
 
+@pytest.mark.req("REL-20")
+def test_a_list_that_fails_for_ever_is_not_tried_whenever_another_succeeds(owner: Person, lists: Lists) -> None:
+    for module in ("tariffs", "locations"):
+        run(owner.id, module)
+    lists.before = lambda request, _offset: Reply(status=500, code=3000) if "locations" in request.path else None
+    failed = run(owner.id, "locations")
+    Platform.objects.filter(pk=owner.id).update(backoff_until=None)
+
+    assert run(owner.id, "tariffs").result == "DONE"
+
+    assert Platform.objects.get(pk=owner.id).failing_since is None
+    again = cursor(owner.id, "locations")
+    assert (again.due_at, again.recover_from is None) == (failed.due_at, False)
+
+
 @pytest.mark.req("TRN-121", "PIT-59")
 def test_a_recovery_does_not_move_the_place_of_the_next_delta(owner: Person, lists: Lists) -> None:
     date_from = run(owner.id, "tariffs").date_from
