@@ -9,23 +9,20 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from django.core.management import CommandError
-from django.db import connection
 from django.utils import timezone
 
 from emsp import tasks
 from emsp.models import EVSE, ActiveProfile, ChargingProfileRequest, Session
 from emsp.modules import chargingprofiles_operations as profiles
-from emsp.modules import chargingprofiles_sending as sending
 from ocpi import status
-from tests.emsp_support import SESSION, run, without_capability
+from tests.emsp_support import SESSION, without_capability
 from tests.emsp_support import cpo_fixture as cpo_fixture
 from tests.emsp_support import evse_fixture as evse_fixture
 from tests.emsp_support import session_fixture as session_fixture
 from tests.emsp_support import token_fixture as token_fixture
 from tests.fixtures import Document, Partner, add_party
 from tests.people import Person
-from tests.platforms import Listener, Received, Reply
+from tests.platforms import Listener
 
 RECEIVER = "/ocpi/2.2.1/receiver/chargingprofiles"
 ENDPOINT = f"{RECEIVER}/{SESSION}"
@@ -374,51 +371,23 @@ def test_a_session_may_be_called_like_a_part_of_another_url(session: Session, cp
     assert answer.codes == (200, 1000)
 
 
-# ---- the management commands
+def test_both_interfaces_stand_in_the_version_details(cpo: Person) -> None:
+    endpoints = cpo.get("2.2.1").data["endpoints"]
+
+    urls = {entry["role"]: entry["url"] for entry in endpoints if entry["identifier"] == "chargingprofiles"}
+    assert urls == {
+        "SENDER": "http://127.0.0.1:8000/ocpi/emsp/2.2.1/chargingprofiles",
+        "RECEIVER": "http://127.0.0.1:8000/ocpi/emsp/2.2.1/receiver/chargingprofiles",
+    }
 
 
-@pytest.fixture
-def quick_cpo(session: Session, cpo: Person, listener: Listener, document: Document) -> Person:
-    """A CPO whose result comes before its answer."""
+@pytest.mark.req("VER-07")
+def test_an_instance_that_is_both_lists_each_interface_once(both_sides: None, partner: Partner) -> None:
+    endpoints = partner("NL*SCS:SCSP").get("2.2.1").data["endpoints"]
 
-    def answer(request: Received) -> Reply:
-        url = request.json["response_url"] if request.body else parse_qs(request.query)["response_url"][0]
-        more = {"profile": document("active_charging_profile")} if request.method == "GET" else {}
-        try:
-            cpo.post(url, {"result": "ACCEPTED", **more})
-        finally:
-            connection.close()  # the listener's thread has one of its own
-        return Reply(data=ACCEPTED)
-
-    listener.reply("*", RECEIVER, using=answer)
-    return cpo
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.req("CHP-01", "CHP-02", "CHP-03")
-def test_profiles_from_the_command_line(quick_cpo: Person, document: Document, listener: Listener) -> None:
-    was_set = run("set_charging_profile", session=SESSION, limit="16.0", unit="A")
-    active = run("get_charging_profile", session=SESSION, duration="600")
-    cleared = run("clear_charging_profile", session=SESSION)
-
-    done = {"response": "ACCEPTED", "result": "ACCEPTED", "session": SESSION}
-    assert was_set == {"request": "SET", **done}
-    assert active == {"request": "GET", **done, "profile": document("active_charging_profile")}
-    assert cleared == {"request": "CLEAR", **done}
-    (request,) = listener.received("PUT", ENDPOINT)
-    periods = [{"start_period": 0, "limit": 16.0}]
-    assert request.json["charging_profile"] == {"charging_rate_unit": "A", "charging_profile_period": periods}
-
-
-def test_a_profile_that_is_not_set_ends_with_an_error(session: Session, listener: Listener) -> None:
-    listener.reply("PUT", RECEIVER, data={"result": "TOO_OFTEN", "timeout": 0})
-
-    with pytest.raises(CommandError, match="TOO_OFTEN"):
-        run("set_charging_profile", session=SESSION, limit="7400")
-
-
-@pytest.mark.req("CHP-20")
-def test_waiting_ends_with_the_announced_timeout(set_profile: Ask, listener: Listener) -> None:
-    listener.reply("PUT", RECEIVER, data={"result": "ACCEPTED", "timeout": 1})
-
-    assert sending.wait(set_profile()).state == "EXPIRED"
+    listed = [(entry["identifier"], entry["role"]) for entry in endpoints]
+    assert len(listed) == len(set(listed))
+    (url,) = [
+        each["url"] for each in endpoints if (each["identifier"], each["role"]) == ("chargingprofiles", "RECEIVER")
+    ]
+    assert url == "http://127.0.0.1:8000/ocpi/cpo/2.2.1/chargingprofiles"

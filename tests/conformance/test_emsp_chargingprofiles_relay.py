@@ -382,13 +382,3 @@ def test_an_scsp_that_controls_no_session_hears_of_none(
     drain_now()
 
     assert not scsp_listener.received("PUT")
-
-
-def test_both_interfaces_stand_in_the_version_details(scsp: Person) -> None:
-    endpoints = scsp.get("2.2.1").data["endpoints"]
-
-    urls = {entry["role"]: entry["url"] for entry in endpoints if entry["identifier"] == "chargingprofiles"}
-    assert urls == {
-        "SENDER": "http://127.0.0.1:8000/ocpi/emsp/2.2.1/chargingprofiles",
-        "RECEIVER": "http://127.0.0.1:8000/ocpi/emsp/2.2.1/receiver/chargingprofiles",
-    }

@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
-from django.db import connection
 from django.utils import timezone
 
 from emsp import tasks
@@ -19,14 +17,13 @@ from emsp.modules import commands_results as results
 from emsp.modules import commands_sending as sending
 from emsp.modules import tokens_operations as tokens
 from ocpi import status
-from ocpi.models import Platform
 from tests.conformance.suites import LATER
-from tests.emsp_support import ACCEPTED, EVSE_UID, LOCATION, RECEIVER, SESSION, TNM, response_url, run
+from tests.emsp_support import ACCEPTED, EVSE_UID, LOCATION, RECEIVER, SESSION, TNM, response_url
 from tests.emsp_support import cpo_fixture as cpo_fixture
 from tests.emsp_support import token_fixture as token_fixture
 from tests.fixtures import Document, Partner, add_party
 from tests.people import Person, at
-from tests.platforms import Listener, Received, Reply, segments
+from tests.platforms import Listener
 
 START, STOP = f"{RECEIVER}/START_SESSION", f"{RECEIVER}/STOP_SESSION"
 
@@ -129,6 +126,20 @@ def test_a_result_at_a_url_that_is_none_is_not_found(
     assert [answer.codes for answer in answers] == [(404, 2000)] * 4
     command.refresh_from_db()
     assert command.state == "ACCEPTED"
+
+
+@pytest.mark.req("PIT-63", "CMD-04")
+def test_the_published_url_is_listed_and_takes_no_results(start: Callable[..., Command], cpo: Person) -> None:
+    command = start()
+    endpoints = cpo.get("2.2.1").data["endpoints"]
+    (url,) = [each["url"] for each in endpoints if (each["identifier"], each["role"]) == ("commands", "SENDER")]
+
+    answer = cpo.post(url, {"result": "ACCEPTED"})
+
+    assert answer.codes == (404, 2000)
+    assert response_url(command) != url
+    command.refresh_from_db()
+    assert command.result == ""
 
 
 @pytest.mark.req("CMD-21", "CMD-08")
@@ -354,63 +365,3 @@ def test_a_command_whose_process_is_gone_does_not_stay_open(start: Callable[...,
 
     command.refresh_from_db()
     assert command.state == "FAILED"
-
-
-# ---- the management commands
-
-
-@pytest.fixture
-def charging_cpo(cpo: Person, token: Token, listener: Listener, document: Document) -> Person:
-    """A CPO that is quick: the Session and the result come before the answer to the command does."""
-
-    def answer(request: Received) -> Reply:
-        reference = request.json.get("authorization_reference", "")
-        url = request.json["response_url"]
-        session = document("session", authorization_reference=reference)
-        try:
-            if segments(request.path)[-1] == "START_SESSION":
-                cpo.put("emsp/2.2.1/sessions/NL/TNM/SES-20250912-0042", session)
-            cpo.post(url, {"result": "ACCEPTED"})
-        finally:
-            connection.close()  # the listener's thread has one of its own
-        return Reply(data=ACCEPTED)
-
-    listener.reply("POST", RECEIVER, using=answer)
-    return cpo
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.req("CMD-23", "CMD-30")
-def test_start_and_stop_from_the_command_line(charging_cpo: Person) -> None:
-    started = run("start_session", to="NL*TNM", location="LOC1", evse="E1", token="04c7a1e2b95d80")
-    stopped = run("stop_session", session=started["session"])
-
-    done = {"response": "ACCEPTED", "result": "ACCEPTED", "session": "SES-20250912-0042"}
-    assert started == {"command": "START_SESSION", **done}
-    assert stopped == {"command": "STOP_SESSION", **done}
-
-
-def test_a_command_that_is_not_carried_out_ends_with_an_error(token: Token, listener: Listener) -> None:
-    listener.reply("POST", START, data={"result": "REJECTED", "timeout": 0})
-
-    with pytest.raises(CommandError, match="REJECTED"):
-        run("start_session", to="NL*TNM", location="LOC1", token=token.uid)
-
-
-@pytest.mark.req("CMD-08", "QRK-30")
-def test_waiting_ends_with_the_announced_timeout(token: Token, listener: Listener) -> None:
-    listener.reply("POST", START, data={"result": "ACCEPTED", "timeout": 1})
-
-    with pytest.raises(CommandError, match="TIMEOUT"):
-        run("start_session", to="NL*TNM", location="LOC1", token=token.uid)
-
-    assert Command.objects.get().state == "EXPIRED"
-
-
-@pytest.mark.parametrize("options", [{"to": "NL-TNM"}, {"token": "NOBODYS"}, {"to": "FR*CPX"}])
-def test_what_makes_no_sense_is_said(token: Token, options: dict[str, str]) -> None:
-    with pytest.raises(CommandError):
-        run("start_session", **{"to": "NL*TNM", "location": "LOC1", "token": token.uid, **options})
-
-    assert Platform.objects.exists()
-    assert not Command.objects.exists()

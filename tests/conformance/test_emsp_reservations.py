@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
-from django.core.management import CommandError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from emsp import reservation_states, tasks
@@ -18,13 +15,13 @@ from emsp.modules import commands_operations as commands
 from emsp.modules import tokens_operations as tokens
 from ocpi import status
 from ocpi.v2_2_1.types import format_datetime
-from tests.emsp_support import ACCEPTED, EVSE_UID, LOCATION, RECEIVER, TNM, response_url, run, without_capability
+from tests.emsp_support import EVSE_UID, LOCATION, RECEIVER, TNM, response_url, without_capability
 from tests.emsp_support import cpo_fixture as cpo_fixture
 from tests.emsp_support import evse_fixture as evse_fixture
 from tests.emsp_support import token_fixture as token_fixture
 from tests.fixtures import Document
 from tests.people import Person, at
-from tests.platforms import Listener, Received, Reply
+from tests.platforms import Listener
 
 RESERVE, CANCEL, UNLOCK = (f"{RECEIVER}/{name}" for name in ("RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR"))
 Reserve = Callable[..., Command]
@@ -316,54 +313,3 @@ def test_an_evse_that_cannot_be_unlocked_is_not_asked(evse: EVSE, listener: List
         )
 
     assert not listener.received("POST", UNLOCK)
-
-
-# ---- the management commands
-
-
-@pytest.fixture
-def quick_cpo(cpo: Person, token: Token, listener: Listener) -> Person:
-    """A CPO whose result comes before its answer (QRK-30)."""
-
-    def answer(request: Received) -> Reply:
-        try:
-            cpo.post(request.json["response_url"], {"result": "ACCEPTED"})
-        finally:
-            connection.close()  # the listener's thread has one of its own
-        return Reply(data=ACCEPTED)
-
-    listener.reply("POST", RECEIVER, using=answer)
-    return cpo
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.req("QRK-30")
-def test_reserve_cancel_and_unlock_from_the_command_line(quick_cpo: Person, token: Token) -> None:
-    expiry = format_datetime(timezone.now() + timedelta(minutes=5))
-    reserved = run("reserve_now", to="NL*TNM", location="LOC1", token=token.uid, expiry=expiry, reservation="RES-9")
-    canceled = run("cancel_reservation", to="NL*TNM", reservation="RES-9")
-    unlocked = run("unlock_connector", to="NL*TNM", location="LOC1", evse="E1", connector="1")
-
-    done: dict[str, Any] = {"response": "ACCEPTED", "result": "ACCEPTED"}
-    assert reserved == {"command": "RESERVE_NOW", **done, "reservation": "RES-9", "state": "RESERVED"}
-    assert canceled == {"command": "CANCEL_RESERVATION", **done, "reservation": "RES-9", "state": "CANCELED"}
-    assert unlocked == {"command": "UNLOCK_CONNECTOR", **done}
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("reserve_now", {"to": "NL*TNM", "location": "LOC1", "expiry": "tomorrow"}),
-        ("reserve_now", {"to": "NL*TNM", "location": "LOC1", "expiry": "2020-01-01T00:00:00Z"}),
-        ("cancel_reservation", {"to": "NL*TNM", "reservation": "NONE"}),
-        ("unlock_connector", {"to": "FR*CPX", "location": "LOC1", "evse": "E1", "connector": "1"}),
-    ],
-)
-def test_what_makes_no_sense_is_said(token: Token, name: str, options: dict[str, str]) -> None:
-    more = {"token": token.uid} if name == "reserve_now" else {}
-
-    with pytest.raises(CommandError):
-        run(name, **options, **more)
-
-    assert not Command.objects.exists()
-    assert json.loads(token.document)["valid"]

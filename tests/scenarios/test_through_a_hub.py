@@ -171,7 +171,7 @@ def test_a_session_is_controlled_by_its_emsp_and_then_by_an_scsp(world: World) -
     emsp, point, scsp = world.emsp, world.point, world.scsp
     at = ("--to", "NL*TNM", "--location", LOCATION, "--evse", EVSE_UID)
     unlocked = emsp.manage("unlock_connector", *at, "--connector", "1")
-    started = emsp.manage("start_session", *at, "--token", TOKEN)
+    started = emsp.manage("start_session", *at, "--connector", "1", "--token", TOKEN)
     session = started["session"]
     world.is_now("CHARGING")
 
