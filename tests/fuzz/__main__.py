@@ -13,6 +13,7 @@ import secrets
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def main() -> int:
     with running(asked.sides) as targets:
         _storms(targets, counts, asked)
         if asked.examples:
-            outcomes.extend(_schemathesis(target, asked) for target in targets)
+            outcomes = _schemathesis(targets, asked)
         tracebacks = {target.side: target.tracebacks() for target in targets}
     _show(counts, outcomes, tracebacks)
     result = _result(counts, outcomes, tracebacks, asked.seed, time.monotonic() - began)
@@ -75,14 +76,18 @@ def _storms(targets: list[Target], counts: dict[str, Counts], asked: argparse.Na
             )
 
 
-def _schemathesis(target: Target, asked: argparse.Namespace) -> tools.Outcome:
-    with tempfile.TemporaryDirectory() as folder, console.status(f"schemathesis at {target.side}"):
-        found = tools.schemathesis(
-            target, Path(folder), seed=asked.seed, examples=asked.examples, seconds=asked.seconds
-        )
-    if not found.finished:
-        console.print(found.text[-12_000:], markup=False, highlight=False)
-    return found
+def _schemathesis(targets: list[Target], asked: argparse.Namespace) -> list[tools.Outcome]:
+    """Run it at all instances at once, one process each."""
+
+    def at(target: Target) -> tools.Outcome:
+        return tools.schemathesis(target, Path(folder), seed=asked.seed, examples=asked.examples, seconds=asked.seconds)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        console.status(f"schemathesis at {', '.join(target.side for target in targets)}"),
+        ThreadPoolExecutor(len(targets)) as pool,
+    ):
+        return list(pool.map(at, targets))
 
 
 def _show(counts: dict[str, Counts], outcomes: list[tools.Outcome], tracebacks: dict[str, list[str]]) -> None:
@@ -100,6 +105,8 @@ def _show(counts: dict[str, Counts], outcomes: list[tools.Outcome], tracebacks: 
     console.print(kinds, answers)
     for outcome in outcomes:
         console.print(f"schemathesis at {outcome.side}: {outcome.as_json()}")
+        if not outcome.finished:
+            console.print(outcome.text[-12_000:], markup=False, highlight=False)
     for side, each in counts.items():
         for failure in each.failures:
             console.print(f"{side}: {failure}", markup=False, highlight=False)
