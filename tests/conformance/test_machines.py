@@ -48,7 +48,7 @@ usual = settings(
 _walks = count(1)
 
 
-def walk(machine: Callable[[], RuleBasedStateMachine]) -> None:
+def walk(machine: type[RuleBasedStateMachine]) -> None:
     run_state_machine_as_test(machine, settings=usual)
 
 
@@ -203,12 +203,11 @@ def test_a_session_is_what_its_accepted_messages_say(
         @rule(minute=st.integers(0, 5), volume=st.integers(0, 9))
         def add_period(self, minute: int, volume: int) -> None:
             assert self.stored is not None
-            changes = {"charging_periods": [period(minute, volume)], "last_updated": self._moment(self.minute)}
-            assert cpo.patch(self.url, changes).codes == (200, 1000)
-            by_start = {found["start_date_time"]: found for found in self.stored["charging_periods"]}
-            by_start |= {found["start_date_time"]: found for found in changes["charging_periods"]}  # type: ignore[union-attr, misc]
-            self.stored = {**self.stored, "charging_periods": [by_start[start] for start in sorted(by_start)]}
-            self.stored["last_updated"] = changes["last_updated"]
+            added, moment = period(minute, volume), self._moment(self.minute)
+            assert cpo.patch(self.url, {"charging_periods": [added], "last_updated": moment}).codes == (200, 1000)
+            by_start = {found["start_date_time"]: found for found in [*self.stored["charging_periods"], added]}
+            periods = [by_start[start] for start in sorted(by_start)]
+            self.stored = {**self.stored, "charging_periods": periods, "last_updated": moment}
 
         @precondition(lambda self: self.stored is not None)
         @rule(changes=st.sampled_from([
