@@ -172,11 +172,17 @@ def _take() -> dict[tuple[int, str], _Seen]:
 
 def _add(found: dict[tuple[int, str], _Seen]) -> None:
     rows = [
-        (platform_id, kind[:100], seen.count, _moment(seen.first), _moment(seen.last), seen.example)
+        (platform_id, _storable(kind)[:100], seen.count, _moment(seen.first), _moment(seen.last),
+         _storable(seen.example))
         for (platform_id, kind), seen in found.items()
-    ]
+    ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _storable(text: str) -> str:
+    """Return a text the database takes: a path may have had a NUL in it, and would keep all others waiting."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _put_back(found: dict[tuple[int, str], _Seen]) -> None:

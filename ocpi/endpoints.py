@@ -70,7 +70,7 @@ def entrance(request: HttpRequest) -> HttpResponse:
 
 
 _unknown = UnknownPath.as_view()
-_PARAMETER = "{}"
+_PARAMETER = "\x00"  # what no segment can be: a path may well have one called {}
 
 
 def _segments(request: HttpRequest) -> list[str] | None:

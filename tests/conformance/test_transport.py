@@ -227,7 +227,8 @@ def test_percent_encoded_ids_arrive_as_what_they_stand_for(
 @pytest.mark.parametrize(
     "path",
     ["/ocpi", "/ocpi/", "nothing", "2.2.1/nothing", "2.1.1", "emsp/2.2.1/locations/NL", TOKENS + "/a/b/c", "%FF",
-     "versions/%00", "versions/2.2.1", "../versions", "cpo/2.2.1/locations"],
+     "versions/%00", "versions/2.2.1", "../versions", "cpo/2.2.1/locations", "versions/%0A",
+     "emsp/2.2.1/locations/NL/TNM/%7B%7D", "emsp/2.2.1/cdrs/%7B%7D"],
 )  # fmt: skip
 def test_a_url_that_is_none_is_404_with_an_envelope(cpo: Person, stranger: Person, path: str) -> None:
     assert cpo.get(path).codes == (404, 2000)

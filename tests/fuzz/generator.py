@@ -90,12 +90,8 @@ class Generator:
         self.surface = Surface(document)
         self._actors = actors
         self._draw = random.Random(seed)
-        # Credentials change who may ask; they have tests of their own, and are only asked what changes nothing.
-        self._operations = [
-            each
-            for each in self.surface.operations
-            if each.told["x-ocpi-module"] != "credentials" or each.method == "GET"
-        ]
+        # Credentials change who may ask: only `_credentials_wrong` is about them.
+        self._operations = [each for each in self.surface.operations if each.told["x-ocpi-module"] != "credentials"]
 
     def attempts(self) -> Iterator[Attempt]:
         """Give requests, first every operation as it should be asked."""
@@ -237,7 +233,7 @@ class Generator:
         """Credentials that nobody can take: sent by somebody who is not known, or no object at all."""
         found.kind = "credentials"
         found.target = "/ocpi/2.2.1/credentials"
-        found.method = self._draw.choice(["POST", "PUT", "PATCH"])
+        found.method = self._draw.choice(["POST", "PUT", "PATCH", "GET"])
         found.headers["Content-Type"] = "application/json"
         if self._draw.random() < 0.5:
             found.headers["Authorization"] = "Token dW5rbm93bg=="

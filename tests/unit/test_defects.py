@@ -24,6 +24,19 @@ from tests.statements import at_most
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.req("SEC-48")
+def test_a_path_no_database_takes_keeps_no_other_count_waiting(cpo: Person) -> None:
+    defects.note(cpo.id, "odd \x00 kind", "GET /ocpi/\x00/\ud800")
+    defects.note(cpo.id, "no X-Request-ID")
+
+    defects.flush()
+
+    assert {row.kind: row.example for row in Deviation.objects.all()} == {
+        "odd \ufffd kind": "GET /ocpi/\ufffd/\ufffd",
+        "no X-Request-ID": "",
+    }
+
+
 @pytest.mark.req("TRN-061")
 def test_counts_add_up_over_flushes_and_keep_both_times(cpo: Person) -> None:
     defects.note(cpo.id, "QRK-13 coordinates", "PUT /ocpi/emsp/2.2.1/locations/NL/TNM/LOC1")
