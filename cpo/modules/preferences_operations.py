@@ -135,8 +135,8 @@ def _switch(row: Transaction, seen: Snapshot, text: str, at: datetime) -> None:
     tariff_id = str(tariff_pricing.loads(text)["id"])
     if tariff_id.upper() == known.current.upper():
         return
-    # A Tariff that applied before comes back as it was then.
-    row.tariff_changes = [*row.tariff_changes, [at.isoformat(), known.texts.get(tariff_id, text)]]
+    # One that applied before comes back as it was then: `tariffs_of` keeps one document of each id.
+    row.tariff_changes = [*row.tariff_changes, [at.isoformat(), text]]
     row.save(update_fields=["tariff_changes"])
 
 

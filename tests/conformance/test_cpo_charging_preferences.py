@@ -253,6 +253,19 @@ def test_the_same_tariff_begins_no_new_period(
     assert [each["id"] for each in cdr["tariffs"]] == ["R"]
 
 
+@pytest.mark.req("CDR-19")
+def test_a_tariff_that_priced_nothing_is_not_in_the_cdr(
+    session: Session, emsp: Person, point: Point, listener: Listener, clock: Any
+) -> None:
+    number = session.transaction.transaction_id
+    point.meter(number, 6000, at=NOW + timedelta(minutes=30))
+    clock.move_to(NOW + timedelta(minutes=30))
+    put(emsp, session, profile_type="FAST")
+    point.stop(number, 6000, at=NOW + timedelta(minutes=30))
+
+    assert [each["id"] for each in pushed(listener)["tariffs"]] == ["R"]
+
+
 @pytest.mark.req("CDR-19", "SES-42")
 def test_a_tariff_that_comes_back_is_as_it_was(
     session: Session, emsp: Person, point: Point, listener: Listener, clock: Any
