@@ -66,7 +66,7 @@ class Kept:
 
     @property
     def values(self) -> dict[str, Any]:
-        signs = [1] * len(self.scopes) + [-1] * len(self.but)
+        signs = _array([1] * len(self.scopes) + [-1] * len(self.but))
         return {"relation": self.relation, "kept": [*self.scopes, *self.but], "signs": signs}
 
     @property
@@ -100,9 +100,7 @@ def total_sql(
     values = kept.values | {
         "first": low,
         "end": high,
-        "levels": [level for level, _, _ in found],
-        "lows": [begin for _, begin, _ in found],
-        "highs": [until for _, _, until in found],
+        **{name: _array(column) for name, column in zip(("levels", "lows", "highs"), _columns(found), strict=True)},
     }
     sql = f"(({_BUCKETS}) + ({_NOTES.format(same=kept.same)}))"
     return sql.replace(")s", f"{name})s"), {f"{key}{name}": value for key, value in values.items()}
@@ -144,6 +142,15 @@ def ranges(low: int, high: int) -> Sequence[tuple[int, int, int]]:
                   if begin < end]  # fmt: skip
         low, high = inner, outer
     return [*found, (TOP, low, high)] if low < high else found
+
+
+def _columns(rows: Sequence[tuple[int, int, int]]) -> Sequence[Sequence[int]]:
+    return list(zip(*rows, strict=True)) or [(), (), ()]
+
+
+def _array(numbers: Sequence[int]) -> str:
+    # As text: numbers in a list are adapted one by one, which takes longer than the statement.
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 # ---------------------------------------------------------------- summed up

@@ -118,9 +118,11 @@ def _lines(found: dict[str, Measured], locations: int, cdrs: int) -> Iterable[Li
         kind, _, page = name.partition(": ")
         if page and page != "first":
             count = locations if kind == "Locations" else cdrs
+            # By CPU time, PostgreSQL's included: what else the machine does would count more than the page.
             yield Line(
-                f"BENCH-04 {kind} out of {count:,}, {page}", side.per_second, pages,
-                "the first page", first[kind], goal=0.5, note=note,
+                f"BENCH-04 {kind} out of {count:,}, {page}", side.per_whole_cpu_second,
+                "pages per CPU second of server and database", "the first page",
+                found[f"{kind}: first"].per_whole_cpu_second, goal=0.5, note=note,
             )  # fmt: skip
 
 

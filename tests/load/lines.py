@@ -78,6 +78,12 @@ class Measured:
     def per_cpu_second(self) -> float:
         return self.count / self.cpu if self.cpu else 0.0
 
+    @property
+    def per_whole_cpu_second(self) -> float:
+        """Per CPU second of the server and PostgreSQL together."""
+        used = self.cpu + self.database_cpu
+        return self.count / used if used else 0.0
+
     def details(self) -> dict[str, Any]:
         """Return what goes into the results beside the one number."""
         each = 1e6 / max(self.count, 1)
