@@ -16,7 +16,19 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from ocpi import client, defects, exchanges, health, links, pull_pages, pull_plan, pull_rows, pull_table, snapshot
+from ocpi import (
+    client,
+    defects,
+    exchanges,
+    health,
+    links,
+    pull_pages,
+    pull_plan,
+    pull_rows,
+    pull_seen,
+    pull_table,
+    snapshot,
+)
 from ocpi.headers import Address, Ids, Routing, new_id
 from ocpi.outbox_request import retry_after
 from ocpi.pull_models import PullCursor
@@ -170,7 +182,7 @@ class _Crawl:
                 known_until=held.date_from if held.kind == Kind.FULL else None,
             )
             if self.removes:
-                pull_rows.see(held, kept.seen)
+                pull_seen.see(held.pk, kept.seen)
             pull_rows.advance(held, url=url, next_url=next_url or "", total=total, repeats=repeats, counts=kept.counts)
         held.refresh_from_db()
         if stopped is not None:
@@ -180,7 +192,7 @@ class _Crawl:
         """Let go of what a full pull did not hold, in the caller's transaction; return how many objects."""
         if not self.removes or self.pull.gone is None:
             return 0
-        seen = pull_rows.seen_owners(self.held) if self.platform.is_hub else []
+        seen = pull_seen.seen_owners(self.held.pk) if self.platform.is_hub else []
         owners = pull_plan.owners(self.platform, self.pull, self.routing.to, seen)
         assert self.held.started_at is not None  # noqa: S101 - it has begun
         return self.pull.gone(pull_table.Scope(self.platform.id, self.held.pk, owners, self.held.started_at))

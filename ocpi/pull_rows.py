@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
+from ocpi import pull_seen
 from ocpi.headers import Address
 from ocpi.pull_models import PullCursor
 
@@ -92,8 +93,7 @@ def begin(held: PullCursor, *, kind: str, crawl_from: datetime | None, url: str)
         recover_from=None if kind == Kind.FULL else F("recover_from"),
         **counts,
     )
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM ocpi_pullseen WHERE cursor_id = %s", [held.pk])
+    pull_seen.forget(held.pk)
 
 
 COUNTS = ("read", "created", "updated", "unchanged", "refused", "ignored", "differences")
@@ -119,26 +119,6 @@ def advance(
     )
 
 
-def see(held: PullCursor, keys: Collection[str]) -> None:
-    """Note what a full pull has seen."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO ocpi_pullseen (cursor_id, key) SELECT %s, key FROM unnest(%s::text[]) key "
-            "ON CONFLICT DO NOTHING",
-            [held.pk, sorted(set(keys))],
-        )
-
-
-def seen_owners(held: PullCursor) -> list[Address]:
-    """Return the owners of what a full pull has seen."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT split_part(key, '*', 1), split_part(key, '*', 2) FROM ocpi_pullseen WHERE cursor_id = %s",
-            [held.pk],
-        )
-        return [Address(*row) for row in cursor.fetchall()]
-
-
 def complete(held: PullCursor, *, removed: int, seldom: bool = False) -> None:
     """Note that every page came, and when the next pull is due: hours from now, a little different each time (TRN-103).
 
@@ -160,7 +140,7 @@ def complete(held: PullCursor, *, removed: int, seldom: bool = False) -> None:
         cursor.execute(_COMPLETE, values)
         if not cursor.rowcount:
             raise ClaimLost
-        cursor.execute("DELETE FROM ocpi_pullseen WHERE cursor_id = %s", [held.pk])
+    pull_seen.forget(held.pk)
 
 
 def release(held: PullCursor) -> None:

@@ -7,12 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import pytest
 from django.db import connection
 
 from ocpi import health, pull, pull_plan, pull_rows
 from ocpi.models import PullCursor
 from ocpi.v2_2_1.types import parse_datetime
+from tests.fixtures import Document, Partner
+from tests.people import Person
 from tests.platforms import Listener, Received, Reply, endpoint_path
+
+EARLY = "2026-01-01T00:00:00Z"
 
 
 class Lists:
@@ -83,3 +88,27 @@ def later(delta: timedelta, platform_id: int | None = None) -> None:
 
 def between(moment: datetime, earliest: datetime, latest: datetime) -> bool:
     return earliest <= moment <= latest
+
+
+Tariffs = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(name="lists")
+def lists_fixture(listener: Listener) -> Lists:
+    return Lists(listener)
+
+
+@pytest.fixture(name="owner")
+def owner_fixture(emsp_side: None, partner: Partner, listener: Listener, lists: Lists) -> Person:
+    """A CPO whose lists an eMSP pulls."""
+    return partner("NL*TNM:CPO", listener=listener)
+
+
+@pytest.fixture(name="tariffs")
+def tariffs_fixture(document: Document) -> Tariffs:
+    """Return a function that makes Tariffs with these ids."""
+
+    def make(*names: str, **changes: Any) -> list[dict[str, Any]]:
+        return [document("tariff", id=name, **{"last_updated": EARLY, **changes}) for name in names]
+
+    return make

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from cpo import models as cpo_models
 from emsp import models
 from ocpi import defects
 from ocpi.models import PulledInvalid
@@ -347,66 +346,6 @@ def test_another_cdr_under_a_known_id_is_put_aside(owner: Person, lists: Lists, 
     assert row.refused == 1
     assert json.loads(models.CDR.objects.get().document)["total_energy"] == cdr["total_energy"]
     assert PulledInvalid.objects.get().key == "NL*TNM*C1"
-
-
-@pytest.fixture
-def drivers(cpo_side: None, partner: Partner, listener: Listener, lists: Lists) -> Person:
-    """An eMSP whose Tokens a CPO pulls."""
-    return partner("DE*EMS:EMSP", listener=listener)
-
-
-def tokens(document: Document, *uids: str, **changes: Any) -> list[dict[str, Any]]:
-    return [document("token_rfid", uid=uid, **{"last_updated": EARLY, "valid": True, **changes}) for uid in uids]
-
-
-@pytest.mark.req("TOK-13")
-def test_a_pull_of_tokens_updates_known_ones_and_adds_new_ones(
-    drivers: Person, lists: Lists, document: Document
-) -> None:
-    assert drivers.put("cpo/2.2.1/tokens/DE/EMS/T1", tokens(document, "T1")[0]).ok
-    changed = tokens(document, "T1", valid=False, last_updated="2026-02-01T00:00:00Z")
-    lists.serve("tokens", [*changed, *tokens(document, "T2")])
-
-    row = run(drivers.id, "tokens")
-
-    assert (row.created, row.updated) == (1, 1)
-    assert dict(cpo_models.Token.objects.values_list("uid", "valid")) == {"T1": False, "T2": True}
-
-
-@pytest.mark.req("TOK-12", "TRN-106")
-def test_tokens_that_the_whole_list_does_not_hold_are_no_longer_accepted_but_kept(
-    drivers: Person, lists: Lists, document: Document
-) -> None:
-    lists.serve("tokens", tokens(document, "T1", "T2"))
-    run(drivers.id, "tokens")
-    cpo_models.Token.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    kept = cpo_models.Token.objects.get(uid="T2").document
-    lists.serve("tokens", tokens(document, "T1"))
-
-    row = run(drivers.id, "tokens", full=True)
-
-    assert row.removed == 1
-    assert dict(cpo_models.Token.objects.values_list("uid", "valid")) == {"T1": True, "T2": False}
-    assert cpo_models.Token.objects.get(uid="T2").document == kept
-    lists.serve("tokens", tokens(document, "T1", "T2"))
-    again = run(drivers.id, "tokens", full=True)
-    assert (again.updated, again.unchanged) == (1, 1)
-    assert cpo_models.Token.objects.get(uid="T2").valid
-
-
-@pytest.mark.req("TOK-14", "TOK-12")
-def test_a_token_of_another_type_does_not_stand_for_one_that_is_gone(
-    drivers: Person, lists: Lists, document: Document
-) -> None:
-    app = tokens(document, "T1", type="APP_USER")
-    lists.serve("tokens", [*tokens(document, "T1"), *app])
-    run(drivers.id, "tokens")
-    cpo_models.Token.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    lists.serve("tokens", app)
-
-    run(drivers.id, "tokens", full=True)
-
-    assert dict(cpo_models.Token.objects.values_list("type", "valid")) == {"RFID": False, "APP_USER": True}
 
 
 @pytest.mark.req("REL-37")
