@@ -29,7 +29,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Listing:
     """A table of documents as a Sender interface shows it. All parts are SQL of ours, never a partner's text.
 
-    The table has a column `scope` that is counted (`counts.keep_sql`), and the indexes (scope, id) and (scope, moment).
+    The table has what `list_sql.listed` makes: a column `scope`, counted, and indexes (scope, id) and (scope, moment).
     """
 
     table: str

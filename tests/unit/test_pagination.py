@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from ocpi import counts, lists, pagination, status
+from ocpi import list_sql, lists, pagination, status
 
 URL = "https://hub.example/ocpi/2.2.1/locations"
 
@@ -172,7 +172,7 @@ def things(db: None) -> lists.Listing:
             "CREATE TEMP TABLE things (id bigint PRIMARY KEY, document text, last_updated timestamptz, scope text "
             "GENERATED ALWAYS AS (CASE WHEN id % 2 = 0 THEN 'even' ELSE 'odd' END) STORED) ON COMMIT DROP"
         )
-        for statement in counts.keep_sql("things"):
+        for statement in list_sql.keep_sql("things"):
             cursor.execute(statement)
         cursor.execute(
             "INSERT INTO things SELECT n, '{\"id\":\"' || n || '\"}', timestamptz '2026-01-01 00:00Z' "
