@@ -212,6 +212,12 @@ def test_a_put_with_slashes_too_many_keeps_its_body(
     assert emsp.get(f"cpo/2.2.1/tokens/DE/EMS/{token['uid']}").data == token
 
 
+@pytest.mark.req("TRN-024", "SEC-47")
+@pytest.mark.parametrize("segment", ["{}", "%7B%7D", "{country_code}", "%2F"])
+def test_a_segment_that_looks_like_a_parameter_is_only_text(cpo_side: None, emsp: Person, segment: str) -> None:
+    assert emsp.get(f"cpo/2.2.1/tokens/{segment}/EMS/{segment}").codes[0] == 404
+
+
 @pytest.mark.req("PIT-88")
 @pytest.mark.parametrize("sender", ["DE*EMS", "XX*XXX"])
 def test_routing_headers_on_a_configuration_module_are_ignored(hub_side: None, emsp: Person, sender: str) -> None:
