@@ -10,8 +10,6 @@ last second of these counts.
 
 from __future__ import annotations
 
-import atexit
-import logging
 import os
 import threading
 import time
@@ -22,17 +20,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from prometheus_client import Counter
 
 from ocpi import secrets
-
-log = logging.getLogger(__name__)
+from ocpi.background_writer import BackgroundWriter
 
 LONGEST_EXAMPLE = 200
 _FLUSH_SECONDS = 1.0
 _PAUSE_SECONDS = 5.0
-_STOP_SECONDS = 5.0
 
 # One statement for all; a platform that is gone takes its counts along.
 _ADD = """
@@ -74,9 +70,6 @@ class _Message:
 _reading: ContextVar[_Message | None] = ContextVar("ocpi_defects_reading", default=None)
 _waiting: dict[tuple[int, str], _Seen] = {}
 _adding = threading.Lock()
-_ending = threading.Event()
-_thread: threading.Thread | None = None
-_thread_of: int | None = None
 
 
 @contextmanager
@@ -134,8 +127,8 @@ def note(platform_id: int, kind: str, place: str = "") -> None:
         else:
             seen.count += 1
             seen.last = now
-    if _thread_of != os.getpid() and settings.OCPI_WAKE:
-        _start()
+    if not _writer.is_running and settings.OCPI_WAKE:
+        _writer.start()
 
 
 def count(platform_id: int, kind: str) -> int:
@@ -157,10 +150,7 @@ def example_of(place: str) -> str:
 
 def flush() -> int:
     """Add what waits to the table, now and in this thread; return how many kinds. For tests and a process's end."""
-    found = _take()
-    if found:
-        _add(found)
-    return len(found)
+    return _writer.flush()
 
 
 def _take() -> dict[tuple[int, str], _Seen]:
@@ -200,55 +190,17 @@ def _moment(seconds: float) -> datetime:
 
 def stop() -> None:
     """End this process's writer and write what it left; noting starts another one."""
-    global _thread, _thread_of
-    thread, _thread = _thread, None
-    if thread is None or _thread_of != os.getpid():
-        return
-    _thread_of = None
-    _ending.set()
-    thread.join(_STOP_SECONDS)
-    try:
-        flush()
-    except Exception as error:  # the end of a process is no place to fail
-        log.warning("the last counts of deviations were lost: %s", error)
-
-
-def _start() -> None:
-    """Start this process's writer, once; a fork starts its own."""
-    global _thread, _thread_of
-    with _adding:
-        if _thread_of == os.getpid():
-            return
-        _thread_of = os.getpid()
-        _ending.clear()
-        _thread = threading.Thread(target=_run, name="deviation-writer", daemon=True)
-    _thread.start()
-    atexit.register(stop)
-
-
-def _run() -> None:
-    while not _ending.wait(_FLUSH_SECONDS):
-        found = _take()
-        if not found:
-            continue
-        try:
-            _add(found)
-            continue
-        except (OperationalError, InterfaceError) as error:
-            log.warning("%d kinds of deviation wait, the database is away: %s", len(found), error)
-            _put_back(found)
-        except Exception:
-            log.exception("%d kinds of deviation cannot be stored", len(found))
-        connection.close()
-        _ending.wait(_PAUSE_SECONDS)
-    connection.close()
+    _writer.stop()
 
 
 def forget() -> None:
     """Drop what waits: of another process, or of another test."""
-    global _adding, _thread
-    _adding, _thread = threading.Lock(), None
+    global _adding
+    _adding = threading.Lock()
     _waiting.clear()
 
 
+_writer = BackgroundWriter(
+    "kinds of deviation", seconds=_FLUSH_SECONDS, pause=_PAUSE_SECONDS, take=_take, write=_add, put_back=_put_back
+)
 os.register_at_fork(after_in_child=forget)

@@ -6,18 +6,17 @@ every 100 ms. What a killed process loses is the last 100 ms of this log, never 
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import threading
 import time
 from collections import deque
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
 from ocpi import client
+from ocpi.background_writer import BackgroundWriter
 from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry, columns
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Received, Routing
 
@@ -29,17 +28,12 @@ MOST_WAITING = 10_000  # entries
 MOST_BYTES = 64 << 20  # of bodies that wait
 _FLUSH_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
-_STOP_SECONDS = 5.0
 _AT_ONCE = 2_000
 
 
 _buffer: deque[Entry] = deque()
 _waiting_bytes = 0
 _lost = 0
-_writing = threading.Lock()
-_ending = threading.Event()
-_thread: threading.Thread | None = None
-_thread_of: int | None = None
 
 
 def record(entry: Entry) -> None:
@@ -61,8 +55,8 @@ def record(entry: Entry) -> None:
             break
         _waiting_bytes -= len(dropped.request_body or b"") + len(dropped.response_body or b"")
         _lost += 1
-    if _thread_of != os.getpid() and settings.OCPI_WAKE:
-        _start()
+    if not _writer.is_running and settings.OCPI_WAKE:
+        _writer.start()
 
 
 def record_in(
@@ -121,12 +115,7 @@ def record_out(
 
 def flush() -> int:
     """Write what waits, now and in this thread; return how many were written. For tests and the end of a process."""
-    written = 0
-    with _writing:
-        while batch := _take():
-            _write(batch)
-            written += len(batch)
-    return written
+    return _writer.flush()
 
 
 def lost() -> int:
@@ -168,56 +157,21 @@ def _write_one_by_one(batch: list[Entry]) -> None:
 
 def stop() -> None:
     """End this process's writer and write what it left; recording starts another one."""
-    global _thread, _thread_of
-    thread, _thread = _thread, None
-    if thread is None or _thread_of != os.getpid():
-        return
-    _thread_of = None
-    _ending.set()
-    thread.join(_STOP_SECONDS)
-    try:
-        flush()
-    except Exception as error:  # the end of a process is no place to fail
-        log.warning("the last exchanges were lost: %s", error)
+    _writer.stop()
 
 
-def _start() -> None:
-    """Start this process's writer, once; a fork starts its own."""
-    global _thread, _thread_of
-    with _writing:
-        if _thread_of == os.getpid():
-            return
-        _thread_of = os.getpid()
-        _ending.clear()
-        _thread = threading.Thread(target=_run, name="exchange-writer", daemon=True)
-    _thread.start()
-    atexit.register(stop)
-
-
-def _run() -> None:
-    while not _ending.wait(_FLUSH_SECONDS):
-        if not _buffer:
-            continue
-        with _writing:
-            batch = _take()
-            try:
-                _write(batch)
-                continue
-            except (OperationalError, InterfaceError) as error:
-                log.warning("%d exchanges wait, the database is away: %s", len(batch), error)
-                _buffer.extendleft(reversed(batch))
-            except Exception:
-                log.exception("one of %d exchanges cannot be stored", len(batch))
-                _write_one_by_one(batch)
-        connection.close()
-        _ending.wait(_PAUSE_SECONDS)
-    connection.close()
+def _put_back(batch: list[Entry]) -> None:
+    _buffer.extendleft(reversed(batch))
 
 
 def _forget() -> None:
-    global _writing, _waiting_bytes, _thread
-    _writing, _waiting_bytes, _thread = threading.Lock(), 0, None
+    global _waiting_bytes
+    _waiting_bytes = 0
     _buffer.clear()
 
 
+_writer = BackgroundWriter(
+    "exchanges", seconds=_FLUSH_SECONDS, pause=_PAUSE_SECONDS,
+    take=_take, write=_write, put_back=_put_back, refused=_write_one_by_one,
+)  # fmt: skip
 os.register_at_fork(after_in_child=_forget)

@@ -42,7 +42,7 @@ AFTER: list[tuple[dict[str, Any], tuple[int, int], str, dict[str, int]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.req(req("QRK-27"), "SES-14")
+@pytest.mark.req("QRK-27", "SES-14")
 @pytest.mark.parametrize(("change", "codes", "status", "kinds"), AFTER, ids=range(len(AFTER)))
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_the_newest_word_counts_and_an_end_is_an_end(
@@ -111,7 +111,7 @@ def test_a_cdr_leaves_a_session_that_has_ended_as_it_is(cpo: Person, document: D
     assert counted(cpo) == {}
 
 
-@pytest.mark.req(req("QRK-28"), "SES-23")
+@pytest.mark.req("QRK-28", "SES-23")
 def test_a_cdr_without_a_session_is_taken_and_the_session_may_follow(cpo: Person, document: Document) -> None:
     answer = cpo.post(CDRS, document("cdr"))
     late = cpo.put(SESSION, document("session"))
@@ -121,7 +121,7 @@ def test_a_cdr_without_a_session_is_taken_and_the_session_may_follow(cpo: Person
     assert counted(cpo) == {"QRK-28 CDR without a Session": 1, "QRK-27 ACTIVE after COMPLETED": 1}
 
 
-@pytest.mark.req(req("QRK-28"), "QRK-22")
+@pytest.mark.req("QRK-28", "QRK-22")
 def test_the_session_of_another_cpo_under_the_same_id_stays_open(
     cpo: Person, second_cpo: Person, document: Document
 ) -> None:
@@ -135,7 +135,7 @@ def test_the_session_of_another_cpo_under_the_same_id_stays_open(
     assert {row.party_id: row.status for row in Session.objects.all()} == {"CPX": "ACTIVE", "TNM": "COMPLETED"}
 
 
-@pytest.mark.req(req("QRK-28"), "QRK-32")
+@pytest.mark.req("QRK-28", "QRK-32")
 def test_a_credit_cdr_ends_nothing(cpo: Person, document: Document) -> None:
     cpo.put(SESSION, document("session"))
 
@@ -250,7 +250,7 @@ def test_a_cdr_of_a_location_that_is_not_published_is_a_cdr(cpo: Person, documen
     assert "location_unknown" not in checked()["references"]
 
 
-@pytest.mark.req(req("QRK-32"), "CDR-10")
+@pytest.mark.req("QRK-32", "CDR-10")
 def test_a_cdr_again_and_another_under_its_id(cpo: Person, document: Document) -> None:
     first = cpo.post(CDRS, document("cdr"))
     again = cpo.post(CDRS, document("cdr"))
@@ -279,7 +279,7 @@ def test_tariffs_that_were_never_sent_are_a_matter_of_checking(cpo: Person, docu
 # ---------------------------------------------------------------- ids that are written in several ways
 
 
-@pytest.mark.req(req("QRK-19"), "QRK-33")
+@pytest.mark.req("QRK-19", "QRK-33")
 @pytest.mark.parametrize(
     ("compare", "one", "other", "same"),
     [

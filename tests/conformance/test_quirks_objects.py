@@ -247,7 +247,7 @@ def test_what_stays_refused_is_named_counted_and_changes_nothing(
     assert counted(cpo) == {f"TRN-039 refused: {member}": 1}
 
 
-@pytest.mark.req(req("QRK-12"), "PIT-44", "TRN-114")
+@pytest.mark.req("QRK-12", "PIT-44", "TRN-114")
 def test_a_value_we_do_not_know_survives_storage_patch_and_put_of_a_part(cpo: Person, document: Document) -> None:
     sent = document("location")
     connector(sent).update(standard="MCS", x_cooled=True)
@@ -269,7 +269,7 @@ def test_a_value_we_do_not_know_survives_storage_patch_and_put_of_a_part(cpo: Pe
     assert counted(cpo) == {"PIT-44 standard": 1}
 
 
-@pytest.mark.req(req("QRK-20"), "TYP-11", "TYP-12", "LOC-45")
+@pytest.mark.req("QRK-20", "TYP-11", "TYP-12", "LOC-45")
 def test_ids_that_differ_in_case_are_one_and_the_first_spelling_stays(cpo: Person, document: Document) -> None:
     sent = document("location")
     cpo.put(URL, sent)
@@ -284,7 +284,7 @@ def test_ids_that_differ_in_case_are_one_and_the_first_spelling_stays(cpo: Perso
     assert counted(cpo) == {"QRK-20 identity in another case": 1}
 
 
-@pytest.mark.req(req("QRK-22"), "TRN-096")
+@pytest.mark.req("QRK-22", "TRN-096")
 def test_ids_are_one_partys_own(cpo: Person, second_cpo: Person, document: Document) -> None:
     ours, theirs = document("location"), document("location", country_code="FR", party_id="CPX", city="Paris")
     url = URL.replace("NL/TNM", "FR/CPX")
@@ -312,7 +312,7 @@ def test_a_patch_of_what_was_never_put_asks_for_a_put(cpo: Person, document: Doc
     assert (patched.codes, below.codes, put.codes) == ((404, 2003), (404, 2003), (201, 1000))
 
 
-@pytest.mark.req(req("QRK-24"), "LOC-31")
+@pytest.mark.req("QRK-24", "LOC-31")
 def test_a_patch_with_some_evses_leaves_the_others_alone(cpo: Person, document: Document) -> None:
     sent = document("location")
     cpo.put(URL, sent)
@@ -324,7 +324,7 @@ def test_a_patch_with_some_evses_leaves_the_others_alone(cpo: Person, document: 
     assert found == [{**evse(sent), "status": "OUTOFORDER", "last_updated": LATER}, sent["evses"][1]]
 
 
-@pytest.mark.req(req("QRK-24"), "TRN-085", "LOC-05")
+@pytest.mark.req("QRK-24", "TRN-085", "LOC-05")
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_a_patch_without_last_updated_is_refused_and_counted(cpo: Person, document: Document, level: int) -> None:
     sent = document("location")
@@ -361,7 +361,7 @@ def test_a_patch_takes_no_information_away_but_what_may_be_absent(
     assert (member in cpo.get(URL).data) is (codes[1] != 1000)
 
 
-@pytest.mark.req(req("QRK-25"), "LOC-64")
+@pytest.mark.req("QRK-25", "LOC-64")
 def test_a_status_that_comes_as_a_put_of_everything_is_the_status(cpo: Person, document: Document) -> None:
     sent = document("location")
     cpo.put(URL, sent)
@@ -396,7 +396,7 @@ def test_tariffs_with_one_id_overwrite_each_other_only_within_a_party(
 # ---------------------------------------------------------------- where it is counted
 
 
-@pytest.mark.req(req("QRK-13"), "HUB-21")
+@pytest.mark.req("QRK-13", "HUB-21")
 def test_the_hub_counts_and_sends_on_what_came(side: Any, cpo: Person, document: Document) -> None:
     side("hub", parties=["NL*HUB:HUB"])
     sent = document("location")

@@ -13,6 +13,7 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from ocpi import defects
+from ocpi.background_writer import BackgroundWriter
 from ocpi.models import Deviation, Platform
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
@@ -109,24 +110,22 @@ def test_an_example_is_short_and_gives_nothing_away(cpo: Person, place: str, sho
     assert example(cpo, "QRK-13 coordinates") == shown
 
 
-def test_counts_wait_while_the_database_is_away(cpo: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_wait_while_the_database_is_away(cpo: Person) -> None:
     tries: list[int] = []
 
     def away(found: Any) -> None:
         tries.append(len(found))
         defects.note(cpo.id, "QRK-13 coordinates")
-        defects._ending.set()
+        writer.end()
         raise OperationalError("away")
 
-    monkeypatch.setattr(defects, "_FLUSH_SECONDS", 0.001)
-    monkeypatch.setattr(defects, "_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(defects, "_add", away)
+    writer = BackgroundWriter(
+        "counts", seconds=0.001, pause=0.001, take=defects._take, write=away, put_back=defects._put_back
+    )
     defects.note(cpo.id, "QRK-13 coordinates")
-    defects._ending.clear()
-    writer = threading.Thread(target=defects._run)
-    writer.start()
-    writer.join(10)
-    monkeypatch.undo()
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    thread.join(10)
 
     assert tries == [1]
     assert counted(cpo) == {"QRK-13 coordinates": 2}
@@ -135,7 +134,7 @@ def test_counts_wait_while_the_database_is_away(cpo: Person, monkeypatch: pytest
 @pytest.mark.django_db(transaction=True)
 def test_a_thread_of_the_process_writes_them(cpo: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OCPI_WAKE = True
-    monkeypatch.setattr(defects, "_FLUSH_SECONDS", 3600.0)
+    monkeypatch.setattr(defects._writer, "seconds", 3600.0)
     defects.note(cpo.id, "QRK-13 coordinates")
 
     defects.stop()
