@@ -30,7 +30,9 @@ def result(row: ChargingProfileRequest) -> None:
         correlation_id=row.correlation_id,
     )
     if row.kind == control.Kind.SET and row.result == "ACCEPTED":
-        # What is active since may have been told before the result was: only now it is the SCSP's.
+        # What is active since may have been told before the result was: only now it is the SCSP's. Whoever is told at
+        # this very moment holds the Session, and is waited for: one of the two sees the other.
+        Session.objects.select_for_update().get(pk=row.session_id)
         told = ActiveProfile.objects.filter(session_id=row.session_id, last_updated__gte=row.created_at).first()
         if told is not None:
             _tell(row, told, row.correlation_id)
