@@ -193,6 +193,7 @@ _FIELDS: Mapping[tuple[str, str], st.SearchStrategy[Json]] = {
     ("RegularHours", "period_end"): st.sampled_from(("09:00", "23:59", "24:00", "00:00")),
     ("TariffRestrictions", "start_date"): _DAYS,
     ("TariffRestrictions", "end_date"): _DAYS,
+    ("ChargingPreferences", "energy_need"): _ONE_DECIMAL,
     ("ChargingProfilePeriod", "limit"): _ONE_DECIMAL,
     ("ChargingProfile", "duration"): st.integers(1, 2**31 - 1),
     ("ChargingProfile", "min_charging_rate"): _ONE_DECIMAL,
