@@ -146,9 +146,15 @@ class Token(ClientOwnedObject):
     whitelist = models.CharField(max_length=15)
     # What an OCPP 1.6 charge point calls it: the uid, or a substitute of 20 characters (TOK-18).
     id_tag = models.CharField(max_length=36)
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Its eMSP's whole list no longer held it: not valid, whatever its document says, until it comes again (TRN-106).
+    gone_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(ClientOwnedObject.Meta):
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(gone_at=None) | models.Q(valid=False), name="cpo_token_gone_is_invalid"
+            ),
             models.UniqueConstraint(
                 Upper("country_code"), Upper("party_id"), Upper("object_id"), "type", name="cpo_token_identity"
             ),

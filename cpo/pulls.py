@@ -33,17 +33,16 @@ def _invalidate(scope: Scope) -> int:
     """Make the Tokens invalid that an eMSP's whole list did not hold; return how many.
 
     They are never deleted (TOK-12), and their documents stay as their eMSP wrote them: only we stop accepting them,
-    until it lists or pushes them again. One that it pushed since the pull began stays valid.
+    until it lists or pushes them again. One that it pushed since the pull began stays valid, whatever its time stamp.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_INVALIDATE, {**scope_parameters(scope), "overlap": "5 min"})
+        cursor.execute(_INVALIDATE, scope_parameters(scope))
         return int(cursor.rowcount)
 
 
 _INVALIDATE = f"""
-UPDATE cpo_token o SET valid = false
-WHERE {IN_SCOPE} AND o.valid AND o.created_at < %(started_at)s
-  AND o.last_updated < %(started_at)s - %(overlap)s::interval
+UPDATE cpo_token o SET valid = false, gone_at = statement_timestamp()
+WHERE {IN_SCOPE} AND o.valid AND o.received_at < %(started_at)s
   AND {NOT_SEEN.format(key=OBJECT_KEY + " || '*' || o.type")}
 """  # noqa: S608 - constants only
 

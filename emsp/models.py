@@ -21,6 +21,10 @@ class Location(ClientOwnedObject):
     parts: ClassVar[tuple[str, str, str]] = ("evses", "emsp.EVSE", "location_id")
 
     received_at = models.DateTimeField(db_default=Now(), editable=False)
+    platform = models.ForeignKey(
+        Platform, on_delete=models.SET_NULL, null=True, blank=True, db_index=False, related_name="+",
+        help_text="who brought it last",
+    )  # fmt: skip
     # Its CPO's whole list no longer held it (TRN-106, QRK-23): not shown, kept for the Sessions and CDRs that name it.
     gone_at = models.DateTimeField(null=True, blank=True)
     # Shown to everybody; otherwise to those whom its document names (LOC-34, LOC-35).
@@ -30,6 +34,7 @@ class Location(ClientOwnedObject):
         indexes = [
             *ClientOwnedObject.Meta.indexes,
             models.Index("id", condition=models.Q(publish=False), name="emsp_location_unpublished"),
+            models.Index(fields=["platform", "country_code", "party_id"], name="emsp_location_brought_by"),
         ]
 
 

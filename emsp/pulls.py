@@ -18,7 +18,7 @@ _SELLERS = ("CPO", "NAP", "OTHER")
 
 
 def _keep_location(item: Item, platform_id: int) -> bool:
-    return locations_operations.put(item.owner, (item.object_id,), item.body)
+    return locations_operations.put(item.owner, (item.object_id,), item.body, platform_id=platform_id)
 
 
 def _keep_tariff(item: Item, platform_id: int) -> bool:
@@ -82,6 +82,23 @@ PULLS = [
         locations_rows.mark_gone,
         combined=True,
     ),
-    Pull(ModuleID.sessions, "Session", ("CPO",), _keep_session, _unchanged_sessions, dated=True, windowed=True),
-    Pull(ModuleID.cdrs, "CDR", ("CPO",), _keep_cdr, _unchanged_cdrs, windowed=True),
+    Pull(
+        ModuleID.sessions,
+        "Session",
+        ("CPO",),
+        _keep_session,
+        _unchanged_sessions,
+        known_from=locations_rows.owners_from,
+        dated=True,
+        windowed=True,
+    ),
+    Pull(
+        ModuleID.cdrs,
+        "CDR",
+        ("CPO",),
+        _keep_cdr,
+        _unchanged_cdrs,
+        known_from=locations_rows.owners_from,
+        windowed=True,
+    ),
 ]

@@ -1,7 +1,8 @@
 """Keep what an owner pushes: the rules that are the same for every Client Owned Object at its receiver.
 
 One statement writes an object; a PATCH works on the locked row. Identity ignores case and keeps the spelling that came
-first (TRN-097); what is older than the stored object is not applied (TRN-091).
+first (TRN-097); what is older than the stored object is not applied (TRN-091). One that is hidden, as it was
+deleted or is gone from its owner's list, is not there for its owner: whatever comes of it makes it anew.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from ocpi.v2_2_1.types import format_datetime, parse_datetime
 
 M = TypeVar("M", bound=ClientOwnedObject)
 
+# Columns that say that an object is no longer there for its owner.
+_HIDDEN = ("deleted_at", "gone_at")
 # A stored time this far ahead of our clock is an error of its owner and must not block the next update (REL-53).
 FUTURE = timedelta(minutes=5)
 
@@ -190,11 +193,14 @@ def _upsert(model: type[ClientOwnedObject], columns: tuple[str, ...], key: str) 
     kept = {"country_code", "party_id", "object_id", "uid", key}
     updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in kept)
     places = ", ".join(["%s"] * len(columns))
-    if any(field.name == "received_at" for field in model._meta.concrete_fields):
+    names = {field.name for field in model._meta.concrete_fields}
+    if "received_at" in names:
         updates += ", received_at = statement_timestamp()"
+    hidden = "".join(f" OR {table}.{name} IS NOT NULL" for name in _HIDDEN if name in names)
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608 names from the model, no input
         f"ON CONFLICT ({identity}) DO UPDATE SET {updates} "
-        f"WHERE {table}.last_updated <= EXCLUDED.last_updated OR {table}.last_updated > now() + interval '5 minutes' "
+        f"WHERE {table}.last_updated <= EXCLUDED.last_updated{hidden} "
+        f"OR {table}.last_updated > now() + interval '5 minutes' "
         "RETURNING id, (xmax = 0), country_code, party_id, object_id"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ocpi import ours, pull_table, snapshot
+from ocpi import authentication, ours, pull_table, snapshot
 from ocpi.headers import Address
 from ocpi.pull_rows import List
 from ocpi.pull_table import Pull
@@ -58,11 +58,20 @@ def _addressed(platform: KnownPlatform, pull: Pull) -> list[Address]:
     own = [party for party in platform.parties if party.active and not party.through_hub]
     if not platform.is_hub:
         return _once(party for party in own if party.role in pull.owners)
-    hub = _once(party for party in own if party.role == "HUB")[:1]
     if pull.combined:
-        return hub
+        return _once(party for party in own if party.role == "HUB")[:1]
+    return _parties_behind(platform, pull)
+
+
+def _parties_behind(platform: KnownPlatform, pull: Pull) -> list[Address]:
+    """Return whose own lists a hub leads to; while none is known, there is no list yet and nothing fails.
+
+    Those that its ClientInfo calls connected; of a hub that has told us of nobody, the owners of what it has brought.
+    """
     behind = _behind(platform, pull)
-    return _once(party for party in behind if party.status == "CONNECTED") if behind else hub
+    if behind or pull.known_from is None:
+        return _once(party for party in behind if party.status == "CONNECTED")
+    return [each for each in pull.known_from(platform.id) if authentication.acts_for(platform, each, *pull.owners)]
 
 
 def _behind(platform: KnownPlatform, pull: Pull) -> list[KnownParty]:

@@ -53,6 +53,8 @@ class Pull:
     unchanged: Callable[[Sequence[Item], int], Collection[str]]  # items and platform id → keys of those stored so
     gone: Callable[[Scope], int] | None = None  # what a full pull did not hold; None = such objects never go
     ids: tuple[str, ...] = ("id",)  # members that make up its identity, beside the owner
+    # Platform id → whose objects it has brought: the parties behind a hub that has told us of nobody.
+    known_from: Callable[[int], Collection[Address]] | None = None
     combined: bool = False  # a hub is asked for the objects of all its parties at once (HUB-57)
     dated: bool = False  # there is no list without date_from (SES-02)
     seldom: bool = False  # only whole, at night, and after an outage: a list for start-up and doubt (HCI-21)

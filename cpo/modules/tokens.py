@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from django.db import transaction
 from django.http import HttpResponse
+from django.utils import timezone
 from rest_framework.request import Request
 
 from cpo.models import Token
@@ -21,6 +22,7 @@ from ocpi.views import OcpiView
 
 RFID = "RFID"
 LONGEST_ID_TAG = 20  # of OCPP 1.6
+_PATCHED = ("contract_id", "group_id", "valid", "whitelist", "document", "last_updated", "gone_at", "received_at")
 _COLUMNS = ("uid", "type", "contract_id", "group_id", "valid", "whitelist")
 
 
@@ -45,7 +47,7 @@ def keep(owner: Address, token_uid: str, body: bytes, *, asked_type: str | None)
         object_id=token_uid,
         document=kept.decode(),
         updated=keeping.last_updated(members),
-        columns={"group_id": "", **values, "id_tag": id_tag(owner, given, values["uid"])},
+        columns={"group_id": "", "gone_at": None, **values, "id_tag": id_tag(owner, given, values["uid"])},
         key="type",
     ).created
 
@@ -70,8 +72,8 @@ def patch(owner: Address, token_uid: str, body: bytes, *, token_type: str) -> No
         for name in ("contract_id", "valid", "whitelist"):
             setattr(row, name, values[name])
         row.group_id = values.get("group_id", "")
-        row.document, row.last_updated = document, updated
-        row.save(update_fields=["contract_id", "group_id", "valid", "whitelist", "document", "last_updated"])
+        row.document, row.last_updated, row.gone_at, row.received_at = document, updated, None, timezone.now()
+        row.save(update_fields=_PATCHED)
 
 
 def read(owner: Address, token_uid: str, token_type: str) -> str:

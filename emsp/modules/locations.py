@@ -31,7 +31,7 @@ class LocationsReceiver(OcpiView):
 
     def put(self, request: Request, country_code: str, party_id: str, **path: str) -> HttpResponse:
         owner = self.owner(country_code, party_id, *self.owners)
-        created = operations.put(owner, tuple(path.values()), self.body())
+        created = operations.put(owner, tuple(path.values()), self.body(), platform_id=self.caller.platform.id)
         return envelope.response(http_status=201 if created else 200)
 
     def patch(self, request: Request, country_code: str, party_id: str, **path: str) -> HttpResponse:

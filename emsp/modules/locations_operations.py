@@ -40,7 +40,7 @@ def read(owner: Address, path: Sequence[str]) -> str:
     return evse.document if len(path) == 2 else _connector(evse.document, path)
 
 
-def put(owner: Address, path: Sequence[str], body: bytes) -> bool:
+def put(owner: Address, path: Sequence[str], body: bytes, *, platform_id: int) -> bool:
     """Create or replace what the path names; say whether it is new.
 
     :raises InvalidParameters: if the body breaks its table, names another id or is older than what is stored.
@@ -52,7 +52,7 @@ def put(owner: Address, path: Sequence[str], body: bytes) -> bool:
     updated = keeping.last_updated(members)
     with transaction.atomic():
         if len(path) == 1:
-            return _put_location(owner, path[0], kept, updated)
+            return _put_location(owner, path[0], kept, updated, platform_id)
         if len(path) == 2:
             return _put_evse(owner, path, kept.decode())
         return _put_connector(owner, path, kept.decode(), updated)
@@ -79,9 +79,9 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
             _write_connector(_locked(owner, path), path, lambda old: documents.merge(old, change), updated)
 
 
-def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime) -> bool:
+def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime, platform_id: int) -> bool:
     document, evses, newest = _taken_apart(body, updated)
-    columns = {"gone_at": None, "publish": bool(documents.get(document, "publish"))}
+    columns = {"gone_at": None, "publish": bool(documents.get(document, "publish")), "platform_id": platform_id}
     kept = keeping.put(Location, owner=owner, object_id=location_id, document=document, updated=newest, columns=columns)
     # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
     ids = rows.keep_evses(kept.row_id, evses)

@@ -58,6 +58,19 @@ WHERE {IN_SCOPE} AND o.gone_at IS NULL AND o.received_at < %(started_at)s
   AND {NOT_SEEN.format(key=OBJECT_KEY)}
 """  # noqa: S608 - constants only
 
+# From owner to owner in the index, however many Locations each of them has.
+_OWNERS = """
+WITH RECURSIVE owner AS (
+    (SELECT country_code, party_id FROM emsp_location WHERE platform_id = %(id)s ORDER BY 1, 2 LIMIT 1)
+    UNION ALL
+    SELECT further.* FROM owner, LATERAL (
+        SELECT l.country_code, l.party_id FROM emsp_location l
+        WHERE l.platform_id = %(id)s AND (l.country_code, l.party_id) > (owner.country_code, owner.party_id)
+        ORDER BY 1, 2 LIMIT 1) further
+)
+SELECT country_code, party_id FROM owner
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class EvseRow:
@@ -141,6 +154,13 @@ def unchanged(wanted: Mapping[str, tuple[Address, str, str, Mapping[str, str]]])
         if row.gone_at is None
     }
     return {key for key, (_, _, document, parts) in wanted.items() if kept.get(key) == (document, parts)}
+
+
+def owners_from(platform_id: int) -> list[Address]:
+    """Return the CPOs whose Locations a platform has brought."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OWNERS, {"id": platform_id})
+        return [Address(*row) for row in cursor.fetchall()]
 
 
 def mark_gone(scope: Scope) -> int:

@@ -129,16 +129,17 @@ def test_through_a_hub_lists_of_all_come_from_it_and_lists_of_one_party_from_tha
                 [f"S{number}", session["last_updated"], json.dumps({**session, "id": f"S{number}"}),
                  session["start_date_time"]],
             )  # fmt: skip
-        emsp.query(  # as the hub's ClientInfo would say
-            "INSERT INTO ocpi_party (platform_id, country_code, party_id, role, business_details, approved, claimed, "
-            "through_hub, status) SELECT id, 'NL', 'TNM', 'CPO', '{}', true, true, true, 'CONNECTED' "
-            "FROM ocpi_platform RETURNING 1"
-        )
+        # While nobody is known behind the hub, there is nobody to ask, and nothing fails.
+        found = emsp.manage("pull")["Hub"]
+        assert set(found) == {"locations", "tariffs"}
+        assert (found["tariffs"]["created"], found["tariffs"]["pages"]) == (5, 3)
+        _load(cpo, tmp_path, 1)
+        brought = "SELECT 1 FROM hub_sharedobject WHERE module = 'locations' AND container_id IS NULL"
+        eventually(lambda: hub.query(brought), seconds=60)
+        assert emsp.manage("pull", "--module", "locations")["Hub"]["locations"]["created"] == 1
 
-        tariffs = emsp.manage("pull", "--module", "tariffs")["Hub"]["tariffs"]
         sessions = emsp.manage("pull", "--module", "sessions")["Hub"]["sessions"]
 
-        assert (tariffs["created"], tariffs["pages"]) == (5, 3)
         assert (sessions["created"], sessions["pages"]) == (5, 3)
         asked = cpo.query("SELECT from_party, to_party FROM ocpi_exchange WHERE module = 'sessions' AND method = 'GET'")
         assert set(asked) == {("DE*EMS", "NL*TNM")}

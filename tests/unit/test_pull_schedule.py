@@ -236,6 +236,40 @@ def test_from_a_hub_locations_come_at_once_and_sessions_party_by_party(
     assert to("sessions") == "FR*CPX"
 
 
+@pytest.mark.req("HUB-57")
+def test_behind_a_hub_that_names_nobody_the_owners_of_what_it_brought_are_asked(
+    emsp_side: None, partner: Partner, listener: Listener, lists: Lists, document: Document
+) -> None:
+    hub = partner("BE*HUB:HUB", listener=listener)
+    elsewhere = partner("NL*TNM:CPO")
+
+    def asked() -> list[tuple[str, str]]:
+        found = pull_plan.lists(platform_id=hub.id)
+        return [(each.module, str(each.to)) for each in found if each.module in ("sessions", "cdrs")]
+
+    def location(party_id: str, number: int) -> Any:
+        return document("location", id=f"L{number}", country_code="FR", party_id=party_id, last_updated=EARLY)
+
+    assert elsewhere.put("emsp/2.2.1/locations/NL/TNM/L1", document("location", id="L1")).ok
+    assert asked() == []
+    assert pull_rows.due(pull_plan.lists(module="sessions", platform_id=hub.id)) == []
+    lists.serve("locations", [location(party_id, number) for party_id in ("CPY", "CPX") for number in range(2)])
+    assert run(hub.id, "locations").created == 4
+    assert hub.put("emsp/2.2.1/locations/IT/WHO/L1", {**location("WHO", 1), "country_code": "IT"}).ok
+    assert asked() == [(each, to) for each in ("sessions", "cdrs") for to in ("FR*CPX", "FR*CPY", "IT*WHO")]
+
+    partner("FR*CPY:CPO")  # this one connects to us itself
+
+    assert asked() == [(each, to) for each in ("sessions", "cdrs") for to in ("FR*CPX", "IT*WHO")]
+
+    add_party(hub.platform, "FR*CPX:CPO", through_hub=True)  # now its ClientInfo says who is there
+
+    assert asked() == [("sessions", "FR*CPX"), ("cdrs", "FR*CPX")]
+    Party.objects.filter(through_hub=True).update(status="OFFLINE")
+    snapshot.changed()
+    assert asked() == []
+
+
 @pytest.mark.req("TRN-100", "TRN-106")
 def test_a_hubs_list_speaks_for_the_parties_it_says_are_connected(
     emsp_side: None, partner: Partner, listener: Listener, lists: Lists, document: Document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -45,7 +44,6 @@ def test_tokens_that_the_whole_list_does_not_hold_are_no_longer_accepted_but_kep
 ) -> None:
     lists.serve("tokens", tokens(document, "T1", "T2"))
     run(drivers.id, "tokens")
-    cpo_models.Token.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
     kept = cpo_models.Token.objects.get(uid="T2").document
     lists.serve("tokens", tokens(document, "T1"))
 
@@ -67,9 +65,50 @@ def test_a_token_of_another_type_does_not_stand_for_one_that_is_gone(
     app = tokens(document, "T1", type="APP_USER")
     lists.serve("tokens", [*tokens(document, "T1"), *app])
     run(drivers.id, "tokens")
-    cpo_models.Token.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
     lists.serve("tokens", app)
 
     run(drivers.id, "tokens", full=True)
 
     assert dict(cpo_models.Token.objects.values_list("type", "valid")) == {"RFID": False, "APP_USER": True}
+
+
+@pytest.mark.req("TRN-106")
+def test_a_known_token_that_came_during_the_crawl_stays_valid_however_old_it_is(
+    drivers: Person, lists: Lists, document: Document
+) -> None:
+    uids = ("A", "B", "C", "PUSHED", "PATCHED", "NOT")
+    lists.serve("tokens", tokens(document, *uids))
+    run(drivers.id, "tokens")
+    lists.serve("tokens", tokens(document, "A", "B", "C"))
+
+    assert run(drivers.id, "tokens", full=True, seconds=0).page_url
+    assert drivers.put("cpo/2.2.1/tokens/DE/EMS/PUSHED", tokens(document, "PUSHED")[0]).ok
+    assert drivers.patch("cpo/2.2.1/tokens/DE/EMS/PATCHED", {"whitelist": "NEVER", "last_updated": EARLY}).ok
+    row = run(drivers.id, "tokens")
+
+    assert row.removed == 1
+    assert dict(cpo_models.Token.objects.values_list("uid", "valid")) == {uid: uid != "NOT" for uid in uids}
+
+
+@pytest.mark.req("TOK-12", "TRN-106")
+@pytest.mark.parametrize("moment", [EARLY, "2025-12-01T00:00:00Z"])
+@pytest.mark.parametrize("way", ["push", "pull"])
+def test_a_token_that_was_gone_is_accepted_again_when_it_comes_again(
+    drivers: Person, lists: Lists, document: Document, moment: str, way: str
+) -> None:
+    lists.serve("tokens", tokens(document, "T1"))
+    run(drivers.id, "tokens")
+    lists.serve("tokens", [])
+    assert run(drivers.id, "tokens", full=True).removed == 1
+    gone = cpo_models.Token.objects.get()
+    assert (gone.valid, gone.gone_at is None) == (False, False)
+    again = tokens(document, "T1", last_updated=moment)
+
+    if way == "push":
+        assert drivers.put("cpo/2.2.1/tokens/DE/EMS/T1", again[0]).ok
+    else:
+        lists.serve("tokens", again)
+        run(drivers.id, "tokens", full=True)
+
+    row = cpo_models.Token.objects.get()
+    assert (row.valid, row.gone_at) == (True, None)
