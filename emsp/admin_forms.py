@@ -31,7 +31,7 @@ class TokenField(forms.CharField):
         return token
 
 
-class _AtLocation(forms.Form):
+class AtLocation(forms.Form):
     """Something at an EVSE of a Location."""
 
     evse_uid = forms.ChoiceField(label="EVSE", required=False)
@@ -43,13 +43,13 @@ class _AtLocation(forms.Form):
         field.choices = [*([] if field.required else [("", "any")]), *((uid, uid) for uid in uids)]
 
 
-class StartSession(_AtLocation):
+class StartSession(AtLocation):
     token = TokenField()
     connector_id = forms.CharField(max_length=36, label="Connector", required=False)
     field_order = ("token", "evse_uid", "connector_id")
 
 
-class ReserveNow(_AtLocation):
+class ReserveNow(AtLocation):
     token = TokenField()
     minutes = forms.IntegerField(min_value=1, max_value=_MOST_MINUTES, initial=30, help_text="How long from now.")
     reservation_id = forms.CharField(max_length=36, required=False, help_text="A known one is replaced.")
@@ -60,7 +60,7 @@ class ReserveNow(_AtLocation):
         return timezone.now() + timedelta(minutes=self.cleaned_data["minutes"])
 
 
-class UnlockConnector(_AtLocation):
+class UnlockConnector(AtLocation):
     evse_uid = forms.ChoiceField(label="EVSE")
     connector_id = forms.CharField(max_length=36, label="Connector")
 

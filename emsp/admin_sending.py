@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -28,12 +28,40 @@ from ocpi.headers import Address
 
 SEND, UNLOCK, PROFILE = "send", "unlock", "profile"
 _NEEDED = {SEND: "emsp.add_command", UNLOCK: "emsp.unlock_connector", PROFILE: "emsp.add_chargingprofilerequest"}
-F = TypeVar("F", bound=forms.Form)
 
 
-def send_page(
-    page: Any, request: HttpRequest, row: Model, *, title: str, permission: str, form: F, do: Callable[[F], Model],
-    note: str = "",
+def sends(
+    title: str, *, icon: str, of: type[Model], question: str, form: type[forms.Form] = admin_forms.Nothing,
+    permission: str = SEND, variant: str = "default", note: str = "",
+) -> Callable[[Callable[..., Model]], Callable[..., HttpResponse]]:  # fmt: skip
+    """Make a method that sends something about a row a button, whose page asks for what the form needs.
+
+    The method is given the row, the filled form and who asks; it returns the row that says what came of it.
+    """
+
+    def decorate(send: Callable[..., Model]) -> Callable[..., HttpResponse]:
+        def page(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+            row = get_object_or_404(of, pk=object_id)
+            asked = _form(form, request, row)
+            return _send_page(
+                self, request, row, title=question.format(row=row), permission=permission, form=asked, note=note,
+                do=lambda: send(self, row, asked, _operator(request)),
+            )  # fmt: skip
+
+        page.__name__ = send.__name__
+        return button(title, icon=icon, variant=variant, permission=permission)(page)
+
+    return decorate
+
+
+def _form(kind: type[forms.Form], request: HttpRequest, row: Any) -> forms.Form:
+    data = request.POST if request.method == "POST" else None
+    return kind(data, location=row) if issubclass(kind, admin_forms.AtLocation) else kind(data)
+
+
+def _send_page(
+    page: Any, request: HttpRequest, row: Model, *, title: str, permission: str, form: forms.Form,
+    do: Callable[[], Model], note: str,
 ) -> HttpResponse:  # fmt: skip
     """Ask for what is needed; once that is there, send it and lead to the row that says what came of it.
 
@@ -44,7 +72,7 @@ def send_page(
     back = _page_of(row)
     if request.method == "POST" and form.is_valid():
         try:
-            sent = do(form)
+            sent = do()
         except status.OcpiError as error:
             form.add_error(None, error.message)
         else:
@@ -96,44 +124,27 @@ class LocationActions(Sending):
         }
         return TemplateResponse(request, "admin/location_seen.html", context)
 
-    @button("Start a session", icon="play_arrow", permission=SEND)
-    def start_session(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Location, pk=object_id)
+    @sends("Start a session", icon="play_arrow", of=Location, form=admin_forms.StartSession,
+           question="Start a session at {row.object_id}")  # fmt: skip
+    def start_session(self, row: Location, form: admin_forms.StartSession, operator: str) -> Command:
+        return commands_operations.start_session(to=_cpo(row), location_id=row.object_id, **form.cleaned_data)
 
-        def do(form: admin_forms.StartSession) -> Command:
-            return commands_operations.start_session(to=_cpo(row), location_id=row.object_id, **form.cleaned_data)
+    @sends("Reserve", icon="event_seat", of=Location, form=admin_forms.ReserveNow,
+           question="Reserve a place at {row.object_id}")  # fmt: skip
+    def reserve_now(self, row: Location, form: admin_forms.ReserveNow, operator: str) -> Command:
+        given = {name: value for name, value in form.cleaned_data.items() if name != "minutes"}
+        return commands_operations.reserve_now(
+            to=_cpo(row), location_id=row.object_id, expiry_date=form.expiry_date, **given
+        )
 
-        form = admin_forms.StartSession(request.POST or None, location=row)
-        title = f"Start a session at {row.object_id}"
-        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
-
-    @button("Reserve", icon="event_seat", permission=SEND)
-    def reserve_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Location, pk=object_id)
-
-        def do(form: admin_forms.ReserveNow) -> Command:
-            given = {name: value for name, value in form.cleaned_data.items() if name != "minutes"}
-            return commands_operations.reserve_now(
-                to=_cpo(row), location_id=row.object_id, expiry_date=form.expiry_date, **given
-            )
-
-        form = admin_forms.ReserveNow(request.POST or None, location=row)
-        title = f"Reserve a place at {row.object_id}"
-        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
-
-    @button("Unlock a connector", icon="lock_open", variant="danger", permission=UNLOCK)
-    def unlock_connector(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Location, pk=object_id)
-
-        def do(form: admin_forms.UnlockConnector) -> Command:
-            return commands_operations.unlock_connector(
-                to=_cpo(row), location_id=row.object_id, asked_by=_operator(request), **form.cleaned_data
-            )
-
-        form = admin_forms.UnlockConnector(request.POST or None, location=row)
-        note = "For the help desk: a driver never does this directly. The cable of somebody else may come loose."
-        title = f"Unlock a connector at {row.object_id}"
-        return send_page(self, request, row, title=title, note=note, permission=UNLOCK, form=form, do=do)
+    @sends("Unlock a connector", icon="lock_open", variant="danger", permission=UNLOCK, of=Location,
+           form=admin_forms.UnlockConnector, question="Unlock a connector at {row.object_id}",
+           note="For the help desk: a driver never does this directly. The cable of somebody else may come loose.",
+           )  # fmt: skip
+    def unlock_connector(self, row: Location, form: admin_forms.UnlockConnector, operator: str) -> Command:
+        return commands_operations.unlock_connector(
+            to=_cpo(row), location_id=row.object_id, asked_by=operator, **form.cleaned_data
+        )
 
 
 class SessionActions(Sending):
@@ -141,62 +152,30 @@ class SessionActions(Sending):
 
     actions_detail = ("stop_session", "set_profile", "get_profile", "clear_profile", "set_preferences")
 
-    @button("Stop", icon="stop", variant="danger", permission=SEND)
-    def stop_session(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Session, pk=object_id)
+    @sends("Stop", icon="stop", variant="danger", of=Session, question="Stop Session {row.object_id}?")
+    def stop_session(self, row: Session, form: forms.Form, operator: str) -> Command:
+        return commands_operations.stop_session(to=_cpo(row), session_id=row.object_id)
 
-        def do(form: forms.Form) -> Command:
-            return commands_operations.stop_session(to=_cpo(row), session_id=row.object_id)
+    @sends("Set a profile", icon="show_chart", permission=PROFILE, of=Session, form=admin_forms.SetProfile,
+           question="Set a charging profile for {row.object_id}", note="An upper limit, not a target.")  # fmt: skip
+    def set_profile(self, row: Session, form: admin_forms.SetProfile, operator: str) -> ChargingProfileRequest:
+        return profiles.set_profile(session=row, profile=form.text, asked_by=operator)
 
-        form = admin_forms.Nothing(request.POST if request.method == "POST" else None)
-        title = f"Stop Session {row.object_id}?"
-        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
+    @sends("Active profile", icon="query_stats", permission=PROFILE, of=Session, form=admin_forms.GetProfile,
+           question="Ask for the active profile of {row.object_id}")  # fmt: skip
+    def get_profile(self, row: Session, form: admin_forms.GetProfile, operator: str) -> ChargingProfileRequest:
+        return profiles.get_active_profile(session=row, asked_by=operator, **form.cleaned_data)
 
-    @button("Set a profile", icon="show_chart", permission=PROFILE)
-    def set_profile(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Session, pk=object_id)
+    @sends("Clear the profile", icon="clear_all", permission=PROFILE, of=Session,
+           question="Clear the charging profile of {row.object_id}?")  # fmt: skip
+    def clear_profile(self, row: Session, form: forms.Form, operator: str) -> ChargingProfileRequest:
+        return profiles.clear_profile(session=row, asked_by=operator)
 
-        def do(form: admin_forms.SetProfile) -> ChargingProfileRequest:
-            return profiles.set_profile(session=row, profile=form.text, asked_by=_operator(request))
-
-        form = admin_forms.SetProfile(request.POST or None)
-        note = "An upper limit, not a target."
-        title = f"Set a charging profile for {row.object_id}"
-        return send_page(self, request, row, title=title, note=note, permission=PROFILE, form=form, do=do)
-
-    @button("Active profile", icon="query_stats", permission=PROFILE)
-    def get_profile(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Session, pk=object_id)
-
-        def do(form: admin_forms.GetProfile) -> ChargingProfileRequest:
-            return profiles.get_active_profile(session=row, asked_by=_operator(request), **form.cleaned_data)
-
-        form = admin_forms.GetProfile(request.POST or None)
-        title = f"Ask for the active profile of {row.object_id}"
-        return send_page(self, request, row, title=title, permission=PROFILE, form=form, do=do)
-
-    @button("Clear the profile", icon="clear_all", permission=PROFILE)
-    def clear_profile(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Session, pk=object_id)
-
-        def do(form: forms.Form) -> ChargingProfileRequest:
-            return profiles.clear_profile(session=row, asked_by=_operator(request))
-
-        form = admin_forms.Nothing(request.POST if request.method == "POST" else None)
-        title = f"Clear the charging profile of {row.object_id}?"
-        return send_page(self, request, row, title=title, permission=PROFILE, form=form, do=do)
-
-    @button("Preferences", icon="tune", permission=PROFILE)
-    def set_preferences(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Session, pk=object_id)
-
-        def do(form: admin_forms.Preferences) -> Session:
-            charging_preferences.send(session=row, preferences=form.members, asked_by=_operator(request))
-            return row
-
-        form = admin_forms.Preferences(request.POST or None)
-        title = f"Send charging preferences for {row.object_id}"
-        return send_page(self, request, row, title=title, permission=PROFILE, form=form, do=do)
+    @sends("Preferences", icon="tune", permission=PROFILE, of=Session, form=admin_forms.Preferences,
+           question="Send charging preferences for {row.object_id}")  # fmt: skip
+    def set_preferences(self, row: Session, form: admin_forms.Preferences, operator: str) -> Session:
+        charging_preferences.send(session=row, preferences=form.members, asked_by=operator)
+        return row
 
 
 @admin.register(Reservation)
@@ -213,16 +192,10 @@ class ReservationPage(Sending, Pages):
     show_state = badged("state")
     show_to = party(title="at")
 
-    @button("Cancel", icon="event_busy", variant="danger", permission=SEND)
-    def cancel_reservation(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = get_object_or_404(Reservation, pk=object_id)
-
-        def do(form: forms.Form) -> Command:
-            return commands_operations.cancel_reservation(to=_cpo(row), reservation_id=row.reservation_id)
-
-        form = admin_forms.Nothing(request.POST if request.method == "POST" else None)
-        title = f"Cancel reservation {row.reservation_id}?"
-        return send_page(self, request, row, title=title, permission=SEND, form=form, do=do)
+    @sends("Cancel", icon="event_busy", variant="danger", of=Reservation,
+           question="Cancel reservation {row.reservation_id}?")  # fmt: skip
+    def cancel_reservation(self, row: Reservation, form: forms.Form, operator: str) -> Command:
+        return commands_operations.cancel_reservation(to=_cpo(row), reservation_id=row.reservation_id)
 
 
 @admin.register(ChargingProfileRequest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -72,19 +73,20 @@ def outcome(command: SentCommand) -> dict[str, Any]:
     }
 
 
-class SendingCommand(BaseCommand):
+class SendingCommand(BaseCommand, ABC):
     """Sends one thing, waits for what comes of it and prints that; fails unless it was carried out."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         self.add_more_arguments(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON line")
 
+    @abstractmethod
     def add_more_arguments(self, parser: CommandParser) -> None:
-        raise NotImplementedError
+        """Add what the command needs to know."""
 
+    @abstractmethod
     def run(self, options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Do it; return what is printed, and a sentence if it was not carried out."""
-        raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
