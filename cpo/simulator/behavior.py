@@ -1,12 +1,10 @@
 """How a simulated charge point behaves, and what each of its connectors is doing."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from cpo.simulator.energy import Car, Metered
-from cpo.simulator.link import Payload
 
 
 @dataclass(slots=True)
@@ -42,4 +40,3 @@ class Behavior:
     heartbeat: bool = True
     reserves_any: bool = True  # a reservation may be of whichever connector is free (ReserveConnectorZeroSupported)
     firmware: str = "1.0"
-    overrides: dict[str, Callable[[Payload], Payload]] = field(default_factory=dict)  # action → its own answer

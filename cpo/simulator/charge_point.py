@@ -7,7 +7,7 @@ their optional timestamp out.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,7 +52,7 @@ class SimulatedChargePoint:
             reconnect_seconds=self.behavior.reconnect_seconds,
         )
         self.reservations = Reservations(self.connectors, any_of=self.behavior.reserves_any, show=self._show)
-        self._tasks: set[asyncio.Future[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._heartbeat_seconds = 300.0
         self.clock = Clock(self.behavior.seconds_per_minute, self.behavior.clock_behind)
 
@@ -77,22 +77,25 @@ class SimulatedChargePoint:
         await self.link.run()
 
     async def close(self) -> None:
-        """Go offline for good; transactions stay open."""
-        for task in [*self._tasks, *(c.charging for c in self.connectors.values() if c.charging is not None)]:
-            task.cancel()
+        """Go offline for good, with nothing left to do; transactions stay open."""
         self.reservations.close()
+        ending = list(self._tasks)
+        for task in ending:
+            task.cancel()
         await self.link.close()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     def cut(self) -> None:
         """Lose the connection as a broken line would; `run` connects again."""
         self.link.cut()
 
-    def _spawn(self, work: Awaitable[Any]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task: asyncio.Task[Any] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
-    def _ended(self, task: "asyncio.Future[Any]") -> None:
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("%s: %r", self.identity, error)
@@ -101,9 +104,6 @@ class SimulatedChargePoint:
 
     def _answer(self, action: str, payload: Payload) -> Payload:
         self.received.append((action, payload))
-        own = self.behavior.overrides.get(action)
-        if own is not None:
-            return own(payload)
         match action:
             case "RemoteStartTransaction":
                 return {"status": "Accepted" if self._remote_start(payload) else "Rejected"}
@@ -304,8 +304,7 @@ class SimulatedChargePoint:
         metered.accepted = answer["idTagInfo"]["status"] == "Accepted"
         if metered.accepted:
             await self.set_status(connector.number, "Charging")
-            connector.charging = asyncio.create_task(self._charge(connector, metered))
-            connector.charging.add_done_callback(self._ended)
+            connector.charging = self._spawn(self._charge(connector, metered))
         else:
             await self._stop(connector, metered, "DeAuthorized")
         return metered

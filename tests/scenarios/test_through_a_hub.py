@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ class Point:
 
     def __init__(self, url: str, password: str) -> None:
         behavior = Behavior(connectors=2, seconds_per_minute=0.5, clock_behind=timedelta(0))
-        behavior.overrides["GetCompositeSchedule"] = _schedule
         self._loop = asyncio.new_event_loop()
         self.simulated = SimulatedChargePoint(url, "CP-1", password=password, behavior=behavior)
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self.simulated.run(),), daemon=True)
@@ -47,15 +46,6 @@ class Point:
         self.do(self.simulated.close())
         self._thread.join(30)
         self._loop.close()
-
-
-def _schedule(payload: Any) -> Any:
-    schedule = {"chargingRateUnit": "W", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6000.0}]}
-    start = datetime.now(UTC).replace(microsecond=0).isoformat()
-    return {
-        "status": "Accepted", "connectorId": payload["connectorId"], "scheduleStart": start,
-        "chargingSchedule": {"duration": payload["duration"], **schedule},
-    }  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -186,7 +176,7 @@ def test_a_session_is_controlled_by_its_emsp_and_then_by_an_scsp(world: World) -
     assert preferred["response"] == "ACCEPTED"
     assert limited == {"request": "SET", **DONE, "session": session}
     assert told["charging_profile_period"][0]["limit"] == 7400
-    assert asked["profile"]["charging_profile"]["charging_profile_period"] == [{"start_period": 0, "limit": 6000}]
+    assert asked["profile"]["charging_profile"]["charging_profile_period"] == [{"start_period": 0, "limit": 7400}]
     assert cleared["result"] == "ACCEPTED"
     assert point.heard("SetChargingProfile")
     assert point.heard("ClearChargingProfile")
