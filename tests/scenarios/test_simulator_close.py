@@ -45,7 +45,7 @@ class CentralSystem:
 
 
 def point_at(server: Server, **behavior: Any) -> SimulatedChargePoint:
-    port = server.sockets[0].getsockname()[1]  # type: ignore[index]
+    port = server.sockets[0].getsockname()[1]
     return SimulatedChargePoint(f"ws://127.0.0.1:{port}/ocpp", "CP1", behavior=Behavior(**behavior))
 
 
