@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from django.db import connection
 
 from cpo.models import EVSE, ChargePoint, InboxMessage, Location, Operation, Transaction
 from cpo.modules import locations_loading, tariffs_loading
 from cpo.ocpp import inbox
 from ocpi.headers import Address
+from tests.fixtures import Document, Partner
+from tests.people import Person
+from tests.platforms import Listener
 
 OWNER = Address("NL", "TNM")
 LOCATION, TARIFF = "LOC-UTR-0042", "TEST-TARIFF"
@@ -171,3 +175,16 @@ def answer_operation(status: str = "Accepted", *, state: str = "ANSWERED", error
     operation.ended_at = datetime.now(UTC)
     operation.save()
     return operation
+
+
+@pytest.fixture(name="point")
+def point_fixture(document: Document) -> Point:
+    """A charge point behind the first EVSE of the Location of all tests, with the tariff of all tests."""
+    add_tariff(tariff())
+    return add_point(add_location(with_tariff(document("location"))))
+
+
+@pytest.fixture(name="emsp")
+def emsp_fixture(partner: Partner, listener: Listener) -> Person:
+    """An eMSP that listens."""
+    return partner("DE*EMS:EMSP", listener=listener)

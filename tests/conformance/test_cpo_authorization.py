@@ -10,25 +10,16 @@ import pytest
 from cpo.models import AuthorizationAnswer, Session, Token, Transaction
 from cpo.whitelist_states import TABLE
 from ocpi import snapshot
-from tests.cpo_support import LOCATION, Point, add_location, add_point, add_tariff, tariff, with_tariff
-from tests.fixtures import Document, Partner
+from tests.cpo_support import LOCATION, Point, add_location, add_point, with_tariff
+from tests.cpo_support import emsp_fixture as emsp_fixture
+from tests.cpo_support import point_fixture as point_fixture
+from tests.fixtures import Document
 from tests.people import Person
 from tests.platforms import Listener
 
 TAG = "04C7A1E2B95D80"
 AUTHORIZE = f"/ocpi/2.2.1/sender/tokens/{TAG}/authorize"
 pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
-
-
-@pytest.fixture
-def point(document: Document) -> Point:
-    add_tariff(tariff())
-    return add_point(add_location(with_tariff(document("location"))))
-
-
-@pytest.fixture
-def emsp(partner: Partner, listener: Listener) -> Person:
-    return partner("DE*EMS:EMSP", listener=listener)
 
 
 def push(emsp: Person, body: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from ocpi.models import Delivery
 from ocpi.outbox_engine import drain_now
 from ocpi.v2_2_1 import cdrs as cdr_schema
 from tests.cpo_support import BASE, TARIFF, Point, add_location, add_point, add_tariff, stamp, tariff, with_tariff
+from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
@@ -27,12 +28,6 @@ CDRS = "cpo/2.2.1/cdrs"
 TAG = "04C7A1E2B95D80"
 WHY = "The meter was wrong."
 pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
-
-
-@pytest.fixture
-def point(document: Document) -> Point:
-    add_tariff(tariff())
-    return add_point(add_location(with_tariff(document("location"))))
 
 
 @pytest.fixture

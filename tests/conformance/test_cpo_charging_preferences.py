@@ -17,6 +17,7 @@ from ocpi import documents
 from ocpi.outbox_engine import drain_now
 from tests.answers import OcpiAnswer
 from tests.cpo_support import Point, add_location, add_point, add_tariff, answer_operation, tariff, with_tariff
+from tests.cpo_support import emsp_fixture as emsp_fixture
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
@@ -45,11 +46,6 @@ def point(document: Document, settings: Settings) -> Point:
         for connector in evse["connectors"]:
             connector["tariff_ids"] = list(TARIFFS)
     return add_point(add_location(location))
-
-
-@pytest.fixture
-def emsp(partner: Partner, listener: Listener) -> Person:
-    return partner("DE*EMS:EMSP", listener=listener)
 
 
 @pytest.fixture

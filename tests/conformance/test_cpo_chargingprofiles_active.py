@@ -18,7 +18,9 @@ from ocpi import snapshot
 from ocpi.models import Delivery, FinishedDelivery
 from ocpi.outbox_engine import drain_now
 from ocpi.v2_2_1 import chargingprofiles as schema
-from tests.cpo_support import Point, add_location, add_point, add_tariff, answer_operation, tariff, with_tariff
+from tests.cpo_support import Point, answer_operation
+from tests.cpo_support import emsp_fixture as emsp_fixture
+from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
@@ -33,17 +35,6 @@ pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
 def clock() -> Iterator[Any]:
     with time_machine.travel(NOW, tick=False) as traveller:
         yield traveller
-
-
-@pytest.fixture
-def point(document: Document) -> Point:
-    add_tariff(tariff())
-    return add_point(add_location(with_tariff(document("location"))))
-
-
-@pytest.fixture
-def emsp(partner: Partner, listener: Listener) -> Person:
-    return partner("DE*EMS:EMSP", listener=listener)
 
 
 @pytest.fixture

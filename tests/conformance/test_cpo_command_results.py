@@ -16,31 +16,17 @@ from ocpi.outbox_engine import drain_now
 from tests.answers import OcpiAnswer
 from tests.cpo_support import (
     Point,
-    add_location,
-    add_point,
-    add_tariff,
     answer_operation,
-    tariff,
-    with_tariff,
 )
-from tests.fixtures import Document, Partner
+from tests.cpo_support import emsp_fixture as emsp_fixture
+from tests.cpo_support import point_fixture as point_fixture
+from tests.fixtures import Document
 from tests.people import Person
 from tests.platforms import Listener
 
 PATH = "cpo/2.2.1/commands"
 RESULTS = "/results"
 pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
-
-
-@pytest.fixture
-def point(document: Document) -> Point:
-    add_tariff(tariff())
-    return add_point(add_location(with_tariff(document("location"))))
-
-
-@pytest.fixture
-def emsp(partner: Partner, listener: Listener) -> Person:
-    return partner("DE*EMS:EMSP", listener=listener)
 
 
 @pytest.fixture

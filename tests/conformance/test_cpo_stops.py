@@ -19,10 +19,9 @@ from tests.cpo_support import (
     Point,
     add_location,
     add_point,
-    add_tariff,
-    tariff,
     with_tariff,
 )
+from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document
 from tests.people import Person
 
@@ -30,12 +29,6 @@ SESSIONS, CDRS = "cpo/2.2.1/sessions", "cpo/2.2.1/cdrs"
 EARLY = {"date_from": "2020-01-01T00:00:00Z"}
 TAG = "04C7A1E2B95D80"
 pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
-
-
-@pytest.fixture
-def point(document: Document) -> Point:
-    add_tariff(tariff())
-    return add_point(add_location(with_tariff(document("location"))))
 
 
 @pytest.fixture

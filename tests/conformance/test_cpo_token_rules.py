@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 
 from cpo.models import CDR, Session
-from tests.cpo_support import BASE, Point, add_location, add_point, add_tariff, tariff, with_tariff
+from tests.cpo_support import BASE, Point
+from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
 
 TAG, SECOND_TAG = "04C7A1E2B95D80", "04FFFFFFFFFF01"
 pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
-
-
-@pytest.fixture
-def point(document: Document) -> Point:
-    add_tariff(tariff())
-    return add_point(add_location(with_tariff(document("location"))))
 
 
 def card(emsp: Person, document: Document, uid: str, **changes: Any) -> Any:

@@ -1,28 +1,22 @@
-"""What real partners do wrong on the wire: tokens, headers, paths, answers. Tolerated, counted, never done by us."""
+"""What real partners do wrong on the wire: tokens, headers, paths. Tolerated, counted, never done by us."""
 
 from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 import pytest
 from django.test import Client
 
-from emsp.models import Command, Token
-from emsp.modules import commands_operations as commands
-from emsp.modules import tokens_operations as tokens
 from ocpi import authentication, client, secrets, snapshot
-from ocpi.models import Endpoint, Platform
-from ocpi.modules.initiation import HandshakeFailed, register_with
-from tests.conformance.handshakes import CREDENTIALS, registered
+from ocpi.models import Platform
+from tests.conformance.handshakes import CREDENTIALS
 from tests.deviations import counted, example
 from tests.fixtures import Document, Partner
-from tests.people import Person, at
-from tests.platforms import Listener, Received, Reply
+from tests.people import Person
+from tests.platforms import Listener
 
 LIST = "cpo/2.2.1/locations"
-COMMANDS = "/ocpi/2.2.1/receiver/commands"
 
 
 def b64(text: str) -> str:
@@ -242,211 +236,3 @@ def test_a_functional_module_without_routing_headers_never_crashes(
 
     assert answer.http_status in (200, 201)
     assert answer.codes[1] < 3000 or answer.codes[1] >= 4000
-
-
-# ---------------------------------------------------------------- QRK-05, QRK-09, PIT-11, PIT-15: versions
-
-
-def closed_to(*forms: str) -> Any:
-    """Answer 401 to a request whose Authorization is one of these."""
-
-    def answer(request: Received) -> Reply:
-        header = request.headers.get("authorization", "")
-        form = "none" if not header else "raw" if header == f"Token {TOKEN_A}" else "base64"
-        if form in forms:
-            return Reply(status=401, code=2000)
-        found: Reply = usual(request)
-        return found
-
-    usual: Any = None
-
-    def install(listener: Listener, path: str) -> None:
-        nonlocal usual
-        usual = listener._usual
-        listener.reply("GET", path, using=answer)
-
-    return install
-
-
-TOKEN_A = "their-token-A-for-us"
-
-
-@pytest.mark.req("QRK-05")
-@pytest.mark.parametrize("path", ["/ocpi/versions", "/ocpi/2.2.1"])
-@pytest.mark.parametrize(
-    ("closed", "kinds"),
-    [
-        ((), {}),
-        (("none",), {}),
-        (("base64", "raw"), {"QRK-05 versions only without a token": 1}),
-        (("base64", "none"), {"QRK-01 expects a raw token": 1}),
-    ],
-)
-def test_versions_are_fetched_with_or_without_a_token(
-    hub_side: None, db: None, listener: Listener, path: str, closed: tuple[str, ...], kinds: dict[str, int]
-) -> None:
-    closed_to(*closed)(listener, path)
-
-    platform = register_with(name="Elbe", versions_url=listener.versions_url, token_a=TOKEN_A, any_role=True)
-
-    assert platform.state == "REGISTERED"
-    assert counted(Person(token="", platform=platform)) == kinds
-    assert platform.base64_token is not ("QRK-01 expects a raw token" in kinds)
-    (posted,) = listener.received("POST")
-    assert posted.headers["authorization"] == secrets.authorization(TOKEN_A, base64_token=platform.base64_token)
-
-
-@pytest.mark.req("QRK-05")
-def test_versions_that_let_nobody_in_end_the_handshake(hub_side: None, db: None, listener: Listener) -> None:
-    closed_to("none", "raw", "base64")(listener, "/ocpi/versions")
-
-    with pytest.raises(HandshakeFailed, match="HTTP 401"):
-        register_with(name="Elbe", versions_url=listener.versions_url, token_a=TOKEN_A, any_role=True)
-
-    assert [request.method for request in listener.requests] == ["GET"] * 3
-
-
-def endpoints(listener: Listener, *listed: tuple[Any, Any, str]) -> list[dict[str, Any]]:
-    found = [{"identifier": name, "role": role, "url": listener.url + path} for name, role, path in listed]
-    return [{key: value for key, value in entry.items() if value is not None} for entry in found]
-
-
-# What the version details list → what we use, what is counted.
-DETAILS: list[tuple[str, list[tuple[Any, Any, str]], set[tuple[str, str, str]], dict[str, int]]] = [
-    ("one role only", [("locations", "RECEIVER", "/r")], {("locations", "RECEIVER", "/r")}, {}),
-    ("lower case", [("locations", "receiver", "/r"), ("locations", "Sender", "/s")],
-     {("locations", "RECEIVER", "/r"), ("locations", "SENDER", "/s")}, {"QRK-09 role in lower case": 2}),
-    ("several of one module", [("tokens", "RECEIVER", "/r"), ("tokens", "SENDER", "/s"), ("tokens", "SENDER", "/t")],
-     {("tokens", "RECEIVER", "/r"), ("tokens", "SENDER", "/s")}, {}),
-    ("no role", [("tokens", None, "/x"), ("locations", "RECEIVER", "/r")],
-     {("locations", "RECEIVER", "/r")}, {"QRK-09 endpoint without a role": 1}),
-    ("unknown modules", [("payments", "SENDER", "/p"), ("locations", "RECEIVER", "/r")],
-     {("locations", "RECEIVER", "/r")}, {}),
-]  # fmt: skip
-
-
-@pytest.mark.req("QRK-09", "PIT-83")
-@pytest.mark.parametrize(("listed", "used", "kinds"), [row[1:] for row in DETAILS], ids=[row[0] for row in DETAILS])
-def test_endpoints_are_picked_by_module_and_role(
-    hub_side: None, invited: Person, listener: Listener, listed: Any, used: Any, kinds: dict[str, int]
-) -> None:
-    listed = [("credentials", "RECEIVER", "/ocpi/2.2.1/credentials"), *listed]
-    listener.reply("GET", "/ocpi/2.2.1", data={"version": "2.2.1", "endpoints": endpoints(listener, *listed)})
-
-    registered(invited, listener)
-
-    rows = Endpoint.objects.filter(platform=invited.platform).exclude(identifier="credentials")
-    assert {(row.identifier, row.role, row.url.removeprefix(listener.url)) for row in rows} == used
-    assert counted(invited) == kinds
-
-
-@pytest.mark.req("PIT-11")
-def test_version_details_in_a_list_of_one_are_taken_and_counted(
-    hub_side: None, invited: Person, listener: Listener
-) -> None:
-    listener.reply("GET", "/ocpi/2.2.1", data=[listener.version_details()])
-
-    registered(invited, listener)
-
-    assert counted(invited) == {"PIT-11 version details as a list": 1}
-
-
-@pytest.mark.req("PIT-15", "HCI-07")
-def test_hubclientinfo_has_an_endpoint_of_its_own(cpo_side: None, hub: Person) -> None:
-    details = {entry["identifier"]: entry["url"] for entry in hub.get("2.2.1").data["endpoints"]}
-    info = {"country_code": "DE", "party_id": "EMS", "role": "EMSP", "status": "CONNECTED",
-            "last_updated": "2026-01-01T00:00:00Z"}  # fmt: skip
-
-    assert hub.put(f"{details['hubclientinfo']}/DE/EMS", info).codes == (201, 1000)
-    assert hub.get(f"{details['hubclientinfo']}/DE/EMS").data == info
-    assert hub.put(f"{details['locations']}/DE/EMS", info).http_status in (404, 405)
-
-
-# ---------------------------------------------------------------- QRK-06: answers
-
-
-@pytest.fixture
-def cpo_that_listens(emsp_side: None, partner: Partner, listener: Listener) -> Person:
-    return partner("NL*TNM:CPO", listener=listener)
-
-
-@pytest.fixture
-def token(cpo_that_listens: Person, document: Document) -> Token:
-    return Token.objects.get(pk=tokens.keep(json.dumps(document("token_rfid")).encode()).row_id)
-
-
-TAKEN = {"result": "ACCEPTED", "timeout": 30}
-NOW = "2026-01-01T00:00:00Z"
-NO_ENVELOPE = "QRK-06 answer without an envelope"
-# What a partner answers to START_SESSION → what becomes of the command, what is counted.
-ANSWERS: list[tuple[dict[str, Any], str, dict[str, int]]] = [
-    ({"data": TAKEN}, "ACCEPTED", {}),
-    ({"data": TAKEN, "status": 201}, "ACCEPTED", {}),
-    ({"data": TAKEN, "status": 202}, "ACCEPTED", {"QRK-06 HTTP 202": 1}),
-    ({"data": [TAKEN]}, "ACCEPTED", {"QRK-06 data in a list": 1}),
-    ({"data": TAKEN, "code": 2001}, "FAILED", {}),
-    ({"data": TAKEN, "code": 3000}, "FAILED", {}),
-    ({"data": TAKEN, "status": 400}, "FAILED", {"QRK-06 HTTP 400 with 1000": 1}),
-    ({"status": 502, "raw": b"<html>Bad Gateway</html>", "headers": {"Content-Type": "text/html"}}, "FAILED",
-     {NO_ENVELOPE: 1}),
-    ({"raw": b""}, "FAILED", {NO_ENVELOPE: 1}),
-    ({"raw": b"null"}, "FAILED", {NO_ENVELOPE: 1}),
-    ({"raw": json.dumps(TAKEN).encode()}, "FAILED", {NO_ENVELOPE: 1}),
-    ({}, "FAILED", {}),
-    ({"raw": json.dumps({"status_code": "1000", "timestamp": NOW, "data": TAKEN}).encode()}, "ACCEPTED",
-     {"PIT-26 status_code as a string": 1}),
-    ({"raw": json.dumps({"status_code": 1000, "data": TAKEN}).encode()}, "ACCEPTED", {"PIT-26 timestamp missing": 1}),
-    ({"data": TAKEN, "headers": {"X-Request-ID": "another"}}, "ACCEPTED",
-     {"TRN-058 X-Request-ID not in the answer": 1}),
-]  # fmt: skip
-
-
-@pytest.mark.req("QRK-06", "PIT-26", "TRN-036", "TRN-037")
-@pytest.mark.parametrize(("reply", "state", "kinds"), ANSWERS, ids=range(len(ANSWERS)))
-def test_whatever_comes_back_is_understood_or_is_a_failure(
-    cpo_that_listens: Person, token: Token, listener: Listener, reply: dict[str, Any], state: str, kinds: dict[str, int]
-) -> None:
-    listener.reply("POST", COMMANDS, **reply)
-
-    command = commands.start_session(to=at("NL*TNM"), token=token, location_id="LOC1")
-
-    assert command.state == state
-    assert Command.objects.get().state == state
-    assert counted(cpo_that_listens) == kinds
-
-
-@pytest.mark.req("QRK-06")
-def test_an_answer_with_a_key_in_its_place_is_counted_without_it(
-    cpo_that_listens: Person, token: Token, listener: Listener
-) -> None:
-    listener.reply("POST", COMMANDS, status=202, data=TAKEN)
-
-    commands.start_session(to=at("NL*TNM"), token=token, location_id="LOC1")
-
-    assert example(cpo_that_listens, "QRK-06 HTTP 202") == f"POST {COMMANDS}/START_SESSION"
-
-
-@pytest.mark.req("PIT-81")
-@pytest.mark.parametrize("http_status", [200, 404, 502, 503, 504])
-@pytest.mark.parametrize("code", [4001, 4002, 4003])
-def test_a_hubs_codes_are_understood_under_any_http_status(
-    cpo_that_listens: Person, token: Token, listener: Listener, http_status: int, code: int
-) -> None:
-    listener.reply("POST", COMMANDS, status=http_status, code=code, message="nobody there")
-
-    command = commands.start_session(to=at("NL*TNM"), token=token, location_id="LOC1")
-
-    assert command.state == "FAILED"
-    assert str(code) in command.message
-    assert "nobody there" in command.message
-
-
-@pytest.mark.req("PIT-81")
-def test_our_hub_sends_its_codes_with_http_200(hub_side: None, emsp: Person, partner: Partner) -> None:
-    partner("NL*TNM:CPO", connection="OFFLINE")
-
-    nobody = emsp.get("hub/2.2.1/sender/locations/LOC1", to="FR*XXX")
-    away = emsp.get("hub/2.2.1/sender/locations/LOC1", to="NL*TNM")
-
-    assert nobody.codes == (200, 4001)
-    assert away.codes == (200, 4003)
