@@ -14,7 +14,6 @@ from cpo.modules import chargingprofiles_operations as profiles
 from ocpi import documents
 from ocpi.models import Delivery
 from tests.chargingprofiles_support import (
-    SENDER,
     a_while_later,
     ask,
     delete,
@@ -203,7 +202,7 @@ def test_profiles_go_when_the_session_ends(session: Session, point: Point, put: 
 
     assert (clearing.action, ChargePointProfile.objects.get().state) == ("ClearChargingProfile", states.REMOVED)
     results(listener)
-    assert listener.received("PUT", SENDER) == []
+    assert listener.received("PUT", "/ocpi/2.2.1/sender/chargingprofiles") == []
 
 
 # ---------------------------------------------------------------- what the charge point can do
