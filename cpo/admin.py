@@ -17,6 +17,7 @@ from cpo.models import CDR, EVSE, Location, Session, Tariff, Token
 from cpo.modules import tariffs_deleting
 from ocpi import status
 from ocpi.admin_confirm import ask, button
+from ocpi.admin_links import shortened
 from ocpi.admin_pages import (
     EVSE_STATUSES,
     SESSION_STATUSES,
@@ -117,8 +118,9 @@ class SessionPage(Documents):
 class CDRPage(Corrections, Documents):
     deferred = ()
     list_select_related = ("credited_by",)
-    list_display = ("object_id", "show_emsp", "start_date_time", "show_kwh", "show_cost", "token_uid", "session_id",
-                    "show_credit", "last_updated")  # fmt: skip
+    list_display = ("object_id", "show_emsp", "start_date_time", "show_kwh", "show_cost", "short_token",
+                    "short_session", "show_credit", "last_updated")  # fmt: skip
+    short_token, short_session = shortened("token_uid"), shortened("session_id", "session")
     list_filter = ("credit", ("replaces", admin.EmptyFieldListFilter))
     search_fields = ("=object_id", "=emsp_party_id", "=session_id", "=token_uid")
     show_emsp = party("emsp_country_code", "emsp_party_id", "eMSP")

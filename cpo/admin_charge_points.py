@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from cpo.admin_chargingprofiles import AbilityRows, Limits, ProfileRows
 from cpo.models import (
+    EVSE,
     ChargePoint,
     ChargePointConnector,
     ChargePointDeviation,
@@ -21,15 +22,22 @@ from cpo.models import (
     UnknownChargePoint,
     UnmatchedStop,
 )
+from ocpi.admin_links import link
 from ocpi.admin_pages import Pages, Rows, badge, badged, known, pretty, read_only
 
 
 class ConnectorRows(Rows):
     model = ChargePointConnector
     verbose_name_plural = "connectors"
-    fields = ("connector_id", "evse_uid", "show_status", "error_code", "status_at")
+    fields = ("connector_id", "show_evse", "show_status", "error_code", "status_at")
     ordering = ("connector_id",)
     show_status = badged("status")
+    show_evse = read_only("EVSE", lambda page, row: link(EVSE(pk=row.evse_pk), row.evse) if row.evse else "–")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ChargePointConnector]:
+        evses = EVSE.objects.filter(charge_point=OuterRef("charge_point"), connector_id=OuterRef("connector_id"))
+        found: QuerySet[ChargePointConnector] = super().get_queryset(request)
+        return found.annotate(evse=Subquery(evses.values("uid")[:1]), evse_pk=Subquery(evses.values("pk")[:1]))
 
 
 class DeviationRows(Rows):

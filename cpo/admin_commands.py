@@ -15,6 +15,7 @@ from cpo import reservation_states
 from cpo.models import Command, Reservation
 from cpo.modules import reservations_operations as reservations
 from ocpi.admin_confirm import ask, button
+from ocpi.admin_links import shortened
 from ocpi.admin_pages import Pages, Rows, badge, badged, known, party, pretty, read_only
 from ocpi.v2_2_1.commands import CommandResultType
 
@@ -27,7 +28,7 @@ class CommandPage(Pages):
 
     large = True
     list_display = ("created_at", "command", "show_state", "show_emsp", "charge_point", "evse", "show_result",
-                    "show_timing", "session_id")  # fmt: skip
+                    "show_timing", "short_session")  # fmt: skip
     list_filter = (
         known("command", COMMANDS),
         "state",
@@ -44,6 +45,7 @@ class CommandPage(Pages):
     show_state = badged("state")
     show_result = read_only("result", lambda page, row: badge(row.result, _tone(row.result)) if row.result else "–")
     show_emsp = party(title="eMSP")
+    short_session = shortened("session_id", "session")
     pretty_request = pretty("request")
     pretty_response = pretty("response")
 

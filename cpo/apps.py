@@ -7,4 +7,5 @@ class CpoConfig(AppConfig):
     """The owner side: charge points, locations, tariffs, sessions, CDRs."""
 
     name = "cpo"
+    verbose_name = "CPO"
     default_auto_field = "django.db.models.BigAutoField"

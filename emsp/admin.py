@@ -11,11 +11,12 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from emsp.admin_cdrs import kind, with_credits
+from emsp.admin_links import RequestRows, cdrs_of, commands_of, session_named, session_started
 from emsp.admin_sending import LocationActions, SessionActions, seconds
 from emsp.models import CDR, EVSE, Authorization, Command, Location, Session, Tariff, Token
-from emsp.modules import commands_results
 from emsp.modules import locations_showing as showing
 from ocpi import json_html
+from ocpi.admin_links import shortened
 from ocpi.admin_pages import (
     EVSE_STATUSES,
     SESSION_STATUSES,
@@ -95,7 +96,10 @@ class SessionPage(SessionActions, Documents):
     list_select_related = ("platform",)
     search_fields = ("=object_id", "=party_id", "=token_uid")
     show_status = badged("status")
-    shown = (*Documents.shown, "show_active_profile", "show_preferences")
+    inlines = (RequestRows,)
+    shown = ("show_commands", "show_cdrs", *Documents.shown, "show_active_profile", "show_preferences")
+    show_commands = read_only("commands", lambda page, row: commands_of(row))
+    show_cdrs = read_only("CDR", lambda page, row: cdrs_of(row))
     show_active_profile = read_only("active charging profile", lambda page, row: kept(row, "active_profile"))
     show_preferences = read_only("charging preferences", lambda page, row: kept(row, "preferences"))
     show_kwh = read_only("kWh", lambda page, row: member(row.document, "kwh"))
@@ -107,8 +111,9 @@ class CDRPage(Documents):
     """CDRs as they were posted, with our own opinion beside them."""
 
     deferred = ("key",)
-    hidden = ("document", "key", "digest", "check_result")
-    shown = ("pretty_document", "pretty_check_result")
+    hidden = ("document", "key", "digest", "check_result", "session_id")
+    shown = ("show_session", "pretty_document", "pretty_check_result")
+    show_session = read_only("session", lambda page, row: session_named(row))
     list_display = ("object_id", "show_party", "start_date_time", "show_kwh", "show_cost", "show_computed",
                     "show_verdict", "show_kind", "token_uid")  # fmt: skip
     list_filter = ("verdict", ("platform", RelatedDropdownFilter))
@@ -162,19 +167,21 @@ class CommandPage(Pages):
     """Commands we sent, and what came of them; the key of the response_url is a secret and not shown."""
 
     large = True
-    list_display = ("created_at", "command", "show_state", "show_to", "response", "result", "session_id", "asked_by",
-                    "show_answered", "show_result_after", "platform")  # fmt: skip
+    list_display = ("created_at", "command", "show_state", "show_to", "response", "result", "show_answered",
+                    "show_result_after", "short_session", "asked_by", "platform")  # fmt: skip
     list_filter = (known("command", COMMANDS), "state", ("platform", RelatedDropdownFilter))
     list_select_related = ("platform",)
     search_fields = ("=correlation_id", "=session_id", "=authorization_reference")
     ordering = ("-id",)
-    hidden = ("key", "request")
-    shown = ("show_session", "pretty_request")
+    hidden = ("key", "request", "session_id")
+    shown = ("show_named", "show_session", "pretty_request")
     deferred = ("key", "request")
     show_state = badged("state")
     show_answered = read_only("answered after", lambda page, row: seconds(row.created_at, row.answered_at))
     show_result_after = read_only("result after", lambda page, row: seconds(row.created_at, row.result_at))
-    show_session = read_only("session that it started", lambda page, row: str(commands_results.session_of(row) or "–"))
+    short_session = shortened("session_id", "session")
+    show_named = read_only("session that it names", lambda page, row: session_named(row))
+    show_session = read_only("session that it started", lambda page, row: session_started(row))
     show_to = party(title="to")
     pretty_request = pretty("request")
 

@@ -11,4 +11,5 @@ class HubConfig(AppConfig):
     """A roaming hub: connects platforms, owns nothing."""
 
     name = "hub"
+    verbose_name = "Hub"
     default_auto_field = "django.db.models.BigAutoField"

@@ -26,6 +26,7 @@ _TONES = {
     "INVALID TIMEOUT Unavailable BLOCKED offline TIMED_OUT",
     "odd": "MARKED DROPPED unverifiable UNKNOWN OLD UNREGISTERED TOMBSTONE",
 }
+_STATES = frozenset({"state", "status", "result", "allowed", "verdict", "boot_status"})
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
 MODULES = ("versions", "credentials", "locations", "tariffs", "sessions", "cdrs", "tokens", "commands",
@@ -143,7 +144,12 @@ class Pages(ModelAdmin):  # type: ignore[misc]
         if self.fields:
             return list(self.fields)
         columns = [field.name for field in self.model._meta.concrete_fields if field.name not in self.hidden]
-        return [*columns, *self.shown]
+        return [*(self._shown_as(name) for name in columns), *self.shown]
+
+    def _shown_as(self, name: str) -> str:
+        """Return what shows a column: a state is a label on its own page too."""
+        label = f"show_{name}"
+        return label if name in _STATES and hasattr(self, label) and label not in self.shown else name
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
         return self.get_fields(request, obj)

@@ -24,7 +24,7 @@ _FULL = "What the list does not hold is then no longer valid: Tariffs are hidden
 class PullCursorPage(Pages):
     """Lists that are read from platforms, and how far."""
 
-    list_display = ("__str__", "platform", "show_result", "kind", "succeeded_at", "due_at", "read", "created",
+    list_display = ("__str__", "platform", "show_result", "show_kind", "succeeded_at", "due_at", "read", "created",
                     "updated", "removed", "refused", "differences", "show_error")  # fmt: skip
     list_filter = ("result", "kind", known("module", MODULES), ("platform", RelatedDropdownFilter))
     list_select_related = ("platform",)
@@ -39,6 +39,10 @@ class PullCursorPage(Pages):
     @admin.display(description="result", ordering="result")
     def show_result(self, row: PullCursor) -> str:
         return badge("under way", "busy") if row.page_url and row.claim else badge(row.result or "not yet", "")
+
+    @admin.display(description="kind", ordering="kind")
+    def show_kind(self, row: PullCursor) -> str:
+        return row.kind.lower() or "–"
 
     @admin.display(description="error")
     def show_error(self, row: PullCursor) -> str:

@@ -9,4 +9,5 @@ class OcpiConfig(AppConfig):
     """The protocol: what every platform must know."""
 
     name = "ocpi"
+    verbose_name = "OCPI"
     default_auto_field = "django.db.models.BigAutoField"
