@@ -15,6 +15,7 @@ from emsp.admin_links import RequestRows, cdrs_of, commands_of, session_named, s
 from emsp.admin_sending import LocationActions, SessionActions, seconds
 from emsp.models import CDR, EVSE, Authorization, Command, Location, Session, Tariff, Token
 from emsp.modules import locations_showing as showing
+from emsp.unknown_values import marks
 from ocpi import json_html
 from ocpi.admin_links import shortened
 from ocpi.admin_pages import (
@@ -38,10 +39,11 @@ COMMANDS = ("START_SESSION", "STOP_SESSION", "RESERVE_NOW", "CANCEL_RESERVATION"
 
 class EVSERows(Rows):
     model = EVSE
-    fields = ("uid", "show_status", "last_updated")
+    fields = ("uid", "show_status", "last_updated", "show_unknown")
     ordering = ("id",)
     show_change_link = True
     show_status = badged("status")
+    show_unknown = read_only("unknown", lambda page, row: marks(row.document))
 
 
 @admin.register(Location)
@@ -74,7 +76,9 @@ class EVSEPage(Documents):
     list_filter = (known("status", EVSE_STATUSES),)
     list_select_related = ("location",)
     search_fields = ("=uid", "=location__object_id")
+    shown = ("show_unknown", *Documents.shown)
     show_status = badged("status")
+    show_unknown = read_only("unknown", lambda page, row: marks(row.document) or "–")
 
 
 @admin.register(Tariff)

@@ -244,3 +244,19 @@ def test_a_location_as_a_driver_sees_it(
     assert f"EVSE {EVSE_UID}" in driver
     assert "There is no Token NOBODYS" in nobody
     assert "Tulp Net Mobiliteit" not in public + nobody
+
+
+@pytest.mark.req("PIT-44")
+def test_a_standard_that_nobody_knows_is_marked_where_the_evse_is_shown(
+    operator: Client, cpo: Person, document: Document
+) -> None:
+    body = document("location")
+    known = body["evses"][1]["connectors"][0]["standard"]
+    body["evses"][0]["connectors"][0]["standard"] = "<MCS>"
+    assert cpo.put(f"emsp/2.2.1/locations/NL/TNM/{LOCATION}", body).ok
+    odd, even = (EVSE.objects.get(uid=each["uid"]) for each in body["evses"][:2])
+
+    pages = [text(operator.get(url("change", row))) for row in (odd.location, odd, even)]
+
+    assert [page.count("unknown value: <MCS>") for page in pages] == [1, 1, 0]
+    assert not any(f"unknown value: {known}" in page for page in pages)
