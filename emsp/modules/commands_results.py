@@ -6,10 +6,11 @@ import logging
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Min
 from django.utils import timezone
 
 from emsp import command_states
-from emsp.models import Command, Session
+from emsp.models import Command, Reservation, Session
 from emsp.modules import asking, commands_sending, reservations
 from ocpi import defects, documents, status
 from ocpi.v2_2_1 import commands as schema
@@ -45,25 +46,33 @@ def session_of(command: Command) -> Session | None:
     """Return the Session that a command started: it is the proof, whatever the result said (CMD-23, QRK-30).
 
     It says so with the command's authorization_reference (CMD-30). Some give the Token's uid there, or nothing; then
-    it is the first Session of that Token at that CPO and Location since.
+    it is the first Session of that Token at that CPO and Location since. One may be older than the command: that of a
+    reservation, which the start takes over (SES-16).
     """
-    since = Session.objects.filter(
-        created_at__gte=command.created_at,
-        country_code__iexact=command.country_code,
-        party_id__iexact=command.party_id,
-    ).order_by("id")
     if not command.authorization_reference:
         return None
-    marked = since.filter(document__contains=command.authorization_reference).last()
+    cpo = {"country_code__iexact": command.country_code, "party_id__iexact": command.party_id}
+    found = Session.objects.filter(**cpo, created_at__gte=_reserved_since(command, cpo)).order_by("id")
+    marked = found.filter(document__contains=command.authorization_reference).last()
     if marked is not None or command.token is None:
         return marked
     location_id = str(documents.get(command.request, "location_id")).upper()
+    since = found.filter(created_at__gte=command.created_at)
     for session in since.filter(token_uid__iexact=command.token.uid)[:20]:
         reference = documents.get(session.document, "authorization_reference") or ""
         unmarked = reference.upper() in ("", command.token.uid.upper())
         if unmarked and str(documents.get(session.document, "location_id")).upper() == location_id:
             return session
     return None
+
+
+def _reserved_since(command: Command, cpo: dict[str, str]) -> datetime:
+    """Return since when a place was held for the Token of a command that came later, or when the command was given."""
+    held = Reservation.objects.filter(
+        **cpo, token=command.token_id or 0, created_at__lte=command.created_at, expiry_date__gte=command.created_at
+    )
+    first: datetime | None = held.aggregate(first=Min("created_at"))["first"]
+    return first or command.created_at
 
 
 def _awaited(row: Command, now: datetime) -> bool:

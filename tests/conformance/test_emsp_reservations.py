@@ -10,12 +10,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from emsp import reservation_states, tasks
-from emsp.models import EVSE, Command, Reservation, Token
+from emsp.models import EVSE, Command, Reservation, Session, Token
 from emsp.modules import commands_operations as commands
+from emsp.modules import commands_results as results
 from emsp.modules import tokens_operations as tokens
 from ocpi import status
 from ocpi.v2_2_1.types import format_datetime
-from tests.emsp_support import EVSE_UID, LOCATION, RECEIVER, TNM, response_url, without_capability
+from tests.conformance.suites import LATER
+from tests.emsp_support import EVSE_UID, LOCATION, RECEIVER, SESSION, TNM, response_url, without_capability
 from tests.emsp_support import cpo_fixture as cpo_fixture
 from tests.emsp_support import evse_fixture as evse_fixture
 from tests.emsp_support import token_fixture as token_fixture
@@ -313,3 +315,23 @@ def test_an_evse_that_cannot_be_unlocked_is_not_asked(evse: EVSE, listener: List
         )
 
     assert not listener.received("POST", UNLOCK)
+
+
+@pytest.mark.req("CMD-23")
+def test_the_session_of_a_reservation_is_that_of_the_start_which_takes_it_over(
+    reserved: Command, cpo: Person, token: Token, document: Document
+) -> None:
+    path = f"emsp/2.2.1/sessions/NL/TNM/{SESSION}"
+    kept = document("session", status="RESERVATION", authorization_reference=reserved.authorization_reference)
+    cpo.put(path, kept)
+    Reservation.objects.update(created_at=timezone.now() - timedelta(minutes=9))
+    Session.objects.update(created_at=timezone.now() - timedelta(minutes=8))
+    start = commands.start_session(to=TNM, token=token, location_id=LOCATION, evse_uid=EVSE_UID, connector_id="1")
+    assert results.session_of(start) is None
+
+    begun = {"authorization_reference": start.authorization_reference, "last_updated": LATER}
+    cpo.put(path, document("session", **begun))
+
+    found = results.session_of(start)
+    assert found is not None
+    assert found.object_id == SESSION
