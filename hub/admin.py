@@ -27,16 +27,18 @@ for _model in (User, Group, LogEntry, AccessAttempt, AccessFailureLog, AccessLog
 
 @admin.register(SharedObject)
 class SharedObjectPage(Documents):
-    """The last accepted state of what was broadcast."""
+    """The last accepted state of what was broadcast, and of what one receiver was sent alone."""
 
-    list_display = ("path", "module", "show_party", "platform", "last_updated", "received_at", "show_deleted")
+    list_display = (
+        "path", "module", "show_party", "receiver", "platform", "last_updated", "received_at", "show_deleted",
+    )  # fmt: skip
     list_filter = (
         known("module", MODULES),
         ("deleted_at", admin.EmptyFieldListFilter),
         ("platform", RelatedDropdownFilter),
     )
     list_select_related = ("platform",)
-    search_fields = ("path__istartswith", "=party_id")
+    search_fields = ("path__istartswith", "=party_id", "=receiver")
     raw_id_fields = ("container",)
     show_deleted = read_only("deleted", lambda page, row: badge("deleted", "odd") if row.deleted_at else "")
 

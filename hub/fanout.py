@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from hub import registry, shared_objects
+from hub import direct_versions, registry, shared_objects
 from hub.shared_objects import Push
 from ocpi import outbox
 from ocpi.headers import Address
@@ -23,6 +23,8 @@ def broadcast(
     places = registry.receivers(snapshot, caller, sender, push.module)
     with transaction.atomic():
         applied = shared_objects.apply(push)
+        if applied.added or applied.split:
+            direct_versions.replaced(push, added=applied.added)
         outbox.mark(
             [outbox.Recipient(place.platform.id, place.party.address, hub) for place in places],
             module=push.module,

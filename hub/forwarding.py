@@ -1,7 +1,8 @@
 """Direct: pass one request on while the caller waits, and bring the answer back (HUB-12…27, section 2.7).
 
 Bodies pass byte for byte. What the hub changes: the Authorization header, X-Request-ID, and the URLs that only make
-sense on one side (hub/callbacks.py). A request is never stored and never repeated (HUB-70).
+sense on one side (hub/callbacks.py). A request is never stored and never repeated (HUB-70); the version of an object
+that its receiver took is kept for GET All (hub/direct_versions.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from urllib.parse import quote, urljoin
 
 from django.conf import settings
 
-from hub import callbacks
+from hub import callbacks, direct_versions
 from hub.models import Callback
 from hub.routing import Asked, Direct
 from ocpi import client, exchanges, health, status
@@ -55,6 +56,8 @@ def forward(asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids) -
     answer = _send(platform, asked.method, url, replaced.body, asked.module, route.routing, ids)
     if replaced.callback is not None:
         _settle(replaced.callback, answer)
+    if answer.ok:
+        direct_versions.accepted(asked, route, query=query, body=body)
     headers = _headers(answer, asked, platform.id, ids, route.routing)
     return Passed(answer.http_status, answer.body, headers)
 

@@ -11,9 +11,10 @@ from ocpi.models import Platform
 
 
 class SharedObject(models.Model):
-    """The last accepted state of an object that was broadcast; one table, the hub has no opinion on contents.
+    """The last accepted state of an object that was pushed; one table, the hub has no opinion on contents.
 
-    An object that is pushed on its own has its own row: a Location "LOC1" and its EVSE "LOC1/3256".
+    An object that is pushed on its own has its own row: a Location "LOC1" and its EVSE "LOC1/3256". What one party was
+    sent alone is that receiver's version, apart from what all were sent (PIT-84).
     """
 
     # Member, model and column of the rows that belong inside this one (ocpi/stored.py).
@@ -26,6 +27,12 @@ class SharedObject(models.Model):
     party_id = models.CharField(max_length=3)
     path = models.CharField(max_length=120, help_text="what follows the owner in the URL")
     kind = models.CharField(max_length=20, blank=True, help_text="the query's type, of Tokens")
+    receiver = models.CharField(
+        max_length=6,
+        blank=True,
+        db_default="",
+        help_text="whose version it is, such as DE*EMS; empty = it was broadcast",
+    )
     container = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
     last_updated = models.DateTimeField()
     # When it reached the hub: a late object must not be missed by those who pull since a moment (PIT-87).
@@ -37,7 +44,16 @@ class SharedObject(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                "module", Upper("country_code"), Upper("party_id"), Upper("path"), "kind", name="shared_object_identity"
+                "module",
+                Upper("country_code"),
+                Upper("party_id"),
+                Upper("path"),
+                "kind",
+                "receiver",
+                name="shared_object_identity",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(receiver=Upper("receiver")), name="shared_object_receiver_in_capitals"
             ),
         ]
 

@@ -34,8 +34,9 @@ _UNKNOWN = {"locations": status.UnknownLocationObject, "tokens": status.UnknownT
 
 
 _FIND = """
-SELECT id, document, last_updated, container_id, deleted_at IS NOT NULL FROM hub_sharedobject
+SELECT id, document, last_updated, container_id, deleted_at IS NOT NULL, split FROM hub_sharedobject
 WHERE module = %s AND UPPER(country_code) = %s AND UPPER(party_id) = %s AND UPPER(path) = UPPER(%s) AND kind = %s
+    AND receiver = %s
 FOR UPDATE
 """
 # `last_updated` is always the last member of a kept document, so the database can replace it without parsing.
@@ -43,6 +44,7 @@ _STAMP = r"""
 UPDATE hub_sharedobject SET last_updated = %(updated)s, received_at = now(),
     document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
 WHERE id = %(container_id)s AND last_updated < %(updated)s
+RETURNING split
 """
 _WRITE = f"""
 WITH written AS (
@@ -53,9 +55,9 @@ WITH written AS (
 """  # noqa: S608 - constants only
 _KEEP = """
 INSERT INTO hub_sharedobject
-    (platform_id, module, country_code, party_id, path, kind, container_id, last_updated, document)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind) DO UPDATE SET
+    (platform_id, module, country_code, party_id, path, kind, receiver, container_id, last_updated, document)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind, receiver) DO UPDATE SET
     platform_id = EXCLUDED.platform_id, container_id = EXCLUDED.container_id, last_updated = EXCLUDED.last_updated,
     document = EXCLUDED.document, deleted_at = NULL, received_at = now()
 WHERE hub_sharedobject.deleted_at IS NOT NULL OR hub_sharedobject.last_updated <= EXCLUDED.last_updated
@@ -66,12 +68,12 @@ RETURNING id, (xmax = 0)
 _KEEP_PARTS = """
 WITH kept AS (
     INSERT INTO hub_sharedobject
-        (platform_id, module, country_code, party_id, path, kind, container_id, last_updated, document)
-    SELECT %(platform_id)s, %(module)s, %(country_code)s, %(party_id)s, part.path, %(kind)s, %(container_id)s,
-           part.moment, part.document
+        (platform_id, module, country_code, party_id, path, kind, receiver, container_id, last_updated, document)
+    SELECT %(platform_id)s, %(module)s, %(country_code)s, %(party_id)s, part.path, %(kind)s, %(receiver)s,
+           %(container_id)s, part.moment, part.document
     FROM unnest(%(paths)b::text[], %(moments)b::timestamptz[], %(documents)b::text[])
          AS part(path, moment, document)
-    ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind) DO UPDATE SET
+    ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind, receiver) DO UPDATE SET
         platform_id = EXCLUDED.platform_id, container_id = EXCLUDED.container_id, last_updated = EXCLUDED.last_updated,
         document = EXCLUDED.document, deleted_at = NULL, received_at = now()
     RETURNING id
@@ -90,6 +92,8 @@ class Applied:
     order_key: str
     fields: tuple[str, ...] | None  # None = the whole document
     created: bool
+    added: bool  # there was not even a deleted one
+    split: bool  # some receivers have a version of their own that may now be outdated (hub/direct_versions.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class _Row:
     last_updated: datetime
     container_id: int | None
     deleted: bool
+    split: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class Push:
     kind: str  # the query's type
     body: bytes
     platform_id: int
+    receiver: str = ""  # whose version this is, if it was pushed to one party alone: "DE*EMS"
 
 
 def check(push: Push) -> None:
@@ -184,7 +190,9 @@ def _put(push: Push, row: _Row | None) -> Applied:
         _keep_parts(push, kept, parts)
     elif container is not None:
         _stamp(container, updated)
-    return _applied(push, kept, created=is_new or (row is not None and row.deleted))
+    split = any(each.split for each in (row, container) if each is not None)
+    created = is_new or (row is not None and row.deleted)
+    return _applied(push, kept, created=created, added=is_new and container is None, split=split)
 
 
 def _patch(push: Push, row: _Row | None) -> Applied:
@@ -196,16 +204,16 @@ def _patch(push: Push, row: _Row | None) -> Applied:
     part = _HAS_PARTS.get(push.module, "") if row.container_id is None else ""
     if part in patch:
         _merge_parts(push, row, patch, part)
-        return _applied(push, row.id)
-    _write(row, documents.merge_tree(row.document, push.body, _member_parts(push)), updated)
-    return _applied(push, row.id, fields=tuple(patch))
+        return _applied(push, row.id, split=row.split)
+    split = _write(row, documents.merge_tree(row.document, push.body, _member_parts(push)), updated)
+    return _applied(push, row.id, fields=tuple(patch), split=split)
 
 
 def _delete(push: Push, row: _Row | None) -> Applied:
     if row is None or row.deleted:
         raise _unknown(push)
     SharedObject.objects.filter(pk=row.id).update(deleted_at=Now(), received_at=Now())
-    return _applied(push, row.id)
+    return _applied(push, row.id, split=row.split)
 
 
 def _apply_to_member(push: Push) -> Applied:
@@ -226,8 +234,9 @@ def _apply_to_member(push: Push) -> Applied:
         before = elements[index]
         elements[index] = documents.merge(before, push.body) if push.method == "PATCH" else push.body.decode()
     stamp = max(updated, row.last_updated)
-    _write(row, documents.splice(documents.set_member(rest, _STAMPED, format_datetime(stamp)), member, elements), stamp)
-    return _applied(push, row.id, path=push.path[:_ROW_LEVELS], created=not places)
+    whole = documents.splice(documents.set_member(rest, _STAMPED, format_datetime(stamp)), member, elements)
+    split = _write(row, whole, stamp)
+    return _applied(push, row.id, path=push.path[:_ROW_LEVELS], created=not places, split=split)
 
 
 def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str) -> None:
@@ -265,6 +274,7 @@ def _keep_parts(push: Push, container_id: int, parts: Sequence[str]) -> None:
             "country_code": push.owner.country_code,
             "party_id": push.owner.party_id,
             "kind": push.kind,
+            "receiver": push.receiver,
             "container_id": container_id,
             "paths": [path for path, _, _ in kept.values()],
             "moments": [moment for _, moment, _ in kept.values()],
@@ -280,9 +290,12 @@ def _applied(
     path: tuple[str, ...] | None = None,
     fields: tuple[str, ...] | None = None,
     created: bool = False,
+    added: bool = False,
+    split: bool = False,
 ) -> Applied:
     segments = (push.owner.country_code, push.owner.party_id, *(path or push.path))
-    return Applied(row_id, outbox.path_of(*segments), f"{push.owner}/{push.path[0]}", fields, created)
+    order_key = f"{push.owner}/{push.path[0]}"
+    return Applied(row_id, outbox.path_of(*segments), order_key, fields, created, added, split)
 
 
 def _member_parts(push: Push) -> tuple[tuple[str, str], ...]:
@@ -303,17 +316,21 @@ def _keep(
     :raises InvalidParameters: if somebody was faster with a newer one.
     """
     owner = push.owner
-    identity = (push.platform_id, push.module, owner.country_code, owner.party_id, "/".join(path), push.kind)
-    rows = prepared.fetch_all(_KEEP, (*identity, container_id, updated, documents.last_updated_last(body)))
+    identity = (push.module, owner.country_code, owner.party_id, "/".join(path), push.kind, push.receiver)
+    values = (container_id, updated, documents.last_updated_last(body))
+    rows = prepared.fetch_all(_KEEP, (push.platform_id, *identity, *values))
     if not rows:
         stored = _find(push, path)
         raise keeping.older(updated, stored.last_updated if stored else updated)
     return rows[0][0], rows[0][1]
 
 
-def _write(row: _Row, document: str, updated: datetime) -> None:
-    """Write a row and, in the same statement, pass its time stamp up; it never goes backwards (LOC-10, LOC-11)."""
-    prepared.fetch_all(
+def _write(row: _Row, document: str, updated: datetime) -> bool:
+    """Write a row and, in the same statement, pass its time stamp up; it never goes backwards (LOC-10, LOC-11).
+
+    Return whether the object whose time stamp this is, is split.
+    """
+    stamped = prepared.fetch_all(
         _WRITE,
         {
             "id": row.id,
@@ -323,10 +340,11 @@ def _write(row: _Row, document: str, updated: datetime) -> None:
             "text": format_datetime(updated),
         },
     )
+    return row.split or any(split for (split,) in stamped)
 
 
 def _find(push: Push, path: tuple[str, ...]) -> _Row | None:
-    rows = prepared.fetch_all(_FIND, [push.module, *push.owner.key, "/".join(path), push.kind])
+    rows = prepared.fetch_all(_FIND, [push.module, *push.owner.key, "/".join(path), push.kind, push.receiver])
     return _Row(*rows[0]) if rows else None
 
 

@@ -36,7 +36,7 @@ class Listing:
     scopes: tuple[str, ...]  # whose lists make up this one
     text: str = "o.document"  # the JSON text of row `o`
     moment: str = "o.last_updated"  # what date_from and date_to are held against
-    where: str = ""  # finds the rows, if not by their scopes
+    where: tuple[str, ...] = ()  # finds the rows, if not by their scopes; no row by two of them
     parameters: Mapping[str, Any] = field(default_factory=dict)
     but: tuple[str, ...] = ()  # counted scopes that `where` leaves out
     grouped: bool = False  # `scopes` are groups of counted scopes
@@ -72,7 +72,7 @@ class _Asked:
 
     def __init__(self, cursor: Any, listing: Listing, page: Page) -> None:
         self.cursor, self.listing, self.page = cursor, listing, page
-        self.visible = listing.where or "o.scope = ANY(%(scopes)s)"
+        self.visible = listing.where or ("o.scope = ANY(%(scopes)s)",)
         self.span = _Span.of(page)
         self.dates = self.span.condition(listing.moment)
         self.values: dict[str, Any] = {
@@ -90,7 +90,7 @@ class _Asked:
     def total(self) -> int:
         """Return the number of all that match: kept numbers for whole seconds, the parts at the edges counted."""
         if self.span.within_a_second:
-            sql = f"({self._count(self.dates)})"
+            sql = self._count(self.dates)
         else:
             whole, values = counts.total_sql(self.listing.kept, self.span.first, self.span.end)
             self.values |= values
@@ -103,15 +103,21 @@ class _Asked:
         whole, values = counts.total_sql(self.listing.kept, second, second + 1, name=f"_{second}")
         self.values |= values
         moment = self.listing.moment
+        rows = self._each(part.format(moment), f" LIMIT {_EDGE + 1}")
         return (
             f"(SELECT CASE WHEN part.amount <= {_EDGE} THEN part.amount "  # noqa: S608
-            f"ELSE {whole} - ({self._count(other.format(moment))}) END "
-            f"FROM (SELECT COUNT(*) amount FROM (SELECT FROM {self.listing.table} o WHERE {self.visible}"
-            f"{part.format(moment)} LIMIT {_EDGE + 1}) counted) part)"
+            f"ELSE {whole} - {self._count(other.format(moment))} END "
+            f"FROM (SELECT COUNT(*) amount FROM ({rows}) counted) part)"
         )
 
     def _count(self, dates: str) -> str:
-        return f"SELECT COUNT(*) FROM {self.listing.table} o WHERE {self.visible}{dates}"  # noqa: S608
+        each = (f"(SELECT COUNT(*) FROM {self.listing.table} o WHERE {found}{dates})" for found in self.visible)  # noqa: S608
+        return f"({' + '.join(each)})"
+
+    def _each(self, dates: str, end: str = "") -> str:
+        """Return the SQL of the ids of all rows, in no order."""
+        table = self.listing.table
+        return " UNION ALL ".join(f"(SELECT o.id FROM {table} o WHERE {found}{dates}{end})" for found in self.visible)  # noqa: S608
 
     # ------------------------------------------------ which
 
@@ -143,7 +149,7 @@ class _Asked:
 
         Each scope in its order and no further than needed: left to itself, the database may sort whole scopes.
         """
-        conditions = [self.visible]
+        conditions = list(self.visible)
         if not self.listing.where and len(self.listing.scopes) <= MERGED:
             conditions = [f"o.scope = %(scope{number})s" for number in range(len(self.listing.scopes))]
         each = " UNION ALL ".join(
@@ -164,7 +170,7 @@ class _Asked:
     def _sorted(self) -> str:
         """Return the SQL of the ids when few match."""
         return (
-            f"SELECT id FROM (SELECT o.id FROM {self.listing.table} o WHERE {self.visible}{self.dates} OFFSET 0) few "  # noqa: S608
+            f"SELECT id FROM (SELECT id FROM ({self._each(self.dates)}) each OFFSET 0) few "  # noqa: S608
             "WHERE id > %(after)s ORDER BY id"
         )
 
@@ -192,7 +198,7 @@ class _Asked:
         matches = {}
         if partly:
             self.cursor.execute(
-                f"SELECT number, ({self._count(f'{self.dates} AND {_IN_BLOCK}')}) "  # noqa: S608
+                f"SELECT number, {self._count(f'{self.dates} AND {_IN_BLOCK}')} "  # noqa: S608
                 "FROM unnest(%(partly)s::bigint[]) block(number)",
                 {**self.values, "partly": partly},
             )

@@ -55,7 +55,7 @@ def shared(cpo: Person, emsp: Person) -> Listing:
     with connection.cursor() as cursor:
         cursor.execute(_SHARED, [cpo.id, ROWS, BASE])
     _settle("hub_sharedobject")
-    return of_hub("tariffs", emsp.id)
+    return of_hub("tariffs", emsp.id, emsp.address)
 
 
 def _settle(table: str) -> None:

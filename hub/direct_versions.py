@@ -1,0 +1,143 @@
+"""What one party was sent alone, apart from what was broadcast of the same object (PIT-84).
+
+A Direct push that its receiver took is kept as that receiver's version: a row like any other, with a `receiver`. The
+row of the broadcast names in `hidden_from` who has a version of its own, so that a list can leave it out there, and
+count what it leaves out. A later broadcast that is newer takes the versions away again.
+
+Both ways to a pair (version, broadcast) meet in a lock: on the broadcast's row, or, while there is none, on its name.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.db import transaction
+
+from hub import registry, shared_objects
+from hub.routing import Asked, Direct
+from hub.shared_objects import Push
+from ocpi import prepared, status
+from ocpi.headers import Address
+
+log = logging.getLogger(__name__)
+
+# Only a Tariff may be deleted (TAR-05).
+_METHODS = {"locations": ("PUT", "PATCH"), "tariffs": ("PUT", "DELETE"), "tokens": ("PUT", "PATCH")}
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('hub_sharedobject'), hashtext(UPPER(%s)))"
+_SAME = """module = %(module)s AND UPPER(country_code) = %(country_code)s AND UPPER(party_id) = %(party_id)s
+    AND UPPER(path) = UPPER(%(path)s) AND kind = %(kind)s"""
+_BROADCAST = f"SELECT id, deleted_at IS NULL FROM hub_sharedobject WHERE {_SAME} AND receiver = '' FOR UPDATE"  # noqa: S608
+_OWN = f"SELECT id FROM hub_sharedobject WHERE {_SAME} AND receiver = %(receiver)s FOR UPDATE"  # noqa: S608
+_COPIED = "module, country_code, party_id, path, kind, last_updated, document"
+_COPY = f"""
+WITH whole AS (
+    INSERT INTO hub_sharedobject (platform_id, receiver, {_COPIED})
+    SELECT %(platform_id)s, %(receiver)s, {_COPIED} FROM hub_sharedobject WHERE id = %(broadcast)s
+    RETURNING id
+)
+INSERT INTO hub_sharedobject (platform_id, receiver, container_id, {_COPIED})
+SELECT %(platform_id)s, %(receiver)s, (SELECT id FROM whole), {_COPIED} FROM hub_sharedobject
+WHERE container_id = %(broadcast)s ORDER BY id
+"""  # noqa: S608 - constants only
+_HIDE = """
+UPDATE hub_sharedobject SET hidden_from = hidden_from || %(receiver)s::text
+WHERE id = %(broadcast)s AND %(receiver)s <> ALL(hidden_from)
+"""
+# A time far ahead of our clock is an error of its owner and must not block what comes (REL-53).
+_REPLACE = f"""
+WITH broadcast AS (
+    SELECT id, last_updated, deleted_at FROM hub_sharedobject WHERE {_SAME} AND receiver = ''
+),
+outdated AS (
+    SELECT id, receiver FROM hub_sharedobject WHERE {_SAME} AND receiver <> '' AND EXISTS (
+        SELECT FROM broadcast b WHERE b.deleted_at IS NOT NULL OR hub_sharedobject.last_updated < b.last_updated
+            OR hub_sharedobject.last_updated > now() + interval '5 minutes')
+),
+gone AS (
+    DELETE FROM hub_sharedobject
+    WHERE id IN (SELECT id FROM outdated) OR container_id IN (SELECT id FROM outdated)
+)
+UPDATE hub_sharedobject SET hidden_from = ARRAY(
+    SELECT receiver::text FROM hub_sharedobject WHERE {_SAME} AND receiver <> ''
+    EXCEPT SELECT receiver::text FROM outdated ORDER BY 1
+) WHERE id = (SELECT id FROM broadcast)
+"""  # noqa: S608 - constants only
+
+
+def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
+    """Keep what a receiver just took, if it is of the objects the hub shows; whatever happens, the answer stands."""
+    if asked.interface != "RECEIVER" or asked.method not in _METHODS.get(asked.module, ()):
+        return
+    try:
+        push = _push(asked, route, query, body)
+        if push is not None:
+            keep(push)
+    except status.OcpiError as error:
+        log.info("a direct push of %s/%s is not kept: %s", asked.module, "/".join(asked.tail), error)
+    except Exception:
+        log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
+
+
+def keep(push: Push) -> None:
+    """Keep a push as the version of its receiver; a part of what nobody has is not kept.
+
+    :raises OcpiError: as `shared_objects.check` and `shared_objects.apply`.
+    """
+    shared_objects.check(push)
+    values = _values(push)
+    with transaction.atomic():
+        prepared.fetch_all(_LOCK, [_name(push)])
+        broadcast, shown = next(iter(prepared.fetch_all(_BROADCAST, values)), (None, False))
+        whole = push.method == "PUT" and len(push.path) == 1
+        if shown and not whole and not prepared.fetch_all(_OWN, values):
+            prepared.fetch_all(_COPY, {**values, "broadcast": broadcast})
+        shared_objects.apply(push)
+        if broadcast is not None:
+            prepared.fetch_all(_HIDE, {**values, "broadcast": broadcast})
+
+
+def replaced(push: Push, *, added: bool) -> None:
+    """Take away the versions that a broadcast replaces, in its transaction; hide the broadcast where one stays."""
+    if added:  # nobody could wait for its row
+        prepared.fetch_all(_LOCK, [_name(push)])
+    prepared.fetch_all(_REPLACE, _values(push))
+
+
+def _push(asked: Asked, route: Direct, query: str, body: bytes) -> Push | None:
+    """Return the push, or None if the caller may not push this to all, or the receiver would not be shown it."""
+    if len(asked.tail) < 3 or route.place.platform.id == asked.caller.id:
+        return None
+    owner = Address(*asked.tail[:2])
+    if not registry.may_broadcast(asked.caller, owner, asked.module):
+        return None
+    given = parse_qs(query).get("type", [None])[0]
+    return Push(
+        module=asked.module,
+        method=asked.method,
+        owner=owner,
+        path=asked.tail[2:],
+        kind=shared_objects.token_type(asked.method, given, body) if asked.module == "tokens" else "",
+        body=body,
+        platform_id=asked.caller.id,
+        receiver="*".join(route.place.party.address.key),
+    )
+
+
+def _values(push: Push) -> dict[str, Any]:
+    country_code, party_id = push.owner.key
+    return {
+        "module": push.module,
+        "country_code": country_code,
+        "party_id": party_id,
+        "path": push.path[0],
+        "kind": push.kind,
+        "receiver": push.receiver,
+        "platform_id": push.platform_id,
+    }
+
+
+def _name(push: Push) -> str:
+    return "/".join((push.module, *push.owner.key, push.path[0], push.kind))
