@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from hub import direct_versions
 from hub.models import SharedObject
 from ocpi import counts
 from ocpi.v2_2_1.types import format_datetime
+from tests.answers import OcpiAnswer
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
@@ -63,18 +66,21 @@ class World:
 
     def shown(self, reader: Person, module: str = "locations") -> list[dict[str, Any]]:
         """Return what a reader is shown: the same on one page, page by page, by offsets and since a moment."""
-        url = f"hub/2.2.1/sender/{module}"
-        with at_most(4):
-            whole = reader.get(url)
+
+        def page(path: str = f"hub/2.2.1/sender/{module}", **query: Any) -> OcpiAnswer:
+            with at_most(4):
+                return reader.get(path, query=query)
+
+        whole = page()
         ways = [whole.data]
-        for query in ({"limit": 1}, {"limit": 1, "date_from": "2001-01-01T00:00:00Z"}):
-            pages = [reader.get(url, query=query)]
+        for since in ({}, {"date_from": "2001-01-01T00:00:00Z"}):
+            pages = [page(limit=1, **since)]
             while "Link" in pages[-1].headers:
-                pages.append(reader.get(pages[-1].headers["Link"].partition(">")[0].lstrip("<")))
-            ways.append([each for page in pages for each in page.data])
-            places = range(len(whole.data))
-            ways.append([each for offset in places for each in reader.get(url, query={**query, "offset": offset}).data])
-            assert {page.headers["X-Total-Count"] for page in pages} == {str(len(whole.data))}
+                pages.append(page(pages[-1].headers["Link"].partition(">")[0].lstrip("<")))
+            ways.append([each for one in pages for each in one.data])
+            found = [page(limit=1, offset=offset, **since) for offset in range(len(whole.data))]
+            ways.append([each for one in found for each in one.data])
+            assert {one.headers["X-Total-Count"] for one in pages + found} == {str(len(whole.data))}
         assert whole.headers["X-Total-Count"] == str(len(whole.data))
         assert all(way == whole.data for way in ways)
         return list(whole.data)
@@ -86,6 +92,10 @@ class World:
 @pytest.fixture
 def world(partner: Partner, document: Document, listener: Listener) -> World:
     return World(partner, document, listener)
+
+
+def connector(location: Any) -> dict[str, Any]:
+    return dict(location["evses"][0]["connectors"][0])
 
 
 NONE: dict[str, str] = {}
@@ -159,10 +169,10 @@ def test_each_is_shown_its_own_version(
 @pytest.mark.parametrize("broadcast", [False, True])
 @pytest.mark.parametrize(("method", "path", "members", "changed"), [
     ("PATCH", f"LOC1/{EVSE}", {"status": "BLOCKED"}, lambda found: found["evses"][0]["status"] == "BLOCKED"),
-    ("PATCH", f"LOC1/{EVSE}/1", {"max_voltage": 111}, lambda found: found["evses"][0]["connectors"][0]["max_voltage"] == 111),
+    ("PATCH", f"LOC1/{EVSE}/1", {"max_voltage": 111}, lambda found: connector(found)["max_voltage"] == 111),
     ("PUT", f"LOC1/{EVSE}", {"status": "BLOCKED"}, lambda found: found["evses"][0]["status"] == "BLOCKED"),
     ("PUT", "LOC1/NEW", {}, lambda found: [each["uid"] for each in found["evses"]] == [EVSE, OTHER_EVSE, "NEW"]),
-    ("PUT", f"LOC1/{EVSE}/1", {"max_voltage": 111}, lambda found: found["evses"][0]["connectors"][0]["max_voltage"] == 111),
+    ("PUT", f"LOC1/{EVSE}/1", {"max_voltage": 111}, lambda found: connector(found)["max_voltage"] == 111),
     ("PATCH", "LOC1", {"evses": [{"uid": EVSE, "status": "BLOCKED", "last_updated": at(5)}]},
      lambda found: found["evses"][0]["status"] == "BLOCKED"),
 ])  # fmt: skip
@@ -404,3 +414,31 @@ def test_the_callers_own_platform_is_left_out_once(partner: Partner, document: D
 
     assert [each["party_id"] for each in page.data] == ["CPX"]
     assert page.headers["X-Total-Count"] == "1"
+
+
+@pytest.mark.req("PIT-84")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("first", ["EMS", "all"])
+def test_a_broadcast_and_a_direct_push_at_the_same_moment_find_each_other(
+    world: World, first: str, known: bool
+) -> None:
+    """Whoever comes second waits for the other, also while there is no row that either could wait for."""
+    if known:
+        world.pushed(("all", "PUT", "tariffs/T1", 0))
+    pushes = {"EMS": ("EMS", "PUT", "tariffs/T1", 2), "all": ("all", "PUT", "tariffs/T1", 1)}
+
+    def push_second() -> None:
+        world.pushed(pushes["all" if first == "EMS" else "EMS"])
+        connection.close()
+
+    second = threading.Thread(target=push_second)
+    with transaction.atomic():
+        world.pushed(pushes[first])
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+    second.join(10)
+
+    assert [each["last_updated"] for each in world.shown(world.ems, "tariffs")] == [at(2)]
+    assert [each["last_updated"] for each in world.shown(world.msx, "tariffs")] == [at(1)]
