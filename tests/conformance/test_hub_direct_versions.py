@@ -242,7 +242,8 @@ def test_whatever_is_pushed_in_whatever_order_the_lists_and_their_totals_are_rig
                 own[to][name] = minute, text
             elif method == "DELETE" and (known := stored or broadcast.get(name)):
                 own[to][name] = known[0], None
-        elif method == "DELETE" and broadcast.pop(name, None):
+        elif method == "DELETE" and name in broadcast:
+            del broadcast[name]
             for versions in own.values():
                 versions.pop(name, None)
         elif method == "PUT" and (name not in broadcast or broadcast[name][0] <= minute):
