@@ -23,6 +23,7 @@ from emsp.modules import chargingprofiles_operations as profiles
 from emsp.modules import locations_showing as showing
 from ocpi import status
 from ocpi.admin_confirm import button
+from ocpi.admin_links import short
 from ocpi.admin_pages import Pages, badged, known, party, pretty, read_only
 from ocpi.headers import Address
 
@@ -203,8 +204,8 @@ class ChargingProfileRequestPage(Pages):
     """Charging profiles that were set, asked for or cleared; the key of the response_url is a secret and not shown."""
 
     large = True
-    list_display = ("created_at", "kind", "show_state", "session", "response", "result", "show_scsp", "asked_by",
-                    "show_answered", "show_result_after")  # fmt: skip
+    list_display = ("created_at", "kind", "show_state", "short_session", "response", "result", "show_answered",
+                    "show_result_after", "show_scsp", "asked_by")  # fmt: skip
     list_filter = (
         known("state", chargingprofile_states.STATES),
         known("kind", ChargingProfileRequest.Kind.values),
@@ -217,6 +218,7 @@ class ChargingProfileRequestPage(Pages):
     shown = ("show_scsp", "pretty_profile", "pretty_result")
     deferred = ("key", "profile", "result_body", "scsp_response_url")
     show_state = badged("state")
+    short_session = read_only("session", lambda page, row: short(row.session.object_id))
     show_scsp = party("scsp_country_code", "scsp_party_id", title="for")
     show_answered = read_only("answered after", lambda page, row: seconds(row.created_at, row.answered_at))
     show_result_after = read_only("result after", lambda page, row: seconds(row.created_at, row.result_at))
