@@ -130,9 +130,20 @@ def _text(value: Any) -> str:
 
 
 def _of_cpo(document: Document, drivers: Person) -> None:
+    location, evse, point = _places_of_cpo(document)
+    session = _objects_of_cpo(document)
+    transaction = cpo_models.Transaction.objects.create(
+        charge_point=point, connector_id=1, transaction_id=7, id_tag="1", authorised=True, started_at=NOW,
+        meter_start=0, session=session, snapshot=_text({"a": 1}), flags=["odd"],
+    )  # fmt: skip
+    cpo_models.MeterReading.objects.create(transaction=transaction, at=NOW, register_wh=5)
+    _messages_of_cpo(point, transaction)
+    _command_of_cpo(location, evse, drivers)
+    _profiles_of_cpo(transaction, session, drivers, document)
+
+
+def _places_of_cpo(document: Document) -> tuple[cpo_models.Location, cpo_models.EVSE, cpo_models.ChargePoint]:
     models = cpo_models
-    assert drivers.platform
-    emsp = {"emsp_country_code": "DE", "emsp_party_id": "EMS"}
     location = models.Location.objects.create(
         **owned(object_id="LOC1", document=_text(document("location", name=EVIL)), time_zone="Europe/Amsterdam")
     )
@@ -145,6 +156,12 @@ def _of_cpo(document: Document, drivers: Person) -> None:
         location=location, uid="3256", status="CHARGING", last_updated=NOW, document=_text(document("evse")),
         charge_point=point, connector_id=1,
     )  # fmt: skip
+    return location, evse, point
+
+
+def _objects_of_cpo(document: Document) -> cpo_models.Session:
+    models = cpo_models
+    emsp = {"emsp_country_code": "DE", "emsp_party_id": "EMS"}
     models.Tariff.objects.create(**owned(object_id="12", document=_text(document("tariff"))))
     session = models.Session.objects.create(
         **owned(object_id="S1", document=_text(document("session")), status="ACTIVE", token_uid="1"),
@@ -157,11 +174,11 @@ def _of_cpo(document: Document, drivers: Person) -> None:
         **owned(object_id="1", document=_text(document("token_rfid")), uid="1", type="RFID", contract_id="C"),
         valid=True, whitelist="ALWAYS", id_tag="1",
     )  # fmt: skip
-    transaction = models.Transaction.objects.create(
-        charge_point=point, connector_id=1, transaction_id=7, id_tag="1", authorised=True, started_at=NOW,
-        meter_start=0, session=session, snapshot=_text({"a": 1}), flags=["odd"],
-    )  # fmt: skip
-    models.MeterReading.objects.create(transaction=transaction, at=NOW, register_wh=5)
+    return session
+
+
+def _messages_of_cpo(point: cpo_models.ChargePoint, transaction: cpo_models.Transaction) -> None:
+    models = cpo_models
     message = models.InboxMessage.objects.create(
         charge_point=point, epoch=1, received_at=NOW, protocol="ocpp1.6", action="StopTransaction", message_id="m",
         payload=_text({"transactionId": 7}), payload_hash="h",
@@ -177,9 +194,14 @@ def _of_cpo(document: Document, drivers: Person) -> None:
     )
     models.GatewayNode.objects.create(name="node-1")
     models.MissingFeature.objects.create(charge_point=point, action="UnlockConnector", count=1, firmware=EVIL)
+
+
+def _command_of_cpo(location: cpo_models.Location, evse: cpo_models.EVSE, drivers: Person) -> None:
+    models = cpo_models
+    assert drivers.platform
     reservation = models.Reservation.objects.create(
         number=7, state="ACCEPTED", country_code="DE", party_id="EMS", reservation_id="R1", location=location,
-        charge_point=point, connector_id=0, id_tag="1", started_at=NOW, expires_at=NOW + timedelta(hours=1),
+        charge_point=evse.charge_point, connector_id=0, id_tag="1", started_at=NOW, expires_at=NOW + timedelta(hours=1),
         snapshot=_text({"a": EVIL}),
     )  # fmt: skip
     models.Command.objects.create(
@@ -187,9 +209,9 @@ def _of_cpo(document: Document, drivers: Person) -> None:
         reservation=reservation,
         digest="d", command="STOP_SESSION", state="DONE", country_code="DE", party_id="EMS", cpo_country_code="NL",
         cpo_party_id="TNM", request=_text({"response_url": f"http://e/commands/STOP_SESSION/{COMMAND_KEY}"}),
-        response="{}", correlation_id="message-2", charge_point=point, evse=evse, deadline_at=NOW, give_up_at=NOW,
+        response="{}", correlation_id="message-2", charge_point=evse.charge_point, evse=evse,
+        deadline_at=NOW, give_up_at=NOW,
     )  # fmt: skip
-    _profiles_of_cpo(transaction, session, drivers, document)
 
 
 def _profiles_of_cpo(
