@@ -199,6 +199,7 @@ def _messages_of_cpo(point: cpo_models.ChargePoint, transaction: cpo_models.Tran
 def _command_of_cpo(location: cpo_models.Location, evse: cpo_models.EVSE, drivers: Person) -> None:
     models = cpo_models
     assert drivers.platform
+    assert evse.charge_point
     reservation = models.Reservation.objects.create(
         number=7, state="ACCEPTED", country_code="DE", party_id="EMS", reservation_id="R1", location=location,
         charge_point=evse.charge_point, connector_id=0, id_tag="1", started_at=NOW, expires_at=NOW + timedelta(hours=1),

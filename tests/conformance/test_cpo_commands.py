@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.utils import timezone
 
@@ -366,11 +367,15 @@ def test_a_card_is_accepted_for_15_minutes_and_an_app_for_one_session(
     number = point.start("APP-1")["transactionId"]
     point.stop(number, 1500, at=BASE + timedelta(minutes=5))
     later = told("04C7A1E2B95D80"), told("APP-1")
-    CommandedToken.objects.update(expires_at=timezone.now())
+    sent_at = timezone.now()
+    with time_machine.travel(sent_at + timedelta(minutes=14)):
+        just_before = told("04C7A1E2B95D80")
+    with time_machine.travel(sent_at + timedelta(minutes=15)):
+        just_after = told("04C7A1E2B95D80")
 
     assert at_first == ("Accepted", "Accepted")
     assert later == ("Accepted", "Invalid")
-    assert told("04C7A1E2B95D80") == "Invalid"
+    assert (just_before, just_after) == ("Accepted", "Invalid")
 
 
 @pytest.mark.req("TOK-18")

@@ -128,7 +128,9 @@ def test_an_app_is_let_in_as_long_as_it_is_reserved_and_a_card_for_15_minutes(
         return found
 
     at_first = told(TAG), told("APP")
-    clock.to(30)
+    clock.to(14)
+    assert told(TAG) == "Accepted"
+    clock.to(15.1)
     later = told(TAG), told("APP")
     clock.to(61)
     reservations.expire_due()
