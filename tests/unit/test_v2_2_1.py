@@ -126,6 +126,10 @@ def test_what_keeps_the_rules_is_accepted(name: str, change: Change) -> None:
 
 
 REFUSED: list[tuple[str, str, Change, str]] = [
+    ("LOC-51", "location", lambda d: d["coordinates"].update(latitude="-90.00001"),
+     "coordinates.latitude: must be between -90 and 90"),
+    ("LOC-51", "location", lambda d: d["coordinates"].update(longitude="180.00001"),
+     "coordinates.longitude: must be between -180 and 180"),
     ("LOC-36", "location", lambda d: d.update(publish=True, publish_allowed_to=[{"group_id": "G"}]),
      "publish_allowed_to: must be absent when publish is true"),
     ("LOC-38", "location", allowed(issuer="TNM"),
@@ -229,6 +233,14 @@ def test_what_breaks_a_rule_is_refused_with_the_field_and_the_rule(name: str, ch
 
     assert message in refused.value.message
     assert refused.value.field
+
+
+@pytest.mark.req("LOC-51")
+@pytest.mark.parametrize("name", ["latitude", "longitude"])
+@pytest.mark.parametrize("given", ["52.1234", "52.12345678", "0052.12345", "+52.12345", 52.12345])
+def test_coordinates_that_we_would_not_send_fail_the_strict_check(name: str, given: Any) -> None:
+    with pytest.raises(status.InvalidParameters, match=f"coordinates.{name}: must be"):
+        check("location", lambda document: document["coordinates"].update({name: given}), strict=True)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"null", b"5"])
