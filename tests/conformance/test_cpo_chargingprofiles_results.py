@@ -117,6 +117,7 @@ def test_without_an_answer_it_is_rejected_before_the_announced_end(
 def test_a_result_that_comes_too_late_is_dropped(session: Session, put: Any, listener: Listener) -> None:
     put(session)
     settle("Rejected")
+    assert Delivery.objects.get(kind="RESULT").deadline_at == ChargingProfileRequest.objects.get().deadline_at
     Delivery.objects.filter(kind="RESULT").update(deadline_at=timezone.now())
 
     assert results(listener) == []
