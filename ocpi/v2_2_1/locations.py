@@ -51,28 +51,15 @@ TimeOfDay = Annotated[str, formatted(5, "(?:[0-1][0-9]|2[0-3]):[0-5][0-9]", "a l
 PeriodEnd = Annotated[str, formatted(5, "(?:(?:[0-1][0-9]|2[0-3]):[0-5][0-9]|24:00)", "a local time HH:MM")]
 
 
-def _on_earth(point: "GeoLocation | AdditionalGeoLocation") -> None:
-    for name, most in (("latitude", 90), ("longitude", 180)):
-        value = getattr(point, name)
-        if value != "#NA" and abs(float(value)) > most:
-            raise broken(name, f"must be between -{most} and {most}")
-
-
 class GeoLocation(Object, kw_only=True):
     latitude: Latitude
     longitude: Longitude
-
-    def __post_init__(self) -> None:
-        _on_earth(self)
 
 
 class AdditionalGeoLocation(Object, kw_only=True):
     latitude: Latitude
     longitude: Longitude
     name: DisplayText | None = None
-
-    def __post_init__(self) -> None:
-        _on_earth(self)
 
 
 class Image(Object, kw_only=True):
