@@ -172,6 +172,9 @@ def test_profiles_and_site_limits_change_the_metered_power(street: Street, emsp:
 def test_preferences_change_the_metered_power_and_the_tariff(street: Street, emsp: Person, listener: Listener) -> None:
     path = f"cpo/2.2.1/sessions/{Session.objects.get().object_id}/charging_preferences"
     departure = (datetime.now(UTC) + timedelta(hours=4)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Periods begin at whole seconds: what was charged before must be longer than one.
+    second = timedelta(seconds=1)
+    eventually(lambda: datetime.now(UTC) > Session.objects.get().start_date_time + 2 * second, seconds=_SECONDS)
 
     answer = emsp.put(path, {"profile_type": "GREEN", "departure_time": departure, "energy_need": 1})
     assert answer.data == "ACCEPTED"
