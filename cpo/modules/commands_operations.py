@@ -39,7 +39,6 @@ _LEVELS = {
     CommandType.STOP_SESSION: "StopSession",
     CommandType.UNLOCK_CONNECTOR: "UnlockConnector",
 }
-_CARD_MINUTES = timedelta(minutes=15)  # CMD-27
 _MARGIN = 0.75  # of the announced timeout: by then the result is on its way (CMD-17)
 _UNASKED = timedelta(seconds=1)
 
@@ -184,7 +183,7 @@ def _keep(asked: Asked, body: bytes, members: dict[str, Any], digest: str, plan:
             document=bytes(documents.members(body)["token"]).decode(),
             authorization_reference=members.get("authorization_reference") or "",
             command=row,
-            expires_at=now + _CARD_MINUTES,
+            expires_at=now + reservations_results.CARD_MINUTES,
         )
     return text
 

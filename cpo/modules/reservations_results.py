@@ -25,7 +25,8 @@ from ocpi.v2_2_1.types import parse_datetime
 
 log = logging.getLogger(__name__)
 
-_CARD_MINUTES = timedelta(minutes=15)  # CMD-27
+# How long after a command no eMSP is asked about its card (CMD-27).
+CARD_MINUTES = timedelta(minutes=15)
 _APP_TYPES = frozenset({"APP_USER", "AD_HOC_USER"})
 # Endings of an operation after which the charge point may have accepted all the same.
 _UNCERTAIN = frozenset({"SENT", "TIMEOUT", "CONNECTION_LOST", "INVALID_ANSWER"})
@@ -133,7 +134,7 @@ def _let_in(row: Reservation, command: Command, members: dict[str, Any]) -> None
         document=_token(command),
         authorization_reference=members.get("authorization_reference") or "",
         command=command,
-        expires_at=row.expires_at + reservations.GRACE if is_app else timezone.now() + _CARD_MINUTES,
+        expires_at=row.expires_at + reservations.GRACE if is_app else timezone.now() + CARD_MINUTES,
     )
 
 
