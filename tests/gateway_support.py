@@ -228,7 +228,7 @@ class World:
         gateway = Gateway(replace(self.config, node=f"node-{uuid.uuid4().hex[:8]}", **changes))
         port = await gateway.start()
         try:
-            await eventually(gateway.is_ready, seconds=10)
+            await eventually(gateway.is_ready)
             yield Node(port, gateway)
         finally:
             await gateway.stop()
@@ -287,7 +287,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def eventually(true: Callable[[], bool], *, seconds: float = 5) -> None:
+async def eventually(true: Callable[[], bool], *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it never came true"

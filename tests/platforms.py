@@ -244,8 +244,8 @@ def credentials_role(text: str) -> dict[str, Any]:
     }
 
 
-def eventually(check: Callable[[], Any], *, seconds: float = 10, every: float = 0.05) -> Any:
-    """Return what `check` gives as soon as that is true."""
+def eventually(check: Callable[[], Any], *, seconds: float = 60, every: float = 0.05) -> Any:
+    """Return what `check` gives as soon as that is true; the limit is for what hangs, not for a slow machine."""
     limit = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < limit, f"not within {seconds} s"

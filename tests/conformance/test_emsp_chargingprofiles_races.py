@@ -54,7 +54,7 @@ def test_an_active_profile_that_arrives_beside_the_result_is_passed_on_all_the_s
         # The CPO tells what is active before its result has come: nobody is to be told yet.
         results.take_active_profile(Address("NL", "TNM"), SESSION, told, correlation_id="C")
         thread.start()
-        eventually(_somebody_waits, seconds=10)
+        eventually(_somebody_waits)
         before = Delivery.objects.filter(source="emsp.ActiveProfile").count()
     thread.join(10)
 

@@ -87,7 +87,7 @@ def test_simulated_charge_points_meter_what_the_inbox_says(world: World) -> None
         await points[0].start_local("TAG1")
         asked = world.ask(ids[1], "RemoteStartTransaction", {"idTag": "TAG2", "connectorId": 1})
         assert json.loads((await world.ended(asked))["answer"]) == {"status": "Accepted"}
-        await eventually(lambda: all(p.transactions and p.transactions[0].stopped_at for p in points), seconds=20)
+        await eventually(lambda: all(p.transactions and p.transactions[0].stopped_at for p in points))
         await asyncio.sleep(0.2)
         for point in points:
             [metered] = point.transactions
@@ -118,8 +118,9 @@ def test_the_simulation_command_charges_and_reports_what_the_inbox_has(world: Wo
         report = json.loads(out.splitlines()[-1])
         assert process.returncode == 0
         assert (report["charge_points"], report["booted"]) == (2, 2)
-        assert report["sessions"] == len(world.inbox("StartTransaction")) >= 2
-        assert report["finished"] <= len(world.inbox("StopTransaction")) <= report["sessions"]
+        # Of each charge point one may have been on its way when it was told to stop.
+        assert 2 <= report["sessions"] <= len(world.inbox("StartTransaction")) <= report["sessions"] + 2
+        assert report["finished"] <= len(world.inbox("StopTransaction")) <= len(world.inbox("StartTransaction"))
         assert report["energy_wh"] > 0
 
     world.run(scenario)

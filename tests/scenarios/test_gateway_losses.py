@@ -194,7 +194,7 @@ def test_a_database_that_drops_every_connection_costs_no_message(world: World) -
             _, message_id, *_ = await point.receive()
             await point.send([3, message_id, {"status": "Accepted"}])
             assert (await world.ended(operation))["state"] == "ANSWERED"
-            await eventually(node.gateway.is_ready, seconds=10)
+            await eventually(node.gateway.is_ready)
 
     world.run(scenario, decide=None)
 

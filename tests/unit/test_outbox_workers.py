@@ -107,7 +107,7 @@ def test_what_a_killed_worker_was_sending_is_taken_over_within_two_seconds(
     location = add_object()
     mark(location, emsp_platform)
     with worker_process() as process, engine() as ours:
-        eventually(lambda: emsp_server.got, seconds=20)
+        eventually(lambda: emsp_server.got)
         ours.sender.wake(lanes_of(emsp_platform))
         time.sleep(0.3)
         assert len(emsp_server.got) == 1  # the lane is somebody's
@@ -128,7 +128,7 @@ def test_the_lanes_of_a_frozen_worker_are_taken_from_it(emsp_server: Recorder, e
     slow_once(emsp_server, 30)
     mark(add_object(), emsp_platform)
     with worker_process() as process:
-        eventually(lambda: emsp_server.got, seconds=20)
+        eventually(lambda: emsp_server.got)
         process.send_signal(signal.SIGSTOP)
         assert lanes.end_silent() == 0
         assert drain_now() == 0  # its session still holds the lane
@@ -239,7 +239,7 @@ def test_platforms_that_hang_do_not_keep_the_others_waiting(emsp_server: Recorde
 
             # Now they are known to be slow: only a quarter of the threads is for them.
             Platform.objects.filter(pk__in=[found.pk for found in hangs]).update(average_ms=4000)
-            eventually(lambda: not Delivery.objects.filter(state="PENDING").exists(), seconds=10)
+            eventually(lambda: not Delivery.objects.filter(state="PENDING").exists())
             hanging.got.clear()
             mark(add_object("LOC2"), *hangs)
             ours.sender.wake(lanes_of(*hangs))

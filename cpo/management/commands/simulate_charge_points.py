@@ -37,7 +37,8 @@ class Command(BaseCommand):
         except InvalidStatus as refused:
             status = refused.response.status_code
             raise CommandError(f"the gateway refuses us with HTTP {status}: is the charge point added?") from refused
-        sessions = [metered for point in points for metered in point.transactions]
+        # One whose StartTransaction was never answered may or may not have reached the gateway.
+        sessions = [metered for point in points for metered in point.transactions if metered.transaction_id]
         report = {
             "charge_points": len(points),
             "booted": sum(point.booted.is_set() for point in points),
