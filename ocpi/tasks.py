@@ -43,10 +43,14 @@ def pulls() -> None:
 
 @shared_task(ignore_result=True)
 def run_pull(cursor_id: int) -> None:
-    """Read pages of one list for some seconds; what is left of it is due at once."""
+    """Read pages of one list for some seconds; what is left of it, or the platform's next list, is due at once."""
     row = pull.run(cursor_id)
-    if row is not None and row.page_url and not row.failures:
-        run_pull.apply_async(args=(cursor_id,), expires=_PULL_WAITS, retry=False)
+    if row is None or row.failures:
+        return
+    # One list of a platform at a time (REL-20): the others that are due found it busy.
+    following = [cursor_id] if row.page_url else pull_rows.due(pull_plan.lists(platform_id=row.platform_id), most=1)
+    for next_id in following:
+        run_pull.apply_async(args=(next_id,), expires=_PULL_WAITS, retry=False)
 
 
 @shared_task(ignore_result=True)

@@ -30,6 +30,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from tests import command_server
+
 ROOT = Path(__file__).resolve().parent.parent
 _MANAGE = [sys.executable, str(ROOT / "manage.py")]
 _START_SECONDS = 60.0
@@ -50,11 +52,7 @@ class Instance:
 
     def manage(self, *words: str) -> Any:
         """Run a command and return its one JSON line."""
-        done = subprocess.run(
-            [*_MANAGE, *words, "--json"], env=dict(self.environment), capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return json.loads(command_server.run([*words, "--json"], self.environment).strip().splitlines()[-1])
 
     def query(self, statement: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query in its database."""
@@ -92,6 +90,7 @@ def run_instance(
         "OCPI_SNAPSHOT_LISTEN": "true",
         "PORT": str(port),
         "OCPP_GATEWAY_PORT": str(free_port()),
+        "OCPP_DRAIN_SECONDS": "0.5",
         **(settings or {}),
     }
     parts = ["web", *(["worker", "beat"] if worker else []), *(["gateway"] if gateway else [])]

@@ -205,12 +205,29 @@ def test_the_tasks_carry_ids_and_may_run_twice(
 
     tasks.pulls()
     tasks.pulls()
-    for pk in sent:
+    assert len(sent) == 8
+    for pk in sent[:]:
         tasks.run_pull(pk)
 
-    assert len(sent) == 8
     assert {row.result for row in PullCursor.objects.all()} == {"DONE"}
     assert len(lists.requests("tariffs")) == 1
+
+
+def test_one_list_of_a_platform_at_a_time_but_the_next_follows_without_waiting_for_the_round(
+    owner: Person, lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(tasks.run_pull, "apply_async", lambda args, **options: sent.extend(args))
+    tasks.pulls()
+    del sent[1:]
+
+    for pk in sent:  # it grows
+        tasks.run_pull(pk)
+
+    assert len(sent) == 4
+    assert {(row.module, row.result) for row in PullCursor.objects.all()} == {
+        (module, "DONE") for module in ("tariffs", "locations", "sessions", "cdrs")
+    }
 
 
 @pytest.mark.req("HUB-57")
