@@ -33,7 +33,7 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
                            ("emsp.Authorization", "verified_user"), ("emsp.Command", "settings_remote"),
                            ("emsp.Reservation", "event_seat"), ("emsp.ChargingProfileRequest", "show_chart"))),
     ("Accounts", "", (("auth.User", "person"), ("auth.Group", "group"), ("axes.AccessAttempt", "lock"),
-                      ("auditlog.LogEntry", "history"))),
+                      ("auditlog.LogEntry", "history"), ("ocpi.AuditEntry", "verified"))),
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
+from ocpi import admin_audit as admin_audit  # registers its page
 from ocpi import admin_exchanges as admin_exchanges  # registers its page
 from ocpi import admin_pulls, backlog, delivery_actions, health, platform_actions
 from ocpi.admin_confirm import ask, button

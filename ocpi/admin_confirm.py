@@ -11,6 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.enums import ActionVariant
 
+from ocpi import audit
+
+_MOST_NAMED = 50  # rows in one entry of the audit trail
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -35,6 +39,26 @@ def button(
     return decorate
 
 
+def actor(request: HttpRequest) -> str:
+    """Return the name that an operator's actions carry."""
+    return str(getattr(request, "user").get_username())  # noqa: B009
+
+
+def _write_down(page: Any, request: HttpRequest, about: list[str], came: str) -> None:
+    meta = page.model._meta
+    match = request.resolver_match
+    asked = match.url_name.removeprefix(f"{meta.app_label}_{meta.model_name}_") if match and match.url_name else ""
+    details: dict[str, object] = {"came": came, "about": about[:_MOST_NAMED]}
+    if given := request.POST.get("reason", "").strip():
+        details["reason"] = given[:300]
+    audit.record(
+        f"{meta.model_name}.{request.POST.get('action') or asked}",
+        actor=actor(request),
+        about=about[0] if len(about) == 1 else f"{len(about)} {meta.verbose_name_plural}",
+        details=details,
+    )
+
+
 def ask(
     page: Any,
     request: HttpRequest,
@@ -50,20 +74,27 @@ def ask(
 ) -> HttpResponse:
     """Ask; once the answer is yes, do it, say what came of it and go back.
 
-    `do` returns a sentence for the operator, or raises one of the `refusals`. The fields of the form that led here are
-    sent once more with the answer. With `reason`, a question for one, nothing is done without a text in the field of
-    this name.
+    `do` returns a sentence for the operator, or raises one of the `refusals`; what came of it is audited. The fields
+    of the form that led here are sent once more with the answer. With `reason`, a question for one, nothing is done
+    without a text in the field of this name.
 
     :raises PermissionDenied: if whoever asks may not operate on these rows.
     """
     if not page.has_operate_permission(request):
         raise PermissionDenied
     confirmed = request.method == "POST" and request.POST.get("confirmed") == "yes"
+    named = [str(one) for one in about]
     if confirmed and (not reason or request.POST.get("reason", "").strip()):
         try:
-            messages.success(request, do())
+            came = do()
+            messages.success(request, came)
         except refusals as refusal:
+            came = f"refused: {refusal}"
             messages.error(request, f"{refusal}.")
+        except Exception as error:
+            _write_down(page, request, named, f"failed: {type(error).__name__}")
+            raise
+        _write_down(page, request, named, came)
         return HttpResponseRedirect(back)
     fields = [
         (name, value)
@@ -76,7 +107,7 @@ def ask(
         "title": question,
         "question": question,
         "warning": warning,
-        "about": [str(one) for one in about],
+        "about": named,
         "fields": fields,
         "answer": answer,
         "reason": reason,

@@ -11,3 +11,9 @@ class OcpiConfig(AppConfig):
     name = "ocpi"
     verbose_name = "OCPI"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Begin to write down logins: their signals need all models."""
+        from ocpi import audit_accounts
+
+        audit_accounts.connect()

@@ -11,6 +11,7 @@ from django.db.models.functions import Now, Upper
 
 from ocpi import delivery_states, registration_states
 from ocpi.enums import InterfaceRole, ModuleID, Role
+from ocpi.operator_models import AuditEntry as AuditEntry
 from ocpi.pull_models import PullCursor as PullCursor
 from ocpi.pull_models import PulledInvalid as PulledInvalid
 from ocpi.pull_models import PullSeen as PullSeen
@@ -325,8 +326,7 @@ class ObjectBucket(models.Model):
     relation = models.CharField(max_length=63)
     scope = models.CharField(max_length=100, blank=True)
     level = models.SmallIntegerField()
-    start = models.BigIntegerField(help_text="in units of the level, since 1970")
-    amount = models.BigIntegerField()
+    start, amount = models.BigIntegerField(help_text="in units of the level, since 1970"), models.BigIntegerField()
 
     class Meta:
         constraints = [

@@ -1,0 +1,254 @@
+"""The audit trail: what is done is written down, in one chain, and no entry changes without its being seen."""
+
+from __future__ import annotations
+
+import json
+import threading
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+from django.urls import reverse
+
+from ocpi import audit, audit_sql, platform_actions
+from ocpi.models import AuditEntry, CredentialsToken, Party, Platform
+from tests.admin_world import operator_fixture as operator_fixture
+from tests.fixtures import Partner
+
+committed = pytest.mark.django_db(transaction=True)
+
+
+def _said(number: int, hash_of: str) -> str:
+    return f"{number}:{hash_of}"
+
+
+def _write(*actions: str) -> list[AuditEntry]:
+    for action in actions:
+        with transaction.atomic():
+            audit.record(action, actor="alice", about="Drivers", details={"reason": "ünder test"})
+    return list(AuditEntry.objects.order_by("number"))
+
+
+def _tamper(sql: str) -> None:
+    """Do what somebody with all rights in the database can do."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE ocpi_auditentry DISABLE TRIGGER USER")
+        cursor.execute(sql)
+        cursor.execute("ALTER TABLE ocpi_auditentry ENABLE TRIGGER USER")
+
+
+@pytest.mark.req("SEC-56")
+@committed
+def test_each_entry_carries_the_hash_of_the_one_before() -> None:
+    first, second, third = _write("a.one", "a.two", "a.three")
+
+    assert [entry.number for entry in (first, second, third)] == [1, 2, 3]
+    assert (first.previous, second.previous, third.previous) == ("", first.hash, second.hash)
+    assert all(entry.hash == audit.hash_of(entry) for entry in (first, second, third))
+    assert json.loads(first.details) == {"reason": "ünder test"}
+    assert audit.verify() == audit.Verdict(3, 3, third.hash)
+
+
+@pytest.mark.req("SEC-56")
+@committed
+@pytest.mark.parametrize("sql", ["UPDATE ocpi_auditentry SET actor = 'bob'", "DELETE FROM ocpi_auditentry"])
+def test_an_entry_can_be_neither_changed_nor_deleted(sql: str) -> None:
+    _write("a.one")
+
+    with pytest.raises(DatabaseError, match="never changed or deleted"), connection.cursor() as cursor:
+        cursor.execute(sql)
+
+    assert audit.verify().broken is None
+
+
+@pytest.mark.req("SEC-56")
+@committed
+def test_the_trail_cannot_be_emptied() -> None:
+    _write("a.one")
+
+    def empty() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(audit_sql.STAYS_WHOLE)  # tests go without it
+            cursor.execute("TRUNCATE ocpi_auditentry")
+
+    with pytest.raises(DatabaseError, match="never changed"):
+        empty()
+
+    assert AuditEntry.objects.count() == 1
+
+
+@pytest.mark.req("SEC-56")
+@committed
+@pytest.mark.parametrize(
+    ("sql", "broken"),
+    [
+        ("UPDATE ocpi_auditentry SET actor = 'bob' WHERE number = 2", 2),
+        ("UPDATE ocpi_auditentry SET at = at + interval '1 second' WHERE number = 2", 2),
+        ("UPDATE ocpi_auditentry SET action = 'a.tw', actor = 'oalice' WHERE number = 2", 2),
+        ("DELETE FROM ocpi_auditentry WHERE number = 2", 3),
+        ("DELETE FROM ocpi_auditentry WHERE number = 1", 2),
+        ("UPDATE ocpi_auditentry SET hash = repeat('0', 64) WHERE number = 3", 3),
+    ],
+)
+def test_the_first_broken_entry_is_named(sql: str, broken: int) -> None:
+    _write("a.one", "a.two", "a.three")
+
+    _tamper(sql)
+
+    assert audit.verify().broken == broken
+    with pytest.raises(CommandError, match=f"Entry {broken} is the first"):
+        call_command("verify_audit", stdout=StringIO())
+
+
+@pytest.mark.req("SEC-56")
+@committed
+def test_what_is_cut_off_at_the_end_is_seen_with_what_was_noted_before() -> None:
+    entries = _write("a.one", "a.two", "a.three")
+    noted = _said(3, entries[2].hash)
+    call_command("verify_audit", expect=noted, stdout=StringIO())
+
+    _tamper("DELETE FROM ocpi_auditentry WHERE number = 3")
+
+    assert audit.verify().broken is None
+    with pytest.raises(CommandError, match=r"Entry 3 .* is missing"):
+        call_command("verify_audit", expect=noted, stdout=StringIO())
+
+
+@pytest.mark.req("SEC-56")
+@committed
+def test_an_entry_that_is_rolled_back_leaves_no_gap() -> None:
+    _write("a.one")
+    with transaction.atomic():
+        audit.record("a.undone", actor="alice")
+        transaction.set_rollback(True)
+    entries = _write("a.two")
+
+    assert [entry.number for entry in entries] == [1, 2]
+    assert audit.verify().broken is None
+
+
+@pytest.mark.req("SEC-56")
+@committed
+def test_many_at_once_make_one_chain() -> None:
+    """Each holds a row that others want before and after it records: the order of locks must not matter."""
+    Platform.objects.create(name="one")
+    together = threading.Barrier(6)
+
+    def work(number: int) -> None:
+        try:
+            together.wait(10)
+            for turn in range(10):
+                with transaction.atomic():
+                    if (number + turn) % 2:
+                        Platform.objects.filter(name="one").update(failures=turn)
+                    audit.record("a.thing", actor=f"worker {number}")
+                    if not (number + turn) % 2:
+                        Platform.objects.filter(name="one").update(failures=turn)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = audit.verify()
+    assert found.broken is None
+    assert AuditEntry.objects.filter(action="a.thing").count() == 60
+    assert found.entries == found.last_number == 61
+
+
+@pytest.mark.req("SEC-56", "SEC-50")
+def test_registrations_tokens_roles_and_hosts_are_written_down_however_they_change(partner: Partner) -> None:
+    person = partner("DE*EMS:EMSP", name="Drivers")
+    before = AuditEntry.objects.count()
+
+    Platform.objects.filter(pk=person.id).update(hosts=["b.example:443"], token_out="sealed-secret")
+    Platform.objects.filter(pk=person.id).update(failures=3, last_error="away", average_ms=4.0)
+    CredentialsToken.objects.filter(platform_id=person.id).update(purpose="OLD")
+    Party.objects.filter(platform_id=person.id).update(approved=False)
+    Platform.objects.filter(pk=person.id).update(state="UNREGISTERED")
+
+    entries = list(AuditEntry.objects.order_by("id")[before:])
+    assert [(entry.action, entry.about) for entry in entries] == [
+        ("platform.changed", "Drivers"),
+        ("token.changed", "Drivers"),
+        ("role.changed", "DE*EMS:EMSP on Drivers"),
+        ("platform.changed", "Drivers"),
+    ]
+    assert json.loads(entries[0].details) == {"hosts": [["127.0.0.1:1"], ["b.example:443"]], "token_out": "changed"}
+    assert json.loads(entries[2].details) == {"approved": [True, False]}
+    everything = "".join(AuditEntry.objects.values_list("details", flat=True))
+    assert not any(secret in everything for secret in ("sealed-secret", person.token, person.token_out))
+
+
+@pytest.mark.req("SEC-56")
+def test_what_the_database_writes_down_carries_the_name_of_who_acts(partner: Partner) -> None:
+    person = partner("DE*EMS:EMSP", approved=False)
+    party = Party.objects.get(platform_id=person.id)
+
+    with audit.acting("alice"):
+        platform_actions.approve([party.pk])
+    Party.objects.filter(pk=party.pk).update(approved=False)
+
+    found = AuditEntry.objects.filter(action="role.changed").order_by("id").values_list("actor", flat=True)
+    assert list(found) == ["alice", "the system"]
+
+
+def test_keys_of_urls_stay_out_of_the_trail(db: None) -> None:
+    key = "command-key-that-nobody-sees-tail"
+
+    audit.record("a.thing", actor="alice", about=f"http://a/commands/STOP_SESSION/{key}", details={"a": f"cdrs/{key}"})
+
+    entry = AuditEntry.objects.get()
+    assert key not in entry.about + entry.details
+
+
+@pytest.mark.req("SEC-56")
+def test_logins_and_failed_ones_are_written_down(client: Client, db: None) -> None:
+    User.objects.create_superuser("operator", password="a long password of an operator")
+    before = AuditEntry.objects.count()
+
+    client.post("/admin/login/", {"username": "operator", "password": "wrong"})
+    client.post("/admin/login/", {"username": "operator", "password": "a long password of an operator"})
+
+    found = [(row.action, row.actor, row.about) for row in AuditEntry.objects.order_by("id")[before:]]
+    assert found == [("login.failed", "a stranger", "operator"), ("login", "operator", "")]
+    assert not AuditEntry.objects.filter(details__contains="password of").exists()
+
+
+@pytest.mark.req("SEC-56")
+def test_new_accounts_and_rights_are_written_down(db: None) -> None:
+    user = User.objects.create_user("viewer", password="a long password of a viewer", is_staff=True)
+    group = Group.objects.create(name="operators")
+    user.groups.add(group)
+    group.permissions.add(Permission.objects.get(codename="view_platform"))
+
+    found = dict(AuditEntry.objects.values_list("action", "about"))
+    assert found["account.added"] == found["account.add"] == "viewer"
+    assert found["group.added"] == found["group.add"] == "operators"
+    assert "Can view platform" in AuditEntry.objects.get(action="group.add").details
+
+
+@pytest.mark.req("SEC-56", "REL-40")
+def test_what_an_operator_does_in_the_admin_is_written_down_once_it_is_done(operator: Client, partner: Partner) -> None:
+    pk = partner("DE*EMS:EMSP", name="Drivers").id
+    url = reverse("admin:ocpi_platform_suspend", args=[pk])
+
+    operator.post(url)
+    asked = AuditEntry.objects.filter(action="platform.suspend").count()
+    operator.post(url, {"confirmed": "yes"})
+
+    entry = AuditEntry.objects.get(action="platform.suspend")
+    assert (asked, entry.actor, entry.about) == (0, "operator", "Drivers")
+    assert json.loads(entry.details)["came"] == "It is suspended: nothing is sent to it."
+
+
+def test_the_admin_checks_the_chain(operator: Client, partner: Partner) -> None:
+    answer = operator.get(reverse("admin:ocpi_auditentry_check_chain"), follow=True)
+
+    assert "entry was never linked" in answer.content.decode()  # this test's transaction is still open
