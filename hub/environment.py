@@ -1,6 +1,7 @@
 """Read one setting from the environment, typed, or fail with the variable's name."""
 
 import base64
+import ipaddress
 import os
 import secrets
 from collections.abc import Iterable
@@ -66,10 +67,41 @@ def seconds(name: str, default: float) -> float:
     return duration
 
 
+def rate(name: str, default: int, *, burst: str) -> tuple[int, int]:
+    """Return requests per second and how many at once (four seconds' worth unless said); "off" or empty is 0 and 0.
+
+    :raises ImproperlyConfigured: if either is no whole number.
+    """
+    value = os.environ.get(name)
+    if value is not None and value.strip().lower() in ("", "off", "0"):
+        return 0, 0
+    per_second, _, at_once = (value or str(default)).partition("/")
+    found = []
+    for one in (per_second, at_once or os.environ.get(burst, "") or "0"):
+        if not (one.strip().isascii() and one.strip().isdigit()):
+            raise ImproperlyConfigured(f"{name} must be requests per second such as 50 or 50/200, got {one[:20]!r}")
+        found.append(int(one))
+    return found[0], found[1] or 4 * found[0]
+
+
 def names(name: str, default: Iterable[str] = ()) -> list[str]:
     """Return a list separated by commas; set but empty means an empty list."""
     value = os.environ.get(name)
     return list(default) if value is None else members(value)
+
+
+def networks(name: str) -> list[str]:
+    """Return a list of addresses and networks.
+
+    :raises ImproperlyConfigured: if one of them is neither.
+    """
+    found = names(name)
+    for network in found:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must hold addresses and networks, got {network[:40]!r}") from None
+    return found
 
 
 def members(value: str) -> list[str]:

@@ -13,10 +13,11 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from redis import RedisError
 
-from ocpi import backlog, exchanges
+from ocpi import backlog, exchanges, rate_limit
 from ocpi.models import ConnectionStatus, Platform
 
 _LASTING = 30.0  # seconds that the number of dead deliveries, a longer count, is kept
@@ -33,6 +34,7 @@ class Numbers(Collector):
         yield from _backlog(names)
         yield from _lanes(names)
         yield from _exchanges(names)
+        yield from _limits(names)
         yield from _pulls()
         yield from _database()
         for side in settings.OCPI_SIDES:
@@ -110,6 +112,18 @@ def _exchanges(names: dict[int, str]) -> Iterator[Metric]:
     lost = _gauge("ocpi_exchanges_lost", "exchanges this process could not keep")
     lost.add_metric([], exchanges.lost())
     yield from (last, lost)
+
+
+def _limits(names: dict[int, str]) -> Iterator[Metric]:
+    """Requests answered 429, by all processes since Redis was last empty; strangers have no name (REL-50)."""
+    refused = CounterMetricFamily("ocpi_requests_refused", "requests answered HTTP 429", labels=["platform"])
+    try:
+        found = rate_limit.refused()
+    except RedisError:  # /readyz says so; a scrape without these is better than none
+        return
+    for key, number in found.items():
+        refused.add_metric([names.get(int(key), "") if key else ""], number)
+    yield refused
 
 
 def _pulls() -> Iterator[Metric]:

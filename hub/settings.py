@@ -139,9 +139,15 @@ OCPI_ALLOWED_NETWORKS = env.names("OCPI_ALLOWED_NETWORKS")
 # Confirms private networks in OCPI_ALLOWED_NETWORKS for `manage.py check --deploy`.
 OCPI_PRIVATE_NETWORKS_CONFIRMED = env.flag("OCPI_PRIVATE_NETWORKS_CONFIRMED")
 
-# Requests per second / burst that one platform may make; "off" switches the limit off. Empty = off, too.
-# Only read so far: nothing enforces it yet, the front server has to (docs/OPERATIONS.md).
-OCPI_RATE_PER_PLATFORM = os.environ.get("OCPI_RATE_PER_PLATFORM", "50/200").strip().removeprefix("off")
+# Requests per second that one platform may make, and how many at once; "off" switches the limit off. A burst may stand
+# behind a slash, too: "50/200".
+OCPI_RATE_PER_PLATFORM, OCPI_RATE_BURST = env.rate("OCPI_RATE_PER_PLATFORM", 50, burst="OCPI_RATE_BURST")
+
+# Requests without a valid token that one address may make in a minute; above, it is answered 429. 0 = no limit.
+OCPI_RATE_STRANGERS = env.integer("OCPI_RATE_STRANGERS", 20)
+
+# Addresses or networks of proxies whose X-Forwarded-For says where a request comes from.
+OCPI_TRUSTED_PROXIES = env.networks("OCPI_TRUSTED_PROXIES")
 
 # Whether a process listens for changes of the registry (NOTIFY); off, it sees them within a second.
 OCPI_SNAPSHOT_LISTEN = env.flag("OCPI_SNAPSHOT_LISTEN", default=True)

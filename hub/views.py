@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from hub import callbacks, fanout, forwarding, shared_lists, shared_objects
 from hub.routing import Asked, Broadcast, Direct, GetAll, decide
 from hub.shared_objects import Push
-from ocpi import authentication, defects, envelope, exchanges, health, message_defects, ours, snapshot, status
+from ocpi import authentication, defects, door, envelope, exchanges, health, message_defects, ours, snapshot, status
 from ocpi.headers import Address, Received, Routing, read_ids, read_routing
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
 
@@ -30,13 +30,16 @@ class RouteView(OcpiView):
         routing, caller = Routing(), None
         try:
             registry = snapshot.current()
-            caller = authentication.authenticate(get, registry)
+            caller = door.recognize(get, registry, peer=request.META.get("REMOTE_ADDR", ""))
             health.heard_from(caller.platform.id)
             with defects.reading(caller.platform.id, f"{request.method} {request.path}"):
                 defects.noted(caller.deviations)
                 defects.noted(message_defects.of_request(get, ids, request.path, functional=True))
                 try:
-                    routing = read_routing(get)
+                    try:
+                        routing = read_routing(get)
+                    finally:
+                        door.limit(caller)
                     answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
                 except status.InvalidParameters as error:
                     defects.noted([message_defects.of_refusal(error)])
@@ -47,6 +50,8 @@ class RouteView(OcpiView):
             answer.headers[name] = value
         for name, value in routing.answered_by(_hub()).as_headers().items():
             answer.headers.setdefault(name, value)
+        if caller is None and answer.status_code == status.TooManyRequests.http_status:
+            return answer  # a flood of strangers is counted, not kept
         exchanges.record_in(
             request=request,
             answer=answer,

@@ -37,6 +37,7 @@ REFUSALS: Mapping[int, tuple[str, str]] = {
     404: ("NotFound", "There is no such object, or none the caller may act on."),
     405: ("MethodNotAllowed", "The method is not available here, or not now."),
     415: ("UnsupportedMediaType", "The body is not application/json, or is compressed."),
+    429: ("TooManyRequests", "Too many requests; `Retry-After` says when to come again."),
     500: ("ServerError", "We failed; nothing of what the caller sent is wrong."),
 }
 
@@ -108,6 +109,7 @@ def headers_and_parameters() -> dict[str, Schema]:
         "X-Limit": ("how many objects a page has at most", {**count, "minimum": 1}),
         "Location": ("the URL of what was created", {"type": "string", "format": "uri"}),
         "Allow": ("the methods that are available", {"type": "string"}),
+        "Retry-After": ("seconds after which to come again", {**count, "minimum": 1}),
     }
     return {
         "headers": {
@@ -132,6 +134,8 @@ def refusals() -> dict[str, Schema]:
         given = answer_headers(functional=True)
         if http_status == 405:
             given["Allow"] = {"$ref": "#/components/headers/Allow"}
+        if http_status == 429:
+            given["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
         content = {"application/json": {"schema": _envelope(codes, _DEBUGGING)}}
         found[name] = {"description": about, "headers": given, "content": content}
     found["PassedOn"] = {

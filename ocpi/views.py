@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 from ocpi import (
     authentication,
     defects,
+    door,
     envelope,
     exchanges,
     health,
@@ -70,12 +71,15 @@ class OcpiView(APIView):
             answer.headers[name] = value
         for name, value in self.routing.answered_by(self._answering).as_headers().items():
             answer.headers.setdefault(name, value)
+        caller = getattr(self, "caller", None)
+        if caller is None and answer.status_code == status.TooManyRequests.http_status:
+            return answer  # a flood of strangers is counted, not kept
         exchanges.record_in(
             request=request,
             answer=answer,
             ids=self.ids,
             routing=self.routing,
-            platform_id=self.caller.platform.id if hasattr(self, "caller") else None,
+            platform_id=caller.platform.id if caller else None,
             module=self.module or "",
             elapsed=time.perf_counter() - started,
         )
@@ -84,7 +88,9 @@ class OcpiView(APIView):
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         get = Received(request.META).get
         self._malformed = self._read_routing(get) if self.functional else None
-        self.caller = authentication.authenticate(get, snapshot.current(), purposes=self.purposes)
+        peer = request.META.get("REMOTE_ADDR", "")
+        self.caller = door.recognize(get, snapshot.current(), peer=peer, purposes=self.purposes)
+        door.limit(self.caller)
         with defects.reading(self.caller.platform.id, f"{request.method} {request.path}"):
             defects.noted(self.caller.deviations)
             defects.noted(message_defects.of_request(get, self.ids, request.path, functional=self.functional))

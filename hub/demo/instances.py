@@ -75,6 +75,7 @@ def create(
             "OCPI_BASE_URL": f"http://{HOST}:{port}",
             "OCPI_ALLOWED_NETWORKS": "127.0.0.0/8",
             "OCPI_RATE_PER_PLATFORM": "off",
+            "OCPI_RATE_STRANGERS": "0",
             "OCPI_SESSION_PUSH_SECONDS": "1",
             "ALLOWED_HOSTS": f"{HOST},localhost",
             "LIVE_PUBLIC": "true",

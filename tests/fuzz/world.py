@@ -56,7 +56,7 @@ def running(sides: Sequence[str]) -> Iterator[list[Target]]:
         targets = []
         for side in sides:
             mine, theirs = SIDES[side]
-            settings = {"OCPI_RATE_PER_PLATFORM": "off", "LOG_LEVEL": "WARNING"}
+            settings = {"OCPI_RATE_PER_PLATFORM": "off", "OCPI_RATE_STRANGERS": "0", "LOG_LEVEL": "WARNING"}
             instance = stack.enter_context(run_instance(side, parties=[mine], worker=True, settings=settings))
             actors = []
             for index, role in enumerate(theirs):

@@ -78,6 +78,8 @@ def _secrets() -> dict[str, str]:
     ("variable", "value", "sentence"),
     [
         ("PORT", "eighty", "PORT must be a whole number"),
+        ("OCPI_RATE_PER_PLATFORM", "many", "OCPI_RATE_PER_PLATFORM must be requests per second"),
+        ("OCPI_TRUSTED_PROXIES", "10.0.0.1,proxy", "OCPI_TRUSTED_PROXIES must hold addresses and networks"),
         ("OCPI_PAGE_LIMIT", "0", "OCPI_PAGE_LIMIT must be at least 1"),
         ("OCPI_REQUEST_TIMEOUT", "-1", "OCPI_REQUEST_TIMEOUT must be a number of seconds above 0"),
         ("OCPI_REQUEST_TIMEOUT", "nan", "OCPI_REQUEST_TIMEOUT must be a number of seconds above 0"),
