@@ -108,7 +108,7 @@ def test_what_is_spent_while_it_is_squared_still_counts() -> None:
 
     class Slow:
         def eval(self, *_: object) -> list[str]:
-            for _ in range(4):
+            for _number in range(4):
                 limiter.take("1")
             return ["9.0"]
 
@@ -124,7 +124,7 @@ def test_without_redis_each_process_limits_by_itself(shared: redis.Redis) -> Non
     away = redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
     let_in = 0
     for _ in range(20):
-        let_in += limiter.take("1") is None
+        let_in += int(limiter.take("1") is None)
         with pytest.raises(redis.RedisError):
             limiter.square(away)
     assert let_in == 10
