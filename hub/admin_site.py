@@ -18,7 +18,7 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Outbox", "", (("ocpi.Delivery", "outbox"), ("ocpi.FinishedDelivery", "mark_email_read"),
                     ("ocpi.WorkerHeartbeat", "monitor_heart"))),
     ("Pulls", "", (("ocpi.PullCursor", "download"), ("ocpi.PulledInvalid", "report_problem"))),
-    ("Hub", "hub", (("hub.SharedObject", "dataset"), ("hub.Callback", "reply"))),
+    ("Hub", "hub", (("hub.Permission", "handshake"), ("hub.SharedObject", "dataset"), ("hub.Callback", "reply"))),
     ("Charging (owner)", "cpo", (("cpo.Location", "location_on"), ("cpo.EVSE", "ev_station"), ("cpo.Tariff", "sell"),
                          ("cpo.Session", "bolt"), ("cpo.CDR", "receipt_long"), ("cpo.Token", "badge"),
                          ("cpo.Command", "settings_remote"), ("cpo.Reservation", "event_available"),

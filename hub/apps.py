@@ -13,3 +13,15 @@ class HubConfig(AppConfig):
     name = "hub"
     verbose_name = "Hub"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Read permissions with the registry, and note who changes them."""
+        from auditlog.registry import auditlog
+
+        from hub import permissions
+        from hub.models import Permission
+        from ocpi import snapshot
+
+        snapshot.also_load(permissions.NAME, permissions.load)
+        if not auditlog.contains(Permission):
+            auditlog.register(Permission)

@@ -1,4 +1,4 @@
-"""What the hub keeps: the objects meant for all, and the URLs it put in place of a partner's."""
+"""What the hub keeps: objects that pass, the URLs it put in place of a partner's, and who may deal with whom."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now, Upper
 
+from hub.permission_model import Permission as Permission
 from ocpi.models import Platform
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hub import permissions
 from ocpi import status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownParty, KnownPlatform, Snapshot
@@ -48,7 +49,7 @@ def find(snapshot: Snapshot, address: Address, *, module: str, interface: str) -
     places = [Place(party, snapshot.platform_of(party)) for party in snapshot.at(address)]
     places = [place for place in places if place.party.role != "HUB"]
     if not places:
-        raise status.UnknownReceiver(f"Nobody is known at {address}")
+        raise nobody_at(address)
     serving = [place for place in places if (module, interface) in place.platform.endpoints]
     for place in serving:
         if connected(place):
@@ -56,6 +57,11 @@ def find(snapshot: Snapshot, address: Address, *, module: str, interface: str) -
     if serving or not any(connected(place) for place in places):
         raise status.ReceiverUnreachable(f"{address} is not connected")
     raise status.HubError(f"The platform of {address} does not offer {module} {interface}")
+
+
+def nobody_at(address: Address) -> status.UnknownReceiver:
+    """Return what is answered for an unknown party, and for one that may not be reached: nobody can tell (SEC-39)."""
+    return status.UnknownReceiver(f"Nobody is known at {address}")
 
 
 def connected(place: Place) -> bool:
@@ -76,7 +82,14 @@ def receivers(snapshot: Snapshot, caller: KnownPlatform, sender: Address, module
         if platform.state != "REGISTERED":
             continue
         for party in platform.parties:
-            if party.active and party.role in audience and party.address.key != sender.key:
+            if not party.active or party.address.key == sender.key:
+                continue
+            # The receiver sees From = hub, but the agreement is with whoever pushed it (SEC-40).
+            if party.role in audience:
+                may = permissions.allowed(snapshot, sender, party.address, module, permissions.PUSH)
+            else:
+                may = permissions.may_broadcast(snapshot, sender, party.address, module)
+            if may:
                 found.setdefault(party.address.key, Place(party, platform))
     return list(found.values())
 
@@ -89,8 +102,10 @@ def may_broadcast(caller: KnownPlatform, sender: Address, module: str) -> bool:
     )
 
 
-def opposite(snapshot: Snapshot, caller: KnownPlatform, *, module: str, interface: str) -> list[Place]:
-    """Return the connected parties that offer an interface, the caller's own apart (HUB-51, rule 3)."""
+def opposite(
+    snapshot: Snapshot, caller: KnownPlatform, sender: Address, *, module: str, interface: str, direction: str
+) -> list[Place]:
+    """Return the connected parties that offer an interface to a sender, its platform's own apart (HUB-51, rule 3)."""
     roles = _OWNERS_OF_LOCATIONS if _owner_is_asked(module, interface) else _READERS_OF_LOCATIONS
     found: dict[tuple[str, str], Place] = {}
     for platform in snapshot.platforms.values():
@@ -98,7 +113,8 @@ def opposite(snapshot: Snapshot, caller: KnownPlatform, *, module: str, interfac
             continue
         for party in platform.parties:
             place = Place(party, platform)
-            if party.active and party.role in roles and connected(place):
+            may = party.active and party.role in roles and connected(place)
+            if may and permissions.allowed(snapshot, sender, party.address, module, direction):
                 found.setdefault(party.address.key, place)
     return list(found.values())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hub import registry
+from hub import permissions, registry
 from ocpi import status
 from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownPlatform, Snapshot
@@ -60,7 +60,7 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     """Return which way a message goes.
 
     :raises InvalidParameters: if From is missing or is no party of the caller, or the combination makes no sense.
-    :raises UnknownReceiver: if nobody is at the address, or the hub cannot choose (4001).
+    :raises UnknownReceiver: if nobody is there whom the sender may reach, or the hub cannot choose (4001).
     :raises ReceiverUnreachable: if the party is not connected (4003).
     :raises HubError: if its platform does not offer the module and interface (4000).
     """
@@ -70,6 +70,8 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
         return _open(asked, snapshot, sender)
     if to.key == hub.key:
         return _to_the_hub(asked, sender)
+    if not permissions.allowed(snapshot, sender, to, asked.module, permissions.direction_of(asked.method)):
+        raise registry.nobody_at(to)
     place = registry.find(snapshot, to, module=asked.module, interface=asked.interface)
     return Direct(place, asked.routing)
 
@@ -103,7 +105,10 @@ def _to_the_hub(asked: Asked, sender: Address) -> Route:
 def _open(asked: Asked, snapshot: Snapshot, sender: Address) -> Route:
     if asked.method == "GET" and asked.interface == "SENDER" and not asked.tail:
         raise status.InvalidParameters("OCPI-to-party-id", "is required for a list; name the hub for all of them")
-    places = registry.opposite(snapshot, asked.caller, module=asked.module, interface=asked.interface)
+    direction = permissions.direction_of(asked.method)
+    places = registry.opposite(
+        snapshot, asked.caller, sender, module=asked.module, interface=asked.interface, direction=direction
+    )
     if len(places) != 1:
         raise status.UnknownReceiver("The receiver cannot be determined without To headers")
     return Direct(places[0], Routing(to=places[0].party.address, sender=sender))

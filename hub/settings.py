@@ -130,6 +130,9 @@ OCPI_SCSP_AGREEMENTS = env.names("OCPI_SCSP_AGREEMENTS")
 # 0: the Session is there once it is ACTIVE.
 OCPI_PENDING_SECONDS = env.integer("OCPI_PENDING_SECONDS", 0)
 
+# What is between two parties that no rule of the hub's permissions names: allow or deny.
+OCPI_HUB_DEFAULT_PERMISSION = env.choice("OCPI_HUB_DEFAULT_PERMISSION", "allow", ("allow", "deny"))
+
 # Objects on one page of a list.
 OCPI_PAGE_LIMIT = env.integer("OCPI_PAGE_LIMIT", 100, at_least=1)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from hub import callbacks, fanout, forwarding, shared_lists, shared_objects
+from hub import callbacks, fanout, forwarding, permissions, shared_lists, shared_objects
+from hub.models import Callback
 from hub.routing import Asked, Broadcast, Direct, GetAll, decide
 from hub.shared_objects import Push
 from ocpi import authentication, defects, door, envelope, exchanges, health, message_defects, ours, snapshot, status
@@ -150,13 +151,27 @@ class CallbackView(OcpiView):
         if (method == "POST") != (callback.kind == callback.Kind.RESPONSE_URL):
             allowed = "POST" if callback.kind == callback.Kind.RESPONSE_URL else "GET"
             raise status.MethodNotAllowed(f"{method} is not available here", headers={"Allow": allowed})
-        owner = snapshot.current().platforms.get(callback.owner_id)
+        registry = snapshot.current()
+        owner = registry.platforms.get(callback.owner_id)
+        # A result of what was accepted still comes back; further pages are a new question (SEC-40).
+        if (
+            callback.kind == callback.Kind.LINK
+            and owner is not None
+            and not self._may_continue(registry, callback, owner)
+        ):
+            raise status.UnknownObject("There is nothing at this URL")
         if owner is None or not owner.reachable:
             raise status.ReceiverUnreachable("The platform behind this URL is not connected")
         passed = forwarding.bring_back(
             callback, owner=owner, method=method, body=body, routing=self.routing, ids=self.ids
         )
         return _passed_on(passed)
+
+    def _may_continue(self, registry: snapshot.Snapshot, callback: Callback, owner: snapshot.KnownPlatform) -> bool:
+        sender, to = self.routing.sender, self.routing.to
+        if sender is not None and to is not None and owner.has_party(to):
+            return permissions.allowed(registry, sender, to, callback.module, permissions.PULL)
+        return permissions.between(registry, self.caller.platform, owner, callback.module, permissions.PULL)
 
 
 def _passed_on(passed: forwarding.Passed) -> HttpResponse:

@@ -32,6 +32,16 @@ CREATE TRIGGER announce_columns AFTER UPDATE ON ocpi_platform FOR EACH ROW
     f"FOR EACH STATEMENT EXECUTE FUNCTION {CHANNEL}_changed();\n"
     for table in _OTHER_TABLES
 )
+
+
+def announce_sql(table: str) -> str:
+    """Return the SQL that announces every change of a table whose rows are read with the registry."""
+    return (
+        f"CREATE TRIGGER announce_rows AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {CHANNEL}_changed();"
+    )
+
+
 NOTIFY_TOLERANCE = f"""
 CREATE TRIGGER announce_tolerance AFTER UPDATE ON ocpi_platform FOR EACH ROW
     WHEN (({", ".join(f"OLD.{name}" for name in _TOLERANCE_COLUMNS)})

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -112,6 +112,8 @@ class Snapshot:
     overlapping: frozenset[int] = frozenset()
     # Every party at an address, active or not, by (country_code, party_id) in upper case.
     parties: Mapping[tuple[str, str], tuple[KnownParty, ...]] = field(default_factory=dict)
+    # What others read together with the registry, by the name they gave to `also_load`.
+    extras: Mapping[str, object] = field(default_factory=dict)
 
     def at(self, address: Address, *roles: str) -> tuple[KnownParty, ...]:
         """Return the active parties at an address, those of the platform itself before those known through a hub."""
@@ -136,6 +138,7 @@ def _target(platform_id: int, name: str, sealed: str, base64_token: bool, hosts:
 
 
 _lock = threading.Lock()
+_loaders: dict[str, Callable[[], object]] = {}
 _current: Snapshot | None = None
 _generation = 0
 _listener_pid: int | None = None
@@ -165,8 +168,16 @@ def changed() -> None:
     _current = None
 
 
+def also_load(name: str, loader: Callable[[], object]) -> None:
+    """Have something read with every snapshot, into `extras` (docs/adr/0013).
+
+    Its tables need a trigger that calls the function `ocpi_registry_changed`.
+    """
+    _loaders[name] = loader
+
+
 def load() -> Snapshot:
-    """Read the registry: four queries, whatever the number of platforms."""
+    """Read the registry: four queries, whatever the number of platforms, and what was added with `also_load`."""
     parties_of: dict[int, list[KnownParty]] = defaultdict(list)
     by_address: dict[tuple[str, str], list[KnownParty]] = defaultdict(list)
     for row in Party.objects.order_by("id"):
@@ -217,6 +228,7 @@ def load() -> Snapshot:
             token.platform_id for token in tokens.values() if token.purpose == "OLD" and token.valid(until)
         ),
         parties={key: tuple(found) for key, found in by_address.items()},
+        extras={name: loader() for name, loader in _loaders.items()},
     )
 
 

@@ -14,7 +14,7 @@ from django.test import Client
 
 from cpo import models as cpo_models
 from emsp import models as emsp_models
-from hub.models import Callback, SharedObject
+from hub.models import Callback, Permission, SharedObject
 from ocpi.models import (
     Delivery,
     Deviation,
@@ -119,6 +119,7 @@ def _of_hub(owner: Person, drivers: Person) -> None:
         key=CALLBACK_KEY, kind="RESPONSE_URL", url=f"http://a.example/{PARTNER_PATH}", owner=owner.platform,
         caller=drivers.platform, module="commands", correlation_id="message-1",
     )  # fmt: skip
+    Permission.objects.create(effect="DENY", from_country_code="NL", from_party_id="TNM", to_role="NAP", note=EVIL)
 
 
 def owned(**columns: Any) -> dict[str, Any]:
