@@ -14,7 +14,7 @@ from unfold.sites import UnfoldAdminSite
 # Title, side that must be active, entries of (model, symbol).
 _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Partners", "", (("ocpi.Platform", "hub"), ("ocpi.Party", "groups"), ("ocpi.Exchange", "swap_horiz"),
-                      ("ocpi.Deviation", "rule"))),
+                      ("ocpi.Deviation", "rule"), ("ocpi.RequestedHost", "dns"))),
     ("Outbox", "", (("ocpi.Delivery", "outbox"), ("ocpi.FinishedDelivery", "mark_email_read"),
                     ("ocpi.WorkerHeartbeat", "monitor_heart"))),
     ("Pulls", "", (("ocpi.PullCursor", "download"), ("ocpi.PulledInvalid", "report_problem"))),

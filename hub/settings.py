@@ -152,7 +152,7 @@ OCPI_RATE_STRANGERS = env.integer("OCPI_RATE_STRANGERS", 20)
 # Addresses or networks of proxies whose X-Forwarded-For says where a request comes from.
 OCPI_TRUSTED_PROXIES = env.networks("OCPI_TRUSTED_PROXIES")
 
-# Whether a process listens for changes of the registry (NOTIFY); off, it sees them within a second.
+# Whether a process listens for changes of the registry (NOTIFY); off, it sees only its own: for tests.
 OCPI_SNAPSHOT_LISTEN = env.flag("OCPI_SNAPSHOT_LISTEN", default=True)
 
 # Whether requests and their answers are kept for operators; off, nothing can be followed or replayed.
@@ -163,6 +163,16 @@ OCPI_WAKE = env.flag("OCPI_WAKE", default=True)
 
 # Days in which an invited platform may use its token A.
 OCPI_TOKEN_A_DAYS = env.integer("OCPI_TOKEN_A_DAYS", 7, at_least=1)
+
+# Days after which the tokens that partners show us are renewed, by our own PUT on their credentials.
+OCPI_TOKEN_DAYS = env.integer("OCPI_TOKEN_DAYS", 30, at_least=1)
+
+# Proxy through which partners are called, as http://user:password@proxy.example:3128; empty = none. It is asked for
+# tunnels to checked addresses; what lies in OCPI_ALLOWED_NETWORKS is called without it.
+OCPI_EGRESS_PROXY = env.text("OCPI_EGRESS_PROXY", "")
+
+# Folder with our client certificates, one PEM file with certificate and key for each; chosen per platform in the admin.
+OCPI_CERTIFICATES = env.text("OCPI_CERTIFICATES", str(BASE_DIR / ".certificates"))
 
 
 def _at_home(url: str) -> bool:

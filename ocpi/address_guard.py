@@ -140,6 +140,12 @@ def check_address(address: IpAddress, *, allowed_networks: Sequence[str], only_a
         raise AddressDenied(f"address {address}: is not public")
 
 
+def is_allowed(address: SocketAddress, networks: Sequence[str]) -> bool:
+    """Say whether an address is in one of these networks."""
+    found = ipaddress.ip_address(address[1][0].partition("%")[0])
+    return any(found in network for network in _networks(tuple(networks)))
+
+
 @lru_cache(maxsize=16)
 def _networks(texts: tuple[str, ...]) -> tuple[IpNetwork, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)

@@ -17,11 +17,13 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from ocpi import admin_audit as admin_audit  # registers its page
 from ocpi import admin_exchanges as admin_exchanges  # registers its page
+from ocpi import admin_hosts as admin_hosts  # registers its page
 from ocpi import admin_pulls, backlog, delivery_actions, health, platform_actions
 from ocpi.admin_confirm import ask, button
 from ocpi.admin_deviations import link_of
 from ocpi.admin_forms import Habits, Invite
 from ocpi.admin_pages import MODULES, Pages, Rows, badge, badged, known, party, pretty, read_only, without_keys
+from ocpi.admin_security import Security
 from ocpi.models import CredentialsToken, Delivery, Endpoint, FinishedDelivery, Party, Platform, WorkerHeartbeat
 
 
@@ -50,7 +52,7 @@ class EndpointRows(Rows):
 
 
 @admin.register(Platform)
-class PlatformPage(Pages):
+class PlatformPage(Security, Pages):
     """Connected systems; the lists' numbers come from two queries for the whole page."""
 
     list_display = ("name", "show_state", "show_connection", "version", "show_roles", "last_heard_at", "show_pending",
@@ -61,16 +63,17 @@ class PlatformPage(Pages):
     hidden = ("token_out",)
     inlines = (PartyRows, TokenRows, EndpointRows)
     actions_list = ("invite",)
-    actions_detail = ("suspend", "resume", "reopen_lane", "habits")
+    actions_detail = ("suspend", "resume", "reopen_lane", "habits", *Security.buttons)
     fieldsets = (
         (None, {"fields": ("name", "show_state", "show_connection", "version", "versions_url", "show_waiting",
                            "show_pulls", "show_deviations")}),
         ("Health", {"fields": ("last_heard_at", "average_ms", "failures", "backoff_until", "offline_since",
                                "paused_reason", "last_error")}),
-        ("Settings", {"fields": ("hosts", "any_role", "base64_token", "detects_token", "late_authorization",
-                                 "authorize_seconds", "longest_address", "catch_up", "created_at")}),
+        ("Settings", {"fields": ("hosts", "show_hosts", "show_tls", "any_role", "base64_token", "detects_token",
+                                 "late_authorization", "authorize_seconds", "longest_address", "catch_up",
+                                 "created_at")}),
     )  # fmt: skip
-    readonly_fields = ("show_waiting", "show_pulls", "show_deviations")
+    readonly_fields = ("show_waiting", "show_pulls", "show_deviations", "show_hosts", "show_tls")
     show_deviations = read_only("deviations", lambda page, row: link_of(row))
     show_state = badged("state")
 

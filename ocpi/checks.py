@@ -11,6 +11,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from ocpi import egress
 from ocpi.enums import InterfaceRole, ModuleID
 
 _SIDES = ("hub", "cpo", "emsp")
@@ -56,6 +57,10 @@ def addresses(app_configs: Apps, **options: Any) -> list[CheckMessage]:
             ipaddress.ip_network(network)
         except ValueError:
             found.append(Error(f"OCPI_ALLOWED_NETWORKS: {network} is no network like 10.0.0.0/8", id="ocpi.E004"))
+    try:
+        egress.proxy(settings.OCPI_EGRESS_PROXY)
+    except ValueError as error:
+        found.append(Error(f"OCPI_EGRESS_PROXY: {error}", id="ocpi.E015"))
     return found
 
 

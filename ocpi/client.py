@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import msgspec
 from django.conf import settings
 
-from ocpi import address_guard, connection, defects, links, message_defects, secrets, wire
+from ocpi import address_guard, connection, defects, egress, hosts, links, message_defects, secrets, wire
 from ocpi.address_guard import Url
 from ocpi.answers import (
     AddressDenied,
@@ -110,6 +110,7 @@ def _send_once(
     try:
         place = address_guard.check_url(url, allowed_networks=allowed, tls_required=settings.OCPI_TLS_REQUIRED)
         if not _is_approved(target, place):
+            hosts.note(target.platform_id, f"{place.host}:{place.port}", f"{method} {url}")
             raise ForeignHost(f"{place.authority} is not an approved host of {target.name}", sent())
         request = _request(target, method, place, body, headers, shown)
         context = _context(target, place)
@@ -127,6 +128,7 @@ def _send_once(
             allowed_networks=allowed,
             context=context,
             fresh=fresh,
+            proxy=egress.proxy(settings.OCPI_EGRESS_PROXY),
         )
     except address_guard.AddressDenied as error:
         raise AddressDenied(str(error), sent()) from error

@@ -4,6 +4,7 @@ It is non-blocking, and a wait is a `poll` for what is left of the time, so that
 like one that never starts.
 """
 
+import os
 import select
 import socket
 import ssl
@@ -16,9 +17,19 @@ from ocpi.http_answer import AnswerReader
 _RECEIVE = 64 * 1024
 
 
-@lru_cache(maxsize=256)
 def tls_context(authorities_pem: str = "", certificate_file: str = "") -> ssl.SSLContext:
-    """Return how we check a server, by a platform's own authorities if given, and our certificate if it wants one."""
+    """Return how we check a server, by a platform's own authorities if given, and our certificate if it wants one.
+
+    There is no way to leave the check out (SEC-31). A renewed certificate file is read again.
+
+    :raises OSError: if there is no such file, or it or the authorities are no certificates (ssl.SSLError).
+    """
+    changed = os.stat(certificate_file).st_mtime_ns if certificate_file else 0
+    return _tls_context(authorities_pem, certificate_file, changed)
+
+
+@lru_cache(maxsize=256)
+def _tls_context(authorities_pem: str, certificate_file: str, _changed: int) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=authorities_pem or None)
     # Python lets OpenSSL 3 take a cut connection for the end of the body; to us it is an error.
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)

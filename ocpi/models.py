@@ -11,6 +11,8 @@ from django.db.models.functions import Now, Upper
 
 from ocpi import delivery_states, registration_states
 from ocpi.enums import InterfaceRole, ModuleID, Role
+from ocpi.host_models import RequestedHost as RequestedHost
+from ocpi.host_models import TlsSettings as TlsSettings
 from ocpi.operator_models import AuditEntry as AuditEntry
 from ocpi.pull_models import PullCursor as PullCursor
 from ocpi.pull_models import PulledInvalid as PulledInvalid

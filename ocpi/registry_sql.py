@@ -49,6 +49,11 @@ CREATE TRIGGER announce_tolerance AFTER UPDATE ON ocpi_platform FOR EACH ROW
     EXECUTE FUNCTION {CHANNEL}_changed();
 """
 NOTIFY_TOLERANCE_REVERSE = "DROP TRIGGER IF EXISTS announce_tolerance ON ocpi_platform;"
+NOTIFY_TLS = (
+    "CREATE TRIGGER announce_rows AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ocpi_tlssettings "
+    f"FOR EACH STATEMENT EXECUTE FUNCTION {CHANNEL}_changed();"
+)
+NOTIFY_TLS_REVERSE = "DROP TRIGGER IF EXISTS announce_rows ON ocpi_tlssettings;"
 NOTIFY_REVERSE = f"DROP FUNCTION IF EXISTS {CHANNEL}_changed() CASCADE;"
 
 # Partitioned by day, so that old days are dropped instead of deleted (REL-55). Rows of a day without a partition go to

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 
-from ocpi import address_guard, status
+from ocpi import address_guard, hosts, status
 from ocpi.snapshot import KnownPlatform
 
 _NAME = "response_url"
@@ -29,6 +29,7 @@ def check(url: str, platform: KnownPlatform) -> None:
     except address_guard.AddressDenied as error:
         raise status.InvalidParameters(_NAME, str(error)) from error
     if place.host not in platform.hosts and f"{place.host}:{place.port}" not in platform.hosts:
+        hosts.note(platform.id, f"{place.host}:{place.port}", f"{_NAME}: {url}")
         raise status.InvalidParameters(_NAME, "must be at a host of the calling platform")
 
 

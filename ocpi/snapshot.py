@@ -2,7 +2,8 @@
 
 The forwarding path and every authentication read this and no table. A snapshot is immutable; it is replaced when a
 registry table changed: triggers NOTIFY `ocpi_registry`, one listening thread per process marks the snapshot stale
-within milliseconds (SEC-07), and code in this process that changes a registry row calls `changed()`.
+within milliseconds (SEC-07), and code in this process that changes a registry row calls `changed()`. While the thread
+has no connection, nothing in memory is trusted for longer than a second.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.conf import settings
@@ -22,7 +25,7 @@ from django.db import connection
 
 from ocpi import client, secrets
 from ocpi.headers import Address
-from ocpi.models import CredentialsToken, Endpoint, Party, Platform
+from ocpi.models import CredentialsToken, Endpoint, Party, Platform, TlsSettings
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,9 @@ CHANNEL = "ocpi_registry"
 # How long a caller's old token lives on after its PUT on credentials (CRED-37).
 RECEIVED_OVERLAP_SECONDS = 60.0
 _RECONNECT_SECONDS = 1.0
+_DEAF_SECONDS = 1.0
+# A connection whose other end is gone without a word is found out in ten seconds.
+_KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,9 @@ class KnownPlatform:
     late_authorization: str = "whitelist"
     authorize_seconds: int | None = None
     longest_address: int = 255
+    # What its TLS is checked with and gets, beyond the usual (SEC-31).
+    authorities_pem: str = field(default="", repr=False)
+    certificate: str = ""
 
     @property
     def is_hub(self) -> bool:
@@ -89,7 +98,10 @@ class KnownPlatform:
 
     def target(self) -> client.Target:
         """Return what the client needs to call this platform."""
-        return _target(self.id, self.name, self.sealed_token, self.base64_token, self.hosts)
+        return _target(
+            self.id, self.name, self.sealed_token, self.base64_token, self.hosts, self.authorities_pem,
+            certificate_file(self.certificate),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +143,44 @@ def token_context(platform_id: int) -> str:
     return f"platform:{platform_id}:token_out"
 
 
+def certificate_file(name: str) -> str:
+    """Return where the certificate of ours with this name lies, or "" for none."""
+    return str(Path(settings.OCPI_CERTIFICATES) / name) if name else ""
+
+
+def target_with(platform: Platform, token: str, *hosts: str) -> client.Target:
+    """Return what the client needs to call a platform whose registration is under way: other token, one more host."""
+    tls = TlsSettings.objects.filter(platform=platform).first() or TlsSettings()
+    return client.Target(
+        platform_id=platform.pk,
+        name=platform.name,
+        token=token,
+        base64_token=platform.base64_token,
+        hosts=frozenset({*platform.hosts, *hosts}),
+        authorities_pem=tls.authorities_pem,
+        certificate_file=certificate_file(tls.certificate),
+    )
+
+
 @lru_cache(maxsize=2048)
-def _target(platform_id: int, name: str, sealed: str, base64_token: bool, hosts: frozenset[str]) -> client.Target:
-    token = secrets.decrypt(sealed, context=token_context(platform_id)) if sealed else ""
-    return client.Target(platform_id=platform_id, name=name, token=token, base64_token=base64_token, hosts=hosts)
+def _target(
+    platform_id: int,
+    name: str,
+    sealed: str,
+    base64_token: bool,
+    hosts: frozenset[str],
+    authorities_pem: str,
+    certificate_file: str,
+) -> client.Target:
+    return client.Target(
+        platform_id=platform_id,
+        name=name,
+        token=secrets.decrypt(sealed, context=token_context(platform_id)) if sealed else "",
+        base64_token=base64_token,
+        hosts=hosts,
+        authorities_pem=authorities_pem,
+        certificate_file=certificate_file,
+    )
 
 
 _lock = threading.Lock()
@@ -142,11 +188,15 @@ _loaders: dict[str, Callable[[], object]] = {}
 _current: Snapshot | None = None
 _generation = 0
 _listener_pid: int | None = None
+_deaf_since: float | None = None  # since when no change is announced to this process, on time.monotonic
 
 
 def current() -> Snapshot:
     """Return the registry as it is now, from memory if nothing changed."""
-    global _current
+    global _current, _deaf_since
+    if _deaf_since is not None and time.monotonic() > _deaf_since + _DEAF_SECONDS:
+        _deaf_since = time.monotonic()
+        changed()
     snapshot = _current
     if snapshot is not None and _listener_pid == os.getpid():
         return snapshot
@@ -177,7 +227,7 @@ def also_load(name: str, loader: Callable[[], object]) -> None:
 
 
 def load() -> Snapshot:
-    """Read the registry: four queries, whatever the number of platforms, and what was added with `also_load`."""
+    """Read the registry: five queries, whatever the number of platforms, and what was added with `also_load`."""
     parties_of: dict[int, list[KnownParty]] = defaultdict(list)
     by_address: dict[tuple[str, str], list[KnownParty]] = defaultdict(list)
     for row in Party.objects.order_by("id"):
@@ -200,6 +250,7 @@ def load() -> Snapshot:
         row.digest: KnownToken(row.platform_id, row.purpose, row.expires_at.timestamp() if row.expires_at else None)
         for row in CredentialsToken.objects.all()
     }
+    tls = {row.platform_id: row for row in TlsSettings.objects.all()}
     until = time.time() + RECEIVED_OVERLAP_SECONDS
     return Snapshot(
         platforms={
@@ -220,6 +271,8 @@ def load() -> Snapshot:
                 late_authorization=row.late_authorization,
                 authorize_seconds=row.authorize_seconds,
                 longest_address=row.longest_address,
+                authorities_pem=tls[row.id].authorities_pem if row.id in tls else "",
+                certificate=tls[row.id].certificate if row.id in tls else "",
             )
             for row in Platform.objects.all()
         },
@@ -234,27 +287,31 @@ def load() -> Snapshot:
 
 def _listen() -> None:
     """Start the listening thread of this process, once; a fork starts its own."""
-    global _listener_pid, _current
+    global _listener_pid, _current, _deaf_since
     if _listener_pid == os.getpid():
         return
     _listener_pid = os.getpid()
     _current = None
+    _deaf_since = time.monotonic() if settings.OCPI_SNAPSHOT_LISTEN else None
     if settings.OCPI_SNAPSHOT_LISTEN:
         threading.Thread(target=_listen_forever, name="registry-listener", daemon=True).start()
 
 
 def _listen_forever() -> None:
+    global _deaf_since
     parameters = connection.get_connection_params()
     keep = {name: parameters[name] for name in ("dbname", "host", "port", "user", "password") if parameters.get(name)}
     while True:
         try:
-            with psycopg.connect(autocommit=True, **keep) as listening:
+            with psycopg.connect(autocommit=True, **keep, **_KEEP_ALIVE) as listening:
                 listening.execute(f"LISTEN {CHANNEL}")
+                _deaf_since = None
                 changed()  # what happened before we listened
                 for _ in listening.notifies():
                     changed()
         except psycopg.Error:
             # Without the channel nothing in memory can be trusted for long.
+            _deaf_since = time.monotonic()
             changed()
             log.warning("registry listener lost its connection, trying again")
             time.sleep(_RECONNECT_SECONDS)

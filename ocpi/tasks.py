@@ -11,7 +11,9 @@ from celery.signals import worker_process_shutdown, worker_ready, worker_shutdow
 from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake, pull, pull_plan, pull_rows
 from ocpi.modules import renewal
 
-_PULL_WAITS = 10  # seconds until the next round finds it again
+# Seconds until the next round finds it again.
+_PULL_WAITS = 10
+_RENEWAL_WAITS = 3600
 
 
 @shared_task(ignore_result=True)
@@ -78,14 +80,24 @@ def forget_finished() -> None:
     pull_rows.forget_old()
 
 
-def _start(**_kwargs: Any) -> None:
-    outbox_engine.engine()
+@shared_task(ignore_result=True)
+def renew_tokens() -> None:
+    """Have the tokens that are old enough renewed, each by a task of its own, so that none waits for another (SEC-07,
+    CRED-36, REL-20); each hour.
+    """
+    for platform_id in renewal.due():
+        renew_token.apply_async(args=(platform_id,), expires=_RENEWAL_WAITS, retry=False)
 
 
 @shared_task(ignore_result=True)
-def renew_tokens() -> None:
-    """Renew the tokens that are a month old (SEC-07, CRED-36); each hour."""
-    renewal.renew_due()
+def renew_token(platform_id: int) -> None:
+    """Renew the token of one platform, if it is still due: this task may run twice."""
+    if platform_id in renewal.due():
+        renewal.renew(platform_id)
+
+
+def _start(**_kwargs: Any) -> None:
+    outbox_engine.engine()
 
 
 def _stop(**_kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """A small blocking HTTP/1.1 client: checked addresses, one deadline from connect to last byte, connections kept alive.
 
-No redirects, no proxies from the environment, no `.netrc`, no cookies, no compression.
+No redirects, no proxies from the environment (but `egress`, if the settings name one), no `.netrc`, no cookies, no
+compression.
 """
 
 import os
@@ -14,13 +15,14 @@ from collections.abc import Sequence
 from ocpi import address_guard
 from ocpi.address_guard import SocketAddress, Url
 from ocpi.connection import Connection, tls_context
+from ocpi.egress import Proxy, ProxyRefused, Tunnel
 from ocpi.http_answer import NotHttp, Response
 
 _IDLE_CONNECTIONS = 8  # per host and port
 _IDLE_SECONDS = 30.0
 _LOOKUP_SECONDS = 2.0
 
-PoolKey = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None]
+PoolKey = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None]
 
 
 class NotConnected(Exception):
@@ -120,10 +122,11 @@ def exchange(
     allowed_networks: Sequence[str],
     context: ssl.SSLContext | None = None,
     fresh: bool = False,
+    proxy: Proxy | None = None,
 ) -> Response:
     """Send one request, head and body in one piece, and return its answer.
 
-    `deadline` is on `time.monotonic`; `fresh` asks for a new connection.
+    `deadline` is on `time.monotonic`; `fresh` asks for a new connection; a `proxy` is used to reach public addresses.
 
     :raises AddressDenied: if the guard refuses the address.
     :raises NotConnected: if nothing was sent.
@@ -133,11 +136,11 @@ def exchange(
     allowed = tuple(allowed_networks)
     if url.scheme == "https" and context is None:
         context = tls_context()
-    key = (url.scheme, url.host, url.port, allowed, context)
+    key = (url.scheme, url.host, url.port, allowed, context, proxy)
     connection = None if fresh else pool.take(key)
     if connection is None:
         until = min(deadline, time.monotonic() + connect_timeout)
-        connection = _connect(url, until, allowed, context)
+        connection = _connect(url, until, allowed, context, proxy)
     keep = False
     try:
         response = _ask(connection, request, deadline, max_body)
@@ -178,7 +181,9 @@ def _ask(connection: Connection, request: bytes, deadline: float, max_body: int)
     return reader.response
 
 
-def _connect(url: Url, deadline: float, allowed: tuple[str, ...], context: ssl.SSLContext | None) -> Connection:
+def _connect(
+    url: Url, deadline: float, allowed: tuple[str, ...], context: ssl.SSLContext | None, proxy: Proxy | None
+) -> Connection:
     lookup = min(_LOOKUP_SECONDS, deadline - time.monotonic())
     try:
         addresses = address_guard.resolve(
@@ -190,36 +195,54 @@ def _connect(url: Url, deadline: float, allowed: tuple[str, ...], context: ssl.S
     for number, address in enumerate(addresses):
         now = time.monotonic()
         until = now + (deadline - now) / (len(addresses) - number)
+        through = proxy if proxy and not address_guard.is_allowed(address, allowed) else None
         try:
-            return _open(address, url, until, deadline, context)
-        except (OSError, ValueError) as error:  # ValueError: a name that TLS cannot check
+            return _open(address, url, until, deadline, context, through)
+        except (OSError, ValueError, ProxyRefused) as error:  # ValueError: a name that TLS cannot check
             problem = _words(error)
     raise NotConnected(f"{url.host} port {url.port}: {problem}")
 
 
 def _open(
-    address: SocketAddress, url: Url, until: float, deadline: float, context: ssl.SSLContext | None
+    address: SocketAddress,
+    url: Url,
+    until: float,
+    deadline: float,
+    context: ssl.SSLContext | None,
+    proxy: Proxy | None,
 ) -> Connection:
+    sock = _dial(proxy.address() if proxy else address, until)
+    connection = Connection(sock)
+    try:
+        if proxy is not None:
+            _tunnel(connection, Tunnel(proxy, address), deadline)
+        if context is not None:
+            connection.start_tls(context, url.host, deadline)
+    except (OSError, ValueError, ProxyRefused):
+        connection.close()
+        raise
+    return connection
+
+
+def _dial(address: SocketAddress, until: float) -> socket.socket:
     family, where = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # The only place where the outside world is dialled: by the address just checked, never by name.
-        sock.setblocking(True)
         sock.settimeout(max(until - time.monotonic(), 0.001))
         sock.connect(where)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
-        connection = Connection(sock)
     except OSError:
         sock.close()
         raise
-    if context is not None:
-        try:
-            connection.start_tls(context, url.host, deadline)
-        except (OSError, ValueError):
-            connection.close()
-            raise
-    return connection
+    return sock
+
+
+def _tunnel(connection: Connection, tunnel: Tunnel, deadline: float) -> None:
+    connection.send(tunnel.request, deadline)
+    while not tunnel.is_open:
+        tunnel.feed(connection.receive(deadline))
 
 
 def _words(error: Exception) -> str:

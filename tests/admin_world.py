@@ -22,6 +22,7 @@ from ocpi.models import (
     FinishedDelivery,
     PullCursor,
     PulledInvalid,
+    RequestedHost,
     WorkerHeartbeat,
 )
 from tests.fixtures import Document, Partner
@@ -96,6 +97,7 @@ def _of_protocol(owner: Person, drivers: Person) -> None:
         platform_id=owner.id, module="tariffs", key="NL*TNM*T1", field="currency", reason=f"{EVIL} is required",
         document=json.dumps({"id": EVIL}), request_id="request-7",
     )  # fmt: skip
+    RequestedHost.objects.create(platform_id=owner.id, host="new.example:443", named_in=f"url: https://{EVIL}")
     WorkerHeartbeat.objects.create(id="6f0e8fb2-7a0f-4d6a-9a64-0c8a4e7a1b11", backend_pid=1, host="here")
     for number, (direction, person) in enumerate([("IN", drivers), ("OUT", owner)]):
         Exchange.objects.create(

@@ -26,7 +26,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from ocpi import defects, secrets, snapshot
+from ocpi import defects, hosts, secrets, snapshot
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 from tests.people import Person, at
@@ -54,6 +54,7 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
     settings.OCPI_WAKE = False
     snapshot.changed()
     defects.forget()
+    hosts.forget()
     yield
     snapshot.changed()
 

@@ -69,6 +69,7 @@ def check_token(token: str, platform_id: int) -> None:
         raise status.InvalidParameters("token", "is in use already")
     if len(token) < _SHORT_TOKEN:
         log.warning("platform %s gave us a token of only %s characters", platform_id, len(token))
+        defects.note(platform_id, f"SEC-06 token under {_SHORT_TOKEN} characters", "credentials")
 
 
 def _is_used_towards_others(token: str, platform_id: int) -> bool:

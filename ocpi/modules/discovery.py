@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from ocpi import address_guard, client, defects, endpoints, exchanges, status, version_numbers
+from ocpi import address_guard, client, defects, endpoints, exchanges, hosts, status, version_numbers
 from ocpi.enums import CONFIGURATION_MODULES, InterfaceRole, ModuleID
 from ocpi.headers import Ids, Routing, new_id
 
@@ -70,11 +70,6 @@ def discover(
     found = Discovered(number, _endpoints(target, data, details_url), target.base64_token)
     _check_complete(found)
     return found
-
-
-def with_host(target: client.Target, host: str) -> client.Target:
-    """Return the target with one more approved host."""
-    return replace(target, hosts=target.hosts | {host})
 
 
 def _get(target: client.Target, url: str, correlation_id: str, detects_token: bool) -> tuple[client.Target, Any]:
@@ -175,6 +170,7 @@ def _checked(target: client.Target, identifier: str, url: str) -> str:
         raise status.ClientApiUnusable(f"the URL of {identifier} {error.rule}") from error
     name = host.rpartition(":")[0]
     if host not in target.hosts and name not in target.hosts:
+        hosts.note(target.platform_id, host, f"endpoint of {identifier}: {url}")
         raise status.ClientApiUnusable(f"the URL of {identifier} is at {host}, a host that is not approved")
     return url
 

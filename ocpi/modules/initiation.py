@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from ocpi import client, defects, exchanges, ours, registration_states, secrets, snapshot, status
+from ocpi import client, defects, exchanges, hosts, ours, registration_states, secrets, snapshot, status
 from ocpi.enums import Role
 from ocpi.headers import Address, Ids, Routing, new_id
 from ocpi.models import CredentialsToken, Platform
@@ -78,13 +78,7 @@ def register_with(
         platform.token_out = secrets.encrypt(token_a, context=snapshot.token_context(platform.pk))
         platform.save()
         claims.announce()
-    target = client.Target(
-        platform_id=platform.pk,
-        name=name,
-        token=token_a,
-        base64_token=platform.base64_token,
-        hosts=frozenset({*platform.hosts, host}),
-    )
+    target = snapshot.target_with(platform, token_a, host)
     with _Handshake(platform):
         found = _discover(target, versions_url, correlation_id, platform.detects_token)
         target = replace(target, base64_token=found.base64_token)
@@ -263,4 +257,6 @@ def _versions_url(platform: Platform, theirs: str, given: str, host: str) -> str
     if named in {*platform.hosts, host}:
         return theirs
     log.warning("platform %s names a versions URL at a host that is not approved: %s", platform.pk, theirs)
+    if named:
+        hosts.note(platform.pk, named, f"url of its credentials: {theirs}")
     return given

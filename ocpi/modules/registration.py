@@ -16,7 +16,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from ocpi import defects, documents, endpoints, ours, registration_states, secrets, snapshot, status, version_numbers
-from ocpi.client import Target
 from ocpi.enums import ModuleID
 from ocpi.models import CredentialsToken, Platform
 from ocpi.modules import claims, discovery
@@ -105,15 +104,7 @@ def _take_in(
     try:
         platform = Platform.objects.get(pk=platform_id)
         claims.check_token(theirs.token, platform_id)
-        target = Target(
-            platform_id=platform_id,
-            name=platform.name,
-            token=theirs.token,
-            base64_token=platform.base64_token,
-            hosts=frozenset(platform.hosts),
-        )
-        if approve_host:
-            target = discovery.with_host(target, host)
+        target = snapshot.target_with(platform, theirs.token, *([host] if approve_host else []))
         found = discovery.discover(
             target,
             theirs.url,

@@ -1,10 +1,11 @@
-"""When our tokens are renewed: once a month, and at once when one may have been seen by others (CRED-35, CRED-36)."""
+"""When our tokens are renewed: once in OCPI_TOKEN_DAYS, and at once when one may have been seen (CRED-35, CRED-36)."""
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,27 +15,27 @@ from ocpi.modules import claims, initiation
 
 log = logging.getLogger(__name__)
 
-LONGEST_LIFE = timedelta(days=30)
 
-
-def renew_due(*, older_than: timedelta = LONGEST_LIFE) -> list[int]:
-    """Renew the tokens of all connected platforms whose token is older; return those that took the new one."""
-    due = CredentialsToken.objects.filter(
+def due() -> list[int]:
+    """Return the connected platforms whose token is older than OCPI_TOKEN_DAYS, the oldest first (SEC-07)."""
+    rows = CredentialsToken.objects.filter(
         purpose=CredentialsToken.Purpose.CURRENT,
-        created_at__lt=timezone.now() - older_than,
+        created_at__lt=timezone.now() - timedelta(days=settings.OCPI_TOKEN_DAYS),
         platform__state=registration_states.REGISTERED,
         platform__connection=ConnectionStatus.CONNECTED,
         platform__paused_reason="",
     )
-    renewed = []
-    for platform_id in due.order_by("created_at").values_list("platform_id", flat=True):
-        try:
-            initiation.update_at(platform_id)
-        except initiation.HandshakeFailed as error:
-            log.error("the token of platform %s was not renewed: %s", platform_id, error)
-        else:
-            renewed.append(platform_id)
-    return renewed
+    return list(rows.order_by("created_at").values_list("platform_id", flat=True))
+
+
+def renew(platform_id: int) -> bool:
+    """Renew the token of one platform; say whether it took the new one. What it does not take stays in force."""
+    try:
+        initiation.update_at(platform_id)
+    except initiation.HandshakeFailed as error:
+        log.error("the token of platform %s was not renewed: %s", platform_id, error)
+        return False
+    return True
 
 
 def revoke(platform_id: int) -> None:

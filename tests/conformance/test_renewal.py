@@ -9,9 +9,10 @@ import pytest
 import requests
 import time_machine
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from ocpi import secrets, snapshot
+from ocpi import secrets, snapshot, tasks
 from ocpi.models import CredentialsToken, Platform
 from ocpi.modules import renewal
 from ocpi.modules.initiation import HandshakeFailed, OutcomeUnknown, unregister_at, update_at
@@ -195,28 +196,50 @@ def test_a_platform_that_is_not_registered_is_neither_updated_nor_left(invited: 
 
 @pytest.mark.req("CRED-36", "SEC-07")
 def test_tokens_are_renewed_after_a_month_and_not_before(listener: Listener, member: Person) -> None:
-    assert renewal.renew_due() == []
+    tasks.renew_token(member.id)
+    assert renewal.due() == []
     assert listener.requests == []
 
     CredentialsToken.objects.update(created_at=timezone.now() - timedelta(days=30, seconds=1))
 
-    assert renewal.renew_due() == [member.id]
+    assert renewal.due() == [member.id]
+    tasks.renew_token(member.id)
+    tasks.renew_token(member.id)
     assert len(listener.received("PUT")) == 1
-    assert renewal.renew_due() == []
+    assert renewal.due() == []
 
 
-@pytest.mark.req("CRED-36")
-def test_one_partner_that_refuses_does_not_keep_the_others_from_a_new_token(
-    listener: Listener, member: Person, partner: Partner, caplog: pytest.LogCaptureFixture
+@pytest.mark.req("SEC-07")
+def test_how_long_a_token_lives_is_a_setting(member: Person, settings: Settings) -> None:
+    CredentialsToken.objects.update(created_at=timezone.now() - timedelta(days=8))
+    assert renewal.due() == []
+
+    settings.OCPI_TOKEN_DAYS = 7
+
+    assert renewal.due() == [member.id]
+    assert "ocpi.tasks.renew_tokens" in settings.CELERY_BEAT_SCHEDULE
+
+
+@pytest.mark.req("CRED-36", "SEC-07", "REL-20")
+def test_each_renewal_is_a_task_of_its_own_so_that_none_waits_for_another(
+    listener: Listener,
+    member: Person,
+    partner: Partner,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(tasks.renew_token, "apply_async", lambda args, **_options: asked.append(args[0]))
     with Listener() as broken:
-        partner("NL*TNM:CPO", listener=broken)
+        refusing = partner("NL*TNM:CPO", listener=broken)
         broken.reply(*PUT, status=500)
         CredentialsToken.objects.update(created_at=timezone.now() - timedelta(days=31))
 
-        renewed = renewal.renew_due()
+        tasks.renew_tokens()
+        renewed = [renewal.renew(platform_id) for platform_id in (member.id, refusing.id)]
 
-    assert renewed == [member.id]
+    assert sorted(asked) == sorted([member.id, refusing.id])
+    assert renewed == [True, False]
     assert "was not renewed" in caplog.text
 
 

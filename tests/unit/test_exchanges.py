@@ -18,7 +18,7 @@ from ocpi import client, exchange_columns, exchanges, outbox_care, registry_sql
 from ocpi.answers import Answer, NoAnswer, Sent
 from ocpi.exchange_columns import Entry
 from ocpi.headers import Address, Ids, Routing
-from ocpi.models import Exchange, Platform
+from ocpi.models import Exchange, Platform, TlsSettings
 
 ROUTING = Routing(to=Address("DE", "EMS"), sender=Address("NL", "TNM"))
 ENVELOPE = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
@@ -250,6 +250,12 @@ def test_registry_changes_are_announced_and_health_is_not() -> None:
         token = platform.tokens.create(digest="d", purpose="CURRENT", last_four="abcd")
         assert announced()
         token.delete()
+        assert announced()
+        tls = TlsSettings.objects.create(platform=platform, certificate="ours.pem")
+        assert announced()
+        tls.delete()
+        assert announced()
+        Platform.objects.update(hosts=["a.example:443"])
         assert announced()
 
 

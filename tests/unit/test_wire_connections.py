@@ -120,7 +120,7 @@ def test_idle_connections_are_few_and_do_not_grow_old(monkeypatch: pytest.Monkey
             thread.start()
         for thread in threads:
             thread.join()
-        key = ("http", "127.0.0.1", server.port, tuple(LOOPBACK), None)
+        key = ("http", "127.0.0.1", server.port, tuple(LOOPBACK), None, None)
         assert server.connections == 12
         assert len(wire.pool._idle[key]) == 8
 

@@ -1,0 +1,96 @@
+"""There is one door out, and nothing beside it (SEC-20)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PRODUCT = ("hub", "ocpi", "cpo", "emsp")
+CLIENTS = (
+    "http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp", "pycurl", "ftplib", "smtplib", "poplib",
+    "imaplib", "telnetlib", "xmlrpc", "websocket", "websockets.client", "websockets.sync", "websockets.asyncio.client",
+)  # fmt: skip
+# Who dials at all, and why that is no call to a partner.
+DIALS = {
+    "ocpi/wire.py": "the door itself",
+    "ocpi/client_async.py": "the same door for an event loop",
+    "ocpi/wire_async.py": "the same door for an event loop",
+    "cpo/simulator/link.py": "charge points that are simulated call our own gateway",
+    "hub/embedded_keeper.py": "a server that was just started is waited for",
+    "hub/demo/story.py": "the demo waits for its own ports",
+    "cpo/management/commands/simulate_charge_points.py": "charge points that are simulated call our own gateway",
+}
+_DIALLING = frozenset(("create_connection", "open_connection", "connect", "connect_ex", "sock_connect", "urlopen"))
+_NO_SOCKET = re.compile(r"psycopg\.(AsyncConnection\.)?connect|claims\.connect|worker_\w+\.connect")
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for app in PRODUCT:
+        for file in sorted((PROJECT / app).rglob("*.py")):
+            yield file.relative_to(PROJECT).as_posix(), ast.parse(file.read_text())
+
+
+def imported(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dialled(module: ast.Module) -> Iterator[str]:
+    """Yield the calls that open a connection to somewhere, by the name of what is called."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in _DIALLING and not _NO_SOCKET.fullmatch(ast.unparse(node.func)):
+                yield ast.unparse(node.func)
+
+
+@pytest.mark.req("SEC-20")
+def test_no_other_client_is_imported() -> None:
+    found = [
+        (file, name)
+        for file, module in sources()
+        for name in imported(module)
+        if any(name == client or name.startswith(client + ".") for client in CLIENTS) and file not in DIALS
+    ]
+
+    assert found == []
+
+
+@pytest.mark.req("SEC-20")
+def test_nobody_else_opens_a_connection() -> None:
+    found = [(file, name) for file, module in sources() for name in dialled(module) if file not in DIALS]
+
+    assert found == []
+
+
+@pytest.mark.req("SEC-20")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import http.client",
+        "from http import client",
+        "from urllib import request as r",
+        "from urllib.request import urlopen",
+        "def f():\n    import requests",
+    ],
+)
+def test_the_rule_sees_every_way_to_import_one(text: str) -> None:
+    names = list(imported(ast.parse(text)))
+
+    assert any(name == client or name.startswith(client + ".") for name in names for client in CLIENTS)
+
+
+@pytest.mark.req("SEC-20")
+def test_only_the_client_uses_the_wire() -> None:
+    users = {file for file, module in sources() if "ocpi.wire" in set(imported(module))}
+
+    assert users <= {"ocpi/client.py", "ocpi/client_async.py", "ocpi/wire_async.py"}

@@ -1,0 +1,68 @@
+"""Tokens for our calls are kept under a key that can be changed while everything runs (SEC-04)."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from ocpi import secrets, snapshot
+from ocpi.models import Platform
+from tests.fixtures import Partner
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("hub_side")]
+
+
+def new_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+def rotate(*options: str) -> dict[str, object]:
+    written = io.StringIO()
+    call_command("rotate_keys", "--json", *options, stdout=written)
+    found: dict[str, object] = json.loads(written.getvalue())
+    return found
+
+
+@pytest.mark.req("SEC-04")
+def test_after_a_rotation_the_old_key_opens_nothing_and_is_not_needed(partner: Partner, settings: Settings) -> None:
+    people = [partner("DE*EMS:EMSP"), partner("NL*TNM:CPO")]
+    partner(name="invited", state="INVITED", purpose="A", endpoints=())
+    old = list(settings.FIELD_KEYS)
+    settings.FIELD_KEYS = [new_key(), *old]
+
+    with pytest.raises(CommandError, match="older key"):
+        rotate("--check")
+    first = rotate()
+    second = rotate("--check")
+
+    assert first == {"sealed_anew": 2, "left": 0, "unopened": []}
+    assert second == {"sealed_anew": 0, "left": 2, "unopened": []}
+    settings.FIELD_KEYS = settings.FIELD_KEYS[:1]
+    snapshot.changed()
+    assert [snapshot.current().platforms[person.id].target().token for person in people] == [
+        person.token_out for person in people
+    ]
+    settings.FIELD_KEYS = old
+    for row in Platform.objects.exclude(token_out=""):
+        with pytest.raises(secrets.Unsealable):
+            secrets.decrypt(row.token_out, context=snapshot.token_context(row.pk))
+
+
+@pytest.mark.req("SEC-04")
+def test_a_token_whose_key_is_gone_is_named_and_the_others_are_sealed(partner: Partner, settings: Settings) -> None:
+    lost = partner("DE*EMS:EMSP", name="Lost")
+    settings.FIELD_KEYS = [new_key()]
+    kept = partner("NL*TNM:CPO")
+    settings.FIELD_KEYS = [new_key(), *settings.FIELD_KEYS]
+
+    with pytest.raises(CommandError, match="Lost"):
+        rotate()
+
+    assert secrets.sealed_with_newest(Platform.objects.get(pk=kept.id).token_out)
+    assert not secrets.sealed_with_newest(Platform.objects.get(pk=lost.id).token_out)
