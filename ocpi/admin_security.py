@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from ocpi import admin_hosts
-from ocpi.admin_confirm import ask, button
+from ocpi.admin_confirm import actor, ask, button
 from ocpi.admin_pages import read_only
 from ocpi.admin_tls import TlsForm, shown
 from ocpi.models import Platform
@@ -77,7 +77,7 @@ class Security:
         back = reverse("admin:ocpi_platform_change", args=[object_id])
         form = TlsForm(row, request.POST if request.method == "POST" else None)
         if form.is_valid():
-            form.set()
+            form.set(actor(request))
             messages.success(request, "It is set.")
             return HttpResponseRedirect(back)
         context = {"title": f"TLS of {row}", "opts": self.model._meta, "form": form, "back": back}

@@ -59,9 +59,9 @@ class TlsForm(forms.Form):
             raise forms.ValidationError("This file has no certificate with its key, or cannot be read.") from error
         return name
 
-    def set(self) -> None:
+    def set(self, actor: str) -> None:
         """Set it as the form says."""
-        host_actions.set_tls(self.platform.pk, **self.cleaned_data)
+        host_actions.set_tls(self.platform.pk, **self.cleaned_data, actor=actor)
 
 
 def certificates() -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from django.db import transaction
 from django.db.models.functions import Now
 
-from ocpi import snapshot
+from ocpi import audit, snapshot
 from ocpi.models import Platform, RequestedHost, TlsSettings
 
 log = logging.getLogger(__name__)
@@ -49,16 +49,18 @@ def refuse_hosts(ids: Collection[int]) -> int:
     return refused
 
 
-def set_tls(platform_id: int, *, authorities_pem: str, certificate: str) -> None:
+def set_tls(platform_id: int, *, authorities_pem: str, certificate: str, actor: str) -> None:
     """Set which authorities a platform's server is checked with, and which certificate of ours it gets (SEC-31).
 
     Empty means: the system's, and none.
     """
-    if authorities_pem or certificate:
-        TlsSettings.objects.update_or_create(
-            platform_id=platform_id, defaults={"authorities_pem": authorities_pem, "certificate": certificate}
-        )
-    else:
-        TlsSettings.objects.filter(platform_id=platform_id).delete()
+    given = {"authorities_pem": authorities_pem, "certificate": certificate}
+    with transaction.atomic():
+        if authorities_pem or certificate:
+            TlsSettings.objects.update_or_create(platform_id=platform_id, defaults=given)
+        else:
+            TlsSettings.objects.filter(platform_id=platform_id).delete()
+        about = str(Platform.objects.get(pk=platform_id))
+        audit.record("platform.tls", actor=actor, about=about, details=given)
     log.warning("TLS of platform %s is set by an operator", platform_id)
     snapshot.changed()

@@ -15,7 +15,7 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from ocpi import client, connection, hosts, snapshot
-from ocpi.models import CredentialsToken, Platform, RequestedHost, TlsSettings
+from ocpi.models import AuditEntry, CredentialsToken, Platform, RequestedHost, TlsSettings
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
 from tests.fixtures import Partner
@@ -159,6 +159,7 @@ def test_a_platform_is_checked_with_its_own_authority_and_gets_our_certificate(
         operator.post(url("tls", member), {"authorities_pem": "", "certificate": ""})
 
         assert not TlsSettings.objects.exists()
+        assert AuditEntry.objects.filter(action="platform.tls", actor="operator").count() == 2
         with pytest.raises(client.Unreachable):
             client.send(snapshot.current().platforms[member.id].target(), "GET", place, timeout=3)
 
