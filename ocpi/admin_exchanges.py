@@ -4,53 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.contrib.filters.admin import RelatedDropdownFilter
 
-from ocpi.admin_pages import MODULES, Pages, badge, known, pretty, read_only, without_keys
+from ocpi.admin_exchange_search import ExchangeList
+from ocpi.admin_pages import Pages, badge, pretty, read_only, without_keys
 from ocpi.models import Exchange
 
 MOST_LEGS = 60
-SEARCHED = timedelta(days=2)  # back from now, for what has no index
 _LANE, _LEFT, _TOP, _STEP = 230, 120, 64, 46  # px of the picture
-
-
-class ByStatus(admin.SimpleListFilter):
-    """How an exchange ended."""
-
-    title = "outcome"
-    parameter_name = "outcome"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("good", "2xx"), ("client", "4xx"), ("server", "5xx"), ("none", "no answer"), ("ocpi", "OCPI error")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Exchange]) -> QuerySet[Exchange]:
-        match self.value():
-            case "good":
-                return queryset.filter(http_status__range=(200, 299))
-            case "client":
-                return queryset.filter(http_status__range=(400, 499))
-            case "server":
-                return queryset.filter(http_status__gte=500)
-            case "none":
-                return queryset.filter(http_status=None)
-            case "ocpi":
-                return queryset.filter(status_code__gte=2000)
-        return queryset
 
 
 @admin.register(Exchange)
 class ExchangePage(Pages):
-    """Partitioned by day and never counted; searched by indexed ids first."""
+    """Partitioned by day and never counted; the form above the list says what is found."""
 
     large = True
     list_display = (
@@ -64,11 +37,9 @@ class ExchangePage(Pages):
         "show_ms",
     )
     list_display_links = ("show_at",)
-    list_filter = ("direction", known("module", MODULES), ByStatus, ("platform", RelatedDropdownFilter))
-    list_select_related = ("platform",)
+    list_before_template = "admin/exchange_search.html"
+    sortable_by = ()
     ordering = ("-id",)
-    search_fields = ("=correlation_id",)  # and what get_search_results says
-    search_help_text = "a correlation id, or of the last two days a request id or the beginning of an object's path"
     change_form_outer_before_template = "admin/exchange_legs.html"
     deferred = ("request_headers", "request_body", "response_headers", "response_body")
     fieldsets = (
@@ -90,19 +61,10 @@ class ExchangePage(Pages):
         rows = [row for _, options in self.fieldsets for row in options["fields"]]
         return [name for row in rows for name in (row if isinstance(row, tuple) else (row,))]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Exchange], search_term: str
-    ) -> tuple[QuerySet[Exchange], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        of_message = queryset.filter(correlation_id=term)
-        if of_message.exists():
-            return of_message, False
-        recent = queryset.filter(at__gte=timezone.now() - SEARCHED)
-        return recent.filter(Q(request_id=term) | Q(object_path__istartswith=term.strip("/"))), False
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ExchangeList]:
+        return ExchangeList
 
-    @admin.display(description="at", ordering="id")
+    @admin.display(description="at")
     def show_at(self, row: Exchange) -> str:
         return f"{timezone.localtime(row.at):%m-%d %H:%M:%S.%f}"[:-3]
 

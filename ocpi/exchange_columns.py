@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ocpi import secrets
+from ocpi import exchange_objects, secrets
 from ocpi.headers import Received, Routing
 
 BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
@@ -20,7 +20,7 @@ BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
 COPY = (
     "COPY ocpi_exchange (id, at, direction, platform_id, method, url, module, object_path, request_id, correlation_id, "
     "from_party, to_party, http_status, status_code, milliseconds, error, request_headers, request_body, "
-    "response_headers, response_body) FROM STDIN"
+    "response_headers, response_body, owner, object_id) FROM STDIN"
 )
 
 _STATUS_CODE = re.compile(rb'"status_code"\s*:\s*"?(\d{4})\b')
@@ -57,6 +57,10 @@ def columns(entry: Entry) -> tuple[Any, ...]:
     found = _STATUS_CODE.search(response)
     routing = entry.routing or Routing()
     secret = entry.module == "credentials" or "/credentials" in entry.url
+    below = _object_path(entry)
+    owner, object_id = exchange_objects.about(
+        entry.module, entry.method, entry.url, below, entry.request_body, response
+    )
     return (
         int(entry.at * 1000) << 22 | (next(_numbers) & 0x3FFFFF),
         datetime.fromtimestamp(entry.at, UTC),
@@ -65,11 +69,11 @@ def columns(entry: Entry) -> tuple[Any, ...]:
         entry.method[:7],
         _text(entry.url),
         entry.module[:50],
-        _object_path(entry)[:300],
+        below[:300],
         _text(entry.request_id)[:255],
         _text(entry.correlation_id)[:255],
-        _text(str(routing.sender or ""))[:6],
-        _text(str(routing.to or ""))[:6],
+        _text(str(routing.sender or "").upper())[:6],
+        _text(str(routing.to or "").upper())[:6],
         entry.http_status,
         int(found[1]) if found else None,
         round(entry.elapsed * 1000, 3) if entry.elapsed is not None else None,
@@ -78,6 +82,8 @@ def columns(entry: Entry) -> tuple[Any, ...]:
         _body(entry.request_body, secret=secret),
         _headers(entry.response_headers),
         _body(response, secret=secret),
+        _text(owner),
+        _text(object_id),
     )
 
 

@@ -11,6 +11,7 @@ from django.db.models.functions import Now, Upper
 
 from ocpi import delivery_states, registration_states
 from ocpi.enums import InterfaceRole, ModuleID, Role
+from ocpi.exchange_models import Exchange as Exchange
 from ocpi.host_models import RequestedHost as RequestedHost
 from ocpi.host_models import TlsSettings as TlsSettings
 from ocpi.operator_models import AuditEntry as AuditEntry
@@ -362,41 +363,3 @@ class ObjectBlock(models.Model):
 
     def __str__(self) -> str:
         return f"{self.relation} {self.scope} {self.block} {self.amount}"
-
-
-class Exchange(models.Model):
-    """One request and its answer as they went over the wire. Partitioned by day; written in batches (COPY)."""
-
-    class Direction(models.TextChoices):
-        IN = "IN"
-        OUT = "OUT"
-
-    id = models.BigIntegerField(primary_key=True)
-    at = models.DateTimeField()
-    direction = models.CharField(max_length=3, choices=Direction.choices)
-    platform = models.ForeignKey(
-        Platform, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
-    )
-    method = models.CharField(max_length=7)
-    url = models.TextField()
-    module = models.CharField(max_length=50, blank=True)
-    object_path = models.CharField(max_length=300, blank=True)
-    request_id = models.CharField(max_length=255, blank=True)
-    correlation_id = models.CharField(max_length=255, blank=True)
-    from_party = models.CharField(max_length=6, blank=True, help_text="e.g. NL*TNM")
-    to_party = models.CharField(max_length=6, blank=True)
-    http_status = models.SmallIntegerField(null=True)
-    status_code = models.SmallIntegerField(null=True)
-    milliseconds = models.FloatField(null=True)
-    error = models.TextField(blank=True)
-    request_headers = models.TextField(blank=True)
-    request_body = models.TextField(blank=True)
-    response_headers = models.TextField(blank=True)
-    response_body = models.TextField(blank=True)
-
-    class Meta:
-        managed = False
-        db_table = "ocpi_exchange"
-
-    def __str__(self) -> str:
-        return f"{self.direction} {self.method} {self.url}"

@@ -1,7 +1,27 @@
+"""What exchanges are searched by: the object and its owner, and indexes, made while the table is written to."""
+
 from django.db import migrations
+
+from ocpi import exchange_tables
+
+
+def forwards(apps, schema_editor):
+    exchange_tables.index(schema_editor.connection, exchange_tables.INDEXES)
+    exchange_tables.drop(schema_editor.connection, exchange_tables.REPLACED)
+
+
+def backwards(apps, schema_editor):
+    exchange_tables.index(schema_editor.connection, exchange_tables.REPLACED)
+    exchange_tables.drop(schema_editor.connection, exchange_tables.INDEXES)
 
 
 class Migration(migrations.Migration):
+    atomic = False  # CREATE INDEX CONCURRENTLY
     dependencies = [("ocpi", "0006_delivery")]
 
-    operations = []
+    operations = [
+        migrations.RunSQL("SET lock_timeout = '2s'; SET statement_timeout = 0", "RESET lock_timeout; RESET statement_timeout"),
+        migrations.RunSQL(exchange_tables.COLUMNS, exchange_tables.COLUMNS_REVERSE),
+        migrations.RunPython(forwards, backwards),
+        migrations.RunSQL("RESET lock_timeout; RESET statement_timeout", "SET lock_timeout = '2s'; SET statement_timeout = 0"),
+    ]
