@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub.callbacks import PATH
+from hub.clientinfo_views import ClientInfoSender
 from hub.views import CallbackView, RouteView
 from ocpi.endpoints import Serve
 from ocpi.enums import FUNCTIONAL_MODULES, InterfaceRole, ModuleID
@@ -17,5 +18,8 @@ def _serve(module: ModuleID, role: InterfaceRole) -> Serve:
 
 
 ENDPOINTS: list[Serve] = [_serve(module, role) for module in FUNCTIONAL_MODULES for role in InterfaceRole]
+ENDPOINTS.append(
+    Serve(ModuleID.hubclientinfo, InterfaceRole.SENDER, "hub/2.2.1/sender/hubclientinfo", {"": ClientInfoSender})
+)
 # URLs that stand for a partner's; in no version details.
 UNLISTED: list[tuple[str, type[OcpiView]]] = [(f"{PATH}/{{key}}", CallbackView)]

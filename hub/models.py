@@ -7,6 +7,9 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now, Upper
 
+from hub.clientinfo_models import ClientInfo as ClientInfo
+from hub.clientinfo_models import ClientInfoChange as ClientInfoChange
+from hub.clientinfo_models import ToldClientInfo as ToldClientInfo
 from hub.permission_model import Permission as Permission
 from ocpi.models import Platform
 

@@ -84,6 +84,9 @@ OCPI_PUSH_TTL = env.seconds("OCPI_PUSH_TTL", 60)
 # Seconds a platform that came back has to pull before we push what it missed.
 OCPI_PULL_GRACE = env.seconds("OCPI_PULL_GRACE", 600)
 
+# Seconds a published status of a hub's client stays at least, so that nobody is told of every flap (HCI-23).
+OCPI_CLIENT_INFO_PAUSE = env.seconds("OCPI_CLIENT_INFO_PAUSE", 60)
+
 # Whether this instance pulls by itself what partners offer; off, only `manage.py pull` and the admin do.
 OCPI_PULLS = env.flag("OCPI_PULLS", default=True)
 
@@ -430,6 +433,11 @@ _EVERY = {
     "ocpi.tasks.renew_tokens": 3600.0,
     **({"ocpi.tasks.pulls": 10.0} if OCPI_PULLS else {}),
     **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
+    **(
+        {"hub.tasks.publish_client_infos": 1.0, "hub.tasks.forget_client_info_changes": 3600.0}
+        if "hub" in OCPI_SIDES
+        else {}
+    ),
 }
 # A run nobody took before the next ones are due expires, so that none pile up in Redis.
 CELERY_BEAT_SCHEDULE = {

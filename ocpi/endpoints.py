@@ -113,8 +113,6 @@ def _find(
 def _served(sides: tuple[str, ...]) -> tuple[Serve, ...]:
     everywhere = import_module("ocpi.modules.endpoints")
     found: list[Serve] = list(everywhere.ENDPOINTS)
-    if "hub" not in sides:
-        found.extend(everywhere.BELOW_A_HUB)
     for side in sides:
         found.extend(import_module(f"{side}.endpoints").ENDPOINTS)
     return tuple(found)

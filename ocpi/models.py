@@ -82,6 +82,15 @@ class Platform(models.Model):
         default=255,
         help_text="its longest Location.address: 45 before the corrections of 2.2.1 (PIT-37)",
     )
+    # Of hubs only.
+    offers_clients = models.BooleanField(
+        default=False, help_text="the parties behind this hub are offered to our own clients (HUB-80)"
+    )
+    speaks_for_all = models.BooleanField(
+        default=False,
+        help_text="this hub has no HubClientInfo: it may act for everybody who is not connected otherwise (PIT-78)",
+    )
+    probed_at = models.DateTimeField(null=True, blank=True, editable=False)  # a probe is under way, HUB-84
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     def __str__(self) -> str:

@@ -121,7 +121,7 @@ class _Place:
 def _places(sides: Iterable[str]) -> Iterator[_Place]:
     sides = tuple(sides)
     everywhere = import_module("ocpi.modules.endpoints")
-    entries = [*everywhere.ENDPOINTS, *(() if sides == ("hub",) else everywhere.BELOW_A_HUB)]
+    entries = list(everywhere.ENDPOINTS)
     for path, view in everywhere.UNLISTED:
         yield _Place("", "", path, path, view)
     for side in sides:

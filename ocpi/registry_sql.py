@@ -48,6 +48,12 @@ CREATE TRIGGER announce_tolerance AFTER UPDATE ON ocpi_platform FOR EACH ROW
           IS DISTINCT FROM ({", ".join(f"NEW.{name}" for name in _TOLERANCE_COLUMNS)}))
     EXECUTE FUNCTION {CHANNEL}_changed();
 """
+NOTIFY_HUBS = f"""
+CREATE TRIGGER announce_hubs AFTER UPDATE ON ocpi_platform FOR EACH ROW
+    WHEN ((OLD.offers_clients, OLD.speaks_for_all) IS DISTINCT FROM (NEW.offers_clients, NEW.speaks_for_all))
+    EXECUTE FUNCTION {CHANNEL}_changed();
+"""
+NOTIFY_HUBS_REVERSE = "DROP TRIGGER IF EXISTS announce_hubs ON ocpi_platform;"
 NOTIFY_TOLERANCE_REVERSE = "DROP TRIGGER IF EXISTS announce_tolerance ON ocpi_platform;"
 NOTIFY_TLS = (
     "CREATE TRIGGER announce_rows AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ocpi_tlssettings "

@@ -80,6 +80,9 @@ class KnownPlatform:
     # What its TLS is checked with and gets, beyond the usual (SEC-31).
     authorities_pem: str = field(default="", repr=False)
     certificate: str = ""
+    # What an operator may choose about a hub (HUB-80, PIT-78).
+    offers_clients: bool = False
+    speaks_for_all: bool = False
 
     @property
     def is_hub(self) -> bool:
@@ -273,6 +276,8 @@ def load() -> Snapshot:
                 longest_address=row.longest_address,
                 authorities_pem=tls[row.id].authorities_pem if row.id in tls else "",
                 certificate=tls[row.id].certificate if row.id in tls else "",
+                offers_clients=row.offers_clients,
+                speaks_for_all=row.speaks_for_all,
             )
             for row in Platform.objects.all()
         },

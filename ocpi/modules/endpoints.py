@@ -1,4 +1,4 @@
-"""What every instance serves: credentials and the versions; below a hub, the Receiver of hubclientinfo."""
+"""What every instance serves: credentials, the versions, and the Receiver of hubclientinfo."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from ocpi.views import OcpiView
 ENDPOINTS: list[Serve] = [
     # OCPI 2.2.1, Version information endpoint: of the two roles, the one for a module without any is SENDER.
     Serve(ModuleID.credentials, InterfaceRole.SENDER, f"{VERSION}/credentials", {"": CredentialsView}),
-]
-# A hub tells others who is connected; everybody else is told.
-BELOW_A_HUB: list[Serve] = [
+    # Told by the hubs it is connected to; a hub is, too, by another one (HUB-78).
     Serve(
         ModuleID.hubclientinfo,
         InterfaceRole.RECEIVER,

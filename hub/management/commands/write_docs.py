@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ocpi import openapi
+from ocpi.enums import FUNCTIONAL_MODULES
 
 _MARKS = "<!-- {0} -->", "<!-- /{0} -->"
 SIDES = ("cpo", "emsp", "hub")
@@ -50,8 +51,8 @@ def endpoints() -> str:
         name = "all" if side == "ocpi.modules" else side
         for path, view in getattr(found, "UNLISTED", ()):
             lines.append(f"| {name} | – | – | `{path}` | {_methods(view)} | {_tests(name, path)} |")
-        for entry in [*found.ENDPOINTS, *getattr(found, "BELOW_A_HUB", ())]:
-            if side == "hub":
+        for entry in found.ENDPOINTS:
+            if side == "hub" and entry.module in FUNCTIONAL_MODULES:
                 lines.append(
                     f"| hub | {entry.module} | {entry.role} | `{entry.path}/…` | routed | {_tests('hub', '')} |"
                 )

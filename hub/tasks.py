@@ -1,0 +1,19 @@
+"""What Celery runs for the hub side; all of it may run twice, at once or never."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from hub import clientinfo
+
+
+@shared_task(ignore_result=True)
+def publish_client_infos() -> None:
+    """Tell everybody of whose status has changed; each second (HCI-11)."""
+    clientinfo.publish()
+
+
+@shared_task(ignore_result=True)
+def forget_client_info_changes() -> None:
+    """Remove the oldest of their history; each hour."""
+    clientinfo.forget_old()
