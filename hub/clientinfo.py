@@ -152,8 +152,8 @@ def _must_wait(row: ClientInfo, now: datetime) -> bool:
 def _tell(registry: Snapshot, infos: list[ClientInfo], now: datetime) -> int:
     """Write what each platform is told, and a delivery for those that take pushes; return how many it was."""
     known: dict[int, dict[int, ToldClientInfo]] = {}
-    for row in ToldClientInfo.objects.defer("document"):
-        known.setdefault(row.platform_id, {})[row.info_id] = row
+    for each in ToldClientInfo.objects.defer("document"):
+        known.setdefault(each.platform_id, {})[each.info_id] = each
     new: list[ToldClientInfo] = []
     changed: list[ToldClientInfo] = []
     told: list[ToldClientInfo] = []

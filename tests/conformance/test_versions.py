@@ -171,6 +171,7 @@ def test_version_details_are_the_same_each_time(hub_side: None, cpo: Person) -> 
 @pytest.mark.req("VER-22", "HCI-01", "HCI-02")
 def test_a_hub_sends_client_info_and_the_others_receive_it(side: Side, partner_here: Person) -> None:
     side("hub", parties=["NL*HUB:HUB"])
+    assert ("hubclientinfo", "SENDER") in interfaces(partner_here)
     assert ("hubclientinfo", "RECEIVER") not in interfaces(partner_here)
 
     side("cpo", parties=["NL*TNM:CPO"])
@@ -178,6 +179,19 @@ def test_a_hub_sends_client_info_and_the_others_receive_it(side: Side, partner_h
 
     assert ("hubclientinfo", "RECEIVER") in found
     assert ("hubclientinfo", "SENDER") not in found
+
+
+@pytest.mark.req("VER-22", "HUB-78", "HCI-02")
+def test_a_hub_is_told_of_clients_by_other_hubs_alone(
+    hub_side: None, hub: Person, invited: Person, partner: Partner
+) -> None:
+    another = partner("DE*HBX:HUB", state="INVITED", purpose="A", connection="PLANNED")
+    seller = partner("NL*TNM:CPO", state="INVITED", purpose="A", connection="PLANNED")
+
+    assert ("hubclientinfo", "RECEIVER") in interfaces(hub)
+    assert ("hubclientinfo", "RECEIVER") in interfaces(another)
+    assert ("hubclientinfo", "RECEIVER") in interfaces(invited)  # it has not said yet who it is
+    assert ("hubclientinfo", "RECEIVER") not in interfaces(seller)
 
 
 @pytest.mark.req("VER-23", "TRN-124")
