@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import threading
 from functools import lru_cache
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -18,13 +19,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from hub import metrics
-from ocpi import backlog
+from ocpi import alarms
 
 log = logging.getLogger(__name__)
 
-MOST_PENDING = 200_000
-OLDEST_SECONDS = 60.0
 _REDIS_SECONDS = 0.5
+# The alarms that say that this instance does not do its work (REL-51); the others leave it ready.
+_BACKLOG = {"deliveries_too_many": "too much is pending", "deliveries_too_old": "too old"}
 
 
 @never_cache
@@ -37,9 +38,15 @@ def livez(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Say whether this instance can do its work; 503 says to send its work elsewhere, or an operator to it."""
     checks = {"database": _database(), "redis": _redis()}
-    checks["backlog"] = _backlog() if checks["database"] == "ok" else "unknown"
-    ready = all(found == "ok" for found in checks.values())
-    return JsonResponse({"status": "ok" if ready else "degraded", "checks": checks}, status=200 if ready else 503)
+    found = _alarms() if checks["database"] == "ok" else None
+    checks["backlog"] = (
+        "unknown" if found is None else next((_BACKLOG[name] for name in found if name in _BACKLOG), "ok")
+    )
+    ready = all(check == "ok" for check in checks.values())
+    answer: dict[str, Any] = {"status": "ok" if ready else "degraded", "checks": checks}
+    if found:  # only their names: anybody may read this
+        answer["alarms"] = found
+    return JsonResponse(answer, status=200 if ready else 503)
 
 
 @never_cache
@@ -72,14 +79,12 @@ def _redis() -> str:
         return "away"
 
 
-def _backlog() -> str:
+def _alarms() -> list[str] | None:
     try:
-        if backlog.pending(MOST_PENDING + 1) > MOST_PENDING:
-            return "too much is pending"
-        return "ok" if backlog.oldest_sendable() <= OLDEST_SECONDS else "too old"
+        return [alarm.name for alarm in alarms.current()]
     except Error as error:
         log.warning("not ready, the backlog cannot be read: %s", error)
-        return "unknown"
+        return None
 
 
 _lock = threading.Lock()

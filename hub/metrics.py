@@ -1,42 +1,42 @@
 """The numbers behind /metrics, read with a few queries when somebody asks; nothing is counted per request (REL-59).
 
-Labels are platform names, states and kinds of failure: never a token, a UID or a URL.
+Labels are platform names, states and kinds of failure: never a token, a UID or a URL. What several processes count is
+added up in the database, so every process answers the same.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from ocpi import backlog, exchanges, rate_limit
+from ocpi import alarms, backlog, breaker, kept, lanes, rate_limit, tallies, traffic
 from ocpi.models import ConnectionStatus, Platform
 
-_LASTING = 30.0  # seconds that the number of dead deliveries, a longer count, is kept
-_dead: tuple[float, dict[int, int]] = (-1e9, {})
-_lock = threading.Lock()
+_COLUMNS = ("id", "name", "state", "connection", "paused_reason", "failures", "average_ms", "backoff_until")
 
 
 class Numbers(Collector):
     """All metrics of this instance, at this moment."""
 
     def collect(self) -> Iterator[Metric]:
-        names = dict(Platform.objects.order_by().values_list("id", "name"))
-        yield from _platforms()
+        rows = list(Platform.objects.order_by("id").values(*_COLUMNS))
+        names = {row["id"]: row["name"] for row in rows}
+        yield from _platforms(rows)
         yield from _backlog(names)
         yield from _lanes(names)
-        yield from _exchanges(names)
+        yield from _traffic(names)
         yield from _limits(names)
         yield from _pulls()
         yield from _database()
+        yield from _alarms()
         for side in settings.OCPI_SIDES:
             if side in ("cpo", "emsp"):
                 yield from _sessions(side)
@@ -46,29 +46,33 @@ class Numbers(Collector):
 
 def forget() -> None:
     """Have the next scrape count everything anew."""
-    global _dead
-    _dead = (-1e9, {})
+    kept.forget()
 
 
-def _platforms() -> Iterator[Metric]:
+def _platforms(rows: list[dict[str, Any]]) -> Iterator[Metric]:
     state = _gauge("ocpi_platform_connection", "1 for the state of the connection", "platform", "state")
+    cut = _gauge("ocpi_platform_breaker", "1 for the state of the breaker", "platform", "state")
     paused = _gauge("ocpi_platform_paused", "1 if nothing is sent because our token is refused", "platform")
     failures = _gauge("ocpi_platform_failures", "consecutive failed calls", "platform")
     answer = _gauge("ocpi_platform_answer_seconds", "moving average of its answer time", "platform")
-    columns = ("name", "connection", "paused_reason", "failures", "average_ms")
-    for name, connected, reason, failed, average in Platform.objects.order_by("id").values_list(*columns):
+    now = timezone.now()
+    for row in rows:
+        name, average = row.pop("name"), row.pop("average_ms")
+        row.pop("id")
         for status in ConnectionStatus.values:
-            state.add_metric([name, status], float(status == connected))
-        paused.add_metric([name], float(bool(reason)))
-        failures.add_metric([name], failed)
+            state.add_metric([name, status], float(status == row["connection"]))
+        found = breaker.of(**row, now=now).state
+        for one in breaker.STATES:
+            cut.add_metric([name, one], float(one == found))
+        paused.add_metric([name], float(bool(row["paused_reason"])))
+        failures.add_metric([name], row["failures"])
         if average is not None:
             answer.add_metric([name], average / 1000)
-    yield from (state, paused, failures, answer)
+    yield from (state, cut, paused, failures, answer)
 
 
 def _backlog(names: dict[int, str]) -> Iterator[Metric]:
-    found = backlog.by_platform(dead=False)
-    dead = _dead_deliveries()
+    found = backlog.by_platform()
     pending = _gauge("ocpi_deliveries_pending", "deliveries that wait", "platform")
     marks = _gauge("ocpi_deliveries_marked", "objects it has to get once it is back", "platform")
     oldest = _gauge("ocpi_deliveries_oldest_seconds", "since the oldest pending delivery is due", "platform")
@@ -78,40 +82,54 @@ def _backlog(names: dict[int, str]) -> Iterator[Metric]:
         pending.add_metric([name], one.pending)
         marks.add_metric([name], one.marks)
         oldest.add_metric([name], one.oldest)
-        lost.add_metric([name], dead.get(platform_id, 0))
+        lost.add_metric([name], one.dead)
     yield from (pending, marks, oldest, lost)
 
 
-def _dead_deliveries() -> dict[int, int]:
-    global _dead
-    with _lock:
-        if time.monotonic() - _dead[0] > _LASTING:
-            rows = _rows("SELECT platform_id, count(*) FROM ocpi_finisheddelivery WHERE state = 'DEAD' GROUP BY 1")
-            _dead = (time.monotonic(), dict(rows))
-        return _dead[1]
-
-
 def _lanes(names: dict[int, str]) -> Iterator[Metric]:
-    """Lanes that somebody drains right now: advisory locks, see `ocpi.lanes`."""
-    busy = _gauge("ocpi_lanes_busy", "lanes that are being drained", "platform")
-    found = dict(_rows(_LANES))
+    """Lanes that somebody drains right now: advisory locks, see `ocpi.lanes`. Each has one call in flight."""
+    busy = _gauge("ocpi_deliveries_in_flight", "lanes that are being drained, one call each", "platform")
+    found: dict[int, int] = {}
+    for platform_id, _slot, _pid in lanes.holders():
+        found[platform_id] = found.get(platform_id, 0) + 1
     for platform_id, name in names.items():
         busy.add_metric([name], found.get(platform_id, 0))
-    workers = _gauge("ocpi_workers", "processes that send")
-    workers.add_metric(
-        [], _rows("SELECT count(*) FROM ocpi_workerheartbeat WHERE beat_at > now() - interval '10 s'")[0][0]
+    yield busy
+
+
+def _traffic(names: dict[int, str]) -> Iterator[Metric]:
+    """How requests ended, since ever: what Prometheus takes rates of."""
+    ended = CounterMetricFamily(
+        "ocpi_exchanges", "requests by how they ended", labels=("platform", "direction", "outcome")
     )
-    yield from (busy, workers)
+    took = CounterMetricFamily("ocpi_answer_seconds", "time of answers", labels=("platform", "direction"))
+    lost = CounterMetricFamily("ocpi_exchanges_lost", "exchanges that could not be kept in the log")
+    seconds: dict[tuple[str, str], float] = {}
+    number_lost = 0
+    for platform_id, direction, outcome, number, milliseconds in kept.read("totals", traffic.totals):
+        if direction == traffic.LOG:
+            number_lost += number if outcome == "lost" else 0
+        elif platform_id in names or not platform_id:
+            name = names.get(platform_id, "")
+            ended.add_metric([name, direction, outcome], number)
+            seconds[name, direction] = seconds.get((name, direction), 0.0) + milliseconds / 1000
+    for (name, direction), total in seconds.items():
+        took.add_metric([name, direction], total)
+    lost.add_metric([], number_lost)
+    yield from (ended, took, lost)
 
 
-def _exchanges(names: dict[int, str]) -> Iterator[Metric]:
-    last = _gauge("ocpi_exchanges_last_minute", "requests by how they ended", "platform", "direction", "outcome")
-    since = int((time.time() - 60) * 1000) << 22  # ids begin with the time
-    for platform_id, direction, outcome, number in _rows(_EXCHANGES, [since]):
-        last.add_metric([names.get(platform_id, ""), direction, outcome], number)
-    lost = _gauge("ocpi_exchanges_lost", "exchanges this process could not keep")
-    lost.add_metric([], exchanges.lost())
-    yield from (last, lost)
+def _alarms() -> Iterator[Metric]:
+    facts = alarms.read()
+    fired = {alarm.name for alarm in alarms.alarms(facts)}
+    alarm = _gauge("ocpi_alarm", "1 if an operator has to look at it (docs/OPERATIONS.md)", "name")
+    for name in alarms.NAMES:
+        alarm.add_metric([name], float(name in fired))
+    oldest = _gauge("ocpi_oldest_transaction_seconds", "the longest open transaction of the database")
+    oldest.add_metric([], facts.transaction)
+    clock = _gauge("ocpi_clock_ahead_seconds", "this host's clock before the database's")
+    clock.add_metric([], facts.clock)
+    yield from (alarm, oldest, clock)
 
 
 def _limits(names: dict[int, str]) -> Iterator[Metric]:
@@ -142,9 +160,19 @@ def _pulls() -> Iterator[Metric]:
 
 
 def _database() -> Iterator[Metric]:
-    oldest = _gauge("ocpi_oldest_transaction_seconds", "the longest open transaction of the database")
-    oldest.add_metric([], float(_rows(_OLDEST_TRANSACTION)[0][0] or 0))
-    yield oldest
+    workers = _gauge("ocpi_workers", "processes that send")
+    dead = _gauge("ocpi_dead_rows", "removed rows that wait for a vacuum", "table")
+    for table, number in _rows(_DEAD_ROWS, [list(_HOT_TABLES)]):
+        if table == "":
+            workers.add_metric([], number)
+        else:
+            dead.add_metric([table], number)
+    counted = tallies.read()
+    taken = CounterMetricFamily("ocpi_lanes_taken_over", "lanes taken over from workers that fell silent")
+    taken.add_metric([], counted[tallies.LANES_TAKEN_OVER])
+    twice = CounterMetricFamily("ocpi_duplicates_avoided", "messages that had arrived before and changed nothing")
+    twice.add_metric([], counted[tallies.DUPLICATES_AVOIDED])
+    yield from (workers, dead, taken, twice)
 
 
 def _sessions(side: str) -> Iterator[Metric]:
@@ -176,21 +204,6 @@ def _rows(sql: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-# The bigint key of a lane is (0x4F43 << 40) + platform * 8 + slot; pg_locks shows it in two halves.
-_LANES = """
-SELECT ((((classid::bigint << 32) | objid::bigint) - (x'4F43'::bigint << 40)) / 8)::bigint, count(*)
-FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND classid::bigint >> 8 = x'4F43'::bigint
-GROUP BY 1
-"""
-_EXCHANGES = """
-SELECT platform_id, direction,
-       CASE WHEN http_status IS NULL THEN coalesce(nullif(split_part(error, ':', 1), ''), 'no answer')
-            WHEN status_code >= 2000 THEN 'OCPI ' || status_code
-            ELSE (http_status / 100) || 'xx' END AS outcome, count(*)
-FROM ocpi_exchange WHERE id >= %s AND at > now() - interval '65 s' GROUP BY 1, 2, 3
-"""
 # A module read party by party is as old as its oldest list.
 _PULLS = """
 SELECT p.name, c.module, extract(epoch FROM now() - min(c.succeeded_at)), max(c.failures), sum(c.differences)
@@ -200,7 +213,10 @@ _PULLED_INVALID = """
 SELECT p.name, i.module, count(*) FROM ocpi_pulledinvalid i JOIN ocpi_platform p ON p.id = i.platform_id
 GROUP BY p.id, i.module ORDER BY p.id, i.module
 """
-_OLDEST_TRANSACTION = """
-SELECT extract(epoch FROM max(now() - xact_start))::float8 FROM pg_stat_activity
-WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()
+_HOT_TABLES = ("ocpi_delivery", "ocpi_finisheddelivery", "ocpi_platform", "ocpi_party", "ocpi_trafficcount",
+               "hub_sharedobject", "cpo_evse", "cpo_inboxmessage", "emsp_evse", "emsp_session")  # fmt: skip
+_DEAD_ROWS = """
+SELECT '', count(*) FROM ocpi_workerheartbeat WHERE beat_at > statement_timestamp() - interval '10 s'
+UNION ALL
+SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname = ANY(%s)
 """

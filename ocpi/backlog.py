@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from ocpi import kept
+
 
 @dataclass(slots=True)
 class Backlog:
@@ -18,18 +20,15 @@ class Backlog:
 
 
 def by_platform(*, dead: bool = True) -> dict[int, Backlog]:
-    """Return what waits for each platform that has anything waiting or dead."""
+    """Return what waits for each platform that has anything waiting or dead; large counts may be some seconds old."""
     found: dict[int, Backlog] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING)
-        for platform_id, pending, marks, oldest in cursor.fetchall():
-            found[platform_id] = Backlog(pending, marks, 0, max(0.0, oldest or 0.0))
-        if dead:
-            cursor.execute(
-                "SELECT platform_id, count(*) FROM ocpi_finisheddelivery WHERE state = 'DEAD' GROUP BY platform_id"
-            )
-            for platform_id, number in cursor.fetchall():
-                found.setdefault(platform_id, Backlog()).dead = number
+    for platform_id, pending, oldest in kept.read("pending", lambda: _rows(_PENDING)):
+        found[platform_id] = Backlog(pending, 0, 0, max(0.0, oldest or 0.0))
+    for platform_id, marks in kept.read("marks", lambda: _rows(_MARKS)):
+        found.setdefault(platform_id, Backlog()).marks = marks
+    if dead:
+        for platform_id, number in kept.read("dead", lambda: _rows(_DEAD)):
+            found.setdefault(platform_id, Backlog()).dead = number
     return found
 
 
@@ -42,25 +41,16 @@ def pending(most: int) -> int:
         return int(cursor.fetchone()[0])
 
 
-def oldest_sendable() -> float:
-    """Return for how many seconds a delivery has been due that nothing but us keeps from going out."""
+def _rows(sql: str) -> list[tuple[int, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(_OLDEST_SENDABLE)
-        return max(0.0, float(cursor.fetchone()[0] or 0.0))
+        cursor.execute(sql)
+        return list(cursor.fetchall())
 
 
-_AGE = "extract(epoch FROM statement_timestamp() - {})::float8"
-_WAITING = f"""
-SELECT platform_id, count(*) FILTER (WHERE state = 'PENDING'), count(*) FILTER (WHERE state = 'MARKED'),
-       {_AGE.format("min(due_at) FILTER (WHERE state = 'PENDING')")}
-FROM ocpi_delivery GROUP BY platform_id
-"""  # noqa: S608 - constants only
-# Of each platform that can be sent to, the delivery due the longest; a few index look-ups.
-_OLDEST_SENDABLE = f"""
-SELECT max({_AGE.format("first.due_at")}) FROM ocpi_platform p CROSS JOIN LATERAL (
-    SELECT due_at FROM ocpi_delivery d WHERE d.platform_id = p.id AND d.state = 'PENDING'
-    ORDER BY due_at LIMIT 1
-) first
-WHERE p.state = 'REGISTERED' AND p.connection = 'CONNECTED' AND p.paused_reason = ''
-  AND (p.backoff_until IS NULL OR p.backoff_until <= statement_timestamp())
-"""  # noqa: S608 - constants only
+# Each from a partial index, without its table.
+_PENDING = """
+SELECT platform_id, count(*), extract(epoch FROM statement_timestamp() - min(due_at))::float8
+FROM ocpi_delivery WHERE state = 'PENDING' GROUP BY platform_id
+"""
+_MARKS = "SELECT platform_id, count(*) FROM ocpi_delivery WHERE state = 'MARKED' GROUP BY platform_id"
+_DEAD = "SELECT platform_id, count(*) FROM ocpi_finisheddelivery WHERE state = 'DEAD' GROUP BY platform_id"

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
-from ocpi import client
+from ocpi import client, traffic
 from ocpi.background_writer import BackgroundWriter
 from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry, columns
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Received, Routing
@@ -29,6 +29,7 @@ MOST_BYTES = 64 << 20  # of bodies that wait
 _FLUSH_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
 _AT_ONCE = 2_000
+_STATUS_CODE = COPY.split(", ").index("status_code")
 
 
 _buffer: deque[Entry] = deque()
@@ -55,6 +56,7 @@ def record(entry: Entry) -> None:
             break
         _waiting_bytes -= len(dropped.request_body or b"") + len(dropped.response_body or b"")
         _lost += 1
+        traffic.note_log("lost")
     if not _writer.is_running and settings.OCPI_WAKE:
         _writer.start()
 
@@ -139,9 +141,13 @@ def _take() -> list[Entry]:
 
 
 def _write(batch: list[Entry]) -> None:
+    rows = [columns(entry) for entry in batch]
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        for entry in batch:
-            copy.write_row(columns(entry))
+        for row in rows:
+            copy.write_row(row)
+    for entry, row in zip(batch, rows, strict=True):
+        ended = traffic.outcome(entry.http_status, row[_STATUS_CODE], entry.error)
+        traffic.note(entry.platform_id, entry.direction, ended, entry.at, (entry.elapsed or 0.0) * 1000)
 
 
 def _write_one_by_one(batch: list[Entry]) -> None:
@@ -152,6 +158,7 @@ def _write_one_by_one(batch: list[Entry]) -> None:
             _write([entry])
         except Exception as error:
             _lost += 1
+            traffic.note_log("lost")
             log.warning("an exchange with %s was lost: %s", entry.url[:200], error)
 
 

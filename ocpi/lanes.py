@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import psycopg
 from django.db import connection
 
+from ocpi import tallies
 from ocpi.outbox_wake import Lane
 
 log = logging.getLogger(__name__)
@@ -203,8 +204,25 @@ def end_silent() -> int:
     for host, pid, was_alive in ended:
         log.warning("worker %s (backend %s) was silent, its lanes are free; its session %s", host, pid,
                     "was ended" if was_alive else "had ended")  # fmt: skip
+    tallies.add(tallies.LANES_TAKEN_OVER, len(ended))
     return len(ended)
 
+
+def holders() -> list[tuple[int, int, int]]:
+    """Return which lanes are being drained right now, and by which database sessions: platform, slot, pid."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLDERS, {"first_key": _FIRST_KEY, "keys": _KEYS_PER_PLATFORM})
+        return [(platform_id, slot, pid) for platform_id, slot, pid in cursor.fetchall()]
+
+
+# A bigint key is shown in two halves.
+_HOLDERS = """
+SELECT key / %(keys)s, key %% %(keys)s, pid FROM (
+    SELECT ((classid::bigint << 32) | objid::bigint) - %(first_key)s AS key, pid FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) lanes WHERE key >= 0 AND key < 1::bigint << 40 ORDER BY 1, 2
+"""
 
 # The fence (MATERIALIZED) keeps the lock function from being called for lanes that are filtered out later.
 _ACQUIRE = """

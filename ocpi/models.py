@@ -15,6 +15,8 @@ from ocpi.exchange_models import Exchange as Exchange
 from ocpi.host_models import RequestedHost as RequestedHost
 from ocpi.host_models import TlsSettings as TlsSettings
 from ocpi.operator_models import AuditEntry as AuditEntry
+from ocpi.operator_models import Tally as Tally
+from ocpi.operator_models import TrafficCount as TrafficCount
 from ocpi.pull_models import PullCursor as PullCursor
 from ocpi.pull_models import PulledInvalid as PulledInvalid
 from ocpi.pull_models import PullSeen as PullSeen
@@ -299,6 +301,7 @@ class FinishedDelivery(DeliveryColumns):
         indexes = [
             models.Index("finished_at", name="finished_by_time"),
             models.Index("source", "source_id", name="finished_by_object"),
+            models.Index("state", "id", condition=~models.Q(state="DELIVERED"), name="finished_undelivered"),
         ]
 
 
@@ -338,7 +341,8 @@ class ObjectBucket(models.Model):
     relation = models.CharField(max_length=63)
     scope = models.CharField(max_length=100, blank=True)
     level = models.SmallIntegerField()
-    start, amount = models.BigIntegerField(help_text="in units of the level, since 1970"), models.BigIntegerField()
+    start = models.BigIntegerField(help_text="in units of the level, since 1970")
+    amount = models.BigIntegerField()
 
     class Meta:
         constraints = [

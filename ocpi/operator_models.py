@@ -28,3 +28,36 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.about}".strip()
+
+
+class TrafficCount(models.Model):
+    """How many requests between a platform and us ended in one way, in one stretch of time (`ocpi/traffic.py`)."""
+
+    platform_id = models.BigIntegerField(help_text="0: a stranger")
+    seconds = models.IntegerField(help_text="length of the stretch; 0: all that is older than a day")
+    start = models.DateTimeField()
+    direction = models.CharField(max_length=3)
+    outcome = models.CharField(max_length=20, help_text="2xx, OCPI 2001, NoAnswer …")
+    number = models.BigIntegerField()
+    milliseconds = models.FloatField(help_text="of all of them together")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["platform_id", "seconds", "start", "direction", "outcome"], name="traffic_count_once"
+            ),
+        ]
+        indexes = [models.Index("seconds", "start", name="traffic_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M} {self.direction} {self.outcome} {self.number}"
+
+
+class Tally(models.Model):
+    """How often something happened, over all processes and restarts: for metrics (REL-59)."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    number = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.number}"

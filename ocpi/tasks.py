@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown, worker_shutting_down
 
-from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake, pull, pull_plan, pull_rows
+from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake, pull, pull_plan, pull_rows, traffic
 from ocpi.modules import renewal
 
 # Seconds until the next round finds it again.
@@ -65,6 +65,7 @@ def limit_backlog() -> None:
 def compact_counts() -> None:
     """Sum up the notes of the kept counts; every ten seconds."""
     counts.compact()
+    traffic.compact()
 
 
 @shared_task(ignore_result=True)

@@ -26,7 +26,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from ocpi import defects, hosts, secrets, snapshot
+from ocpi import defects, hosts, kept, secrets, snapshot, tallies, traffic
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 from tests.people import Person, at
@@ -55,6 +55,9 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
     snapshot.changed()
     defects.forget()
     hosts.forget()
+    traffic.forget()
+    tallies.forget()
+    kept.forget()
     yield
     snapshot.changed()
 

@@ -25,7 +25,7 @@ from cpo.modules import commands_plans as plans
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.commands_plans import Asked, Plan
 from cpo.ocpp import calls
-from ocpi import defects, documents, response_urls, status
+from ocpi import defects, documents, response_urls, status, tallies
 from ocpi.v2_2_1 import commands as schema
 from ocpi.v2_2_1.commands import CommandResponseType as Response
 from ocpi.v2_2_1.commands import CommandResultType as Result
@@ -140,6 +140,7 @@ def _earlier(asked: Asked, url: str, digest: str) -> str | None:
         return None
     if row.digest != digest or row.command != asked.command or row.deadline_at <= timezone.now():
         raise status.InvalidParameters("response_url", "was used for another command")
+    tallies.add(tallies.DUPLICATES_AVOIDED)
     return row.response
 
 

@@ -18,7 +18,7 @@ from emsp import wake
 from emsp.models import CDR
 from emsp.modules import sessions_ending
 from emsp.modules.sessions import refuse_foreign_token
-from ocpi import authentication, defects, documents, envelope, keeping, status
+from ocpi import audit, authentication, defects, documents, envelope, keeping, status, tallies
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
@@ -55,6 +55,7 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
             with transaction.atomic():
                 added = _store(owner, object_id, kept.decode(), members, digest, platform.id)
                 sessions_ending.close(added)
+                audit.record("cdr.in", actor=platform.name, about=str(added), details={"sha256": digest})
                 transaction.on_commit(lambda: wake.check(added.pk))
             return Posted(_url(added), created=True)
         except IntegrityError:  # somebody posted it between our look and our insert
@@ -64,6 +65,7 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
     if stored.digest != digest:
         defects.noted(["QRK-32 another CDR under the same id"])
         raise status.InvalidParameters("id", f"CDR {object_id} exists already with other content")
+    tallies.add(tallies.DUPLICATES_AVOIDED)
     return Posted(_url(stored), created=False)
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: a table whose rows stay as they are, each chained to the one before."""
+"""What operators look at: the audit trail, whose rows stay as they are, and counts of traffic and of rare events."""
 
 import django.db.models.functions.datetime
 from django.db import migrations, models
@@ -33,6 +33,43 @@ class Migration(migrations.Migration):
                     models.Index(models.F("actor"), models.F("id"), name="audit_by_actor"),
                 ],
             },
+        ),
+        migrations.CreateModel(
+            name="TrafficCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("platform_id", models.BigIntegerField(help_text="0: a stranger")),
+                ("seconds", models.IntegerField(help_text="length of the stretch; 0: all that is older than a day")),
+                ("start", models.DateTimeField()),
+                ("direction", models.CharField(max_length=3)),
+                ("outcome", models.CharField(help_text="2xx, OCPI 2001, NoAnswer …", max_length=20)),
+                ("number", models.BigIntegerField()),
+                ("milliseconds", models.FloatField(help_text="of all of them together")),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("platform_id", "seconds", "start", "direction", "outcome"), name="traffic_count_once"
+                    )
+                ],
+                "indexes": [models.Index(models.F("seconds"), models.F("start"), name="traffic_by_time")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Tally",
+            fields=[
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("number", models.BigIntegerField(default=0)),
+            ],
+        ),
+        migrations.AddIndex(
+            model_name="finisheddelivery",
+            index=models.Index(
+                models.F("state"),
+                models.F("id"),
+                condition=models.Q(("state", "DELIVERED"), _negated=True),
+                name="finished_undelivered",
+            ),
         ),
         migrations.RunSQL(audit_sql.CHAIN, audit_sql.CHAIN_REVERSE),
         migrations.RunSQL(audit_sql.STAYS_WHOLE, migrations.RunSQL.noop),

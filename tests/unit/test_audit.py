@@ -13,10 +13,12 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from ocpi import audit, audit_sql, platform_actions
+from emsp.models import CDR
+from ocpi import audit, audit_sql, platform_actions, tallies
 from ocpi.models import AuditEntry, CredentialsToken, Party, Platform
 from tests.admin_world import operator_fixture as operator_fixture
-from tests.fixtures import Partner
+from tests.fixtures import Document, Partner
+from tests.people import Person
 
 committed = pytest.mark.django_db(transaction=True)
 
@@ -252,3 +254,15 @@ def test_the_admin_checks_the_chain(operator: Client, partner: Partner) -> None:
     answer = operator.get(reverse("admin:ocpi_auditentry_check_chain"), follow=True)
 
     assert "entry was never linked" in answer.content.decode()  # this test's transaction is still open
+
+
+@pytest.mark.req("SEC-56")
+def test_a_cdr_that_comes_in_leaves_its_digest_once(emsp_side: None, cpo: Person, document: Document) -> None:
+    body = document("cdr")
+
+    first, second = cpo.post("emsp/2.2.1/cdrs", body), cpo.post("emsp/2.2.1/cdrs", body)
+
+    assert (first.codes, second.codes) == ((201, 1000), (200, 1000))
+    entry = AuditEntry.objects.get(action="cdr.in")
+    assert json.loads(entry.details)["sha256"] == CDR.objects.get().digest
+    assert tallies.read()[tallies.DUPLICATES_AVOIDED] == 1
