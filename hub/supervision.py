@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 _PATIENCE = 12.0  # seconds between the request to end and force
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds before a dead child is started again
-_STEADY = 60.0  # seconds after which a child counts as healthy, so that its next pause is short
+_STEADY = 5.0  # seconds after which a child counts as started, so that its next pause is short
 
 
 @dataclass(slots=True)

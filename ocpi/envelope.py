@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 
@@ -73,7 +74,12 @@ def error(exc: Exception, *, unexpected: type[status.OcpiError] = status.ServerE
     """Return the answer to what was raised. What we did not expect is logged and is a 3000, at a hub a 4000."""
     known = _as_ocpi_error(exc)
     if known is None:
-        log.error("request failed", exc_info=exc)
+        if isinstance(
+            exc, OperationalError | InterfaceError
+        ):  # no fault of the code, and it hits every request at once
+            log.error("request failed, the database is away: %s", str(exc).strip().partition("\n")[0])
+        else:
+            log.error("request failed", exc_info=exc)
         return response(http_status=500, status_code=unexpected.status_code, message=_INTERNAL)
     return response(
         known.data,

@@ -25,7 +25,7 @@ HOLDS_BACK_SECONDS = 28.0
 
 # Consecutive failures until a platform is OFFLINE (REL-38), and the pauses before and after that.
 FAILURES_UNTIL_OFFLINE = 3
-_PAUSES = (1.0, 2.0, 5.0)
+_PAUSES = (0.5, 1.0)
 _FIRST_PROBE, _LAST_PROBE = 10.0, 300.0
 
 

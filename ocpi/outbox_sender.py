@@ -22,6 +22,7 @@ from django.db import Error
 
 from ocpi import outbox_outcomes, outbox_request, outbox_rows, snapshot, stored
 from ocpi.lanes import Locks
+from ocpi.outbox import SLOTS
 from ocpi.outbox_policy import RESULT
 from ocpi.outbox_request import Receiver
 from ocpi.outbox_rows import Ended, Outcome, Row
@@ -34,6 +35,7 @@ SLOT_SECONDS = 2.0  # after which a lane is given back (REL-23)
 SLOW_SECONDS = 1.0  # an answer that takes longer is a slow one (REL-22)
 _ROWS_PER_LANE = 20
 _GATHER_SECONDS = 0.002  # outcomes that arrive together are settled together
+_RESTLESS_SECONDS, _LOOK_SECONDS = 3.0, 0.1  # after a failure its platform is looked at so long, so often
 THREADS_PER_QUOTA = 4
 
 
@@ -76,6 +78,8 @@ class Sender:
         self._ready: deque[Job] = deque()
         self._running: dict[Lane, Job] = {}
         self._unsettled: list[tuple[Job, Outcome]] = []
+        self._restless: dict[int, float] = {}  # platforms whose short pauses are waited for here, and until when
+        self._looked_at = 0.0
         self._stopping = False
         self.counts = Counts()
 
@@ -100,9 +104,11 @@ class Sender:
 
     def step(self, wait: float) -> None:
         """Wait for something to happen, then settle what came back and start what may start."""
-        self._gather(wait)
+        self._gather(min(wait, _LOOK_SECONDS) if self._restless else wait)
         if self._unsettled:
             self._settle()
+        if self._restless:
+            self._look_again()
         if not self._stopping:
             self._take()
         self._start_jobs()
@@ -144,9 +150,21 @@ class Sender:
             job.unsettled -= 1
             self.counts.tries += 1
             self.counts.by_end[outcome.ended.value] += 1
+            if outcome.ended in (Ended.FAILED, Ended.LATER):
+                self._restless[job.lane[0]] = time.monotonic() + _RESTLESS_SECONDS
         unwell = {job.lane[0] for job, _ in settled if not job.healthy}
         outbox_outcomes.report_health([outcome for _, outcome in settled], unwell=unwell)
         self._end(list({id(job): job for job, _ in settled if job.done and not job.unsettled}.values()))
+
+    def _look_again(self) -> None:
+        """Try what failed as soon as its pause is over; the sweep alone would be up to a second late."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        self._restless = {platform_id: until for platform_id, until in self._restless.items() if until > now}
+        with self._wanted_guard:
+            self._wanted.update((platform_id, slot) for platform_id in self._restless for slot in range(SLOTS))
 
     def _end(self, jobs: list[Job]) -> None:
         """Give lanes back and look once more for what came in between (REL-12)."""

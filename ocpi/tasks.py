@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_process_shutdown, worker_shutdown, worker_shutting_down
 
 from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake, pull, pull_plan, pull_rows, traffic
 from ocpi.modules import renewal
@@ -109,8 +109,9 @@ def _stop_pulls(*_arguments: Any, **_kwargs: Any) -> None:
     pull.stop()
 
 
-# Celery's own way to say that a worker is there, and that it ends: calls in flight finish, the lanes are free (REL-56).
-worker_ready.connect(_start, weak=False)
+# A worker sends from its first moment on, also while there is no broker to be ready with (REL-04); at its end calls in
+# flight finish and the lanes are free (REL-56).
+worker_init.connect(_start, weak=False)
 worker_shutting_down.connect(_stop_pulls, weak=False)
 worker_shutdown.connect(_stop, weak=False)
 worker_process_shutdown.connect(_stop, weak=False)
