@@ -173,20 +173,20 @@ def _generate(
     for name, kind, nullable in rows:
         names.append(sql.Identifier(name))
         if name in ids:
-            expressions.append(sql.SQL(ids[name]))  # type: ignore[arg-type]
+            expressions.append(sql.SQL(ids[name]))
             continue
         if name == "created_at":
             names.pop()
             continue
         value = values.get(name)
         if kind == "jsonb":
-            value = None if value is None and nullable == "YES" else text(value if value is not None else [])  # type: ignore[arg-type]
+            value = None if value is None and nullable == "YES" else text(value if value is not None else [])
         elif value is None and nullable == "NO":
             value = ""
         if isinstance(value, str) and "LOC0" in value:
             expressions.append(sql.SQL("replace(%s, 'LOC0', 'LOC' || n)" + ("::jsonb" if kind == "jsonb" else "")))
         else:
-            expressions.append(sql.SQL("%s::" + kind))  # type: ignore[arg-type]
+            expressions.append(sql.SQL("%s::" + kind))
         given.append(value)
     statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM generate_series(%s::int, %s::int) n").format(
         sql.Identifier(table), sql.SQL(",").join(names), sql.SQL(",").join(expressions)
