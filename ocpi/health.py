@@ -113,11 +113,6 @@ def forget_written(platform_ids: Iterable[int] | None = None) -> None:
         _heard.pop(platform_id, None)
 
 
-def end_pause_of_probe(platform_id: int) -> None:
-    """End the time in which a probe had claimed the platform, so that what came of it counts."""
-    Platform.objects.filter(pk=platform_id, connection="OFFLINE").update(backoff_until=None)
-
-
 def _well(platform_id: int, milliseconds: float | None) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_WELL, {"id": platform_id, "milliseconds": milliseconds, "weight": _AVERAGE_WEIGHT})

@@ -6,11 +6,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from ocpi import health, outbox_care, outbox_policy, outbox_probe
 from ocpi.models import Platform
 from ocpi.outbox_engine import drain_now
-from tests.outbox_support import Recorder, Says, add_object, add_platform, change, later, mark, pending, recorder
+from tests.outbox_support import (
+    Got,
+    Recorder,
+    Says,
+    add_object,
+    add_platform,
+    change,
+    eventually,
+    later,
+    mark,
+    pending,
+    recorder,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -169,3 +182,187 @@ def test_a_failed_probe_waits_longer_each_time() -> None:
     assert [outbox_policy.pause(failures) for failures in (1, 2, 3, 4, 5, 6, 7, 8, 20)] == [
         0.5, 1, 10, 20, 40, 80, 160, 300, 300
     ]  # fmt: skip
+
+
+def _silent(minutes: float) -> None:
+    Platform.objects.update(last_heard_at=datetime.now(UTC) - timedelta(minutes=minutes))
+
+
+@pytest.mark.req("HUB-84", "HUB-85", "HCI-22")
+@pytest.mark.parametrize(
+    ("says", "connection", "failures"),
+    [
+        (Says(200, 1000), "CONNECTED", 0),
+        (Says(200, 2000), "CONNECTED", 0),
+        (Says(200, 3000), "CONNECTED", 0),
+        (Says(404, 2000), "CONNECTED", 0),
+        (Says(404, body=b"<html>not here</html>"), "CONNECTED", 0),
+        (Says(429, 2000), "CONNECTED", 0),
+        (Says(500, 3000), "OFFLINE", 6),
+        (Says(503, body=b"<html>away</html>"), "OFFLINE", 6),
+        (Says(hangs_up=True), "OFFLINE", 6),
+    ],
+    ids=str,
+)
+def test_any_http_answer_but_5xx_says_that_somebody_is_there(
+    emsp_server: Recorder, emsp_platform: Platform, says: Says, connection: str, failures: int
+) -> None:
+    answer_always(emsp_server, says)
+    Platform.objects.update(connection="OFFLINE", failures=5)
+
+    assert outbox_probe.probe() == (connection == "CONNECTED")
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.connection, emsp_platform.failures) == (connection, failures)
+
+
+@pytest.mark.req("HUB-85", "REL-38")
+def test_nobody_at_the_address_is_a_failed_probe(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    emsp_server.close()
+    _silent(minutes=6)
+
+    assert outbox_probe.probe() == 0
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.connection, emsp_platform.failures) == ("CONNECTED", 1)
+
+
+@pytest.mark.req("REL-25", "HUB-85")
+@pytest.mark.parametrize("http_status", [401, 403])
+def test_a_probe_that_is_refused_our_token_pauses_the_platform(
+    emsp_server: Recorder, emsp_platform: Platform, http_status: int
+) -> None:
+    answer_always(emsp_server, Says(http_status, 2000))
+    _silent(minutes=6)
+
+    assert outbox_probe.probe() == 0
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.paused_reason
+    later(3600)
+    assert (outbox_probe.probe(), len(emsp_server.got)) == (0, 1)  # until an operator or new credentials end it
+
+
+@pytest.mark.req("REL-39", "REL-38", "HUB-84")
+def test_a_silent_platform_that_is_gone_is_offline_within_the_sixth_minute(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    answer_always(emsp_server, UNAVAILABLE)
+    _silent(minutes=5.01)
+
+    seconds = 0
+    while Platform.objects.get().connection == "CONNECTED":
+        outbox_probe.probe()  # as the task does
+        later(5)
+        seconds += 5
+        assert seconds <= 25  # and three that hang for ten seconds each: less than a minute
+
+    assert len(emsp_server.got) == 3
+
+
+@pytest.mark.req("REL-39")
+def test_one_that_fails_and_is_sent_little_is_probed_before_five_minutes_are_over(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    answer_always(emsp_server, UNAVAILABLE)
+    Platform.objects.update(last_heard_at=datetime.now(UTC))
+    health.failed(emsp_platform.pk, "no answer")
+    later(2)
+    assert (outbox_probe.probe(), emsp_server.got) == (0, [])
+
+    Platform.objects.update(failing_since=datetime.now(UTC) - timedelta(seconds=6))
+    outbox_probe.probe()
+    later(3)
+    outbox_probe.probe()
+
+    assert Platform.objects.get().connection == "OFFLINE"
+
+
+@pytest.mark.req("REL-38", "REL-03")
+def test_a_probe_that_is_under_way_is_not_begun_again_until_its_process_must_be_dead(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    _silent(minutes=6)
+    Platform.objects.update(probed_at=datetime.now(UTC) - timedelta(seconds=20))
+    assert (outbox_probe.probe(), emsp_server.got) == (0, [])
+
+    Platform.objects.update(probed_at=datetime.now(UTC) - timedelta(seconds=31))
+
+    assert outbox_probe.probe() == 1
+
+
+@pytest.mark.req("REL-20", "REL-38")
+def test_one_that_hangs_does_not_keep_the_probe_of_another_waiting(
+    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recorder() as hanging:
+        add_platform("hangs", hanging.url, connection="OFFLINE")
+        Platform.objects.update(connection="OFFLINE")
+        noted: list[str] = []
+        original = health.succeeded
+
+        def succeeded(platform_id: int, elapsed: float, **options: bool) -> None:
+            noted.append(Platform.objects.get(pk=platform_id).name)
+            original(platform_id, elapsed, **options)
+
+        def hangs(_got: Got) -> Says:
+            eventually(lambda: noted, seconds=8)  # it answers once the other one is noted
+            return Says()
+
+        monkeypatch.setattr(health, "succeeded", succeeded)
+        hanging.always = hangs
+
+        assert outbox_probe.probe() == 2
+    assert noted == ["eMSP", "hangs"]
+
+
+@pytest.mark.req("REL-38", "REL-39")
+def test_what_is_offline_is_probed_after_10_20_40_seconds_and_at_least_every_5_minutes(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    answer_always(emsp_server, UNAVAILABLE)
+    for _ in range(3):
+        health.failed(emsp_platform.pk, "no answer")
+        later(5)
+    later(-5)
+    pauses = []
+    for _ in range(7):
+        seconds = 0
+        before = len(emsp_server.got)
+        while len(emsp_server.got) == before:
+            later(5)
+            seconds += 5
+            outbox_probe.probe()
+        pauses.append(seconds)
+
+    assert pauses == [10, 20, 40, 80, 160, 300, 300]
+
+
+@pytest.mark.req("REL-39", "REL-38")
+def test_a_dead_platform_with_traffic_is_offline_within_a_minute(
+    emsp_server: Recorder, emsp_platform: Platform, settings: Settings
+) -> None:
+    emsp_server.close()
+    mark(add_object(), emsp_platform)
+
+    seconds = 0.0
+    while Platform.objects.get().connection == "CONNECTED":
+        drain_now()
+        later(0.5)
+        seconds += 0.5
+        assert seconds < 60
+
+    # Also if each of the three hangs for as long as it may.
+    assert seconds + 3 * settings.OCPI_REQUEST_TIMEOUT < 60
+
+
+@pytest.mark.req("REL-39", "REL-38")
+def test_whoever_comes_back_is_connected_with_its_first_request(emsp_platform: Platform) -> None:
+    health.heard_from(emsp_platform.pk)  # written down a moment ago: the next is not, unless it says something new
+    for _ in range(3):
+        health.failed(emsp_platform.pk, "no answer")
+        later(5)
+    assert Platform.objects.get().connection == "OFFLINE"
+
+    health.heard_from(emsp_platform.pk)
+
+    assert Platform.objects.get().connection == "CONNECTED"
