@@ -64,9 +64,12 @@ def _serve() -> None:
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a command prints past its own stdout must not get between the answers
-    zygote.warm_up({})
+    warm = False
     for line in sys.stdin:
         request = json.loads(line)
+        if not warm:
+            zygote.warm_up({"DJANGO_SETTINGS_MODULE": "hub.settings", **request["environment"]})
+            warm = True
         name, *arguments = request["words"]
         process = zygote.Process(name, request["environment"], zygote.command(name, *arguments))
         try:

@@ -42,7 +42,8 @@ def run(options: Options) -> Report:
         world.repair()
         cars.finish(seconds=90)
         stores = Stores(world)
-        settled = _until(lambda: stores.pending() == 0, world, _SETTLING)
+        ended = cars.transactions()
+        settled = _until(lambda: stores.pending() == 0 and stores.uncharged(ended) == 0, world, _SETTLING)
         _until(lambda: not stores.differences(), world, 60)
         _judge(report, options, stops, cars, stores, settled)
     return report

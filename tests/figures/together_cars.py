@@ -21,7 +21,8 @@ class Cars:
 
     def __init__(self, points: Mapping[str, tuple[str, str]], cards: Sequence[str], chance: random.Random) -> None:
         self._cards, self._chance = cards, chance
-        behavior = Behavior(connectors=2, seconds_per_minute=0.4, session_minutes=20, answer_seconds=10)
+        # Less than any of the Connectors gives: what is beyond belief waits for an operator (OCPP-45).
+        behavior = Behavior(connectors=2, power_w=3000, seconds_per_minute=0.4, session_minutes=20, answer_seconds=10)
         self._points = [
             SimulatedChargePoint(url, identity, password=password, behavior=behavior)
             for identity, (url, password) in points.items()
