@@ -23,7 +23,7 @@ from tests.figures.together_cars import Cars
 from tests.figures.together_stores import Stores
 from tests.figures.together_world import World, build
 
-_SECONDS, _SHORT_SECONDS = 440.0, 25.0
+_SECONDS, _SHORT_SECONDS = 600.0, 25.0
 _BETWEEN = (2.0, 7.0)  # seconds from one stop to the next
 _SETTLING = 150.0  # seconds at most until nothing is pending
 
