@@ -37,6 +37,12 @@ class Replaced:
     callback: Callback | None
 
 
+def may_have_response_url(body: bytes, query: str) -> bool:
+    """Say whether a message has to be looked at for a response_url."""
+    # The name may also be spelled with escapes, which no honest partner does (HUB-72).
+    return _MEMBER in body or b"\\u" in body or "response_url=" in query
+
+
 def replace_response_url(
     body: bytes, query: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str
 ) -> Replaced:
@@ -56,7 +62,6 @@ def replace_response_url(
             correlation_id=correlation_id,
         )
 
-    # The name may also be spelled with escapes, which no honest partner does (HUB-72).
     if _MEMBER in body or b"\\u" in body:
         members = documents.members(body)
         if "response_url" in members:

@@ -67,9 +67,14 @@ UPDATE hub_sharedobject SET hidden_from = ARRAY(
 """  # noqa: S608 - constants only
 
 
+def concerned(asked: Asked) -> bool:
+    """Say whether a request that its receiver takes may have to be kept."""
+    return asked.interface == "RECEIVER" and asked.method in _METHODS.get(asked.module, ())
+
+
 def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
     """Keep what a receiver just took, if it is of the objects the hub shows; whatever happens, the answer stands."""
-    if asked.interface != "RECEIVER" or asked.method not in _METHODS.get(asked.module, ()):
+    if not concerned(asked):
         return
     try:
         push = _push(asked, route, query, body)

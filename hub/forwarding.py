@@ -8,7 +8,9 @@ that its receiver took is kept for GET All (hub/direct_versions.py).
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote, urljoin
 
 from django.conf import settings
@@ -16,7 +18,7 @@ from django.conf import settings
 from hub import callbacks, direct_versions
 from hub.models import Callback
 from hub.routing import Asked, Direct
-from ocpi import client, exchanges, health, status
+from ocpi import client, client_async, exchanges, health, status
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Routing, new_id, read_routing
 from ocpi.links import next_reference
 from ocpi.snapshot import KnownPlatform
@@ -24,7 +26,12 @@ from ocpi.snapshot import KnownPlatform
 log = logging.getLogger(__name__)
 
 PASSED_BACK = ("x-total-count", "x-limit")
+MOST_OCTETS = 16 << 20  # of an answer
 _ACCEPTED = "ACCEPTED"
+
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,65 @@ class Passed:
     headers: dict[str, str]
 
 
+class Doors(Protocol):
+    """What passing on needs of the world. On a thread nothing of it waits; in an event loop everything may."""
+
+    async def send(
+        self, platform: KnownPlatform, method: str, url: str, *, body: bytes | None, headers: dict[str, str],
+        timeout: float,
+    ) -> client.Answer:  # fmt: skip
+        """Send one request; raises ClientError, or ReceiverUnreachable if too many wait for this platform."""
+
+    async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
+        """Do what needs the database."""
+
+    async def failed(self, platform_id: int, error: str) -> None:
+        """Note a call that failed, before the next one."""
+
+    def succeeded(self, platform_id: int, elapsed: float) -> None:
+        """Note a call that was answered properly."""
+
+
+class _ThisThread:
+    """Everything at once, on the thread that asks."""
+
+    async def send(
+        self, platform: KnownPlatform, method: str, url: str, *, body: bytes | None, headers: dict[str, str],
+        timeout: float,
+    ) -> client.Answer:  # fmt: skip
+        return client.send(
+            platform.target(), method, url, body=body, headers=headers, timeout=timeout, max_body=MOST_OCTETS
+        )
+
+    async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
+        return work(*args, **named)
+
+    async def failed(self, platform_id: int, error: str) -> None:
+        health.failed(platform_id, error)
+
+    def succeeded(self, platform_id: int, elapsed: float) -> None:
+        health.succeeded(platform_id, elapsed)
+
+
+def _now(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run to its end what never waits."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        found: Result = done.value
+        return found
+    raise RuntimeError("it waits, and no event loop runs it")
+
+
 def forward(asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids) -> Passed:
+    """Send a request to its receiver and return the answer, on this thread.
+
+    :raises OcpiError: as `pass_on`.
+    """
+    return _now(pass_on(asked, route, query=query, body=body, ids=ids, doors=_ThisThread()))
+
+
+async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids, doors: Doors) -> Passed:
     """Send a request to its receiver and return the answer.
 
     :raises ReceiverUnreachable: if no connection comes about, or the receiver refuses the hub's token (4003).
@@ -44,59 +109,70 @@ def forward(asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids) -
     :raises HubError: if the answer is no OCPI envelope (4000).
     """
     platform = route.place.platform
-    replaced = callbacks.replace_response_url(
-        body,
-        query,
-        module=asked.module,
-        owner_id=asked.caller.id,
-        caller_id=platform.id,
-        correlation_id=ids.correlation_id,
-    )
-    url = _url(platform.endpoints[(asked.module, asked.interface)], asked.tail, replaced.query)
-    answer = _send(platform, asked.method, url, replaced.body, asked.module, route.routing, ids)
-    if replaced.callback is not None:
-        _settle(replaced.callback, answer)
-    if answer.ok:
-        direct_versions.accepted(asked, route, query=query, body=body)
-    headers = _headers(answer, asked, platform.id, ids, route.routing)
+    callback = None
+    sent_query, sent_body = query, body
+    if callbacks.may_have_response_url(body, query):
+        replaced = await doors.run(
+            callbacks.replace_response_url,
+            body,
+            query,
+            module=asked.module,
+            owner_id=asked.caller.id,
+            caller_id=platform.id,
+            correlation_id=ids.correlation_id,
+        )
+        callback, sent_query, sent_body = replaced.callback, replaced.query, replaced.body
+    url = _url(platform.endpoints[(asked.module, asked.interface)], asked.tail, sent_query)
+    answer = await _send(platform, asked.method, url, sent_body, asked.module, route.routing, ids, doors)
+    if callback is not None:
+        await doors.run(_settle, callback, answer)
+    if direct_versions.concerned(asked) and answer.ok:
+        # The caller's next push of the object must find this one kept.
+        await doors.run(direct_versions.accepted, asked, route, query=query, body=body)
+    headers = await _headers(answer, asked, platform.id, ids, route.routing, doors)
     return Passed(answer.http_status, answer.body, headers)
 
 
 def bring_back(
     callback: Callback, *, owner: KnownPlatform, method: str, body: bytes, routing: Routing, ids: Ids
 ) -> Passed:
+    """Send what arrived at a hub URL to the URL it stands for, on this thread.
+
+    :raises OcpiError: as `pass_on`.
+    """
+    back = pass_back(callback, owner=owner, method=method, body=body, routing=routing, ids=ids, doors=_ThisThread())
+    return _now(back)
+
+
+async def pass_back(
+    callback: Callback, *, owner: KnownPlatform, method: str, body: bytes, routing: Routing, ids: Ids, doors: Doors
+) -> Passed:
     """Send what arrived at a hub URL to the URL it stands for, with the owner platform's token (HUB-73).
 
-    :raises OcpiError: as `forward`.
+    :raises OcpiError: as `pass_on`.
     """
-    answer = _send(owner, method, callback.url, body, callback.module, routing, ids)
-    callbacks.used(callback)
+    answer = await _send(owner, method, callback.url, body, callback.module, routing, ids, doors)
+    await doors.run(callbacks.used, callback)
     back = _routing(answer, Routing(to=routing.sender, sender=routing.to))
-    headers = back.as_headers() | {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
+    headers = back.as_headers() | _passed_back(answer)
     if callback.kind == Callback.Kind.LINK:
         place = _Place(answer.sent.url, callback.module, callback.owner_id, callback.caller_id, ids.correlation_id)
-        headers["Link"] = _link(answer, place)
+        headers["Link"] = await _link(answer, place, doors)
     return Passed(answer.http_status, answer.body, headers)
 
 
-def _send(
-    platform: KnownPlatform, method: str, url: str, body: bytes, module: str, routing: Routing, ids: Ids
+async def _send(
+    platform: KnownPlatform, method: str, url: str, body: bytes, module: str, routing: Routing, ids: Ids, doors: Doors
 ) -> client.Answer:
     headers = {REQUEST_ID: new_id(), CORRELATION_ID: ids.correlation_id, **routing.as_headers()}
+    authorize = url.partition("?")[0].endswith("/authorize")
+    timeout = settings.OCPI_AUTHORIZE_TIMEOUT if authorize else settings.OCPI_FORWARD_TIMEOUT  # HUB-69
     try:
-        answer = client.send(
-            platform.target(),
-            method,
-            url,
-            body=body or None,
-            headers=headers,
-            timeout=settings.OCPI_AUTHORIZE_TIMEOUT
-            if url.partition("?")[0].endswith("/authorize")
-            else settings.OCPI_FORWARD_TIMEOUT,
-            max_body=16 << 20,
-        )
+        answer = await doors.send(platform, method, url, body=body or None, headers=headers, timeout=timeout)
     except client.ClientError as error:
         exchanges.record_out(error, platform_id=platform.id, module=module, routing=routing)
+        if not isinstance(error, client_async.Interrupted):
+            await doors.failed(platform.id, type(error).__name__)
         raise _as_hub_error(error, platform) from error
     exchanges.record_out(answer, platform_id=platform.id, module=module, routing=routing)
     if answer.http_status in (401, 403):
@@ -104,14 +180,13 @@ def _send(
         log.error("platform %s refuses our token (HTTP %s)", platform.id, answer.http_status)
         raise status.ReceiverUnreachable(f"{platform.name} does not accept the hub's credentials")
     if answer.status_code is None or 300 <= answer.http_status < 400:  # nobody follows a redirect (TRN-023)
-        health.failed(platform.id, f"HTTP {answer.http_status} without an envelope")
+        await doors.failed(platform.id, f"HTTP {answer.http_status} without an envelope")
         raise status.HubError(f"{platform.name} gave no OCPI answer (HTTP {answer.http_status})")
-    health.succeeded(platform.id, answer.elapsed)
+    doors.succeeded(platform.id, answer.elapsed)
     return answer
 
 
 def _as_hub_error(error: client.ClientError, platform: KnownPlatform) -> status.OcpiError:
-    health.failed(platform.id, type(error).__name__)
     match error:
         case client.NoAnswer():
             return status.ReceiverTimeout(f"{platform.name} did not answer in time")
@@ -130,14 +205,26 @@ def _url(endpoint: str, tail: tuple[str, ...], query: str) -> str:
     return f"{path}?{joined}" if joined else path
 
 
-def _headers(answer: client.Answer, asked: Asked, target_id: int, ids: Ids, routing: Routing) -> dict[str, str]:
-    headers = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
+async def _headers(
+    answer: client.Answer, asked: Asked, target_id: int, ids: Ids, routing: Routing, doors: Doors
+) -> dict[str, str]:
+    headers = _passed_back(answer)
     headers |= _routing(answer, Routing(to=routing.sender, sender=routing.to)).as_headers()
-    # The URL belongs to the platform that answered; the platform that asked may use the hub's in its place.
-    place = _Place(answer.sent.url, asked.module, target_id, asked.caller.id, ids.correlation_id)
-    headers["Link"] = _link(answer, place)
-    headers["Location"] = _replaced(Callback.Kind.LOCATION, answer.headers.get("location"), place)
-    return {name: value for name, value in headers.items() if value}
+    if "link" in answer.headers or "location" in answer.headers:
+        # The URL belongs to the platform that answered; the platform that asked may use the hub's in its place.
+        place = _Place(answer.sent.url, asked.module, target_id, asked.caller.id, ids.correlation_id)
+        headers["Link"] = await _link(answer, place, doors)
+        headers["Location"] = await _replaced(Callback.Kind.LOCATION, answer.headers.get("location"), place, doors)
+    return headers
+
+
+def _passed_back(answer: client.Answer) -> dict[str, str]:
+    found = answer.headers
+    return {name: found[name] for name in PASSED_BACK if name in found and _is_plain(found[name])}
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +238,18 @@ class _Place:
     correlation_id: str
 
 
-def _link(answer: client.Answer, place: _Place) -> str:
-    ours = _replaced(Callback.Kind.LINK, next_reference(answer.headers.get("link", "")), place)
+async def _link(answer: client.Answer, place: _Place, doors: Doors) -> str:
+    ours = await _replaced(Callback.Kind.LINK, next_reference(answer.headers.get("link", "")), place, doors)
     return f'<{ours}>; rel="next"' if ours else ""
 
 
-def _replaced(kind: Callback.Kind, reference: str | None, place: _Place) -> str:
+async def _replaced(kind: Callback.Kind, reference: str | None, place: _Place, doors: Doors) -> str:
     """Return the hub's URL for one in an answer. One that is none is left out: the answer itself is good (CDR-07)."""
     if not reference:
         return ""
     try:
-        return callbacks.replace_url(
+        return await doors.run(
+            callbacks.replace_url,
             kind,
             urljoin(place.called, reference),
             module=place.module,

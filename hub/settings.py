@@ -72,6 +72,11 @@ OCPI_REQUEST_TIMEOUT = env.seconds("OCPI_REQUEST_TIMEOUT", 10)
 # Seconds a hub waits for the receiver of a Direct request before it answers 4002.
 OCPI_FORWARD_TIMEOUT = env.seconds("OCPI_FORWARD_TIMEOUT", 25)
 
+# Direct requests that may wait for one platform's answers at once, and for all platforms' together; the next is
+# answered 4003. Of one web process.
+OCPI_FORWARDS_PER_PLATFORM = env.integer("OCPI_FORWARDS_PER_PLATFORM", 8, at_least=1)
+OCPI_FORWARDS = env.integer("OCPI_FORWARDS", 2000, at_least=1)
+
 # Seconds a charge point owner waits for a real-time authorization before the local rule decides.
 OCPI_AUTHORIZE_TIMEOUT = env.seconds("OCPI_AUTHORIZE_TIMEOUT", 8)
 

@@ -82,15 +82,25 @@ def _segments(request: HttpRequest) -> list[str] | None:
         path = raw.partition("?")[0]
         if "://" in path:  # the absolute form of a request line
             path = "/" + path.partition("://")[2].partition("/")[2]
+        decoded = segments_of(path)
+    else:
+        decoded = _printable([part for part in request.path_info.split("/") if part])
+    return decoded[1:] if decoded is not None else None  # without "ocpi"
+
+
+def segments_of(path: str) -> list[str] | None:
+    """Return the decoded segments of an undecoded path, or None if they are no text (SEC-47)."""
+    parts = [part for part in path.split("/") if part]
+    if "%" in path:
         try:
-            decoded = [unquote_to_bytes(part).decode() for part in path.split("/") if part]
+            parts = [unquote_to_bytes(part).decode() for part in parts]
         except UnicodeDecodeError:
             return None
-    else:
-        decoded = [part for part in request.path_info.split("/") if part]
-    if any("\x00" in part or not part.isprintable() for part in decoded):
-        return None
-    return decoded[1:]  # without "ocpi"
+    return _printable(parts)
+
+
+def _printable(parts: list[str]) -> list[str] | None:
+    return parts if all(part.isprintable() for part in parts) else None
 
 
 def _find(

@@ -214,6 +214,11 @@ def current() -> Snapshot:
         return _current
 
 
+def at_hand() -> Snapshot | None:
+    """Return the registry if it is in memory as it is now; reads nothing, for those who must not wait."""
+    return _current if _listener_pid == os.getpid() else None
+
+
 def changed() -> None:
     """Forget the snapshot: a registry row was changed in this process, or a NOTIFY said so."""
     global _current, _generation

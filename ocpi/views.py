@@ -211,14 +211,22 @@ def read_body(request: HttpRequest, *, limit: int) -> bytes:
     :raises UnsupportedMediaType: if it is declared to be something else, or is compressed.
     :raises NotJson: if it is not JSON or too large.
     """
-    content_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    check_encoding(Received(request.META).get)
+    return json_text.read(request.body, limit=limit)
+
+
+def check_encoding(get: Getter) -> None:
+    """Refuse a body that is declared to be anything but plain JSON.
+
+    :raises UnsupportedMediaType: if it is declared to be something else, or is compressed.
+    """
+    content_type = (get("Content-Type") or "").partition(";")[0].strip().lower()
     if not content_type:
         defects.noted(["TRN-016 Content-Type missing"])
-    if content_type not in ("", "application/json"):
+    elif content_type != "application/json":
         raise status.UnsupportedMediaType("The body must be application/json")
-    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+    if (get("Content-Encoding") or "identity").lower() != "identity":
         raise status.UnsupportedMediaType("The body must not be compressed")
-    return json_text.read(request.body, limit=limit)
 
 
 class UnknownPath(OcpiView):

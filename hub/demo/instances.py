@@ -102,8 +102,23 @@ def free_port(wanted: int) -> int:
     raise RuntimeError("no free port")
 
 
-def web(port: int) -> Callable[[], None]:
-    """Return the work of a web server: gunicorn with threads, as in production (docs/adr/0006)."""
+def web(side: str, port: int) -> Callable[[], None]:
+    """Return the work of a web server, the one that the side has in production (docs/adr/0006, 0014)."""
+    return hub_web(port) if side == "hub" else threaded_web(port)
+
+
+def hub_web(port: int) -> Callable[[], None]:
+    """Return the work of the hub's web server: an event loop."""
+
+    def run() -> None:
+        server = import_module("hub.web")
+        server.serve(server.configuration(HOST, port))
+
+    return run
+
+
+def threaded_web(port: int) -> Callable[[], None]:
+    """Return the work of a web server with a thread for each request."""
 
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:

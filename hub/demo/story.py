@@ -56,7 +56,7 @@ class Demo:
         migrating.run("createsuperuser", "--no-input", "--username", "admin", "--email", "admin@example.com")
         self.found = instances.create(self.servers, self.keys, self.folder, template)
         for instance in self.found.values():
-            instance.start("web", instances.web(instance.port))
+            instance.start("web", instances.web(instance.side, instance.port))
             instance.start("worker", instances.worker)
         gateway = self.found["cpo"].environment["OCPP_GATEWAY_PORT"]
         self.found["cpo"].start("gateway", command("ocpp_gateway", "--host", instances.HOST, "--port", gateway))

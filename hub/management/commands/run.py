@@ -18,13 +18,10 @@ _MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 def web() -> Child:
     """Return the web server: ASGI where the hub passes requests on, threads for everything else."""
-    address = f"{settings.HOST}:{settings.PORT}"
     python = [sys.executable, "-m"]
-    if "hub" in settings.OCPI_SIDES and find_spec("hub.asgi"):
-        server = ["uvicorn", "hub.asgi:application", "--host", settings.HOST, "--port", str(settings.PORT)]
-        server += ["--workers", str(settings.WEB_PROCESSES), "--no-access-log", "--log-level", "warning"]
-        server += ["--loop", "uvloop", "--http", "httptools", "--no-server-header", "--timeout-graceful-shutdown", "8"]
-        return Child("web", python + server, {"DATABASE_POOL_SIZE": str(settings.DATABASE_POOL_SIZE or 16)})
+    if "hub" in settings.OCPI_SIDES:
+        return Child("web", [*python, "hub.web"])
+    address = f"{settings.HOST}:{settings.PORT}"
     server = ["gunicorn", "hub.wsgi:application", "--bind", address, "--worker-class", "gthread"]
     server += ["--threads", str(settings.WEB_THREADS), "--workers", str(settings.WEB_PROCESSES)]
     server += ["--keep-alive", "75", "--graceful-timeout", "8", "--timeout", "60", "--log-level", "warning"]

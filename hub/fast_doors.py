@@ -1,0 +1,122 @@
+"""What the fast lane needs of the world: the asynchronous client within its limits, the database on a few threads.
+
+Of a platform that does not answer, at most OCPI_FORWARDS_PER_PLATFORM requests wait; the next is answered 4003 at once,
+so that one that hangs takes neither memory nor time from the others (REL-24).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from django.conf import settings
+
+from hub import forwarding
+from hub.fast_threads import Threads
+from ocpi import client, client_async, health, status, wire_async
+from ocpi.snapshot import KnownPlatform
+
+log = logging.getLogger(__name__)
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+# How often it is looked whether the health of a platform has to be written down; `health` itself writes less often.
+_NOTE_SECONDS = 1.0
+
+
+class InFlight:
+    """How many requests wait for whom. Used from one event loop."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._by_platform: dict[int, int] = {}
+
+    def enter(self, platform: KnownPlatform) -> None:
+        """Count one more.
+
+        :raises ReceiverUnreachable: if too many wait already, for this platform or in all.
+        """
+        waiting = self._by_platform.get(platform.id, 0)
+        if waiting >= settings.OCPI_FORWARDS_PER_PLATFORM:
+            raise status.ReceiverUnreachable(f"{platform.name} has not answered {waiting} requests yet")
+        if self.total >= settings.OCPI_FORWARDS:
+            raise status.ReceiverUnreachable("The hub waits for too many answers")
+        self._by_platform[platform.id] = waiting + 1
+        self.total += 1
+
+    def leave(self, platform: KnownPlatform) -> None:
+        """Count one less."""
+        self.total -= 1
+        left = self._by_platform[platform.id] - 1
+        if left:
+            self._by_platform[platform.id] = left
+        else:
+            del self._by_platform[platform.id]
+
+
+class EventLoopDoors(forwarding.Doors):
+    """The doors of one event loop."""
+
+    def __init__(self, threads: Threads) -> None:
+        self.in_flight = InFlight()
+        self._threads = threads
+        self._pool = wire_async.Pool()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._well_at: dict[int, float] = {}
+        self._heard_at: dict[int, float] = {}
+
+    async def send(
+        self, platform: KnownPlatform, method: str, url: str, *, body: bytes | None, headers: dict[str, str],
+        timeout: float,
+    ) -> client.Answer:  # fmt: skip
+        self.in_flight.enter(platform)
+        try:
+            return await client_async.send(
+                self._pool, platform.target(), method, url, body=body, headers=headers, timeout=timeout,
+                max_body=forwarding.MOST_OCTETS,
+            )  # fmt: skip
+        finally:
+            self.in_flight.leave(platform)
+
+    async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
+        return await self._threads.run(work, *args, **named)
+
+    async def failed(self, platform_id: int, error: str) -> None:
+        self._well_at.pop(platform_id, None)
+        await self.run(health.failed, platform_id, error)
+
+    def succeeded(self, platform_id: int, elapsed: float) -> None:
+        now = time.monotonic()
+        if now - self._well_at.get(platform_id, -_NOTE_SECONDS) >= _NOTE_SECONDS:
+            self._well_at[platform_id] = now
+            self._behind(self.run(health.succeeded, platform_id, elapsed))
+
+    def heard_from(self, platform: KnownPlatform) -> None:
+        """Note a valid request from a platform."""
+        now = time.monotonic()
+        if now - self._heard_at.get(platform.id, -_NOTE_SECONDS) >= _NOTE_SECONDS or platform.connection == "OFFLINE":
+            self._heard_at[platform.id] = now
+            self._behind(self.run(health.heard_from, platform.id))
+
+    async def settled(self) -> None:
+        """Wait for what was left to be done behind the answers."""
+        while self._background:
+            await asyncio.wait(self._background)
+
+    def close(self) -> None:
+        """Close what waits for its next request."""
+        self._pool.close()
+
+    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("the health of a platform could not be noted: %s", error)
