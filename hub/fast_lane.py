@@ -16,6 +16,7 @@ from hub.routing import Asked, Direct, decide
 from ocpi import (
     authentication,
     defects,
+    door,
     envelope,
     exchanges,
     json_text,
@@ -123,6 +124,7 @@ def _way(message: Message, caller: authentication.Caller, registry: Snapshot, hu
 def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _Way) -> tuple[Asked, Direct]:
     """Note what is odd and refuse what is wrong: addresses that cannot be read, then the body, then the receiver.
 
+    :raises TooManyRequests: if the caller has made too many.
     :raises OcpiError: as `json_text.read`, `views.check_encoding`, `read_routing` and `decide`.
     """
     get, method = message.headers.get, message.method
@@ -130,6 +132,7 @@ def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _W
         defects.noted(caller.deviations)
         defects.noted(message_defects.of_request(get, ids, message.path, functional=True))
         try:
+            door.limit(caller)
             # A POST may come without a body: the LocationReferences of an authorize are optional (TOK-02).
             if way.asked is not None and (method in ("PUT", "PATCH") or (method == "POST" and message.body)):
                 check_encoding(get)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from ocpi import address_guard, client, defects, message_defects, wire, wire_async
+from ocpi import address_guard, client, defects, egress, hosts, message_defects, wire, wire_async
 from ocpi.answers import AddressDenied, Answer, ForeignHost, Garbage, NoAnswer, Sent, Unreachable, Unsendable
 from ocpi.client import Target
 
@@ -70,6 +70,7 @@ async def _send_once(
     try:
         place = address_guard.check_url(url, allowed_networks=allowed, tls_required=settings.OCPI_TLS_REQUIRED)
         if not client._is_approved(target, place):
+            hosts.note(target.platform_id, f"{place.host}:{place.port}", f"{method} {url}")
             raise ForeignHost(f"{place.authority} is not an approved host of {target.name}", sent())
         request = client._request(target, method, place, body, headers, shown)
         context = client._context(target, place)
@@ -87,6 +88,7 @@ async def _send_once(
             allowed_networks=tuple(allowed),
             context=context,
             fresh=fresh,
+            proxy=egress.proxy(settings.OCPI_EGRESS_PROXY),
         )
     except asyncio.CancelledError:
         raise Interrupted("this process ends", sent()) from None

@@ -20,6 +20,7 @@ from functools import lru_cache, partial
 from ocpi import address_guard
 from ocpi.address_guard import SocketAddress, Url
 from ocpi.connection import tls_context
+from ocpi.egress import Proxy, ProxyRefused, Tunnel
 from ocpi.http_answer import AnswerReader, NotHttp, Response
 from ocpi.wire import Lost, NotAnAnswer, NotConnected, Stale
 
@@ -28,7 +29,8 @@ _IDLE_SECONDS = 30.0
 _LOOKUP_SECONDS = 2.0
 _LOOKUPS = 32  # names that are looked up at once
 
-_Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None]
+_TUNNEL_OCTETS = 4096
+_Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None]
 
 
 class _Connection(asyncio.Protocol):
@@ -137,10 +139,12 @@ class Pool:
         allowed_networks: tuple[str, ...],
         context: ssl.SSLContext | None = None,
         fresh: bool = False,
+        proxy: Proxy | None = None,
     ) -> Response:
         """Send one request, head and body in one piece, and return its answer.
 
-        `deadline` is on `time.monotonic`; `fresh` asks for a new connection.
+        `deadline` is on `time.monotonic`; `fresh` asks for a new connection; a `proxy` is used to reach public
+        addresses.
 
         :raises AddressDenied: if the guard refuses the address.
         :raises NotConnected: if nothing was sent.
@@ -149,11 +153,11 @@ class Pool:
         """
         if url.scheme == "https" and context is None:
             context = tls_context()
-        key = (url.scheme, url.host, url.port, allowed_networks, context)
+        key = (url.scheme, url.host, url.port, allowed_networks, context, proxy)
         connection = None if fresh else self._take(key)
         if connection is None:
             until = min(deadline, time.monotonic() + connect_timeout)
-            connection = await self._connect(url, until, allowed_networks, context)
+            connection = await self._connect(url, until, allowed_networks, context, proxy)
         keep = False
         try:
             response = await connection.ask(request, deadline, max_body)
@@ -202,7 +206,12 @@ class Pool:
                 del self._idle[key]
 
     async def _connect(
-        self, url: Url, deadline: float, allowed: tuple[str, ...], context: ssl.SSLContext | None
+        self,
+        url: Url,
+        deadline: float,
+        allowed: tuple[str, ...],
+        context: ssl.SSLContext | None,
+        proxy: Proxy | None,
     ) -> _Connection:
         addresses = await self._resolve(url, deadline, allowed)
         problem = "no address"
@@ -210,8 +219,14 @@ class Pool:
             now = time.monotonic()
             until = now + (deadline - now) / (len(addresses) - number)
             try:
-                return await _open(address, url, until, deadline, context)
-            except (OSError, ValueError) as error:  # ValueError: a name that TLS cannot check
+                if proxy is not None and not address_guard.is_allowed(address, allowed):
+                    at = await asyncio.get_running_loop().run_in_executor(self._lookups, proxy.address)
+                    sock = await _dial(at, until)
+                    await _tunnel(sock, Tunnel(proxy, address), deadline)
+                else:
+                    sock = await _dial(address, until)
+                return await _begin(sock, url, deadline, context)
+            except (OSError, ValueError, ProxyRefused) as error:  # ValueError: a name that TLS cannot check
                 problem = str(error) or type(error).__name__
         raise NotConnected(f"{url.host} port {url.port}: {problem}")
 
@@ -241,27 +256,43 @@ def _is_address(host: str) -> bool:
     return True
 
 
-async def _open(
-    address: SocketAddress, url: Url, until: float, deadline: float, context: ssl.SSLContext | None
-) -> _Connection:
-    loop = asyncio.get_running_loop()
+async def _dial(address: SocketAddress, until: float) -> socket.socket:
     family, where = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         async with asyncio.timeout(max(until - time.monotonic(), 0.001)):
             # The only place where the outside world is dialled: by the address just checked, never by name.
-            await loop.sock_connect(sock, where)
+            await asyncio.get_running_loop().sock_connect(sock, where)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        descriptor = sock.fileno()
-        async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
-            _, connection = await loop.create_connection(
-                lambda: _Connection(descriptor),
-                sock=sock,
-                ssl=context,
-                server_hostname=url.host if context is not None else None,
-            )
-        return connection
     except BaseException:
         sock.close()
         raise
+    return sock
+
+
+async def _tunnel(sock: socket.socket, tunnel: Tunnel, deadline: float) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
+            await loop.sock_sendall(sock, tunnel.request)
+            while not tunnel.is_open:
+                tunnel.feed(await loop.sock_recv(sock, _TUNNEL_OCTETS))
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _begin(sock: socket.socket, url: Url, deadline: float, context: ssl.SSLContext | None) -> _Connection:
+    """Shake hands if need be; the certificate is checked for the name, though we are connected to an address."""
+    descriptor = sock.fileno()
+    name = url.host if context is not None else None
+    try:
+        async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: _Connection(descriptor), sock=sock, ssl=context, server_hostname=name
+            )
+    except BaseException:
+        sock.close()
+        raise
+    return connection
