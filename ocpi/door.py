@@ -1,9 +1,12 @@
-"""Who may come in: the one place before every OCPI view (SEC-32). First who it is, then whether it asks too often."""
+"""Who may come in: the one place before every OCPI view (SEC-32). Who it is, how often it asks, for whom it speaks."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ocpi import authentication, rate_limit, status
-from ocpi.headers import Getter
+from ocpi.enums import Role
+from ocpi.headers import Address, Getter
 from ocpi.snapshot import Snapshot
 
 
@@ -36,6 +39,24 @@ def limit(caller: authentication.Caller) -> None:
     wait = rate_limit.admit(caller.platform.id)
     if wait is not None:
         raise _too_many(wait)
+
+
+def check_asker(caller: authentication.Caller, sender: Address | None, roles: Collection[Role]) -> None:
+    """Refuse a From that is not a party of the caller, or is in none of these roles, if there are any (SEC-34).
+
+    Without From the caller must have a party in one of them, or be a hub.
+
+    :raises InvalidParameters: naming the header.
+    """
+    authentication.check_sender(caller, sender)
+    if not roles:
+        return
+    wanted = " or ".join(roles)
+    if sender is not None:
+        if not authentication.acts_for(caller.platform, sender, *roles):
+            raise status.InvalidParameters("OCPI-from-party-id", f"{sender} is no {wanted}")
+    elif not caller.platform.is_hub and not any(p.active and p.role in roles for p in caller.platform.parties):
+        raise status.InvalidParameters("OCPI-from-party-id", f"no party of the calling platform is {wanted}")
 
 
 def _too_many(wait: float) -> status.TooManyRequests:

@@ -143,5 +143,7 @@ def _tree(sides: tuple[str, ...]) -> dict[str, Any]:
             node = node["below"].setdefault(_PARAMETER if parameter else part, {"below": {}})
             if parameter and node.setdefault("name", part.strip("{}")) != part.strip("{}"):
                 raise ValueError(f"{path}: the parameter {part} has another name in a neighbouring route")
+        if view.functional and not view.passes_on and not view.owners and view.askers is None:
+            raise TypeError(f"{view.__name__} does not say who may do this: it needs owners or askers (SEC-32)")
         node["view"] = view.as_view()
     return root

@@ -95,7 +95,7 @@ def _as_ocpi_error(exc: Exception) -> status.OcpiError | None:
         case status.OcpiError():
             return exc
         case Http404():
-            return status.UnknownObject("There is nothing at this URL")
+            return status.UnknownObject()
         case drf.ParseError():
             return status.NotJson(str(exc.detail))
         case RequestDataTooBig():

@@ -36,21 +36,19 @@ class GenericClientError(OcpiError):
 
 
 class UnknownObject(OcpiError):
-    """GET, PATCH or DELETE of an object that is not there."""
+    """GET, PATCH or DELETE of an object that is not there, or not the caller's: nobody can tell which (SEC-39)."""
 
     status_code = 2000
     http_status = 404
-    default_message = "Unknown object"
+    default_message = "There is nothing at this URL"
 
 
 class UnknownLocationObject(UnknownObject):
     status_code = 2003
-    default_message = "Unknown Location"
 
 
 class UnknownTokenObject(UnknownObject):
     status_code = 2004
-    default_message = "Unknown Token"
 
 
 class InvalidParameters(OcpiError):

@@ -33,6 +33,7 @@ from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address, Getter, Ids, Received, Routing, read_ids, read_routing, read_sender
 from ocpi.outbox_pulled import Reader
 
+ANYBODY: tuple[Role, ...] = ()
 METHODS = ("get", "post", "put", "patch", "delete")
 MAX_BODY = 1 << 20
 MAX_LOCATION_BODY = 4 << 20
@@ -48,6 +49,11 @@ class OcpiView(APIView):
     purposes: ClassVar[frozenset[str]] = authentication.CURRENT
     max_body: ClassVar[int] = MAX_BODY
     passes_on: ClassVar[bool] = False  # what is asked and answered belongs to others: a hub's views
+    # Who may do this; every functional view says it (SEC-32). Roles that own what {country_code}/{party_id} names:
+    owners: ClassVar[tuple[Role, ...]] = ()
+    # … and roles of the party that asks, ANYBODY if that is decided by what it asks for.
+    askers: ClassVar[tuple[Role, ...] | None] = None
+    unknown: ClassVar[type[status.UnknownObject]] = status.UnknownObject  # how what is not there is answered
 
     http_method_names = list(METHODS)
     authentication_classes = ()
@@ -56,6 +62,7 @@ class OcpiView(APIView):
     ids: Ids
     routing: Routing
     caller: authentication.Caller
+    owner: Address  # of what the path names, one the caller acts for
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Run one request and put the ids and routing headers on whatever comes out (TRN-058, HUB-09)."""
@@ -108,7 +115,9 @@ class OcpiView(APIView):
             raise self._malformed
         if self.functional:
             self._answering = self.answering_party()
-            authentication.check_sender(self.caller, self.routing.sender)
+            door.check_asker(self.caller, self.routing.sender, self.askers or ())
+        if "country_code" in kwargs:
+            self.owner = self.owned_by(Address(kwargs.pop("country_code"), kwargs.pop("party_id")))
         self.request = Request(request)
         answer = handler(self.request, *args, **kwargs)
         if not isinstance(answer, HttpResponse):
@@ -182,14 +191,17 @@ class OcpiView(APIView):
             )
         return next(iter(found.values()))
 
-    def owner(self, country_code: str, party_id: str, *roles: str) -> Address:
-        """Return the owner named in a path, if the caller may act for it in one of these roles (TRN-046, SEC-35).
+    def may_own(self, address: Address) -> bool:
+        """Say whether the caller may speak of what an address owns (TRN-046, SEC-35)."""
+        return authentication.acts_for(self.caller.platform, address, *self.owners)
+
+    def owned_by(self, address: Address) -> Address:
+        """Return the owner of what is asked for, if the caller may act for it.
 
         :raises UnknownObject: otherwise; the answer is the same as for an object that does not exist (SEC-39).
         """
-        address = Address(country_code, party_id)
-        if not authentication.acts_for(self.caller.platform, address, *roles):
-            raise status.UnknownObject("There is nothing at this URL")
+        if not self.may_own(address):
+            raise self.unknown
         return address
 
     def body(self) -> bytes:
@@ -232,13 +244,13 @@ def check_encoding(get: Getter) -> None:
 class UnknownPath(OcpiView):
     """Everything below /ocpi/ that is no endpoint: 401 without a token, 404 with one."""
 
-    functional = False
+    functional = False  # no module, no scope: it only says that there is nothing
 
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         self._read_routing(Received(request.META).get)  # whatever module was meant
         return super()._handle(request, *args, **kwargs)
 
     def _nothing(self, _request: Request, **_kwargs: str) -> HttpResponse:
-        raise status.UnknownObject("There is nothing at this URL")
+        raise status.UnknownObject
 
     get = post = put = patch = delete = _nothing

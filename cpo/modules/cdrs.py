@@ -9,7 +9,7 @@ from cpo.modules import cdrs_operations as operations
 from cpo.modules.sessions import emsps
 from ocpi import outbox_pulled, pagination
 from ocpi.enums import InterfaceRole, ModuleID
-from ocpi.views import OcpiView
+from ocpi.views import ANYBODY, OcpiView
 
 
 class CDRsList(OcpiView):
@@ -17,6 +17,7 @@ class CDRsList(OcpiView):
 
     module = ModuleID.cdrs
     interface = InterfaceRole.SENDER
+    askers = ANYBODY  # each finds what is of its drivers
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)

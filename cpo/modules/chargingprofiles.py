@@ -8,9 +8,8 @@ from rest_framework.request import Request
 from cpo.modules import chargingprofiles_operations as operations
 from cpo.modules import chargingprofiles_plans as plans
 from cpo.modules.chargingprofiles_plans import Asked, Method
-from ocpi import authentication, envelope, response_urls, status
-from ocpi.enums import InterfaceRole, ModuleID
-from ocpi.headers import Address
+from ocpi import envelope, response_urls, status
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.v2_2_1 import chargingprofiles as schema
 from ocpi.views import OcpiView
 
@@ -20,6 +19,7 @@ class ChargingProfilesReceiver(OcpiView):
 
     module = ModuleID.chargingprofiles
     interface = InterfaceRole.RECEIVER
+    askers = (Role.EMSP, Role.SCSP)
 
     def put(self, request: Request, session_id: str) -> HttpResponse:
         body = self.body()
@@ -57,16 +57,10 @@ class ChargingProfilesReceiver(OcpiView):
             session_id=session_id,
             response_url=response_url,
             platform=self.caller.platform,
-            sender=self._sender(),
+            sender=self.sender_party(*self.askers),
             receiver=self.receiver,
             correlation_id=self.ids.correlation_id,
             body=body,
             profile=profile,
             duration=duration,
         )
-
-    def _sender(self) -> Address:
-        sender = self.sender_party("EMSP", "SCSP")
-        if not authentication.acts_for(self.caller.platform, sender, "EMSP", "SCSP"):
-            raise status.InvalidParameters("OCPI-from-party-id", f"{sender} is neither an eMSP nor an SCSP")
-        return sender

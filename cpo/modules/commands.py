@@ -7,8 +7,8 @@ from rest_framework.request import Request
 
 from cpo.modules import commands_operations as operations
 from cpo.modules.commands_plans import Asked
-from ocpi import authentication, envelope, status
-from ocpi.enums import InterfaceRole, ModuleID
+from ocpi import envelope, status
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.v2_2_1.commands import CommandType
 from ocpi.views import OcpiView
 
@@ -18,18 +18,16 @@ class CommandsReceiver(OcpiView):
 
     module = ModuleID.commands
     interface = InterfaceRole.RECEIVER
+    askers = (Role.EMSP,)
 
     def post(self, request: Request, command: str) -> HttpResponse:
         if command not in set(CommandType):
             raise status.UnknownObject(f"There is no command {command}")  # CMD-05
-        sender = self.sender_party("EMSP")
-        if not authentication.acts_for(self.caller.platform, sender, "EMSP"):
-            raise status.InvalidParameters("OCPI-from-party-id", f"{sender} is not an eMSP")
         asked = Asked(
             command=CommandType(command),
             body=self.body(),
             platform=self.caller.platform,
-            sender=sender,
+            sender=self.sender_party(Role.EMSP),
             receiver=self.receiver,
             correlation_id=self.ids.correlation_id,
         )

@@ -11,7 +11,7 @@ from cpo.modules import locations_operations as operations
 from ocpi import envelope, outbox_pulled, pagination
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.v2_2_1 import short_address
-from ocpi.views import OcpiView
+from ocpi.views import ANYBODY, OcpiView
 
 
 class LocationsList(OcpiView):
@@ -19,6 +19,7 @@ class LocationsList(OcpiView):
 
     module = ModuleID.locations
     interface = InterfaceRole.SENDER
+    askers = ANYBODY  # what is published is for all who are connected
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)
@@ -34,6 +35,7 @@ class LocationsSender(OcpiView):
 
     module = ModuleID.locations
     interface = InterfaceRole.SENDER
+    askers = ANYBODY  # what is published is for all who are connected
 
     def get(self, request: Request, location_id: str, evse_uid: str = "", connector_id: str = "") -> HttpResponse:
         found = operations.read(self.receiver, location_id, evse_uid, connector_id)

@@ -71,7 +71,7 @@ def read(owner: Address, location_id: str, evse_uid: str = "", connector_id: str
             cursor.execute(sql, [*owner.key, location_id, evse_uid])
         found = cursor.fetchone()
     if found is None:
-        raise status.UnknownLocationObject(f"Location {'/'.join(filter(None, (location_id, evse_uid)))} is not known")
+        raise status.UnknownLocationObject
     if not connector_id:
         return str(found[0])
     connector = connector_text(found[0], connector_id)

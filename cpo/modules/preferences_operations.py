@@ -60,7 +60,7 @@ def accept(asked: Asked) -> Response:
     """
     session = keeping.find(Session, owner=asked.receiver, object_id=asked.session_id)
     if session is None or Address(session.emsp_country_code, session.emsp_party_id).key != asked.sender.key:
-        raise status.UnknownObject(f"Session {asked.session_id} is not known")
+        raise status.UnknownObject
     if not _capable(session):
         raise status.NotCapable("The EVSE of this session does not take charging preferences")
     try:

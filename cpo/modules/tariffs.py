@@ -18,7 +18,7 @@ from ocpi.headers import Address
 from ocpi.outbox_pulled import Reader
 from ocpi.pagination import Page
 from ocpi.tariff_pricing import NotPriceable
-from ocpi.views import OcpiView
+from ocpi.views import ANYBODY, OcpiView
 
 _MODULE = "tariffs"
 _SOURCE = "cpo.Tariff"
@@ -72,6 +72,7 @@ class TariffsList(OcpiView):
 
     module = ModuleID.tariffs
     interface = InterfaceRole.SENDER
+    askers = ANYBODY  # what is published is for all who are connected
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 
 from cpo.models import Token
 from ocpi import defects, documents, envelope, keeping, normal_ids, status
-from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
 from ocpi.v2_2_1.tokens import TokenType
@@ -66,7 +66,7 @@ def patch(owner: Address, token_uid: str, body: bytes, *, token_type: str) -> No
     with transaction.atomic():
         row = find(owner, token_uid, token_type, lock=True)
         if row is None:
-            raise status.UnknownTokenObject(f"Token {token_uid} of type {token_type} is not known here")
+            raise status.UnknownTokenObject
         document, updated = keeping.patch(row, change, check=lambda merged: schema.check_leniently(merged, "Token"))
         values = _values(documents.members(document))
         for name in ("contract_id", "valid", "whitelist"):
@@ -83,7 +83,7 @@ def read(owner: Address, token_uid: str, token_type: str) -> str:
     """
     row = find(owner, token_uid, token_type)
     if row is None:
-        raise status.UnknownTokenObject(f"Token {token_uid} of type {token_type} is not known here")
+        raise status.UnknownTokenObject
     return row.document
 
 
@@ -124,19 +124,18 @@ class TokensReceiver(OcpiView):
 
     module = ModuleID.tokens
     interface = InterfaceRole.RECEIVER
+    owners = (Role.EMSP,)
+    unknown = status.UnknownTokenObject
 
-    def get(self, request: Request, country_code: str, party_id: str, token_uid: str) -> HttpResponse:
-        owner = self.owner(country_code, party_id, "EMSP")
-        return envelope.response(read(owner, token_uid, self.type(request) or RFID))
+    def get(self, request: Request, token_uid: str) -> HttpResponse:
+        return envelope.response(read(self.owner, token_uid, self.type(request) or RFID))
 
-    def put(self, request: Request, country_code: str, party_id: str, token_uid: str) -> HttpResponse:
-        owner = self.owner(country_code, party_id, "EMSP")
-        created = keep(owner, token_uid, self.body(), asked_type=self.type(request))
+    def put(self, request: Request, token_uid: str) -> HttpResponse:
+        created = keep(self.owner, token_uid, self.body(), asked_type=self.type(request))
         return envelope.response(http_status=201 if created else 200)
 
-    def patch(self, request: Request, country_code: str, party_id: str, token_uid: str) -> HttpResponse:
-        owner = self.owner(country_code, party_id, "EMSP")
-        patch(owner, token_uid, self.body(), token_type=self.type(request) or RFID)
+    def patch(self, request: Request, token_uid: str) -> HttpResponse:
+        patch(self.owner, token_uid, self.body(), token_type=self.type(request) or RFID)
         return envelope.response()
 
     def type(self, request: Request) -> str | None:

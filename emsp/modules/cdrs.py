@@ -19,11 +19,11 @@ from emsp.models import CDR
 from emsp.modules import sessions_ending
 from emsp.modules.sessions import refuse_foreign_token
 from ocpi import audit, authentication, defects, documents, envelope, keeping, status, tallies
-from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
 from ocpi.v2_2_1 import cdrs as schema
-from ocpi.views import OcpiView
+from ocpi.views import ANYBODY, OcpiView
 
 PATH = "emsp/2.2.1/cdrs"
 
@@ -36,7 +36,7 @@ class Posted:
     created: bool
 
 
-def post(body: bytes, *, platform: KnownPlatform) -> Posted:
+def post(body: bytes, *, platform: KnownPlatform, receiver: Address | None = None) -> Posted:
     """Store a CDR exactly once. The same one again gives the same answer (CDR-10, REL-45).
 
     :raises InvalidParameters: if it breaks its table, is of another CPO or another eMSP, or if another CDR with this
@@ -47,7 +47,7 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
     owner = Address(*(str(msgspec.json.decode(members[name])) for name in ("country_code", "party_id")))
     if not authentication.acts_for(platform, owner, "CPO"):
         raise status.InvalidParameters("party_id", f"{owner} is not a CPO of the calling platform")
-    refuse_foreign_token(members)
+    refuse_foreign_token(members, receiver)
     object_id, digest = str(msgspec.json.decode(members["id"])), canonical_digest(kept)
     stored = keeping.find(CDR, owner=owner, object_id=object_id)
     if stored is None:
@@ -69,14 +69,16 @@ def post(body: bytes, *, platform: KnownPlatform) -> Posted:
     return Posted(_url(stored), created=False)
 
 
-def read(key: str, *, platform_id: int) -> str:
-    """Return a CDR to the platform that posted it (CDR-04, CDR-08).
+def read(key: str, *, platform: KnownPlatform, sender: Address | None) -> str:
+    """Return a CDR to the platform that posted it; behind a hub, to nobody but its owner (CDR-04, CDR-08, SEC-37).
 
     :raises UnknownObject: for everybody else, as for one that does not exist.
     """
-    cdr = CDR.objects.filter(key=key, platform_id=platform_id).first()
-    if cdr is None:
-        raise status.UnknownObject("There is nothing at this URL")
+    cdr = CDR.objects.filter(key=key, platform_id=platform.id).first()
+    # Behind a hub there are many, all with its token.
+    behind = sender if sender and platform.is_hub and not platform.has_party(sender, Role.HUB) else None
+    if cdr is None or (behind and behind.key != Address(cdr.country_code, cdr.party_id).key):
+        raise status.UnknownObject()
     return cdr.document
 
 
@@ -120,9 +122,10 @@ class CDRsReceiver(OcpiView):
 
     module = ModuleID.cdrs
     interface = InterfaceRole.RECEIVER
+    askers = (Role.CPO, Role.HUB)
 
     def post(self, request: Request) -> HttpResponse:
-        posted = post(self.body(), platform=self.caller.platform)
+        posted = post(self.body(), platform=self.caller.platform, receiver=self.receiver)
         return envelope.response(http_status=201 if posted.created else 200, headers={"Location": posted.url})
 
 
@@ -131,6 +134,7 @@ class CDRReceiver(OcpiView):
 
     module = ModuleID.cdrs
     interface = InterfaceRole.RECEIVER
+    askers = ANYBODY  # it is for the one who posted it
 
     def get(self, request: Request, key: str) -> HttpResponse:
-        return envelope.response(read(key, platform_id=self.caller.platform.id))
+        return envelope.response(read(key, platform=self.caller.platform, sender=self.routing.sender))

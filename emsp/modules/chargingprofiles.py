@@ -11,10 +11,10 @@ from emsp.modules import chargingprofiles_operations as operations
 from emsp.modules import chargingprofiles_results as results
 from emsp.modules.chargingprofiles_operations import Asked
 from emsp.modules.chargingprofiles_sending import Kind
-from ocpi import authentication, defects, documents, envelope, response_urls, status
+from ocpi import defects, documents, envelope, response_urls, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.v2_2_1 import chargingprofiles as schema
-from ocpi.views import OcpiView
+from ocpi.views import ANYBODY, OcpiView
 
 
 class ProfileResultSender(OcpiView):
@@ -22,6 +22,7 @@ class ProfileResultSender(OcpiView):
 
     module = ModuleID.chargingprofiles
     interface = InterfaceRole.SENDER
+    askers = ANYBODY  # the URL of a request is for the platform that was asked
 
     def post(self, request: Request, result_type: str, key: str) -> HttpResponse:
         results.take_result(result_type, key, self.body(), platform_id=self.caller.platform.id)
@@ -33,11 +34,10 @@ class ActiveProfilesSender(OcpiView):
 
     module = ModuleID.chargingprofiles
     interface = InterfaceRole.SENDER
+    owners = (Role.CPO,)
 
     def put(self, request: Request, session_id: str) -> HttpResponse:
-        cpo = self.sender_party("CPO")
-        if not authentication.acts_for(self.caller.platform, cpo, "CPO"):
-            raise status.UnknownObject("There is nothing at this URL")
+        cpo = self.owned_by(self.sender_party(Role.CPO))
         results.take_active_profile(cpo, session_id, self.body(), correlation_id=self.ids.correlation_id)
         return envelope.response()
 
@@ -47,6 +47,7 @@ class ChargingProfilesReceiver(OcpiView):
 
     module = ModuleID.chargingprofiles
     interface = InterfaceRole.RECEIVER
+    askers = ANYBODY  # who has no agreement is answered REJECTED (CHP-13)
     role: ClassVar[Role | None] = Role.EMSP
 
     def put(self, request: Request, session_id: str) -> HttpResponse:
@@ -76,7 +77,7 @@ class ChargingProfilesReceiver(OcpiView):
             session_id=session_id,
             response_url=response_url,
             platform=self.caller.platform,
-            sender=self.sender_party("SCSP"),
+            sender=self.sender_party(Role.SCSP),
             receiver=self.receiver,
             correlation_id=self.ids.correlation_id,
             profile=profile,

@@ -31,7 +31,7 @@ def take_result(result_type: str, key: str, body: bytes, *, platform_id: int) ->
     with transaction.atomic():
         row = sending.locked(key=key, kind=kind, platform_id=platform_id) if kind else None
         if row is None or not _awaited(row):
-            raise status.UnknownObject("There is nothing at this URL")
+            raise status.UnknownObject
         checked = defects.taken(schema.check_leniently(asking.unwrapped(body), result_type))
         result, profile = str(documents.get(checked, "result")), documents.members(checked).get("profile")
         if row.state == "DONE":
@@ -55,7 +55,7 @@ def take_active_profile(cpo: Address, session_id: str, body: bytes, *, correlati
     with transaction.atomic():
         session = keeping.find(Session, owner=cpo, object_id=session_id, lock=True)
         if session is None:
-            raise status.UnknownObject(f"Session {session_id} is not known here")
+            raise status.UnknownObject
         profile = _remember(session, checked.decode())
         passing.active_profile(session, profile, correlation_id=correlation_id)
 

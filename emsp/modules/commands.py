@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from emsp.modules import commands_results as results
 from ocpi import envelope, status
 from ocpi.enums import InterfaceRole, ModuleID
-from ocpi.views import OcpiView
+from ocpi.views import ANYBODY, OcpiView
 
 
 class CommandResultSender(OcpiView):
@@ -16,6 +16,7 @@ class CommandResultSender(OcpiView):
 
     module = ModuleID.commands
     interface = InterfaceRole.SENDER
+    askers = ANYBODY  # the URL of a command is for the platform that was asked
 
     def post(self, request: Request, command: str, key: str) -> HttpResponse:
         results.take_result(command, key, self.body(), platform_id=self.caller.platform.id)
@@ -27,6 +28,7 @@ class CommandsSender(OcpiView):
 
     module = ModuleID.commands
     interface = InterfaceRole.SENDER
+    askers = ANYBODY  # the URL of a command is for the platform that was asked
 
     def post(self, request: Request) -> HttpResponse:
         raise status.UnknownObject("Results go to the response_url of their command")

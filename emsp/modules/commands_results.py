@@ -29,7 +29,7 @@ def take_result(command: str, key: str, body: bytes, *, platform_id: int) -> Non
         rows = Command.objects.select_for_update(of=("self",)).select_related("reservation")
         row = rows.filter(key=key, command__iexact=command, platform_id=platform_id).first()
         if row is None or not _awaited(row, now):
-            raise status.UnknownObject("There is nothing at this URL")
+            raise status.UnknownObject
         checked = defects.taken(schema.check_leniently(asking.unwrapped(body), "CommandResult"))
         result = str(documents.get(checked, "result"))
         canceled = result == reservations.CANCELED_RESERVATION and reservations.lives(row, now)

@@ -6,14 +6,12 @@ A child's time stamp is passed up to its parents and never goes backwards there 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from emsp.modules import locations_operations as operations
-from ocpi import envelope
-from ocpi.enums import InterfaceRole, ModuleID
+from ocpi import envelope, status
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.views import MAX_LOCATION_BODY, OcpiView
 
 
@@ -23,18 +21,16 @@ class LocationsReceiver(OcpiView):
     module = ModuleID.locations
     interface = InterfaceRole.RECEIVER
     max_body = MAX_LOCATION_BODY
-    owners: ClassVar[tuple[str, ...]] = ("CPO", "NAP", "OTHER")
+    owners = (Role.CPO, Role.NAP, Role.OTHER)
+    unknown = status.UnknownLocationObject
 
-    def get(self, request: Request, country_code: str, party_id: str, **path: str) -> HttpResponse:
-        owner = self.owner(country_code, party_id, *self.owners)
-        return envelope.response(operations.read(owner, tuple(path.values())))
+    def get(self, request: Request, **path: str) -> HttpResponse:
+        return envelope.response(operations.read(self.owner, tuple(path.values())))
 
-    def put(self, request: Request, country_code: str, party_id: str, **path: str) -> HttpResponse:
-        owner = self.owner(country_code, party_id, *self.owners)
-        created = operations.put(owner, tuple(path.values()), self.body(), platform_id=self.caller.platform.id)
+    def put(self, request: Request, **path: str) -> HttpResponse:
+        created = operations.put(self.owner, tuple(path.values()), self.body(), platform_id=self.caller.platform.id)
         return envelope.response(http_status=201 if created else 200)
 
-    def patch(self, request: Request, country_code: str, party_id: str, **path: str) -> HttpResponse:
-        owner = self.owner(country_code, party_id, *self.owners)
-        operations.patch(owner, tuple(path.values()), self.body())
+    def patch(self, request: Request, **path: str) -> HttpResponse:
+        operations.patch(self.owner, tuple(path.values()), self.body())
         return envelope.response()

@@ -252,4 +252,4 @@ def _identity(owner: Address, path: Sequence[str]) -> dict[str, str]:
 
 
 def _unknown(path: Sequence[str]) -> status.UnknownLocationObject:
-    return status.UnknownLocationObject(f"{'/'.join(path)} is not known here")
+    return status.UnknownLocationObject()

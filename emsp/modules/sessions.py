@@ -18,7 +18,7 @@ from ocpi.views import OcpiView
 _PERIODS = "charging_periods"
 
 
-def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> bool:
+def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int, receiver: Address | None = None) -> bool:
     """Create or replace a Session, charging periods included (SES-28); say whether it is new.
 
     :raises InvalidParameters: if the body breaks its table, names another id or another eMSP, or is older.
@@ -26,7 +26,7 @@ def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> b
     kept = defects.taken(schema.check_leniently(body, "Session"))
     members = documents.members(kept)
     keeping.check_identity(members, _identity(owner, session_id))
-    refuse_foreign_token(members)
+    refuse_foreign_token(members, receiver)
     with transaction.atomic():
         stored = keeping.find(Session, owner=owner, object_id=session_id, lock=True)
         updated = keeping.last_updated(members)
@@ -45,7 +45,7 @@ def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int) -> b
         ).created
 
 
-def change(owner: Address, session_id: str, body: bytes) -> None:
+def change(owner: Address, session_id: str, body: bytes, *, receiver: Address | None = None) -> None:
     """Change the members a PATCH names; its charging periods are added to those that are there (SES-29).
 
     :raises InvalidParameters: without `last_updated`, if it is older, or if the merged object breaks its table.
@@ -59,14 +59,14 @@ def change(owner: Address, session_id: str, body: bytes) -> None:
     with transaction.atomic():
         session = keeping.find(Session, owner=owner, object_id=session_id, lock=True)
         if session is None:
-            raise status.UnknownObject(f"Session {session_id} is not known here")
+            raise status.UnknownObject
         added = members.pop(_PERIODS, None)
         if added is not None:  # absent, null and [] change nothing: only a PUT takes periods away (SES-29, SES-30)
             members[_PERIODS] = _with_added(session.document, documents.elements(added))
         merged, updated = keeping.patch(
             session, documents.text(members).encode(), check=lambda text: schema.check_leniently(text, "Session")
         )
-        refuse_foreign_token(documents.members(merged))
+        refuse_foreign_token(documents.members(merged), receiver)
         merged = ending.with_last_word(session, merged.encode()).decode()
         Session.objects.filter(pk=session.pk).update(document=merged, last_updated=updated, **_columns(merged.encode()))
 
@@ -78,19 +78,19 @@ def read(owner: Address, session_id: str) -> str:
     """
     session = keeping.find(Session, owner=owner, object_id=session_id)
     if session is None:
-        raise status.UnknownObject(f"Session {session_id} is not known here")
+        raise status.UnknownObject
     return session.document
 
 
-def refuse_foreign_token(members: dict[str, msgspec.Raw]) -> None:
-    """Refuse a Session or CDR of a driver who is not ours (SEC-37).
+def refuse_foreign_token(members: dict[str, msgspec.Raw], receiver: Address | None) -> None:
+    """Refuse a Session or CDR of a driver who is not the addressed party's; if pulled, not one of ours (SEC-37).
 
     :raises InvalidParameters: naming the party.
     """
     token = documents.members(bytes(members["cdr_token"]))
     party = Address(*(str(msgspec.json.decode(token[name])) for name in ("country_code", "party_id")))
-    if party.key not in {address.key for address in ours.addresses(Role.EMSP)}:
-        raise status.InvalidParameters("cdr_token.party_id", f"{party} is not a party of this platform")
+    if party.key not in {address.key for address in ([receiver] if receiver else ours.addresses(Role.EMSP))}:
+        raise status.InvalidParameters("cdr_token.party_id", f"{party} is not {receiver or 'a party of this platform'}")
 
 
 def _with_added(stored: str, added: list[msgspec.Raw]) -> msgspec.Raw:
@@ -122,15 +122,15 @@ class SessionsReceiver(OcpiView):
 
     module = ModuleID.sessions
     interface = InterfaceRole.RECEIVER
+    owners = (Role.CPO,)
 
-    def get(self, request: Request, country_code: str, party_id: str, session_id: str) -> HttpResponse:
-        return envelope.response(read(self.owner(country_code, party_id, "CPO"), session_id))
+    def get(self, request: Request, session_id: str) -> HttpResponse:
+        return envelope.response(read(self.owner, session_id))
 
-    def put(self, request: Request, country_code: str, party_id: str, session_id: str) -> HttpResponse:
-        owner = self.owner(country_code, party_id, "CPO")
-        created = keep(owner, session_id, self.body(), platform_id=self.caller.platform.id)
+    def put(self, request: Request, session_id: str) -> HttpResponse:
+        created = keep(self.owner, session_id, self.body(), platform_id=self.caller.platform.id, receiver=self.receiver)
         return envelope.response(http_status=201 if created else 200)
 
-    def patch(self, request: Request, country_code: str, party_id: str, session_id: str) -> HttpResponse:
-        change(self.owner(country_code, party_id, "CPO"), session_id, self.body())
+    def patch(self, request: Request, session_id: str) -> HttpResponse:
+        change(self.owner, session_id, self.body(), receiver=self.receiver)
         return envelope.response()

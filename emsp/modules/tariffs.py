@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
 
 from emsp.models import Tariff
 from ocpi import defects, documents, envelope, keeping, status
-from ocpi.enums import InterfaceRole, ModuleID
+from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tariffs as schema
 from ocpi.views import OcpiView
@@ -53,7 +51,7 @@ def delete(owner: Address, tariff_id: str) -> None:
 def _find(owner: Address, tariff_id: str) -> Tariff:
     tariff = keeping.find(Tariff, owner=owner, object_id=tariff_id, deleted_at=None)
     if tariff is None:
-        raise status.UnknownObject(f"Tariff {tariff_id} is not known here")
+        raise status.UnknownObject
     return tariff
 
 
@@ -62,15 +60,15 @@ class TariffsReceiver(OcpiView):
 
     module = ModuleID.tariffs
     interface = InterfaceRole.RECEIVER
-    owners: ClassVar[tuple[str, ...]] = ("CPO", "NAP", "OTHER")
+    owners = (Role.CPO, Role.NAP, Role.OTHER)
 
-    def get(self, request: Request, country_code: str, party_id: str, tariff_id: str) -> HttpResponse:
-        return envelope.response(read(self.owner(country_code, party_id, *self.owners), tariff_id))
+    def get(self, request: Request, tariff_id: str) -> HttpResponse:
+        return envelope.response(read(self.owner, tariff_id))
 
-    def put(self, request: Request, country_code: str, party_id: str, tariff_id: str) -> HttpResponse:
-        created = keep(self.owner(country_code, party_id, *self.owners), tariff_id, self.body())
+    def put(self, request: Request, tariff_id: str) -> HttpResponse:
+        created = keep(self.owner, tariff_id, self.body())
         return envelope.response(http_status=201 if created else 200)
 
-    def delete(self, request: Request, country_code: str, party_id: str, tariff_id: str) -> HttpResponse:
-        delete(self.owner(country_code, party_id, *self.owners), tariff_id)
+    def delete(self, request: Request, tariff_id: str) -> HttpResponse:
+        delete(self.owner, tariff_id)
         return envelope.response()

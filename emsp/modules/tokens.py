@@ -18,6 +18,7 @@ class TokensList(OcpiView):
 
     module = ModuleID.tokens
     interface = InterfaceRole.SENDER
+    askers = (Role.CPO, Role.HUB)  # personal data (SEC-42)
 
     def get(self, request: Request) -> HttpResponse:
         page = pagination.read(request.query_params)
@@ -31,6 +32,7 @@ class TokenAuthorize(OcpiView):
 
     module = ModuleID.tokens
     interface = InterfaceRole.SENDER
+    askers = (Role.CPO,)
 
     def post(self, request: Request, token_uid: str) -> HttpResponse:
         token_type = request.query_params.get("type") or operations.RFID

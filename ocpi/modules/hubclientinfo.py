@@ -22,31 +22,27 @@ class ClientInfoReceiver(OcpiView):
     interface = InterfaceRole.RECEIVER
     functional = False
 
-    def get(self, request: Request, country_code: str, party_id: str) -> HttpResponse:
-        address = self._behind_the_hub(country_code, party_id)
-        return envelope.response(find(hub_id=self.caller.platform.id, address=address))
+    def may_own(self, address: Address) -> bool:
+        """Only a hub knows others."""
+        return self.caller.platform.is_hub
 
-    def put(self, request: Request, country_code: str, party_id: str) -> HttpResponse:
-        address = self._behind_the_hub(country_code, party_id)
+    def get(self, request: Request) -> HttpResponse:
+        return envelope.response(find(hub_id=self.caller.platform.id, address=self.owner))
+
+    def put(self, request: Request) -> HttpResponse:
         schema = version_numbers.schema(endpoints.VERSION, ModuleID.hubclientinfo)
         info = schema.check(defects.taken(schema.check_leniently(self.body(), "ClientInfo")), "ClientInfo")
         for field in ("country_code", "party_id"):
-            if getattr(info, field).upper() != getattr(address, field).upper():
+            if getattr(info, field).upper() != getattr(self.owner, field).upper():
                 raise status.InvalidParameters(field, "must be that of the URL")
         created = store(
             hub_id=self.caller.platform.id,
-            address=address,
+            address=self.owner,
             role=info.role,
             connection=ConnectionStatus(info.status),
             last_updated=info.last_updated,
         )
         return envelope.response(http_status=201 if created else 200)
-
-    def _behind_the_hub(self, country_code: str, party_id: str) -> Address:
-        """Return the described party; only a hub knows others."""
-        if not self.caller.platform.is_hub:
-            raise status.UnknownObject("There is nothing at this URL")
-        return Address(country_code, party_id)
 
 
 def store(*, hub_id: int, address: Address, role: str, connection: ConnectionStatus, last_updated: datetime) -> bool:
@@ -87,7 +83,7 @@ def find(*, hub_id: int, address: Address) -> str:
     """
     party = _parties(hub_id, address).order_by("-last_updated", "-id").first()
     if party is None:
-        raise status.UnknownObject("There is nothing at this URL")
+        raise status.UnknownObject
     return documents.text(
         {
             "party_id": party.party_id,

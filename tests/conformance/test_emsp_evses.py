@@ -218,7 +218,7 @@ def test_nobody_touches_the_parts_of_anothers_location(
 ) -> None:
     answers = [second_cpo.get(url), second_cpo.patch(url, {"x_note": "mine", "last_updated": LATER})]
 
-    assert [answer.codes for answer in answers] == [(404, 2000)] * 2
+    assert [answer.codes for answer in answers] == [(404, 2003)] * 2
     assert cpo.get(URL).data == stored
 
 

@@ -169,7 +169,7 @@ def test_all_is_a_party_like_any_other(emsp_side: None, hub: Person, document: D
     refused = hub.put(url.format("TNM"), document("location"), sender="BE*HUB")
 
     assert hub.get("2.2.1/hubclientinfo/NL/ALL").data == INFO
-    assert (taken.codes, refused.codes) == ((201, 1000), (404, 2000))
+    assert (taken.codes, refused.codes) == ((201, 1000), (404, 2003))
 
 
 # ---------------------------------------------------------------- QRK-10, QRK-33: Tokens at a charge point of ours
