@@ -142,7 +142,7 @@ class ExchangeList(ChangeList):  # type: ignore[misc]
                 self.form.add_error(None, "This page was not linked from here; search again.")
         self.result_list = list(self.found.rows)
         self.result_count = len(self.result_list)
-        self.full_result_count = None
+        self.full_result_count = self.result_count  # nothing to say about others
         self.show_full_result_count = self.show_admin_actions = False
         self.can_show_all = self.multi_page = False
         self.paginator = _OnePage(self.result_list, exchange_search.PAGE)

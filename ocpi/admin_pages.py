@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
-from ocpi import json_html
+from ocpi import admin_messages, json_html
 from ocpi.secrets import without_keys as without_keys
 
 _TONES = {
@@ -144,12 +144,23 @@ class Pages(ModelAdmin):  # type: ignore[misc]
         if self.fields:
             return list(self.fields)
         columns = [field.name for field in self.model._meta.concrete_fields if field.name not in self.hidden]
-        return [*(self._shown_as(name) for name in columns), *self.shown]
+        messages = ("show_messages",) if admin_messages.has_messages(self.model) else ()
+        return [*(self._shown_as(name) for name in columns), *messages, *self.shown]
 
     def _shown_as(self, name: str) -> str:
         """Return what shows a column: a state is a label on its own page too."""
+        if name == "correlation_id":
+            return "show_message"
         label = f"show_{name}"
         return label if name in _STATES and hasattr(self, label) and label not in self.shown else name
+
+    @admin.display(description="message")
+    def show_message(self, row: Any) -> str:
+        return admin_messages.to_picture(row.correlation_id)
+
+    @admin.display(description="messages")
+    def show_messages(self, row: Any) -> str:
+        return admin_messages.of_object(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
         return self.get_fields(request, obj)

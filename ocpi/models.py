@@ -302,6 +302,7 @@ class FinishedDelivery(DeliveryColumns):
             models.Index("finished_at", name="finished_by_time"),
             models.Index("source", "source_id", name="finished_by_object"),
             models.Index("state", "id", condition=~models.Q(state="DELIVERED"), name="finished_undelivered"),
+            models.Index("correlation_id", name="finished_by_message"),
         ]
 
 

@@ -1,6 +1,7 @@
 """What exchanges are searched by: the object and its owner, and indexes, made while the table is written to."""
 
-from django.db import migrations
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
 
 from ocpi import exchange_tables
 
@@ -23,5 +24,8 @@ class Migration(migrations.Migration):
         migrations.RunSQL("SET lock_timeout = '2s'; SET statement_timeout = 0", "RESET lock_timeout; RESET statement_timeout"),
         migrations.RunSQL(exchange_tables.COLUMNS, exchange_tables.COLUMNS_REVERSE),
         migrations.RunPython(forwards, backwards),
+        AddIndexConcurrently(
+            model_name="finisheddelivery", index=models.Index(models.F("correlation_id"), name="finished_by_message")
+        ),
         migrations.RunSQL("RESET lock_timeout; RESET statement_timeout", "SET lock_timeout = '2s'; SET statement_timeout = 0"),
     ]
