@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hub import permissions, registry
+from hub import ownership, permissions, registry
 from ocpi import status
 from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownPlatform, Snapshot
@@ -60,12 +60,15 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     """Return which way a message goes.
 
     :raises InvalidParameters: if From is missing or is no party of the caller, or the combination makes no sense.
+    :raises UnknownObject: if the path names an owner that is not the caller's.
     :raises UnknownReceiver: if nobody is there whom the sender may reach, or the hub cannot choose (4001).
     :raises ReceiverUnreachable: if the party is not connected (4003).
     :raises HubError: if its platform does not offer the module and interface (4000).
     """
     sender = _sender(asked)
     to = asked.routing.to
+    if to is None or to.key != hub.key:  # of a broadcast, whoever keeps it says so
+        ownership.refuse_foreign(asked.caller, asked.module, asked.interface, asked.tail)
     if to is None:
         return _open(asked, snapshot, sender)
     if to.key == hub.key:

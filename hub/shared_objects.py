@@ -14,6 +14,7 @@ import msgspec
 from django.db import connection
 from django.db.models.functions import Now
 
+from hub import ownership
 from hub.models import SharedObject
 from ocpi import defects, documents, keeping, outbox, prepared, status, version_numbers
 from ocpi.headers import Address
@@ -30,7 +31,6 @@ _ROW_LEVELS = 2
 _HAS_PARTS = {"locations": "evses"}
 _STAMPED = "last_updated"
 _DEFAULT_TYPE = "RFID"
-_UNKNOWN = {"locations": status.UnknownLocationObject, "tokens": status.UnknownTokenObject}
 
 
 _FIND = """
@@ -360,7 +360,7 @@ def _check_identity(push: Push, members: dict[str, msgspec.Raw]) -> None:
 
 
 def _unknown(push: Push) -> status.OcpiError:
-    return _UNKNOWN.get(push.module, status.UnknownObject)(f"{push.path[0]} is not known here")
+    return ownership.unknown(push.module)
 
 
 def _moment(members: dict[str, msgspec.Raw]) -> datetime:

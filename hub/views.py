@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from hub import callbacks, fanout, forwarding, permissions, shared_lists, shared_objects
+from hub import callbacks, fanout, forwarding, ownership, permissions, shared_lists, shared_objects
 from hub.models import Callback
 from hub.routing import Asked, Broadcast, Direct, GetAll, decide
 from hub.shared_objects import Push
@@ -108,7 +108,7 @@ class RouteView(OcpiView):
             raise status.UnknownObject("There is nothing at this URL")
         owner = Address(*asked.tail[:2])
         if not asked.caller.has_party(owner):
-            raise status.UnknownObject("There is nothing at this URL")
+            raise ownership.unknown(asked.module)
         kind = (
             shared_objects.token_type(asked.method, request.GET.get("type"), body) if asked.module == "tokens" else ""
         )

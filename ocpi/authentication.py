@@ -124,6 +124,13 @@ def acts_for(platform: KnownPlatform, address: Address, *roles: str) -> bool:
     return all(party.platform_id == platform.id for party in snapshot.current().at(address))
 
 
+def behind(platform: KnownPlatform, sender: Address | None) -> Address | None:
+    """Return the party behind a hub that a request comes from; None if the platform speaks for itself."""
+    if sender is None or not platform.is_hub or platform.has_party(sender, "HUB"):
+        return None
+    return sender
+
+
 def check_sender(caller: Caller, sender: Address | None) -> None:
     """Refuse a From that is not a party of the caller (HUB-10, SEC-34).
 

@@ -192,7 +192,10 @@ class OcpiView(APIView):
         return next(iter(found.values()))
 
     def may_own(self, address: Address) -> bool:
-        """Say whether the caller may speak of what an address owns (TRN-046, SEC-35)."""
+        """Say whether the caller may speak of what an address owns; behind a hub, each of its own (TRN-046, SEC-35)."""
+        behind = authentication.behind(self.caller.platform, self.routing.sender)
+        if behind is not None and behind.key != address.key:
+            return False
         return authentication.acts_for(self.caller.platform, address, *self.owners)
 
     def owned_by(self, address: Address) -> Address:

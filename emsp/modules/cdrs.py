@@ -36,7 +36,9 @@ class Posted:
     created: bool
 
 
-def post(body: bytes, *, platform: KnownPlatform, receiver: Address | None = None) -> Posted:
+def post(
+    body: bytes, *, platform: KnownPlatform, sender: Address | None = None, receiver: Address | None = None
+) -> Posted:
     """Store a CDR exactly once. The same one again gives the same answer (CDR-10, REL-45).
 
     :raises InvalidParameters: if it breaks its table, is of another CPO or another eMSP, or if another CDR with this
@@ -45,7 +47,8 @@ def post(body: bytes, *, platform: KnownPlatform, receiver: Address | None = Non
     kept = defects.taken(schema.check_leniently(body, "CDR"))
     members = documents.members(kept)
     owner = Address(*(str(msgspec.json.decode(members[name])) for name in ("country_code", "party_id")))
-    if not authentication.acts_for(platform, owner, "CPO"):
+    behind = authentication.behind(platform, sender)
+    if not authentication.acts_for(platform, owner, "CPO") or (behind and behind.key != owner.key):
         raise status.InvalidParameters("party_id", f"{owner} is not a CPO of the calling platform")
     refuse_foreign_token(members, receiver)
     object_id, digest = str(msgspec.json.decode(members["id"])), canonical_digest(kept)
@@ -75,8 +78,7 @@ def read(key: str, *, platform: KnownPlatform, sender: Address | None) -> str:
     :raises UnknownObject: for everybody else, as for one that does not exist.
     """
     cdr = CDR.objects.filter(key=key, platform_id=platform.id).first()
-    # Behind a hub there are many, all with its token.
-    behind = sender if sender and platform.is_hub and not platform.has_party(sender, Role.HUB) else None
+    behind = authentication.behind(platform, sender)
     if cdr is None or (behind and behind.key != Address(cdr.country_code, cdr.party_id).key):
         raise status.UnknownObject()
     return cdr.document
@@ -125,7 +127,7 @@ class CDRsReceiver(OcpiView):
     askers = (Role.CPO, Role.HUB)
 
     def post(self, request: Request) -> HttpResponse:
-        posted = post(self.body(), platform=self.caller.platform, receiver=self.receiver)
+        posted = post(self.body(), platform=self.caller.platform, sender=self.routing.sender, receiver=self.receiver)
         return envelope.response(http_status=201 if posted.created else 200, headers={"Location": posted.url})
 
 

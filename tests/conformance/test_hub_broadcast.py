@@ -106,7 +106,7 @@ def test_what_breaks_its_table_is_refused_and_sent_to_nobody(
 
 @pytest.mark.req("HUB-10", "SEC-35")
 def test_nobody_pushes_in_anothers_name(cpo: Person, second_cpo: Person, location: dict[str, object]) -> None:
-    assert second_cpo.put(LOCATION, location).codes == (404, 2000)
+    assert second_cpo.put(LOCATION, location).codes == (404, 2003)
     assert second_cpo.put(LOCATION, location, sender="NL*TNM").codes == (200, 2001)
     assert not SharedObject.objects.exists()
 

@@ -328,13 +328,12 @@ def test_a_failure_to_keep_it_does_not_change_the_answer(world: World, monkeypat
 
 @pytest.mark.req("PIT-84", "HUB-62")
 def test_nobody_changes_what_a_receiver_is_shown_of_another(world: World, partner: Partner) -> None:
-    """Whatever the receiver answers to a push in another's name."""
     stranger = partner("FR*CPX:CPO")
     world.pushed(("all", "PUT", "LOC1", 1, ALL))
     body = world.document("location", id="LOC1", name="forged", last_updated=at(2))
 
-    assert stranger.put("hub/2.2.1/receiver/locations/NL/TNM/LOC1", body, to="DE*EMS").codes == (200, 1000)
-    assert world.ems.put("hub/2.2.1/receiver/locations/DE/EMS/LOC1", body, to="BE*MSX").codes == (200, 1000)
+    assert stranger.put("hub/2.2.1/receiver/locations/NL/TNM/LOC1", body, to="DE*EMS").codes == (404, 2003)
+    assert world.ems.put("hub/2.2.1/receiver/locations/DE/EMS/LOC1", body, to="BE*MSX").codes == (404, 2003)
 
     assert world.names(world.ems) == {"LOC1": "for all"}
     assert world.names(world.msx) == {"LOC1": "for all"}

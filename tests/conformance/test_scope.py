@@ -260,6 +260,35 @@ def test_behind_a_hub_nobody_reads_the_cdr_of_another(emsp_side: None, hub: Pers
     assert hub.get(url, sender="FR*CPX").codes == (404, 2000)
 
 
+@pytest.mark.req("SEC-35", "HUB-47")
+def test_behind_a_hub_each_speaks_of_its_own(emsp_side: None, hub: Person, document: Document) -> None:
+    where = "emsp/2.2.1/locations/NL/TNM/LOC-UTR-0042"
+    assert hub.put(where, document("location"), sender="NL*TNM").codes == (201, 1000)
+    assert hub.put(where, document("location"), sender="BE*HUB").codes == (200, 1000), "a broadcast of the hub's"
+    assert hub.put(where, document("location", name="mine"), sender="FR*CPX").codes == (404, 2003)
+    assert hub.get(where, sender="FR*CPX").codes == (404, 2003)
+    assert hub.post("emsp/2.2.1/cdrs", document("cdr"), sender="FR*CPX").codes == (200, 2001)
+    assert hub.get(where, sender="NL*TNM").data == document("location")
+
+
+@pytest.mark.req("SEC-35", "SEC-39")
+@pytest.mark.parametrize("to", ["DE*EMS", None, "XX*XXX"])
+def test_a_hub_passes_nothing_on_in_anothers_name(
+    hub_side: None, partner: Partner, cpo: Person, second_cpo: Person, document: Document, listener: Listener, to: Any
+) -> None:
+    partner("DE*EMS:EMSP", listener=listener)
+    namesake = partner("NL*TNM:EMSP", url="http://127.0.0.1:2")  # at the address of the owner, but no CPO
+    where = "hub/2.2.1/receiver/locations/NL/TNM/LOC-UTR-0042"
+    for other in (second_cpo, namesake):
+        assert other.put(where, document("location"), to=to).codes == (404, 2003)
+        assert other.patch(where, {"last_updated": "2030-01-01T00:00:00Z"}, to=to).codes == (404, 2003)
+        assert other.get(where, to=to).codes == (404, 2003)
+    assert listener.received("PUT") == []
+    if to == "DE*EMS":
+        assert cpo.put(where, document("location"), to=to).codes == (200, 1000)
+        assert len(listener.received("PUT")) == 1
+
+
 # ---- what is foreign and what is not there look the same
 
 

@@ -142,7 +142,7 @@ def test_nothing_of_a_refused_push_is_kept_or_passed_on(cpo: Partner, emsp: Part
     assert codes("PUT", whole | {"party_id": "XXX"})[:2] == (200, 2001)
     assert codes("PUT", whole, sender=("NL", "XXX"))[:2] == (200, 2001)
     assert codes("PUT", whole, headers={"OCPI-from-party-id": ""})[:2] == (200, 2001)
-    assert codes("PUT", whole, where=cpo.at("locations", "RECEIVER", "/NL/XXX/REFUSED"))[:2] == (404, 2000)
+    assert codes("PUT", whole, where=cpo.at("locations", "RECEIVER", "/NL/XXX/REFUSED"))[:2] == (404, 2003)
     assert codes("DELETE", None)[:2] == (405, 2000)
     listed = emsp.call("GET", emsp.at("locations", "SENDER"), to=HUB).json()["data"]
     assert "REFUSED" not in [each["id"] for each in listed]
