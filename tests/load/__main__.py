@@ -13,7 +13,15 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.load import bench_chain, bench_exchanges, bench_fanout, bench_forward, bench_lists, bench_push
+from tests.load import (
+    bench_chain,
+    bench_exchanges,
+    bench_fanout,
+    bench_forward,
+    bench_libraries,
+    bench_lists,
+    bench_push,
+)
 from tests.load.harness import Bench, Lab, Line, Options, say
 
 BENCHES: dict[str, Bench] = {
@@ -24,6 +32,7 @@ BENCHES: dict[str, Bench] = {
     "BENCH-05": bench_fanout.fan_out,
     "BENCH-06": bench_chain.chain,
     "BENCH-07": bench_forward.exchange_log,
+    "BENCH-11": bench_libraries.libraries,
     "EXCHANGES": bench_exchanges.searches,
 }
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -78,7 +78,7 @@ def load_cpo(database_url: str, count: int) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         ids = {"id": "n", "object_id": "'LOC' || n", "last_updated": moment, "document": _stamped(whole, moment)}
-        _generate(connection, "cpo_location", whole | {"hidden": False}, ids, count)
+        _generate(connection, "cpo_location", whole | {"hidden": False, "private": False}, ids, count)
         for index, evse in enumerate(evses):
             ids = {"id": f"{index}::bigint * {count} + n", "location_id": "n"}
             _generate(connection, "cpo_evse", evse | {"document": text(evse)}, ids, count)
