@@ -13,6 +13,7 @@ from unfold.sites import UnfoldAdminSite
 
 # Title, side that must be active, entries of (model, symbol).
 _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    ("Operations", "", (("ocpi.Connection", "lan"), ("ocpi.Lane", "conveyor_belt"), ("ocpi.DeadLetter", "mail_off"))),
     ("Partners", "", (("ocpi.Platform", "hub"), ("ocpi.Party", "groups"), ("ocpi.Exchange", "swap_horiz"),
                       ("ocpi.Deviation", "rule"), ("ocpi.RequestedHost", "dns"))),
     ("Outbox", "", (("ocpi.Delivery", "outbox"), ("ocpi.FinishedDelivery", "mark_email_read"),
@@ -49,7 +50,7 @@ class Site(UnfoldAdminSite):  # type: ignore[misc]
             if side and side not in settings.OCPI_SIDES:
                 continue
             items = [
-                _item(str(name), symbol, reverse(f"admin:{app}_{model}_changelist"), f"{app}.view_{model}")
+                _item(str(name), symbol, reverse(f"admin:{app}_{model}_changelist"), _permission(label))
                 for label, symbol in entries
                 for app, model, name in [_names(label)]
                 if (app, model) in _registered(self)
@@ -71,6 +72,12 @@ def _names(label: str) -> tuple[str, str, str]:
         return ("", "", "")
     name = str(meta.verbose_name_plural)
     return meta.app_label, str(meta.model_name), name[0].upper() + name[1:]
+
+
+def _permission(label: str) -> str:
+    """Return the permission to see rows; those of a page in another light are its model's own."""
+    meta = apps.get_model(label)._meta.concrete_model._meta
+    return f"{meta.app_label}.view_{meta.model_name}"
 
 
 def _item(title: str, symbol: str, link: str, permission: str = "") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from ocpi import alarms, backlog, breaker, kept, lanes, rate_limit, tallies, traffic
+from ocpi import alarms, backlog, breaker, kept, lane_rows, rate_limit, tallies, traffic
 from ocpi.models import ConnectionStatus, Platform
 
 _COLUMNS = ("id", "name", "state", "connection", "paused_reason", "failures", "average_ms", "backoff_until")
@@ -89,9 +89,7 @@ def _backlog(names: dict[int, str]) -> Iterator[Metric]:
 def _lanes(names: dict[int, str]) -> Iterator[Metric]:
     """Lanes that somebody drains right now: advisory locks, see `ocpi.lanes`. Each has one call in flight."""
     busy = _gauge("ocpi_deliveries_in_flight", "lanes that are being drained, one call each", "platform")
-    found: dict[int, int] = {}
-    for platform_id, _slot, _pid in lanes.holders():
-        found[platform_id] = found.get(platform_id, 0) + 1
+    found = lane_rows.in_flight()
     for platform_id, name in names.items():
         busy.add_metric([name], found.get(platform_id, 0))
     yield busy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -16,15 +16,18 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from ocpi import admin_audit as admin_audit  # registers its page
+from ocpi import admin_connections as admin_connections  # registers its pages
+from ocpi import admin_dead_letters as admin_dead_letters  # registers its page
+from ocpi import admin_deliveries as admin_deliveries  # registers its pages
 from ocpi import admin_exchanges as admin_exchanges  # registers its page
 from ocpi import admin_hosts as admin_hosts  # registers its page
 from ocpi import admin_pulls, backlog, delivery_actions, health, platform_actions
-from ocpi.admin_confirm import ask, button
+from ocpi.admin_confirm import actor, ask, button
 from ocpi.admin_deviations import link_of
 from ocpi.admin_forms import Habits, Invite
-from ocpi.admin_pages import MODULES, Pages, Rows, badge, badged, known, party, pretty, read_only, without_keys
+from ocpi.admin_pages import Pages, Rows, badge, badged, pretty, read_only
 from ocpi.admin_security import Security
-from ocpi.models import CredentialsToken, Delivery, Endpoint, FinishedDelivery, Party, Platform, WorkerHeartbeat
+from ocpi.models import CredentialsToken, Endpoint, Party, Platform, WorkerHeartbeat
 
 
 class PartyRows(Rows):
@@ -67,15 +70,26 @@ class PlatformPage(Security, Pages):
     fieldsets = (
         (None, {"fields": ("name", "show_state", "show_connection", "version", "versions_url", "show_waiting",
                            "show_pulls", "show_deviations")}),
-        ("Health", {"fields": ("last_heard_at", "average_ms", "failures", "backoff_until", "offline_since",
-                               "paused_reason", "last_error")}),
+        ("Health", {"fields": ("connection_since", "last_heard_at", "show_average_ms", "failures", "backoff_until",
+                               "offline_since", "paused_reason", "last_error")}),
         ("Settings", {"fields": ("hosts", "show_hosts", "show_tls", "any_role", "base64_token", "detects_token",
                                  "late_authorization", "authorize_seconds", "longest_address", "catch_up",
                                  "created_at")}),
     )  # fmt: skip
-    readonly_fields = ("show_waiting", "show_pulls", "show_deviations", "show_hosts", "show_tls")
+    readonly_fields = (
+        "connection_since",
+        "show_average_ms",
+        "show_waiting",
+        "show_pulls",
+        "show_deviations",
+        "show_hosts",
+        "show_tls",
+    )
     show_deviations = read_only("deviations", lambda page, row: link_of(row))
     show_state = badged("state")
+    show_average_ms = read_only(
+        "average ms", lambda page, row: "–" if row.average_ms is None else round(row.average_ms)
+    )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [name for _, options in self.fieldsets for name in options["fields"]]
@@ -155,7 +169,7 @@ class PlatformPage(Security, Pages):
     def reopen_lane(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def do() -> str:
             health.resume(int(object_id))
-            moved = delivery_actions.reopen_lane(int(object_id))
+            moved = delivery_actions.reopen_lane(int(object_id), actor=actor(request))
             return f"Its pause and back-off are over; {moved} deliveries were brought forward."
 
         return self._ask(
@@ -228,92 +242,6 @@ class PartyPage(Pages):
     def _ask(self, request: HttpRequest, chosen: list[Party], question: str, do: Any) -> HttpResponse:
         about = [f"{party} on {party.platform}" for party in chosen]
         return ask(self, request, question=question, about=about, do=do, back=request.get_full_path())
-
-
-class _DeliveryPages(Pages):
-    large = True
-    list_select_related = ("platform",)
-    search_fields = ("=correlation_id", "path", "=order_key")
-    deferred = ("body",)
-    hidden = ("body",)
-    shown = ("pretty_body",)
-    covered: ClassVar[tuple[str, ...]] = ("url", "error", "path")
-    show_state = badged("state")
-    show_kind = read_only("kind", lambda page, row: row.kind)
-    show_to = party("to_country_code", "to_party_id", "to")
-    pretty_body = pretty("body")
-    show_answer = read_only(
-        "answer", lambda page, row: " / ".join(str(code) for code in (row.http_status, row.status_code) if code)
-    )
-
-    @admin.display(description="object", ordering="path")
-    def show_object(self, row: Any) -> str:
-        return without_keys(f"{row.module} {row.path or row.url}")
-
-    @admin.display(description="error")
-    def show_error(self, row: Any) -> str:
-        return row.error if len(row.error) <= 80 else f"{row.error[:79]}…"
-
-    def _ask(self, request: HttpRequest, queryset: QuerySet[Any], question: str, do: Any, warning: str) -> HttpResponse:
-        about = [without_keys(f"{one} to {one.platform}") for one in queryset.select_related("platform")[:20]]
-        back = request.get_full_path()
-        return ask(self, request, question=question, about=about, do=do, back=back, warning=warning)
-
-
-@admin.register(Delivery)
-class DeliveryPage(_DeliveryPages):
-    """What waits, and what is only marked."""
-
-    list_display = ("id", "platform", "show_state", "show_kind", "show_object", "show_to", "attempts", "due_at",
-                    "show_answer", "show_error")  # fmt: skip
-    list_filter = ("state", "kind", known("module", MODULES), ("platform", RelatedDropdownFilter))
-    ordering = ("-id",)
-    actions = ("send_again", "give_up")
-
-    @admin.action(description="Send again", permissions=["operate"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
-        ids = list(queryset.values_list("pk", flat=True))
-        return self._ask(
-            request,
-            queryset,
-            f"Send {len(ids)} deliveries now?",
-            lambda: f"{delivery_actions.send_again(ids)} deliveries are on their way.",
-            "Each goes out as the current state of its object.",
-        )
-
-    @admin.action(description="Give up", permissions=["operate"])
-    def give_up(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
-        ids = list(queryset.values_list("pk", flat=True))
-        return self._ask(
-            request,
-            queryset,
-            f"Give up {len(ids)} deliveries?",
-            lambda: f"{delivery_actions.give_up(ids)} deliveries are given up.",
-            "Their receivers do not get these objects until they change again. A CDR that is given up is not paid.",
-        )
-
-
-@admin.register(FinishedDelivery)
-class FinishedDeliveryPage(_DeliveryPages):
-    """What was delivered, and what was not and why."""
-
-    covered = ("url", "error", "path", "location")
-    list_display = ("id", "platform", "show_state", "show_kind", "show_object", "show_to", "attempts", "finished_at",
-                    "show_answer", "show_error")  # fmt: skip
-    list_filter = ("state", "kind", known("module", MODULES), ("platform", RelatedDropdownFilter))
-    ordering = ("-id",)
-    actions = ("send_again",)
-
-    @admin.action(description="Send again", permissions=["operate"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[FinishedDelivery]) -> HttpResponse:
-        ids = list(queryset.values_list("pk", flat=True))
-        return self._ask(
-            request,
-            queryset,
-            f"Send {len(ids)} finished deliveries again?",
-            lambda: f"{delivery_actions.send_finished_again(ids)} deliveries are on their way.",
-            "A result whose timeout has passed is left alone.",
-        )
 
 
 @admin.register(WorkerHeartbeat)

@@ -71,12 +71,13 @@ def ask(
     answer: str = "Yes, do it",
     reason: str = "",
     refusals: tuple[type[Exception], ...] = (),
+    writes_down: bool = False,
 ) -> HttpResponse:
     """Ask; once the answer is yes, do it, say what came of it and go back.
 
     `do` returns a sentence for the operator, or raises one of the `refusals`; what came of it is audited. The fields
     of the form that led here are sent once more with the answer. With `reason`, a question for one, nothing is done
-    without a text in the field of this name.
+    without a text in the field of this name. `writes_down` says that `do` writes its own entry into the audit trail.
 
     :raises PermissionDenied: if whoever asks may not operate on these rows.
     """
@@ -92,9 +93,12 @@ def ask(
             came = f"refused: {refusal}"
             messages.error(request, f"{refusal}.")
         except Exception as error:
+            if writes_down:
+                raise
             _write_down(page, request, named, f"failed: {type(error).__name__}")
             raise
-        _write_down(page, request, named, came)
+        if not writes_down:
+            _write_down(page, request, named, came)
         return HttpResponseRedirect(back)
     fields = [
         (name, value)

@@ -9,7 +9,7 @@ from axes.signals import user_locked_out
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 from django.http import HttpRequest
 
 from ocpi import audit
@@ -60,8 +60,11 @@ def _granted(*, instance: Any, action: str, model: Any, pk_set: set[int] | None,
 
 def _actor() -> str:
     """Return who is logged in where this happens; a command has nobody."""
-    found = auditlog_value.get({}).get("actor")
-    return str(found.get_username()) if found is not None else audit.SYSTEM
+    context = auditlog_value.get({})
+    found = context.get("actor")
+    # What a request has set stays in its thread when it is over; only its receiver goes.
+    under_way = any(receiver[0][0] == context.get("signal_duid") for receiver in pre_save.receivers)
+    return str(found.get_username()) if found is not None and under_way else audit.SYSTEM
 
 
 def _kind(instance: Any) -> str:

@@ -113,3 +113,19 @@ CREATE TRIGGER audit_rows AFTER INSERT OR UPDATE OR DELETE ON ocpi_party FOR EAC
     EXECUTE FUNCTION ocpi_audit_registry('role', 'role', 'approved', 'claimed');
 """
 REGISTRY_REVERSE = "DROP FUNCTION IF EXISTS ocpi_audit_registry() CASCADE;"
+
+# Since when a platform is as it is, whoever changed it.
+CONNECTION_SINCE = """
+CREATE FUNCTION ocpi_connection_since() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.connection = NEW.connection AND (OLD.paused_reason = '') = (NEW.paused_reason = '') THEN
+        NEW.connection_since := OLD.connection_since;
+    ELSE
+        NEW.connection_since := clock_timestamp();
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER connection_since BEFORE INSERT OR UPDATE OF connection, paused_reason, connection_since ON ocpi_platform
+    FOR EACH ROW EXECUTE FUNCTION ocpi_connection_since();
+"""
+CONNECTION_SINCE_REVERSE = "DROP FUNCTION IF EXISTS ocpi_connection_since() CASCADE;"

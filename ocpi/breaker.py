@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 CLOSED = "closed"  # calls go out
 FAILING = "failing"  # some failed; it is left alone for a moment after each
@@ -37,3 +38,9 @@ def of(
     if connection == "OFFLINE":
         return Breaker(OPEN, waits) if waits else Breaker(PROBING)
     return Breaker(FAILING if failures else CLOSED, waits)
+
+
+def of_row(row: Any, now: datetime) -> Breaker:
+    """Return the breaker of a row of `Platform`."""
+    return of(state=row.state, connection=row.connection, paused_reason=row.paused_reason, failures=row.failures,
+              backoff_until=row.backoff_until, now=now)  # fmt: skip

@@ -63,6 +63,7 @@ class Platform(models.Model):
     failing_since = models.DateTimeField(null=True, blank=True, help_text="the first of these failures")
     backoff_until = models.DateTimeField(null=True, blank=True)
     offline_since = models.DateTimeField(null=True, blank=True)
+    connection_since = models.DateTimeField(null=True, blank=True, editable=False)  # kept by a trigger
     last_heard_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     average_ms = models.FloatField(null=True, blank=True, help_text="moving average of its answer time")

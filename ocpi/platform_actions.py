@@ -8,7 +8,7 @@ from collections.abc import Collection
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
-from ocpi import health, ours, registration_states, snapshot
+from ocpi import audit, health, ours, registration_states, snapshot
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, Party, Platform
 
@@ -44,6 +44,18 @@ def resume(platform_id: int) -> bool:
         # From here on it is a platform that was away and is back.
         platforms.filter(connection=ConnectionStatus.SUSPENDED).update(connection=ConnectionStatus.OFFLINE)
         health.resume(platform_id)
+    snapshot.changed()
+    return True
+
+
+def pause(platform_id: int, reason: str, *, actor: str) -> bool:
+    """Send nothing to a platform until `resume`, although it takes our token; say whether it was not paused before."""
+    with transaction.atomic():
+        found = Platform.objects.select_for_update().filter(pk=platform_id, paused_reason="").first()
+        if found is None:
+            return False
+        health.pause(platform_id, f"by {actor}: {reason}")
+        audit.record("platform.pause", actor=actor, about=found.name, details={"reason": reason})
     snapshot.changed()
     return True
 

@@ -85,6 +85,15 @@ def rates(seconds: int, platform_ids: Collection[int] | None = None) -> dict[int
         return {platform_id: Rate(*values) for platform_id, *values in cursor.fetchall()}
 
 
+STRETCHES = (300, HOUR, 86400)  # seconds: five minutes, an hour, a day
+
+
+def three_rates(platform_ids: Collection[int]) -> dict[int, tuple[Rate, ...]]:
+    """Return what went on with these platforms in the last five minutes, hour and day, in one statement each."""
+    found = [rates(seconds, platform_ids) for seconds in STRETCHES]
+    return {pk: tuple(one.get(pk, Rate()) for one in found) for pk in platform_ids}
+
+
 def per_minute(minutes: int = 60) -> list[tuple[int, int]]:
     """Return of each of the last minutes, oldest first, how many exchanges there were and how many ended badly."""
     with connection.cursor() as cursor:

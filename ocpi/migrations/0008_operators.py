@@ -62,6 +62,30 @@ class Migration(migrations.Migration):
                 ("number", models.BigIntegerField(default=0)),
             ],
         ),
+        migrations.CreateModel(
+            name="Connection",
+            fields=[],
+            options={"default_permissions": (), "proxy": True, "indexes": [], "constraints": []},
+            bases=("ocpi.platform",),
+        ),
+        migrations.CreateModel(
+            name="Lane",
+            fields=[],
+            options={"default_permissions": (), "proxy": True, "indexes": [], "constraints": []},
+            bases=("ocpi.platform",),
+        ),
+        migrations.CreateModel(
+            name="DeadLetter",
+            fields=[],
+            options={"default_permissions": (), "proxy": True, "indexes": [], "constraints": []},
+            bases=("ocpi.finisheddelivery",),
+        ),
+        migrations.AddField(
+            model_name="platform",
+            name="connection_since",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.RunSQL(audit_sql.CONNECTION_SINCE, audit_sql.CONNECTION_SINCE_REVERSE),
         migrations.AddIndex(
             model_name="finisheddelivery",
             index=models.Index(

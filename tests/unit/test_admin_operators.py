@@ -1,0 +1,243 @@
+"""The admin pages of connections, lanes and dead letters: what they show, what it costs, and what their buttons do."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from ocpi import lanes, traffic
+from ocpi.models import AuditEntry, Delivery, FinishedDelivery, Platform
+from tests.admin_world import EVIL
+from tests.admin_world import operator_fixture as operator_fixture
+from tests.admin_world import viewer_fixture as viewer_fixture
+from tests.admin_world import world_fixture as world_fixture
+from tests.fixtures import Partner
+
+CONNECTIONS, LANES, DEAD = (reverse(f"admin:ocpi_{name}_changelist") for name in ("connection", "lane", "deadletter"))
+NOW = datetime.now(UTC)
+
+
+def _content(client: Client, url: str) -> str:
+    answer = client.get(url)
+    assert answer.status_code == 200, (url, answer.status_code)
+    return str(answer.content.decode())
+
+
+def _rows(content: str) -> list[str]:
+    """Return the rows of a list as text, without tags."""
+    body = content[content.index('id="result_list"') : content.rindex("</table>")]
+    plain = (html.unescape(re.sub(r"<[^>]+>", " ", row)) for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL))
+    return [" ".join(row.split()) for row in plain][1:]
+
+
+def _written() -> list[tuple[str, str]]:
+    """Return what the operator did, as the audit trail has it."""
+    found = AuditEntry.objects.filter(actor="operator").exclude(action="login").order_by("id")
+    return list(found.values_list("action", "about"))
+
+
+def _failed(platform: Any, number: int, **columns: Any) -> FinishedDelivery:
+    values = {"kind": "CDR", "state": "DEAD", "order_key": f"LOC{number}", "slot": 0, "module": "cdrs",
+              "source": "hub.SharedObject", "source_id": number, "correlation_id": "c", **columns}  # fmt: skip
+    return FinishedDelivery.objects.create(platform=platform, **values)
+
+
+@pytest.mark.req("REL-38")
+def test_connections_show_how_each_platform_is_doing(operator: Client, partner: Partner) -> None:
+    good = partner("DE*EMS:EMSP", name="Good", average_ms=123.456789, last_heard_at=NOW - timedelta(minutes=5))
+    partner("FR*AWY:CPO", name="Away", connection="OFFLINE", backoff_until=NOW + timedelta(seconds=100),
+            last_error="no answer in 10 s")  # fmt: skip
+    partner("BE*PSD:EMSP", name="Stopped", paused_reason="it refuses our token: HTTP 401")
+    for ended in ("2xx", "2xx", "2xx", "5xx"):
+        traffic.note(good.id, "OUT", ended, time.time(), 100.0)
+    traffic.flush()
+
+    away, fine, stopped = _rows(_content(operator, CONNECTIONS))
+
+    assert "FR*AWY:CPO OFFLINE" in away
+    assert re.search(r"open next probe in \d+ s", away)
+    assert "no answer in 10 s" in away
+    assert re.search(r"Good DE\*EMS:EMSP CONNECTED \d s 5 min 123 ms 25.0 % 25.0 % 25.0 % closed –", fine)
+    assert "123.4" not in fine
+    assert "PAUSED" in stopped
+    assert "paused it refuses our token: HTTP 401" in stopped
+    assert len(_rows(_content(operator, CONNECTIONS + "?status=PAUSED"))) == 1
+    assert len(_rows(_content(operator, CONNECTIONS + "?role=EMSP"))) == 2
+
+
+def test_since_when_is_kept_whoever_changes_the_connection(partner: Partner) -> None:
+    pk = partner("DE*EMS:EMSP").id
+    first = Platform.objects.get(pk=pk).connection_since
+    Platform.objects.filter(pk=pk).update(failures=1)
+    same = Platform.objects.get(pk=pk).connection_since
+    Platform.objects.filter(pk=pk).update(connection="OFFLINE")
+
+    assert first is not None
+    assert first == same
+    later = Platform.objects.get(pk=pk).connection_since
+    assert later is not None
+    assert later > first
+
+
+@pytest.mark.parametrize("url", [CONNECTIONS, LANES, DEAD])
+def test_many_platforms_cost_no_more_queries(operator: Client, partner: Partner, url: str) -> None:
+    partner("DE*EMS:EMSP")
+    _content(operator, url)
+    with CaptureQueriesContext(connection) as few:
+        _content(operator, url)
+    platforms = Platform.objects.bulk_create(Platform(name=f"P{n:04}", state="REGISTERED", connection="CONNECTED")
+                                             for n in range(1000))  # fmt: skip
+    for platform in platforms[:60]:
+        _failed(platform, platform.pk)
+        traffic.note(platform.pk, "OUT", "2xx", time.time(), 5.0)
+        Delivery.objects.create(platform=platform, kind="STATE", order_key="k", slot=0, module="locations", source="x",
+                                source_id=platform.pk, correlation_id="c")  # fmt: skip
+    traffic.flush()
+
+    with CaptureQueriesContext(connection) as many:
+        content = _content(operator, url)
+
+    assert len(_rows(content)) == 50
+    assert len(many) == len(few) <= 16, "\n".join(query["sql"][:150] for query in many)
+    assert not any("ocpi_exchange" in query["sql"] for query in many)
+
+
+@pytest.mark.req("REL-40")
+def test_lanes_show_what_waits_for_whom_the_most_first(operator: Client, partner: Partner) -> None:
+    partner("AT*AAA:EMSP", name="Idle", average_ms=5.0)
+    busy = partner("DE*EMS:EMSP", name="Busy", average_ms=2000.0)
+    common: dict[str, Any] = {"platform": busy.platform, "kind": "STATE", "slot": 1, "module": "locations",
+                              "source": "x", "correlation_id": "c"}  # fmt: skip
+    for number in range(3):
+        Delivery.objects.create(source_id=number, order_key="k", due_at=NOW - timedelta(minutes=10), **common)
+    Delivery.objects.create(source_id=7, order_key="p", due_at=NOW + timedelta(minutes=50), **common)
+    Delivery.objects.create(source_id=8, order_key="m", state="MARKED", **common)
+    _failed(busy.platform, 9)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lanes._FIRST_KEY + busy.id * lanes._KEYS_PER_PLATFORM + 1])
+    try:
+        first, second = _rows(_content(operator, LANES))
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+
+    assert re.search(r"Busy closed 4 1\d min 1 1 / 1 session \d+ 1 1", first)
+    assert re.search(r"Idle closed – – – 0 / 4 – – –", second)
+
+
+@pytest.mark.req("REL-40", "SEC-56")
+@pytest.mark.parametrize(
+    ("page", "action", "entry"),
+    [
+        ("connection", "pause", "platform.pause"),
+        ("connection", "resume", "connection.resume"),
+        ("connection", "probe_now", "lane.probe"),
+        ("lane", "reopen_lane", "lane.reopen"),
+        ("lane", "catch_up_now", "lane.catch_up"),
+    ],
+)
+def test_each_button_asks_acts_and_is_written_down_once(
+    operator: Client, viewer: Client, partner: Partner, page: str, action: str, entry: str
+) -> None:
+    connected = "OFFLINE" if action == "probe_now" else "CONNECTED"
+    pk = partner("DE*EMS:EMSP", name="Drivers", connection=connected).id
+    url = reverse(f"admin:ocpi_{page}_{action}", args=[pk])
+    answer = {"confirmed": "yes", "reason": "they asked"}
+
+    refused = viewer.post(url, answer).status_code
+    asked = operator.get(url).status_code
+    before = len(_written())
+    done = operator.post(url, answer)
+
+    assert (refused, asked, before, done.status_code) == (403, 200, 0, 302)
+    assert _written() == [(entry, "Drivers")]
+
+
+@pytest.mark.req("REL-40")
+def test_dead_letters_are_retried_and_dropped_with_a_reason(operator: Client, partner: Partner) -> None:
+    platform = partner("DE*EMS:EMSP").platform
+    first, second, third = (_failed(platform, number) for number in range(3))
+    _failed(platform, 4, state="DELIVERED")
+
+    listed = _rows(_content(operator, DEAD))
+    retry = {"action": "retry", "_selected_action": [str(first.pk)]}
+    operator.post(DEAD, retry)
+    still = FinishedDelivery.objects.filter(pk=first.pk).exists()
+    operator.post(DEAD, {**retry, "confirmed": "yes"})
+    drop = {"action": "drop", "_selected_action": [str(second.pk)], "confirmed": "yes"}
+    operator.post(DEAD, drop)  # without a reason
+    unmoved = FinishedDelivery.objects.get(pk=second.pk).state
+    operator.post(DEAD, {**drop, "reason": "settled"})
+
+    assert len(listed) == 3
+    assert (still, FinishedDelivery.objects.filter(pk=first.pk).exists()) == (True, False)
+    assert (unmoved, FinishedDelivery.objects.get(pk=second.pk).state) == ("DEAD", "DROPPED")
+    assert FinishedDelivery.objects.get(pk=third.pk).state == "DEAD"
+    assert Delivery.objects.get().source_id == 0
+    assert [action for action, _ in _written()] == ["delivery.retry", "delivery.drop"]
+
+
+@pytest.mark.req("REL-40")
+def test_all_of_a_filter_is_counted_before_it_is_retried(operator: Client, partner: Partner) -> None:
+    platform, other = partner("DE*EMS:EMSP").platform, partner("FR*EMS:EMSP").platform
+    assert platform
+    for number in range(3):
+        _failed(platform, number)
+    _failed(other, 9)
+    url = reverse("admin:ocpi_deadletter_by_filter")
+    form = {"do": "retry", "platform": str(platform.pk), "state": "", "kind": "CDR", "module": ""}
+
+    asked = operator.post(url, form).content.decode()
+    untouched = Delivery.objects.count()
+    operator.post(url, {**form, "confirmed": "yes"})
+
+    assert "Retry 3 failed deliveries?" in asked
+    assert (untouched, Delivery.objects.count(), FinishedDelivery.objects.count()) == (0, 3, 1)
+
+
+@pytest.mark.req("REL-40")
+def test_a_period_is_replayed_after_a_question(operator: Client, partner: Partner) -> None:
+    platform = partner("DE*EMS:EMSP").platform
+    assert platform
+    _failed(platform, 1, state="DELIVERED")
+    url = reverse("admin:ocpi_deadletter_replay")
+    since = (NOW - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")
+    form = {"platform": str(platform.pk), "since": since, "until": "", "module": ""}
+
+    wrong = operator.post(url, {**form, "until": "2020-01-01T00:00"}).content.decode()
+    asked = operator.post(url, form).content.decode()
+    untouched = Delivery.objects.count()
+    operator.post(url, {**form, "confirmed": "yes"})
+
+    assert "must be later than since" in wrong
+    assert "Replay 1 deliveries" in asked
+    assert (untouched, Delivery.objects.get().source_id) == (0, 1)
+    assert AuditEntry.objects.filter(action="delivery.replay", actor="operator").exists()
+
+
+@pytest.mark.req("SEC-53", "REL-40")
+def test_who_may_only_look_sees_pages_and_no_buttons(viewer: Client, world: dict[str, Any]) -> None:
+    assert "Owner" in html.unescape(_content(viewer, CONNECTIONS))
+    assert "Owner" in html.unescape(_content(viewer, LANES))
+    assert viewer.get(DEAD).status_code == 403  # this one may not see finished deliveries
+    for url in (reverse("admin:ocpi_deadletter_replay"), reverse("admin:ocpi_deadletter_by_filter")):
+        assert viewer.post(url, {"confirmed": "yes"}).status_code == 403
+    assert reverse("admin:ocpi_lane_pause", args=[world["owner"].id]) not in _content(viewer, LANES)
+
+
+@pytest.mark.req("SEC-55")
+@pytest.mark.parametrize("url", [CONNECTIONS, LANES, DEAD])
+def test_names_of_partners_show_as_text(operator: Client, world: dict[str, Any], url: str) -> None:
+    content = _content(operator, url)
+
+    assert EVIL not in content
+    assert EVIL in html.unescape(content)
