@@ -92,6 +92,9 @@ OCPI_PULL_GRACE = env.seconds("OCPI_PULL_GRACE", 600)
 # Seconds a published status of a hub's client stays at least, so that nobody is told of every flap (HCI-23).
 OCPI_CLIENT_INFO_PAUSE = env.seconds("OCPI_CLIENT_INFO_PAUSE", 60)
 
+# Marks of one platform that become pushes in a second, after that time.
+OCPI_CATCH_UP_PER_SECOND = env.integer("OCPI_CATCH_UP_PER_SECOND", 20, at_least=1)
+
 # Whether this instance pulls by itself what partners offer; off, only `manage.py pull` and the admin do.
 OCPI_PULLS = env.flag("OCPI_PULLS", default=True)
 

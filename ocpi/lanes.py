@@ -8,6 +8,7 @@ heartbeat row each second, and another ends the session of a process silent for 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -25,6 +26,9 @@ from ocpi.outbox_wake import Lane
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+_RECONNECT_SECONDS = 0.25
+_ANSWER_SECONDS = 1.0
+_ERROR = b"E"  # how PostgreSQL begins to say that it ends a session
 TRUST_SECONDS = 5.0
 SILENT_SECONDS = 10.0
 _APPLICATION = "ocpi lanes "
@@ -43,8 +47,7 @@ class Held:
 class Locks(Protocol):
     """Where lanes are taken and given back."""
 
-    @property
-    def trusted(self) -> bool: ...
+    def holds(self, lane: Lane) -> bool: ...
 
     def acquire(self, lanes: Collection[Lane], *, slow_ms: float) -> list[Held]: ...
 
@@ -97,7 +100,9 @@ class _Book:
 class BorrowedLocks(_Book):
     """Lanes held on this thread's own Django connection, for a step in the foreground."""
 
-    trusted = True
+    def holds(self, lane: Lane) -> bool:
+        """Say whether the lane is ours: nothing takes it while this thread has its connection."""
+        return lane in self.held
 
     def query(self, sql: str, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
         with connection.cursor() as cursor:
@@ -113,6 +118,7 @@ class WorkerLocks(_Book):
         self.id = uuid.uuid4()
         self._guard = threading.RLock()
         self._session: psycopg.Connection[Any] | None = None
+        self._socket: socket.socket | None = None  # of the session, to see its end at once
         self._renewed_at = -TRUST_SECONDS
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -121,6 +127,27 @@ class WorkerLocks(_Book):
     def trusted(self) -> bool:
         """Say whether the last renewal is young enough to send (REL-11)."""
         return time.monotonic() - self._renewed_at < TRUST_SECONDS
+
+    def holds(self, lane: Lane) -> bool:
+        """Say whether a lane may be sent to now: it was taken in the session there is, and that session lives.
+
+        A lane of a session that was lost is somebody else's by now, also when there is a new session (REL-10, REL-15).
+        """
+        return self.trusted and lane in self.held and self._lives()
+
+    def _lives(self) -> bool:
+        """Say whether the server has not ended the session; costs one system call while it says nothing."""
+        said = _peek(self._socket)
+        if not said:
+            return said is not None
+        # An answer to another thread, which reads it in a moment; or a farewell.
+        if not self._guard.acquire(timeout=_ANSWER_SECONDS):
+            return False
+        try:
+            said = _peek(self._socket)
+            return said is not None and said != _ERROR
+        finally:
+            self._guard.release()
 
     def start(self) -> None:
         """Renew from now on, each second."""
@@ -153,7 +180,7 @@ class WorkerLocks(_Book):
                 return []
 
     def _keep_beating(self) -> None:
-        while not self._stopping.wait(BEAT_SECONDS):
+        while not self._stopping.wait(BEAT_SECONDS if self._session else _RECONNECT_SECONDS):
             self._beat()
 
     def _beat(self) -> None:
@@ -162,6 +189,7 @@ class WorkerLocks(_Book):
             with self._guard:
                 if self._session is None:
                     self._session = self._connect()
+                    self._socket = socket.socket(fileno=os.dup(self._session.fileno()))
                 self._session.execute(
                     "INSERT INTO ocpi_workerheartbeat (id, backend_pid, host, beat_at) "
                     "VALUES (%s, pg_backend_pid(), %s, clock_timestamp()) "
@@ -179,6 +207,9 @@ class WorkerLocks(_Book):
         session, self._session = self._session, None
         self._renewed_at = -TRUST_SECONDS
         self.held.clear()
+        end, self._socket = self._socket, None
+        if end:
+            end.close()
         if session:
             session.close()
 
@@ -194,6 +225,18 @@ class WorkerLocks(_Book):
             "-c tcp_keepalives_count=3",
             **parameters,
         )  # fmt: skip
+
+
+def _peek(end: socket.socket | None) -> bytes | None:
+    """Return the first octet of what there is to read, which stays; nothing at all if the other end has closed."""
+    if end is None:
+        return None
+    try:
+        return end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) or None
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return None
 
 
 def end_silent() -> int:

@@ -68,6 +68,7 @@ class Platform(models.Model):
     last_error = models.CharField(max_length=500, blank=True)
     average_ms = models.FloatField(null=True, blank=True, help_text="moving average of its answer time")
     catch_up = models.CharField(max_length=12, choices=CatchUp.choices, default=CatchUp.AFTER_GRACE)
+    caught_up_at = models.DateTimeField(null=True, blank=True, editable=False)  # when marks of it last became pushes
     detects_token = models.BooleanField(
         default=True,
         help_text="on: raw and Base64 tokens are both taken, and what it uses is remembered (QRK-01)",

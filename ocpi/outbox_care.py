@@ -10,7 +10,6 @@ from django.db import connection, transaction
 from ocpi import outbox_rows, outbox_settle, registry_sql
 from ocpi.outbox_wake import Lane
 
-CATCH_UP_PER_SECOND = 20  # marks of one platform (REL-36)
 MOST_PENDING = 10_000  # of one platform; above that further state pushes only leave marks (REL-51)
 FINISHED_DAYS, DEAD_DAYS = 7, 90
 EXCHANGE_DAYS, PERSONAL_BODY_DAYS = 30, 7
@@ -21,7 +20,7 @@ def sweep() -> list[Lane]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_EXPIRE, {"time_to_live": settings.OCPI_PUSH_TTL, "grace": settings.OCPI_PULL_GRACE})
         cursor.execute(_DROP_LATE)
-        cursor.execute(_CATCH_UP, {"most": CATCH_UP_PER_SECOND})
+        cursor.execute(_CATCH_UP, {"rate": settings.OCPI_CATCH_UP_PER_SECOND})
     return outbox_rows.waiting()
 
 
@@ -88,14 +87,16 @@ def _make_partition(day: date) -> None:
         cursor.execute("DROP TABLE moved")
 
 
-# Only what failed before expires: a row that nobody tried is still the current state, and goes out as such.
+# Only what failed before expires: a row that nobody tried is still the current state, and goes out as such. A change
+# that was written while its platform went OFFLINE may not have seen that (REL-35).
 _EXPIRE = """
 UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0,
        due_at = statement_timestamp() + make_interval(secs => %(grace)s)
 WHERE id IN (
     SELECT d.id FROM ocpi_delivery d JOIN ocpi_platform p ON p.id = d.platform_id
-    WHERE d.state = 'PENDING' AND d.kind = 'STATE' AND d.due_at <= statement_timestamp() AND d.attempts > 0
-      AND d.changed_at < statement_timestamp() - make_interval(secs => %(time_to_live)s)
+    WHERE d.state = 'PENDING' AND d.kind = 'STATE' AND d.due_at <= statement_timestamp() AND (
+        (d.attempts > 0 AND d.changed_at < statement_timestamp() - make_interval(secs => %(time_to_live)s))
+        OR p.connection IN ('OFFLINE', 'SUSPENDED'))
     ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED)
 """
 
@@ -115,15 +116,27 @@ SELECT {_DROPPED_COLUMNS}, ''
 FROM late
 """  # noqa: S608 - constants only
 
+# However many workers sweep: of one platform there are never more in a second than the rate (REL-36).
 _CATCH_UP = """
-UPDATE ocpi_delivery SET state = 'PENDING', fields = NULL, attempts = 0 WHERE id IN (
-    SELECT id FROM (SELECT id FROM ocpi_platform WHERE state = 'REGISTERED' AND connection = 'CONNECTED'
-                      AND paused_reason = '' AND catch_up <> 'never') p(platform)
-    CROSS JOIN LATERAL (
-        SELECT id FROM ocpi_delivery d
-        WHERE d.platform_id = p.platform AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
-        ORDER BY d.due_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
-    ) mark)
+WITH platform AS MATERIALIZED (
+    SELECT id, least(%(rate)s, floor(
+               %(rate)s * coalesce(extract(epoch FROM statement_timestamp() - caught_up_at), 1)))::int AS most
+    FROM ocpi_platform p
+    WHERE state = 'REGISTERED' AND connection = 'CONNECTED' AND paused_reason = '' AND catch_up <> 'never'
+      AND EXISTS (SELECT FROM ocpi_delivery d
+                  WHERE d.platform_id = p.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp())
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), pushed AS (
+    UPDATE ocpi_delivery SET state = 'PENDING', fields = NULL, attempts = 0 WHERE id IN (
+        SELECT mark.id FROM platform CROSS JOIN LATERAL (
+            SELECT id FROM ocpi_delivery d
+            WHERE d.platform_id = platform.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
+            ORDER BY d.due_at LIMIT platform.most FOR UPDATE SKIP LOCKED
+        ) mark)
+    RETURNING platform_id
+)
+UPDATE ocpi_platform SET caught_up_at = statement_timestamp()
+WHERE id IN (SELECT platform_id FROM pushed)
 """
 
 _LIMIT = """

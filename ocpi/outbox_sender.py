@@ -249,7 +249,7 @@ class Sender:
         try:
             for row in job.rows:
                 now = time.monotonic()
-                if now > job.until or self._stopping or not self._locks.trusted:
+                if now > job.until or self._stopping or not self._locks.holds(job.lane):
                     break
                 if row.order_key in held_back:
                     continue

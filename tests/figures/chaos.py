@@ -108,6 +108,12 @@ def _run(found: Place, size: Size, options: Options, report: Report) -> None:
     say(
         f"the last message was settled {settled:.1f} s after the last was sent; {sender.repeats} requests were repeated"
     )
+    for state in judged.out_of_order[:20]:
+        near = [f"{span.what} {state.at - span.start:.2f} s before" for span in [*faults.spans, *hub.kills]
+                if span.start <= state.at <= min(span.end, span.start + 60) + 2]  # fmt: skip
+        say(
+            f"out of order: receiver {state.receiver} {state.name} {state.version}: {', '.join(near) or 'nothing near'}"
+        )
     for line in [*hub_ended[:5], *sender.refused[:5], *faults.failed]:
         say(line)
 
@@ -145,7 +151,7 @@ def _faults(size: Size, hub: Hub, receivers: Receivers, draw: random.Random) -> 
         )
     for number in range(size.crashes):
         moment = end * (number + draw.uniform(0.2, 0.8)) / size.crashes
-        faults.at(moment, _CRASH, hub.place.crash_database)
+        faults.span(moment, 0.01, _CRASH, hub.place.crash_database, lambda: None)
     broker = hub.place.broker
     # Redis is there again before it is emptied or taken away once more.
     frozen, stopped = draw.uniform(0.1, 0.2) * size.seconds, draw.uniform(0.45, 0.55) * size.seconds

@@ -40,6 +40,7 @@ class Hub:
         self.ports = [port for _, port in self._machines if port]
         self._logs: list[Path] = []
         self.killed: Counter[str] = Counter()
+        self.kills: list[Span] = []
         self._spared: set[int] = set()
         self._stopped = threading.Event()
         self._members = [self._start(*machine) for machine in self._machines]
@@ -87,6 +88,7 @@ class Hub:
         with contextlib.suppress(ProcessLookupError):
             os.kill(choose.choice(sorted(victims[name])), signal.SIGKILL)
             self.killed[name] += 1
+            self.kills.append(Span(f"{name} killed", time.monotonic(), time.monotonic()))
         return name
 
     def freeze_worker(self, choose: random.Random) -> Callable[[], None]:

@@ -1,0 +1,143 @@
+"""What time alone brings about: catching up at its rate, marks of who went away, dead rows, Retry-After."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings as configured
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from ocpi import outbox_care
+from ocpi.models import Delivery, Platform
+from ocpi.outbox_engine import drain_now
+from tests.outbox_support import Recorder, Says, add_object, add_platform, later, mark, pending, recorder
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def emsp_server() -> Iterator[Recorder]:
+    with recorder() as found:
+        yield found
+
+
+@pytest.fixture
+def emsp_platform(emsp_server: Recorder) -> Platform:
+    return add_platform("eMSP", emsp_server.url)
+
+
+def _marks(platform: Platform, count: int) -> None:
+    for number in range(count):
+        mark(add_object(f"LOC{number}"), platform)
+    Delivery.objects.filter(platform=platform).update(state="MARKED")
+
+
+def _in_state(state: str, platform: Platform) -> int:
+    return Delivery.objects.filter(state=state, platform=platform).count()
+
+
+def _seconds_pass(seconds: float) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE ocpi_platform SET caught_up_at = caught_up_at - make_interval(secs => %s)", [seconds])
+
+
+@pytest.mark.req("REL-36")
+def test_marks_become_pushes_at_their_rate_however_many_workers_sweep(
+    emsp_server: Recorder, emsp_platform: Platform, settings: Settings
+) -> None:
+    settings.OCPI_CATCH_UP_PER_SECOND = 4
+    other = add_platform("another eMSP", emsp_server.url)
+    _marks(emsp_platform, 12)
+    mark(add_object("LOC99"), other)
+    Delivery.objects.filter(platform=other).update(state="MARKED")
+
+    for _ in range(5):
+        outbox_care.sweep()
+    assert (_in_state("PENDING", emsp_platform), _in_state("PENDING", other)) == (4, 1)
+
+    _seconds_pass(0.6)
+    for _ in range(5):
+        outbox_care.sweep()
+    assert _in_state("PENDING", emsp_platform) == 6
+
+    _seconds_pass(3600)  # what was not used does not gather
+    outbox_care.sweep()
+    assert _in_state("PENDING", emsp_platform) == 10
+
+
+@pytest.mark.req("REL-36")
+def test_the_rate_is_twenty_a_second_unless_an_operator_says_otherwise() -> None:
+    assert configured.OCPI_CATCH_UP_PER_SECOND == 20
+
+
+@pytest.mark.req("REL-35")
+def test_a_change_written_while_its_platform_went_offline_is_a_mark_a_second_later(emsp_platform: Platform) -> None:
+    mark(add_object("LOC1"), emsp_platform, fields=["status"])
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+    Platform.objects.update(connection="OFFLINE")  # seen by nobody who wrote these
+
+    outbox_care.sweep()
+
+    assert [(row.kind, row.state, row.fields) for row in pending()] == [
+        ("STATE", "MARKED", None), ("CDR", "PENDING", None)
+    ]  # fmt: skip
+
+
+@pytest.mark.req("REL-35")
+def test_however_often_objects_change_there_is_one_mark_for_each_and_platform(emsp_server: Recorder) -> None:
+    platforms = [add_platform(f"away {number}", emsp_server.url, connection="OFFLINE") for number in range(3)]
+    rows = [add_object(f"LOC{number}") for number in range(4)]
+
+    for _ in range(5):
+        for row in rows:
+            mark(row, *platforms, fields=["status"])
+
+    assert Delivery.objects.count() == len(rows) * len(platforms)
+    assert {(row.state, row.fields, row.body) for row in pending()} == {("MARKED", None, "")}
+
+
+@pytest.mark.req("REL-19")
+def test_dead_rows_of_the_hot_table_are_removed_at_two_thousand() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = 'ocpi_delivery'")
+        options = dict(option.split("=") for option in cursor.fetchone()[0])
+
+    assert options["autovacuum_vacuum_scale_factor"] == "0"
+    assert options["autovacuum_vacuum_threshold"] == "2000"
+
+
+@pytest.mark.req("REL-26")
+@pytest.mark.parametrize("http_status", [429, 503])
+def test_who_asks_for_time_gets_it_for_all_its_objects(
+    emsp_server: Recorder, emsp_platform: Platform, http_status: int
+) -> None:
+    emsp_server.answers = [Says(http_status, 3000, headers={"Retry-After": "120"})]
+    mark(add_object("LOC1"), emsp_platform)
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR", order_key="LOC1")
+    drain_now()
+    asked = len(emsp_server.got)
+
+    later(110)
+    drain_now()
+    assert len(emsp_server.got) == asked == 1
+
+    later(15)
+    drain_now()
+    assert "POST /cdrs" in emsp_server.lines
+
+
+@pytest.mark.req("REL-26")
+def test_nobody_is_left_alone_for_longer_than_an_hour(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    emsp_server.answers = [Says(429, 3000, headers={"Retry-After": "999999"})]
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+    drain_now()
+
+    later(3599)
+    drain_now()
+    assert len(emsp_server.got) == 1
+
+    later(2)
+    drain_now()
+    assert len(emsp_server.got) == 2
