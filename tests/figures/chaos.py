@@ -97,7 +97,7 @@ def _run(found: Place, size: Size, options: Options, report: Report) -> None:
     answered = sender.join(size.seconds * 3 + 60)
     faults.join(120)
     loaded = time.monotonic()
-    judged = _settled(sender, receivers, size)
+    judged = verdict.settled(sender, receivers, range(size.receivers), seconds=size.settle)
     settled = time.monotonic() - loaded
     hub_ended = hub.ended_by_themselves()
     _lines(report, size, judged, faults, chosen, Done(hub.killed.total(), receivers.counts()), quiet)
@@ -127,18 +127,7 @@ def _quiet(hub: Hub, receivers: Receivers, size: Size, versions: dict[str, int])
     )  # fmt: skip
     sender.start(int(size.per_second / size.receivers * size.quiet_seconds))
     sender.join(size.quiet_seconds + 60)
-    return _settled(sender, receivers, size).percentile(0.99)
-
-
-def _settled(sender: EvseSender, receivers: Receivers, size: Size) -> verdict.Verdict:
-    """Wait until everything has arrived, for a limited time; return what came of it."""
-    limit = time.monotonic() + size.settle
-    while True:
-        judged = verdict.judge(sender.sent, verdict.states(receivers.arrivals()), size.receivers)
-        if not (judged.lost or judged.stale) or time.monotonic() > limit:
-            time.sleep(0.5)  # what comes twice comes now
-            return verdict.judge(sender.sent, verdict.states(receivers.arrivals()), size.receivers)
-        time.sleep(0.2)
+    return verdict.settled(sender, receivers, range(size.receivers), seconds=size.settle).percentile(0.99)
 
 
 def _faults(size: Size, hub: Hub, receivers: Receivers, draw: random.Random) -> tuple[Faults, int]:

@@ -207,11 +207,11 @@ class _Connection(asyncio.Protocol):
 
     def _take(self, method: str, target: str, body: bytes) -> None:
         world, number = self._receiver.world, self._receiver.number
-        if method == "GET":  # a probe
-            self.transport.write(_OK)
-            return
         if number in world.silent:
             world.counts["held"] += 1
+            return
+        if method == "GET":  # a probe
+            self.transport.write(_OK)
             return
         drawn = self._receiver.draw()
         world.counts[drawn] += 1

@@ -6,12 +6,13 @@ same object (REL-16): it has arrived when this or a newer state has.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tests.figures.receivers import Arrival
-from tests.figures.senders import Sent
+from tests.figures.receivers import Arrival, Receivers
+from tests.figures.senders import EvseSender, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,13 @@ def states(arrivals: Iterable[Arrival]) -> list[State]:
     return found
 
 
-def judge(sent: Sequence[Sent], arrived: Sequence[State], receivers: int) -> Verdict:
-    """Hold what arrived against what was sent to all receivers."""
-    verdict = Verdict(messages=len(sent) * receivers)
+def judge(sent: Sequence[Sent], arrived: Sequence[State], receivers: Collection[int]) -> Verdict:
+    """Hold what arrived against what was sent to all these receivers."""
+    verdict = Verdict(messages=len(sent) * len(receivers))
     by_object: dict[tuple[int, str], list[State]] = defaultdict(list)
     for state in sorted(arrived, key=lambda found: found.at):
-        by_object[state.receiver, state.name].append(state)
+        if state.receiver in receivers:
+            by_object[state.receiver, state.name].append(state)
     raised: dict[tuple[int, str], list[State]] = {}
     for key, found in by_object.items():
         rising: list[State] = []
@@ -81,14 +83,25 @@ def judge(sent: Sequence[Sent], arrived: Sequence[State], receivers: int) -> Ver
     last: dict[str, int] = {}
     for one in sent:
         last[one.name] = max(last.get(one.name, 0), one.version)
-        for receiver in range(receivers):
+        for receiver in receivers:
             arrival = next((s for s in raised.get((receiver, one.name), ()) if s.version >= one.version), None)
             if arrival is None:
                 verdict.lost.append((receiver, one))
             else:
                 verdict.delays.append((receiver, one.at, arrival.at))
     for name, version in last.items():
-        for receiver in range(receivers):
+        for receiver in receivers:
             found = by_object.get((receiver, name), [])
             verdict.stale += not found or found[-1].version != version
     return verdict
+
+
+def settled(sender: EvseSender, receivers: Receivers, which: Collection[int], *, seconds: float) -> Verdict:
+    """Wait until everything has arrived at these receivers, for a limited time; return what came of it."""
+    limit = time.monotonic() + seconds
+    while True:
+        judged = judge(sender.sent, states(receivers.arrivals()), which)
+        if not (judged.lost or judged.stale) or time.monotonic() > limit:
+            time.sleep(0.5)  # what comes twice comes now
+            return judge(sender.sent, states(receivers.arrivals()), which)
+        time.sleep(0.2)

@@ -182,7 +182,7 @@ def _generate(
         if kind == "jsonb":
             value = None if value is None and nullable == "YES" else text(value if value is not None else [])
         elif value is None and nullable == "NO":
-            value = ""
+            value = False if kind == "boolean" else ""
         if isinstance(value, str) and "LOC0" in value:
             expressions.append(sql.SQL("replace(%s, 'LOC0', 'LOC' || n)" + ("::jsonb" if kind == "jsonb" else "")))
         else:
