@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ocpi import admin_exchange_picture, admin_messages, exchange_message, exchange_search
+from ocpi import (
+    admin_exchange_picture,
+    admin_messages,
+    exchange_compare,
+    exchange_curl,
+    exchange_message,
+    exchange_replay,
+    exchange_search,
+)
+from ocpi.admin_confirm import ask, button
 from ocpi.admin_exchange_picture import outcome, what
 from ocpi.admin_exchange_search import ExchangeList
 from ocpi.admin_pages import Pages, pretty, read_only, without_keys
@@ -42,6 +53,8 @@ class ExchangePage(Pages):
     sortable_by = ()
     ordering = ("-id",)
     change_form_outer_before_template = "admin/message_picture.html"
+    change_form_after_template = "admin/exchange_curl.html"
+    actions_detail = ("replay",)
     deferred = exchange_search.BODIES
     fieldsets = (
         (None, {"fields": (("at", "direction"), ("platform", "module"), ("method", "milliseconds"), "url",
@@ -67,9 +80,16 @@ class ExchangePage(Pages):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ExchangeList]:
         return ExchangeList
 
+    class Media:
+        js = ("hub/copy.js",)
+
     def get_urls(self) -> list[URLPattern]:
-        own = path("message/", self.admin_site.admin_view(self.message), name="ocpi_exchange_message")
-        return [own, *super().get_urls()]
+        view = self.admin_site.admin_view
+        own = [
+            path("message/", view(self.message), name="ocpi_exchange_message"),
+            path("<int:before>/compare/<int:after>/", view(self.compare), name="ocpi_exchange_compare"),
+        ]
+        return [*own, *super().get_urls()]
 
     @admin.display(description="at")
     def show_at(self, row: Exchange) -> str:
@@ -92,6 +112,62 @@ class ExchangePage(Pages):
         }
         return TemplateResponse(request, "admin/message.html", context)
 
+    def compare(self, request: HttpRequest, before: int, after: int) -> HttpResponse:
+        """Show what differs between the answers of two exchanges."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        old, new = (get_object_or_404(Exchange, pk=number) for number in (before, after))
+        found = exchange_compare.differences(old.response_body, new.response_body)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Two answers",
+            "opts": self.model._meta,
+            "before": old,
+            "after": new,
+            "before_url": reverse("admin:ocpi_exchange_change", args=[before]),
+            "after_url": reverse("admin:ocpi_exchange_change", args=[after]),
+            "before_outcome": outcome(old),
+            "after_outcome": outcome(new),
+            "differences": [tuple(without_keys(text) for text in one) for one in found],
+            "cut": len(found) == exchange_compare.MOST,
+        }
+        return TemplateResponse(request, "admin/exchange_compare.html", context)
+
+    @button("Send again", icon="replay")
+    def replay(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask whether what an exchange was about is to be sent again, then show what came of it."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        row = get_object_or_404(Exchange.objects.select_related("platform"), pk=object_id)
+        back = reverse("admin:ocpi_exchange_change", args=[row.pk])
+        try:
+            planned = exchange_replay.plan(row)
+        except exchange_replay.CannotReplay as error:
+            messages.error(request, f"It is not sent again: {without_keys(str(error))}.")
+            return HttpResponseRedirect(back)
+        sent: list[exchange_replay.Replayed] = []
+
+        def do() -> str:
+            sent.append(exchange_replay.replay(row, planned))
+            return without_keys(sent[0].words)
+
+        answer = ask(
+            self,
+            request,
+            question="Send this again?",
+            about=[without_keys(str(row)), planned.does],
+            do=do,
+            back=back,
+            warning=planned.warning,
+            answer="Yes, send it again",
+            reason="Why is it to be carried out again?" if planned.executes else "",
+            refusals=(exchange_replay.CannotReplay,),
+        )
+        again = Exchange.objects.filter(request_id=sent[0].request_id).first() if sent and sent[0].request_id else None
+        if again is None:
+            return answer
+        return HttpResponseRedirect(reverse("admin:ocpi_exchange_compare", args=[row.pk, again.pk]))
+
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
@@ -102,14 +178,15 @@ class ExchangePage(Pages):
         """Return the picture of the message that this exchange belongs to."""
         if not object_id.isdecimal() or not self.has_view_permission(request):
             return {}
-        row = Exchange.objects.select_related("platform").defer(*self.deferred).filter(pk=object_id).first()
+        row = Exchange.objects.select_related("platform").filter(pk=object_id).first()
         if row is None:
             return {}
+        curl = {"curl": exchange_curl.curl(row, base_url=settings.OCPI_BASE_URL)}
         if not row.correlation_id:
-            return admin_exchange_picture.context(Message("", [row]), current=row.pk)
+            return {**curl, **admin_exchange_picture.context(Message("", [row]), current=row.pk)}
         found = exchange_message.read(row.correlation_id, deliveries=_sees_deliveries(request))
         context = admin_exchange_picture.context(found, current=row.pk)
-        return {**context, "picture_link": admin_messages.picture_url(row.correlation_id)}
+        return {**curl, **context, "picture_link": admin_messages.picture_url(row.correlation_id)}
 
 
 def _sees_deliveries(request: HttpRequest) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ocpi import exchange_objects, secrets
+from ocpi import exchange_objects, live_secrets, secrets
 from ocpi.headers import Received, Routing
 
 BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
@@ -25,6 +25,12 @@ COPY = (
 
 _STATUS_CODE = re.compile(rb'"status_code"\s*:\s*"?(\d{4})\b')
 _SECRET_HEADERS = frozenset(("authorization", "cookie", "set-cookie", "proxy-authorization"))
+# What stands in nearly every message, and has no place for a token.
+_USUAL_HEADERS = frozenset(
+    ("accept", "accept-encoding", "connection", "content-length", "content-type", "date", "host", "server",
+     "x-correlation-id", "x-limit", "x-request-id", "x-total-count", "ocpi-from-country-code", "ocpi-from-party-id",
+     "ocpi-to-country-code", "ocpi-to-party-id")
+)  # fmt: skip
 _NOT_IN_A_PATH = re.compile(r"[?#].*")
 _numbers = itertools.count(random.getrandbits(22))  # tells entries of one millisecond apart
 
@@ -67,7 +73,7 @@ def columns(entry: Entry) -> tuple[Any, ...]:
         entry.direction,
         entry.platform_id,
         entry.method[:7],
-        _text(entry.url),
+        live_secrets.hide(_text(entry.url)),
         entry.module[:50],
         below[:300],
         _text(entry.request_id)[:255],
@@ -77,11 +83,11 @@ def columns(entry: Entry) -> tuple[Any, ...]:
         entry.http_status,
         int(found[1]) if found else None,
         round(entry.elapsed * 1000, 3) if entry.elapsed is not None else None,
-        _text(entry.error),
+        live_secrets.hide(_text(entry.error)),
         _headers(entry.request_headers),
-        _body(entry.request_body, secret=secret),
+        live_secrets.hide(_body(entry.request_body, secret=secret)),
         _headers(entry.response_headers),
-        _body(response, secret=secret),
+        live_secrets.hide(_body(response, secret=secret)),
         _text(owner),
         _text(object_id),
     )
@@ -97,12 +103,13 @@ def _object_path(entry: Entry) -> str:
 def _headers(headers: Mapping[str, str] | Received | None) -> str:
     if not headers:
         return ""
-    return _text(
-        "\n".join(
-            f"{name}: {secrets.mask(value) if name.lower() in _SECRET_HEADERS else value}"
-            for name, value in headers.items()
-        )
-    )
+    return _text("\n".join(f"{name}: {_header(name.lower(), value)}" for name, value in headers.items()))
+
+
+def _header(name: str, value: str) -> str:
+    if name in _USUAL_HEADERS:
+        return value
+    return secrets.mask(value) if name in _SECRET_HEADERS else live_secrets.hide(value)
 
 
 def _body(octets: bytes | None, *, secret: bool) -> str:

@@ -1,0 +1,96 @@
+"""Credentials tokens found by what they are, wherever they stand: in a body, a URL, an error message (SEC-50).
+
+Of tokens that others show us only digests are known, so each word that may be one is digested; only words that end as a
+live token does are. What is known is read again when the registry changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import string
+import threading
+from dataclasses import dataclass
+
+from ocpi import secrets, snapshot
+from ocpi.models import CredentialsToken
+
+SHORTEST = 16  # of a word that is looked at; shorter tokens of partners, which are flagged (SEC-06), are searched for
+_ENDING = 4
+_WORD = string.ascii_letters + string.digits + "+/_.~-="
+# Everything else parts words: as octets, since that is several times as fast as a regular expression.
+_PARTED = bytes(code if chr(code) in _WORD else 32 for code in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    of: snapshot.Snapshot
+    digests: frozenset[str]
+    endings: frozenset[bytes]
+    unusual: tuple[str, ...]  # partners' own tokens that are no such word
+
+
+_known: _Known | None = None
+_loading = threading.Lock()
+
+
+def hide(text: str) -> str:
+    """Return a text with every live token in it masked, also in Base64."""
+    known = _current()
+    endings = known.endings
+    for octets in text.encode("utf-8", "replace").translate(_PARTED).split():
+        if len(octets) < SHORTEST:
+            continue
+        live = octets[-_ENDING:] in endings
+        # It may stand at the end of a path, or behind the name of a parameter.
+        for part in (octets, octets.rpartition(b"/")[2], octets.partition(b"=")[2]):
+            if len(part) >= SHORTEST and (_is_live(part, known) if live else _is_encoded(part, known)):
+                text = text.replace(part.decode(), secrets.mask(part.decode()))
+    for token in known.unusual:
+        if token in text:
+            text = text.replace(token, secrets.mask(token))
+    return text
+
+
+def _is_live(word: bytes, known: _Known) -> bool:
+    return secrets.digest(word.decode()) in known.digests
+
+
+def _is_encoded(word: bytes, known: _Known) -> bool:
+    if len(word) % 4 or b"-" in word or b"." in word:
+        return False
+    try:
+        inner = base64.b64decode(word, validate=True).rstrip(b"\n")
+        return inner[-_ENDING:] in known.endings and secrets.digest(inner.decode()) in known.digests
+    except (ValueError, binascii.Error):
+        return False
+
+
+def _current() -> _Known:
+    global _known
+    registry = snapshot.current()
+    known = _known
+    if known is not None and known.of is registry:
+        return known
+    with _loading:
+        _known = _load(registry)
+        return _known
+
+
+def _load(registry: snapshot.Snapshot) -> _Known:
+    digests, endings, unusual = set(), set(), []
+    for digest, ending in CredentialsToken.objects.values_list("digest", "last_four"):
+        digests.add(digest)
+        endings.add(ending.encode())
+    for platform in registry.platforms.values():
+        try:
+            token = platform.target().token
+        except secrets.Unsealable:
+            continue
+        if token:
+            for shown in (token, base64.b64encode(token.encode()).decode()):
+                digests.add(secrets.digest(shown))
+                endings.add(shown[-_ENDING:].encode())
+            if len(token) < SHORTEST or not set(token) <= set(_WORD):
+                unusual.append(token)
+    return _Known(registry, frozenset(digests), frozenset(endings), tuple(unusual))

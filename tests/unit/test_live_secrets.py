@@ -1,0 +1,127 @@
+"""Tokens are found by what they are, wherever they stand, and nothing else is touched (SEC-50)."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from ocpi import exchanges, live_secrets, secrets, snapshot
+from ocpi.exchange_columns import Entry
+from ocpi.models import CredentialsToken, Exchange, Platform
+from tests.fixtures import Partner
+from tests.people import Person
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def known(partner: Partner) -> Person:
+    """A platform whose tokens are as ours are made."""
+    person = partner("NL*TNM:CPO")
+    person.token = secrets.new_token()
+    CredentialsToken.objects.filter(platform=person.platform).update(
+        digest=secrets.digest(person.token), last_four=person.token[-4:]
+    )
+    person.token_out = secrets.new_token()
+    sealed = secrets.encrypt(person.token_out, context=snapshot.token_context(person.id))
+    Platform.objects.filter(pk=person.id).update(token_out=sealed)
+    snapshot.changed()
+    return person
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.parametrize("direction", ["token", "token_out"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"error":"unknown token {}"}',
+        '{"a":"Token {}","b":["{}"]}',
+        "https://a.example/x?token={}&y=1",
+        "https://a.example/x/{}",
+        "before\n{}\nafter",
+    ],
+)
+def test_a_live_token_is_masked_wherever_it_stands(known: Person, text: str, direction: str) -> None:
+    token = getattr(known, direction)
+    for shown in (token, base64.b64encode(token.encode()).decode()):
+        hidden = live_secrets.hide(text.replace("{}", shown))
+
+        assert hidden == text.replace("{}", f"…{shown[-4:]}")
+
+
+@pytest.mark.req("SEC-50")
+def test_an_unusual_token_of_a_partner_is_masked_as_well(known: Person) -> None:
+    for token in ("short!", "with spaces and §", "tiny-one"):
+        sealed = secrets.encrypt(token, context=snapshot.token_context(known.id))
+        Platform.objects.filter(pk=known.id).update(token_out=sealed)
+        snapshot.changed()
+
+        assert token not in live_secrets.hide(f'{{"error":"no {token} here"}}')
+
+
+@pytest.mark.req("SEC-50")
+def test_a_new_token_is_known_at_once(known: Person) -> None:
+    fresh = secrets.new_token()
+    assert live_secrets.hide(fresh) == fresh
+
+    known.platform.tokens.create(  # type: ignore[union-attr]
+        digest=secrets.digest(fresh), purpose="OLD", last_four=fresh[-4:]
+    )
+    snapshot.changed()
+
+    assert live_secrets.hide(fresh) == f"…{fresh[-4:]}"
+
+
+def test_everything_else_stays_as_it_is(known: Person, document: Any) -> None:
+    for text in (
+        str(document("location")), "5b8f1c2e-1d3f-4a5b-9c7d-0123456789ab", "x" * 39 + known.token[-4:], "", "ü" * 50,
+        base64.b64encode(b"nothing that is secret at all").decode(),
+    ):  # fmt: skip
+        assert live_secrets.hide(text) == text
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"url": "/ocpi/versions?token={}"},
+        {"error": "Garbage: {}"},
+        {"request_headers": {"X-Api-Key": "{}"}},
+        {"request_body": b'{"note":"{}"}'},
+        {"response_headers": {"X-Echo": "Token {}"}},
+        {"response_body": b'{"status_code":2001,"status_message":"bad {}"}'},
+    ],
+    ids=lambda where: next(iter(where)),
+)
+def test_no_column_of_an_exchange_keeps_a_live_token(known: Person, settings: Settings, where: dict[str, Any]) -> None:
+    settings.OCPI_EXCHANGES = True
+    exchanges._buffer.clear()
+    [(column, value)] = where.items()
+    match value:
+        case bytes():
+            value = value.replace(b"{}", known.token.encode())
+        case dict():
+            value = {name: text.replace("{}", known.token) for name, text in value.items()}
+        case _:
+            value = value.replace("{}", known.token)
+    given = {"direction": "IN", "at": time.time(), "method": "PUT", "url": "/x", "module": "locations", column: value}
+
+    exchanges.record(Entry(**given))
+    exchanges.flush()
+
+    kept = Exchange.objects.get()
+    columns = [str(getattr(kept, field.attname)) for field in Exchange._meta.concrete_fields]
+    assert not any(known.token in text for text in columns)
+    assert known.token[-4:] in getattr(kept, column)
+
+
+def test_a_revoked_token_is_forgotten_with_its_row(known: Person) -> None:
+    CredentialsToken.objects.filter(platform=known.platform).delete()
+    snapshot.changed()
+
+    assert live_secrets.hide(known.token) == known.token
