@@ -8,7 +8,6 @@ from datetime import datetime
 import msgspec
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from emsp.models import EVSE, Location
 from emsp.modules import locations_rows as rows
@@ -84,8 +83,7 @@ def _put_location(owner: Address, location_id: str, body: bytes, updated: dateti
     columns = {"gone_at": None, "publish": bool(documents.get(document, "publish")), "platform_id": platform_id}
     kept = keeping.put(Location, owner=owner, object_id=location_id, document=document, updated=newest, columns=columns)
     # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
-    ids = rows.keep_evses(kept.row_id, evses)
-    _hide_evses(kept.row_id, but=ids)
+    rows.keep_evses(kept.row_id, evses, whole=True)
     return kept.created
 
 
@@ -137,7 +135,7 @@ def _patch_location(owner: Address, location_id: str, change: bytes, updated: da
     merged = _checked(documents.merge(location.document, documents.without(change, "evses")), "Location")
     evses: list[rows.NewEvse] = []
     if named is not None and bytes(named) == _NULL:
-        _hide_evses(location.pk, but=[])
+        rows.keep_evses(location.pk, [], whole=True)
     elif named is not None:
         stored = {evse.uid.casefold(): evse for evse in location.evses.filter(deleted_at=None)}
         for index, part in enumerate(documents.elements(named)):
@@ -217,10 +215,6 @@ def _stamped(document: str, updated: datetime, newest: datetime) -> str:
     if newest > updated:
         document = documents.set_member(document, "last_updated", format_datetime(newest))
     return documents.last_updated_last(document)
-
-
-def _hide_evses(location_pk: int, *, but: Sequence[int]) -> None:
-    EVSE.objects.filter(location_id=location_pk, deleted_at=None).exclude(pk__in=but).update(deleted_at=timezone.now())
 
 
 def _locked(owner: Address, path: Sequence[str]) -> rows.EvseRow:

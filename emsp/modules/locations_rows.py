@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import connection
+from django.utils import timezone
 
 from emsp.models import EVSE, Location
 from ocpi import defects, documents, keeping
@@ -45,12 +47,10 @@ FOR NO KEY UPDATE OF l, e
 _KEEP_EVSES = """
 INSERT INTO emsp_evse (location_id, uid, status, last_updated, document)
 SELECT %(location_id)s, r.uid, r.status, r.last_updated, r.document
-FROM unnest(%(uids)s::text[], %(statuses)s::text[], %(updated)s::timestamptz[], %(documents)s::text[])
-    WITH ORDINALITY AS r(uid, status, last_updated, document, number)
+FROM json_to_recordset(%(evses)s) AS r(number int, uid text, status text, last_updated timestamptz, document text)
 ORDER BY r.number
 ON CONFLICT (location_id, UPPER(uid)) DO UPDATE SET
     status = EXCLUDED.status, last_updated = EXCLUDED.last_updated, document = EXCLUDED.document, deleted_at = NULL
-RETURNING id
 """
 _GONE = f"""
 UPDATE emsp_location o SET gone_at = statement_timestamp()
@@ -113,23 +113,23 @@ def stamp(location_pk: int, updated: datetime) -> None:
     _run(_STAMP, {"id": location_pk, **_moment(updated)})
 
 
-def keep_evses(location_pk: int, evses: Sequence[NewEvse]) -> list[int]:
-    """Create or replace EVSEs of a Location that is locked; return their ids. The first spelling of a uid stays."""
-    if not evses:
-        return []
+def keep_evses(location_pk: int, evses: Sequence[NewEvse], *, whole: bool = False) -> None:
+    """Create or replace EVSEs of a Location that is locked. The first spelling of a uid stays.
+
+    :param whole: these are all there are: others are gone (LOC-22).
+    """
+    if not evses and not whole:
+        return
     stored = EVSE.objects.filter(location_id=location_pk).values_list("uid", "status", "deleted_at")
     known = {uid.casefold(): (uid, "" if deleted_at else status) for uid, status, deleted_at in stored}
     kept = [_spelled(evse, *known.get(evse.uid.casefold(), (evse.uid, ""))) for evse in evses]
-    values: dict[str, Any] = {
-        "location_id": location_pk,
-        "uids": [evse.uid for evse in kept],
-        "statuses": [evse.status for evse in kept],
-        "updated": [evse.last_updated for evse in kept],
-        "documents": [evse.document for evse in kept],
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_KEEP_EVSES, values)
-        return [row[0] for row in cursor.fetchall()]
+    if kept:
+        # One JSON text: an array of texts this long is slow to escape.
+        members = [{"number": number, **asdict(evse)} for number, evse in enumerate(kept)]
+        _run(_KEEP_EVSES, {"location_id": location_pk, "evses": msgspec.json.encode(members).decode()})
+    named = {evse.uid.casefold() for evse in evses}
+    if whole and (gone := [uid for key, (uid, status) in known.items() if status and key not in named]):
+        EVSE.objects.filter(location_id=location_pk, uid__in=gone).update(deleted_at=timezone.now())
 
 
 def warn_if_back(uid: str, before: str, now: str) -> None:
