@@ -54,11 +54,18 @@ def path(owner: Address, *segments: str) -> str:
 
 
 def _platform_of(registry: Snapshot, address: Address, interface: tuple[str, str]) -> KnownPlatform | None:
-    known = [registry.platform_of(found) for found in registry.at(address, "EMSP")]
+    """Return the one platform an eMSP is reached on: its own; else the hub that says it is connected, or was (HUB-87).
+
+    One that no hub names is left to any: what is for it waits there until it is named (HCI-20).
+    """
+    named = [registry.platform_of(found) for found in registry.at(address, "EMSP")]  # its own platform first
     hubs = [platform for platform in registry.platforms.values() if platform.is_hub]
-    candidates = [platform for platform in _unique([*known, *hubs]) if platform.state == "REGISTERED"]
-    serving = [platform for platform in candidates if interface in platform.endpoints]
-    return serving[0] if serving else None
+    direct = [platform for platform in named if not platform.is_hub]
+    ready = [platform for platform in [*named, *hubs] if platform.is_hub and not platform.away(address)]
+    for platform in _unique([*direct, *ready, *named, *hubs]):
+        if platform.state == "REGISTERED" and interface in platform.endpoints:
+            return platform
+    return None
 
 
 def _unique(platforms: Iterable[KnownPlatform]) -> list[KnownPlatform]:

@@ -30,14 +30,15 @@ def broadcast(module: str, owner: Address, *, platform_id: int | None = None) ->
 
 
 def platform_for(address: Address, module: str, interface: str) -> KnownPlatform | None:
-    """Return the platform through which a CPO is reached: its own, else a hub (HUB-87)."""
+    """Return the platform through which a CPO is asked: its own, else a hub behind which it is connected (HUB-87).
+
+    Nobody is asked behind a hub who is not connected there (HCI-20).
+    """
     registry: Snapshot = snapshot.current()
-    for party in registry.at(address, "CPO"):
-        platform = registry.platform_of(party)
-        if platform.reachable and (module, interface) in platform.endpoints:
-            return platform
-    for platform in registry.platforms.values():
-        if platform.is_hub and platform.reachable and (module, interface) in platform.endpoints:
+    named = [registry.platform_of(party) for party in registry.at(address, "CPO")]  # its own platform first
+    hubs = [platform for platform in registry.platforms.values() if platform.is_hub]
+    for platform in [*named, *hubs]:
+        if platform.reachable and (module, interface) in platform.endpoints and not platform.away(address):
             return platform
     return None
 

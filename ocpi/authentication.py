@@ -112,14 +112,13 @@ def _end_overlap(caller: Caller, *, functional: bool) -> None:
 
 
 def acts_for(platform: KnownPlatform, address: Address, *roles: str) -> bool:
-    """Say whether a platform may act for an address in one of these roles.
+    """Say whether a platform may act for an address in one of these roles: its own, or one its ClientInfo names.
 
-    A hub may for those its ClientInfo names. One that has told us of nobody yet may for everybody who is not connected
-    elsewhere: refusing all of its pushes would be worse (PIT-78).
+    A hub without HubClientInfo may act for everybody not connected elsewhere, where an operator lets it (PIT-78).
     """
     if platform.has_party(address, *roles):
         return True
-    if not platform.is_hub or any(party.through_hub for party in platform.parties):
+    if not platform.leads_to_unnamed:
         return False
     return all(party.platform_id == platform.id for party in snapshot.current().at(address))
 

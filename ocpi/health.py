@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from ocpi import outbox_policy, outbox_wake, pull_rows, snapshot
+from ocpi.headers import Address
 from ocpi.models import Platform
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def failed(platform_id: int, error: str, *, retry_after: float | None = None) ->
         )
         row = cursor.fetchone()
         if row and row[0]:
-            _leave_marks(platform_id)
+            leave_marks(platform_id)
     if row and row[0]:
         log.warning("platform %s is OFFLINE after %s failures: %s", platform_id, row[1], error)
         snapshot.changed()
@@ -121,37 +122,46 @@ def _well(platform_id: int, milliseconds: float | None) -> None:
         if row and row[1]:
             pull_rows.recover(platform_id, row[1])
         if came_back:
-            lanes = _give_grace(platform_id)
-            transaction.on_commit(lambda: outbox_wake.wake(lanes))
+            give_grace(platform_id)
     if came_back:
         log.warning("platform %s is CONNECTED again", platform_id)
         snapshot.changed()
 
 
-def _leave_marks(platform_id: int) -> None:
-    """Of an OFFLINE platform's state pushes only marks stay (REL-35)."""
+def leave_marks(platform_id: int, party: Address | None = None) -> None:
+    """Of the state pushes for an OFFLINE platform, or for a party that is away behind it, keep only marks (REL-35)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0 WHERE id IN ("
-            "  SELECT id FROM ocpi_delivery WHERE platform_id = %s AND state = 'PENDING' AND kind = 'STATE' "
-            "  ORDER BY id FOR UPDATE SKIP LOCKED)",
-            [platform_id],
+            "UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0 WHERE id IN ("  # noqa: S608
+            "  SELECT id FROM ocpi_delivery WHERE platform_id = %(platform_id)s AND state = 'PENDING' "
+            f"  AND kind = 'STATE' AND {_FOR_PARTY} ORDER BY id FOR UPDATE SKIP LOCKED)",
+            {"platform_id": platform_id, "party": "*".join(party.key) if party else None},
         )
 
 
-def _give_grace(platform_id: int) -> list[tuple[int, int]]:
-    """Let a platform that is back pull first (REL-36); what is kept until confirmed goes out at once."""
+def give_grace(platform_id: int, party: Address | None = None) -> None:
+    """Let who is back pull first (REL-36); what is kept until confirmed goes out at once, when this commits.
+
+    :param party: who is back behind this platform, a hub; otherwise it is the platform itself.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE ocpi_delivery d SET due_at = statement_timestamp() + make_interval(secs => CASE "
-            "WHEN d.state = 'PENDING' OR p.catch_up = 'at_once' THEN 0 ELSE %s END) FROM ocpi_platform p "
-            "WHERE p.id = d.platform_id AND d.id IN (SELECT id FROM ocpi_delivery WHERE platform_id = %s "
-            "  AND (state = 'MARKED' OR (state = 'PENDING' AND attempts > 0)) ORDER BY id FOR UPDATE SKIP LOCKED) "
-            "RETURNING d.platform_id, d.slot, d.state",
-            [settings.OCPI_PULL_GRACE, platform_id],
+            "UPDATE ocpi_delivery d SET due_at = statement_timestamp() + make_interval(secs => CASE "  # noqa: S608
+            "WHEN d.state = 'PENDING' OR p.catch_up = 'at_once' THEN 0 ELSE %(grace)s END) FROM ocpi_platform p "
+            "WHERE p.id = d.platform_id AND d.id IN (SELECT id FROM ocpi_delivery WHERE platform_id = %(platform_id)s "
+            f"  AND (state = 'MARKED' OR (state = 'PENDING' AND attempts > 0)) AND {_FOR_PARTY} "
+            "ORDER BY id FOR UPDATE SKIP LOCKED) RETURNING d.platform_id, d.slot, d.state",
+            {
+                "platform_id": platform_id,
+                "party": "*".join(party.key) if party else None,
+                "grace": settings.OCPI_PULL_GRACE,
+            },
         )
-        return sorted({(found, slot) for found, slot, state in cursor.fetchall() if state == "PENDING"})
+        lanes = sorted({(found, slot) for found, slot, state in cursor.fetchall() if state == "PENDING"})
+    transaction.on_commit(lambda: outbox_wake.wake(lanes))
 
+
+_FOR_PARTY = "(%(party)s::text IS NULL OR UPPER(to_country_code || '*' || to_party_id) = %(party)s)"
 
 _FAILED = """
 UPDATE ocpi_platform p SET

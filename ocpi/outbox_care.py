@@ -116,28 +116,37 @@ SELECT {_DROPPED_COLUMNS}, ''
 FROM late
 """  # noqa: S608 - constants only
 
+# What a hub says of whom a delivery is for; while that is away its marks wait (HCI-17).
+_BEHIND = """SELECT FROM ocpi_party y WHERE y.platform_id = d.platform_id AND y.through_hub AND y.claimed
+    AND UPPER(y.country_code) = UPPER(d.to_country_code) AND UPPER(y.party_id) = UPPER(d.to_party_id)"""
+_AWAY = (
+    f"(EXISTS ({_BEHIND} AND y.status IN ('OFFLINE', 'PLANNED')) "
+    f"AND NOT EXISTS ({_BEHIND} AND y.status = 'CONNECTED'))"
+)
 # However many workers sweep: of one platform there are never more in a second than the rate (REL-36).
-_CATCH_UP = """
+_CATCH_UP = f"""
 WITH platform AS MATERIALIZED (
     SELECT id, least(%(rate)s, floor(
                %(rate)s * coalesce(extract(epoch FROM statement_timestamp() - caught_up_at), 1)))::int AS most
     FROM ocpi_platform p
     WHERE state = 'REGISTERED' AND connection = 'CONNECTED' AND paused_reason = '' AND catch_up <> 'never'
       AND EXISTS (SELECT FROM ocpi_delivery d
-                  WHERE d.platform_id = p.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp())
+                  WHERE d.platform_id = p.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
+                    AND NOT {_AWAY})
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), pushed AS (
     UPDATE ocpi_delivery SET state = 'PENDING', fields = NULL, attempts = 0 WHERE id IN (
         SELECT mark.id FROM platform CROSS JOIN LATERAL (
             SELECT id FROM ocpi_delivery d
             WHERE d.platform_id = platform.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
+              AND NOT {_AWAY}
             ORDER BY d.due_at LIMIT platform.most FOR UPDATE SKIP LOCKED
         ) mark)
     RETURNING platform_id
 )
 UPDATE ocpi_platform SET caught_up_at = statement_timestamp()
 WHERE id IN (SELECT platform_id FROM pushed)
-"""
+"""  # noqa: S608 - constants only
 
 _LIMIT = """
 UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0,

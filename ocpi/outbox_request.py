@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -32,6 +32,8 @@ class Receiver:
     target: client.Target
     endpoints: Mapping[tuple[str, str], str]
     longest_address: int = short_address.LONGEST
+    # What keeps requests from a party behind this platform, "" if nothing does (HCI-20).
+    away: Callable[[Address], str] = lambda _party: ""
 
 
 def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
@@ -40,6 +42,9 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
         return Outcome(row, Ended.DROPPED, error="the object is no longer stored")
     if row.left is not None and row.left <= 0:
         return Outcome(row, Ended.DROPPED, error="the announced timeout has passed")
+    held_back = _held_back(row, receiver)
+    if held_back is not None:
+        return held_back
     try:
         url = _url(row, receiver)
     except (LookupError, ValueError) as error:
@@ -62,6 +67,22 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     if _is_unknown(outcome) and len(row.path.split("/")) > 3:
         return replace(outcome, ended=Ended.PARENT)
     return outcome
+
+
+def _held_back(row: Row, receiver: Receiver) -> Outcome | None:
+    """Return what becomes of a delivery to somebody behind a hub who is not connected there: nothing is sent (HCI-20).
+
+    While it is OFFLINE or PLANNED, of a state only the mark stays (HCI-17); once it is SUSPENDED, states are dropped
+    and a CDR is refused, for an operator to settle by other means (HCI-19).
+    """
+    party = _address(row.to_country_code, row.to_party_id)
+    status = receiver.away(party) if party else ""
+    if not status:
+        return None
+    error = f"{party} is {status} behind {receiver.target.name}"
+    if status == "SUSPENDED":
+        return Outcome(row, Ended.REFUSED if row.kind == CDR else Ended.DROPPED, error=error)
+    return Outcome(row, Ended.AWAY, error=error)
 
 
 def _url(row: Row, receiver: Receiver) -> str:

@@ -54,6 +54,7 @@ class Ended(Enum):
     REFUSED = "refused"  # the message's fault: the lane goes on
     DROPPED = "dropped"  # there is nothing to send any more
     LATER = "later"  # somebody behind the platform is away: this row waits, the lane goes on
+    AWAY = "away"  # somebody behind the platform is known to be away: nothing was sent, the lane goes on
     FAILED = "failed"  # the platform's fault: it backs off as a whole
     PAUSED = "paused"  # it does not accept our token
     PARENT = "parent"  # it does not know the Location of the EVSE: the whole Location is due

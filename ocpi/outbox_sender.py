@@ -258,7 +258,7 @@ class Sender:
                 self._events.put((job, outcome))
                 if outcome.ended in (Ended.FAILED, Ended.PAUSED):
                     break
-                if outcome.ended is Ended.LATER:
+                if outcome.ended in (Ended.LATER, Ended.AWAY):
                     held_back.add(row.order_key)
         finally:
             self._events.put((job, None))
@@ -286,7 +286,7 @@ def _documents(rows: Iterable[Row]) -> dict[tuple[str, int], Stored]:
 def _receivers(platform_ids: Collection[int]) -> dict[int, Receiver]:
     platforms = snapshot.current().platforms
     return {
-        found.id: Receiver(found.target(), found.endpoints, found.longest_address)
+        found.id: Receiver(found.target(), found.endpoints, found.longest_address, found.away)
         for found in (platforms.get(platform_id) for platform_id in platform_ids)
         if found is not None
     }

@@ -35,7 +35,9 @@ def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
                 finished.append((outcome, delivery_states.DROPPED))
             case Ended.PAUSED:
                 again.append((outcome, delivery_states.PENDING, 0.0))
-            case Ended.LATER | Ended.FAILED:
+            case Ended.AWAY if outcome.row.kind == outbox_policy.STATE:
+                again.append((outcome, delivery_states.MARKED, settings.OCPI_PULL_GRACE))
+            case Ended.LATER | Ended.AWAY | Ended.FAILED:
                 _decide(outcome, finished, again)
     locked = _finish(finished) | _again(again)
     return [outcome for outcome in outcomes if outcome.row.id in locked] if locked else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -186,6 +187,23 @@ def ask(ids: Collection[int], *, full: bool = False) -> int:
     """Have these pulls run as soon as a worker is free; return how many."""
     wanted = {"full_wanted": True} if full else {}
     return PullCursor.objects.filter(pk__in=ids).update(due_at=Now(), failures=0, **wanted)
+
+
+def ask_in_doubt(platform_id: int, module: str) -> None:
+    """Have a list that is read at start-up only read once more (HCI-21): something does not fit what it held.
+
+    Not more than once a minute, whatever a platform sends.
+    """
+    now = time.monotonic()
+    if now < _doubted.get((platform_id, module), 0.0) + _NOT_SOONER_SECONDS:
+        return
+    _doubted[platform_id, module] = now
+    PullCursor.objects.filter(platform_id=platform_id, module=module, due_at__gt=Now()).update(
+        full_wanted=True, due_at=Now()
+    )
+
+
+_doubted: dict[tuple[int, str], float] = {}
 
 
 def start_anew(platform_id: int) -> None:

@@ -93,6 +93,6 @@ def table() -> dict[str, Pull]:
 @lru_cache(maxsize=8)
 def _table(sides: tuple[str, ...]) -> dict[str, Pull]:
     names = [f"{side}.pulls" for side in sides if find_spec(f"{side}.pulls")]
-    if names:  # whoever pulls anything also asks a hub who is behind it
-        names.append("ocpi.modules.pulls")
+    # Whoever is connected to a hub asks it first who is behind it: of others nothing is taken (PIT-78, HUB-78).
+    names.insert(0, "ocpi.modules.pulls")
     return {pull.module.value: pull for name in names for pull in import_module(name).PULLS}

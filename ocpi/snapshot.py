@@ -92,12 +92,35 @@ class KnownPlatform:
     def reachable(self) -> bool:
         return self.state == "REGISTERED" and self.connection == "CONNECTED" and not self.paused
 
+    @property
+    def leads_to_unnamed(self) -> bool:
+        """Say whether it is a hub without HubClientInfo that an operator lets stand for everybody behind it (PIT-78).
+
+        One that has named anybody is taken at its word.
+        """
+        return self.speaks_for_all and self.is_hub and not any(party.through_hub for party in self.parties)
+
     def has_party(self, address: Address, *roles: str) -> bool:
         """Say whether this platform may act for an address (in one of these roles, if any is named)."""
         return any(
             party.active and party.address.key == address.key and (not roles or party.role in roles)
             for party in self.parties
         )
+
+    def away(self, address: Address) -> str:
+        """Return what keeps requests from a party behind this hub: its status, or UNNAMED; "" if they may go (HCI-20).
+
+        Of its own parties, and of anybody on a platform that is no hub, the connection of the platform says enough.
+        """
+        behind: set[str] = set()
+        for party in self.parties:
+            if party.active and party.address.key == address.key:
+                if not party.through_hub:
+                    return ""
+                behind.add(party.status)
+        if not behind:
+            return "UNNAMED" if self.is_hub and not self.leads_to_unnamed else ""
+        return next((status for status in ("", "OFFLINE", "PLANNED") if (status or "CONNECTED") in behind), "SUSPENDED")
 
     def target(self) -> client.Target:
         """Return what the client needs to call this platform."""

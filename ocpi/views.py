@@ -26,6 +26,7 @@ from ocpi import (
     json_text,
     message_defects,
     ours,
+    pull_rows,
     snapshot,
     status,
 )
@@ -204,6 +205,10 @@ class OcpiView(APIView):
         :raises UnknownObject: otherwise; the answer is the same as for an object that does not exist (SEC-39).
         """
         if not self.may_own(address):
+            platform = self.caller.platform
+            if platform.is_hub and not platform.has_party(address):
+                defects.noted(["PIT-78 for a party that its ClientInfo does not name"])
+                pull_rows.ask_in_doubt(platform.id, ModuleID.hubclientinfo)
             raise self.unknown
         return address
 

@@ -210,14 +210,15 @@ def _everybody() -> tuple[Candidate, ...]:
         ]
         if platform.is_hub and not parties:
             found.append(Candidate(platform, None))
-    return tuple(found[:_MOST_CANDIDATES])
+    # Who is connected directly is not asked through a hub, too (HUB-87).
+    chosen: dict[object, Candidate] = {}
+    for each in sorted(found, key=lambda candidate: candidate.platform.is_hub):
+        chosen.setdefault(each.address.key if each.address else each.platform.id, each)
+    return tuple(chosen.values())[:_MOST_CANDIDATES]
 
 
 def _connected(platform: KnownPlatform, owner: Address) -> bool:
-    if not platform.reachable:
-        return False
-    behind = [party for party in platform.parties if party.through_hub and party.address.key == owner.key]
-    return not behind or any(party.status == "CONNECTED" for party in behind)
+    return platform.reachable and not platform.away(owner)
 
 
 def _ask_one(question: Question, candidate: Candidate, seconds: float) -> Verdict | None:

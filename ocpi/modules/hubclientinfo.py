@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ocpi import defects, documents, endpoints, envelope, keeping, pull_rows, status, version_numbers
+from ocpi import defects, documents, endpoints, envelope, health, keeping, pull_rows, status, version_numbers
 from ocpi.enums import InterfaceRole, ModuleID
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, Party
 from ocpi.modules import claims
 from ocpi.v2_2_1.types import format_datetime
 from ocpi.views import OcpiView
+
+log = logging.getLogger(__name__)
 
 
 class ClientInfoReceiver(OcpiView):
@@ -45,8 +49,9 @@ class ClientInfoReceiver(OcpiView):
         return envelope.response(http_status=201 if created else 200)
 
 
+@transaction.atomic
 def store(*, hub_id: int, address: Address, role: str, connection: ConnectionStatus, last_updated: datetime) -> bool:
-    """Keep what a hub says about a party in one role (HCI-09); say whether it is new.
+    """Keep what a hub says about a party in one role (HCI-09), and do what follows from it; say whether it is new.
 
     :raises InvalidParameters: if what we have is newer.
     """
@@ -54,8 +59,10 @@ def store(*, hub_id: int, address: Address, role: str, connection: ConnectionSta
     known = found.first()
     # One statement, so that of two at a time none is lost.
     if found.filter(last_updated__lte=last_updated).update(status=connection, last_updated=last_updated, claimed=True):
-        if known is not None and known.status != connection == ConnectionStatus.CONNECTED:
-            pull_rows.recover(hub_id, known.last_updated, party=address)  # it was away (TRN-121)
+        if known is not None and known.status != connection:
+            _follow(hub_id, address, connection)
+            if connection == ConnectionStatus.CONNECTED:
+                pull_rows.recover(hub_id, known.last_updated, party=address)  # it was away (TRN-121)
         claims.announce()
         return False
     known = known or found.first()
@@ -72,8 +79,21 @@ def store(*, hub_id: int, address: Address, role: str, connection: ConnectionSta
         status=connection,
         last_updated=last_updated,
     )
+    _follow(hub_id, address, connection)
+    if connection == ConnectionStatus.CONNECTED:
+        # What the hub brought of it before it was named was refused (PIT-78).
+        pull_rows.recover(hub_id, last_updated)
     claims.announce()
     return True
+
+
+def _follow(hub_id: int, address: Address, connection: ConnectionStatus) -> None:
+    """Do with what waits for a party as its new status says (HCI-16 to HCI-19)."""
+    log.info("the hub on platform %s says that %s is %s", hub_id, address, connection)
+    if connection == ConnectionStatus.CONNECTED:
+        health.give_grace(hub_id, address)
+    else:
+        health.leave_marks(hub_id, address)
 
 
 def find(*, hub_id: int, address: Address) -> str:

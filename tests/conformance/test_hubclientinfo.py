@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ocpi import snapshot
-from ocpi.models import Party
-from tests.fixtures import Document
+from ocpi import pull_plan, pull_rows, snapshot
+from ocpi.models import Party, PullCursor
+from tests.fixtures import Document, Partner, Side
 from tests.people import Person, at
 
 pytestmark = pytest.mark.usefixtures("emsp_side")
@@ -162,3 +163,78 @@ def test_what_the_hub_says_of_a_party_is_in_the_registry_at_once(
     (party,) = snapshot.current().at(at("NL*TNM"), "CPO")
     assert (party.platform_id, party.through_hub) == (hub.id, True)
     assert (party.status == "CONNECTED") is connected
+
+
+@pytest.fixture
+def strict_hub(partner: Partner) -> Person:
+    """A hub of whom nobody has said that it speaks for all."""
+    return partner("BE*HUB:HUB", speaks_for_all=False)
+
+
+@pytest.mark.req("PIT-78", "HUB-47", "SEC-35", "HCI-16")
+def test_a_hub_speaks_for_those_alone_that_its_client_info_names(strict_hub: Person, document: Document) -> None:
+    location = document("location", id="LOC1")
+    url = "emsp/2.2.1/locations/NL/TNM/LOC1"
+
+    before = strict_hub.put(url, location)
+    assert strict_hub.put(URL, document("client_info")).ok
+
+    assert before.codes == (404, 2000)
+    assert strict_hub.put(url, location).codes == (201, 1000)
+    assert strict_hub.put("emsp/2.2.1/locations/NL/TNX/LOC1", {**location, "party_id": "TNX"}).codes == (404, 2000)
+
+
+@pytest.mark.req("PIT-78")
+def test_an_operator_may_let_a_hub_without_client_info_speak_for_all(
+    partner: Partner, cpo: Person, document: Document
+) -> None:
+    hub = partner("BE*HUB:HUB", speaks_for_all=True)
+    location = document("location", id="LOC1")
+
+    assert hub.put("emsp/2.2.1/locations/NL/TNX/LOC1", {**location, "party_id": "TNX"}).codes == (201, 1000)
+    # Whoever is connected to us speaks for itself.
+    assert hub.put("emsp/2.2.1/locations/NL/TNM/LOC1", location).codes == (404, 2000)
+    # And one that begins to name its clients is taken at its word.
+    assert hub.put("2.2.1/hubclientinfo/FR/CPX", document("client_info", country_code="FR", party_id="CPX")).ok
+    assert hub.put("emsp/2.2.1/locations/NL/TNY/LOC1", {**location, "party_id": "TNY"}).codes == (404, 2000)
+
+
+@pytest.mark.req("HCI-21", "PIT-78")
+def test_in_doubt_the_hub_is_asked_who_is_behind_it(strict_hub: Person, document: Document) -> None:
+    pull_rows._doubted.clear()
+    (cursor_id,) = pull_rows.due(pull_plan.lists(platform_id=strict_hub.id, module="hubclientinfo"))
+    PullCursor.objects.update(due_at=datetime.now(UTC) + timedelta(hours=9))
+    url = "emsp/2.2.1/locations/NL/TNM/LOC1"
+
+    strict_hub.put(url, document("location", id="LOC1"))
+
+    cursor = PullCursor.objects.get(pk=cursor_id)
+    assert cursor.full_wanted
+    assert cursor.due_at <= datetime.now(UTC)
+    # Not at every request of a hub that goes on like that.
+    PullCursor.objects.update(due_at=datetime.now(UTC) + timedelta(hours=9))
+    strict_hub.put(url, document("location", id="LOC1"))
+    assert PullCursor.objects.get(pk=cursor_id).due_at > datetime.now(UTC)
+
+
+@pytest.mark.req("HCI-21", "HUB-78")
+@pytest.mark.parametrize("sides", [["hub"], ["cpo"], ["emsp"]], ids=str)
+def test_who_is_behind_a_hub_is_the_first_thing_that_is_pulled_from_it(
+    side: Side, strict_hub: Person, sides: list[str]
+) -> None:
+    side(*sides, parties=[{"hub": "NL*HUB:HUB", "cpo": "NL*TNM:CPO", "emsp": "DE*EMS:EMSP"}[sides[0]]])
+
+    assert next(found.module for found in pull_plan.lists()) == "hubclientinfo"
+
+
+@pytest.mark.req("HCI-16", "TRN-121", "PIT-78")
+def test_what_was_refused_before_a_party_was_named_is_pulled(strict_hub: Person, document: Document) -> None:
+    lists = pull_plan.lists(platform_id=strict_hub.id, module="tariffs")
+    pull_rows.due(lists)
+    PullCursor.objects.update(due_at=datetime.now(UTC) + timedelta(hours=9), date_from=datetime.now(UTC))
+
+    assert strict_hub.put(URL, document("client_info")).ok
+
+    cursor = PullCursor.objects.get(module="tariffs")
+    assert cursor.recover_from is not None
+    assert cursor.due_at <= datetime.now(UTC)
