@@ -120,8 +120,7 @@ FROM late
 _BEHIND = """SELECT FROM ocpi_party y WHERE y.platform_id = d.platform_id AND y.through_hub AND y.claimed
     AND UPPER(y.country_code) = UPPER(d.to_country_code) AND UPPER(y.party_id) = UPPER(d.to_party_id)"""
 _AWAY = (
-    f"(EXISTS ({_BEHIND} AND y.status IN ('OFFLINE', 'PLANNED')) "
-    f"AND NOT EXISTS ({_BEHIND} AND y.status = 'CONNECTED'))"
+    f"(EXISTS ({_BEHIND} AND y.status IN ('OFFLINE', 'PLANNED')) AND NOT EXISTS ({_BEHIND} AND y.status = 'CONNECTED'))"
 )
 # However many workers sweep: of one platform there are never more in a second than the rate (REL-36).
 _CATCH_UP = f"""
