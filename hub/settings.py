@@ -169,6 +169,12 @@ OCPI_SNAPSHOT_LISTEN = env.flag("OCPI_SNAPSHOT_LISTEN", default=True)
 # Whether requests and their answers are kept for operators; off, nothing can be followed or replayed.
 OCPI_EXCHANGES = env.flag("OCPI_EXCHANGES", default=True)
 
+# Days that exchanges are kept; days that the bodies of Tokens and CDRs are; megabytes they may take on disk, the
+# bodies of the oldest days go first then (0 = any number).
+OCPI_EXCHANGE_DAYS = env.integer("OCPI_EXCHANGE_DAYS", 30, at_least=1)
+OCPI_EXCHANGE_BODY_DAYS = env.integer("OCPI_EXCHANGE_BODY_DAYS", 7, at_least=1)
+OCPI_EXCHANGE_BUDGET_MB = env.integer("OCPI_EXCHANGE_BUDGET_MB", 20_000, at_least=0)
+
 # Whether a change wakes the workers at once; off, their sweep finds it within a second.
 OCPI_WAKE = env.flag("OCPI_WAKE", default=True)
 

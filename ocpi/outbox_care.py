@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-
 from django.conf import settings
 from django.db import connection, transaction
 
-from ocpi import outbox_rows, outbox_settle, registry_sql
+from ocpi import outbox_rows, outbox_settle
 from ocpi.outbox_wake import Lane
 
 MOST_PENDING = 10_000  # of one platform; above that further state pushes only leave marks (REL-51)
 FINISHED_DAYS, DEAD_DAYS = 7, 90
-EXCHANGE_DAYS, PERSONAL_BODY_DAYS = 30, 7
 
 
 def sweep() -> list[Lane]:
@@ -40,51 +37,6 @@ def forget_finished() -> int:
             [DEAD_DAYS, FINISHED_DAYS],
         )
         return int(cursor.rowcount)
-
-
-def make_partitions(today: date | None = None, *, ahead: int = 7) -> None:
-    """Make the exchange partitions of the next days and drop those that are too old (REL-55)."""
-    start = today or datetime.now(UTC).date()
-    for day in (start + timedelta(days=number) for number in range(ahead + 1)):
-        _make_partition(day)
-    oldest = registry_sql.partition_name(start - timedelta(days=EXCHANGE_DAYS))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
-            "WHERE inhparent = 'ocpi_exchange'::regclass AND relname ~ '^ocpi_exchange_[0-9]{8}$' AND relname < %s",
-            [oldest],
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f'DROP TABLE "{name}"')
-        cursor.execute(
-            "DELETE FROM ocpi_exchange_default WHERE at < statement_timestamp() - make_interval(days => %s)",
-            [EXCHANGE_DAYS],
-        )
-        cursor.execute(
-            "UPDATE ocpi_exchange SET request_body = '', response_body = '' WHERE module IN ('tokens', 'cdrs') "
-            "AND at < statement_timestamp() - make_interval(days => %s) AND request_body || response_body <> ''",
-            [PERSONAL_BODY_DAYS],
-        )
-
-
-def _make_partition(day: date) -> None:
-    """Make one partition; what the default one already holds of that day moves into it."""
-    name = registry_sql.partition_name(day)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-        if cursor.fetchone()[0]:
-            return
-        bounds = [day.isoformat(), (day + timedelta(days=1)).isoformat()]
-        in_day = "at >= %s::timestamp AT TIME ZONE 'UTC' AND at < %s::timestamp AT TIME ZONE 'UTC'"
-        cursor.execute("LOCK TABLE ocpi_exchange IN ACCESS EXCLUSIVE MODE")
-        cursor.execute(
-            f"CREATE TEMP TABLE moved ON COMMIT DROP AS SELECT * FROM ocpi_exchange_default WHERE {in_day}",  # noqa: S608
-            bounds,
-        )
-        cursor.execute(f"DELETE FROM ocpi_exchange_default WHERE {in_day}", bounds)  # noqa: S608 - constants only
-        cursor.execute(registry_sql.create_partition_sql(day))
-        cursor.execute("INSERT INTO ocpi_exchange SELECT * FROM moved")
-        cursor.execute("DROP TABLE moved")
 
 
 # Only what failed before expires: a row that nobody tried is still the current state, and goes out as such. A change

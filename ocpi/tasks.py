@@ -8,7 +8,18 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_init, worker_process_shutdown, worker_shutdown, worker_shutting_down
 
-from ocpi import counts, outbox_care, outbox_engine, outbox_probe, outbox_wake, pull, pull_plan, pull_rows, traffic
+from ocpi import (
+    counts,
+    exchange_partitions,
+    outbox_care,
+    outbox_engine,
+    outbox_probe,
+    outbox_wake,
+    pull,
+    pull_plan,
+    pull_rows,
+    traffic,
+)
 from ocpi.modules import renewal
 
 # Seconds until the next round finds it again.
@@ -70,8 +81,8 @@ def compact_counts() -> None:
 
 @shared_task(ignore_result=True)
 def make_partitions() -> None:
-    """Make the exchange partitions of the next days, drop the old ones; each hour."""
-    outbox_care.make_partitions()
+    """Make the exchange partitions of the next days, drop the old ones, keep to the disk budget; every ten minutes."""
+    exchange_partitions.care()
 
 
 @shared_task(ignore_result=True)
