@@ -8,6 +8,8 @@ from typing import NamedTuple
 import httptools
 
 HEADER_LIMIT = 16 * 1024
+# Of chunks; some stream a large list in pieces of a few octets, and none of those that do so is larger than this.
+_FRAMING_LIMIT = 1 << 20
 _SWITCHING_PROTOCOLS = 101
 _BODILESS = (204, 304)
 
@@ -38,7 +40,7 @@ class AnswerReader:
         self.started = False
         self._status = 0
         self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._headers_done = False
         self._until_close = False
         self._header_size = self._body_size = self._raw_size = 0
@@ -49,13 +51,12 @@ class AnswerReader:
     @property
     def response(self) -> Response:
         """Return the answer, once it is complete."""
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        return Response(self._status, self._headers, body)
+        return Response(self._status, self._headers, bytes(self._body))
 
     @property
     def beginning(self) -> bytes:
         """Return as much of what came as an operator needs to see."""
-        return (b"".join(self._body[:64]) or self._first)[:2048]
+        return bytes(self._body[:2048]) or self._first
 
     def feed(self, octets: bytes) -> None:
         """Take what the socket gave.
@@ -75,7 +76,9 @@ class AnswerReader:
         if self._problem:
             raise NotHttp(self._problem)
         # Neither endless headers, interim answers, trailers nor chunks of one octet get past this.
-        if self._raw_size > HEADER_LIMIT + (2 * self._max_body if self._headers_done else 0) and not self.complete:
+        framing = self._raw_size - self._body_size
+        allowed = _FRAMING_LIMIT + self._body_size // 4 if self._headers_done else HEADER_LIMIT
+        if framing > allowed and not self.complete:
             raise NotHttp(f"the answer has more than {HEADER_LIMIT} octets of headers or framing")
 
     def end(self) -> bool:
@@ -130,7 +133,12 @@ class AnswerReader:
         self._body_size += len(octets)
         if self._body_size > self._max_body:
             self._refuse(f"the answer is longer than {self._max_body} octets")
-        self._body.append(octets)
+        if not self._body:
+            self._body = octets
+            return
+        if isinstance(self._body, bytes):
+            self._body = bytearray(self._body)
+        self._body += octets  # in one piece: a million chunks of two octets must not be a million objects
 
     def on_message_complete(self) -> None:
         """Parser's call: also for interim answers, which complete nothing."""

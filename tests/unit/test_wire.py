@@ -3,6 +3,7 @@
 import gzip
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -279,3 +280,34 @@ def test_nobody_listening_means_nothing_was_sent() -> None:
             max_body=10,
             allowed_networks=LOOPBACK,
         )
+
+
+@pytest.mark.req("SEC-29")
+def test_a_body_in_tiny_chunks_takes_no_more_memory_than_its_size() -> None:
+    reader = AnswerReader()
+    reader.expect(1 << 20)
+    reader.feed(CHUNKED)
+    tiny = b"2\r\n[]\r\n" * 1000
+    tracemalloc.start()
+    try:
+        for _ in range(150):
+            reader.feed(tiny)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 1 << 20
+
+
+@pytest.mark.req("SEC-29")
+def test_a_page_in_tiny_chunks_is_not_read_to_its_end() -> None:
+    reader = AnswerReader()
+    reader.expect(16 << 20)
+    reader.feed(CHUNKED)
+    taken = 0
+    with pytest.raises(NotHttp, match="framing"):
+        while taken < 16 << 20:
+            reader.feed(b"2\r\n[]\r\n" * 1000)
+            taken += 7000
+
+    assert taken < 2 << 20
