@@ -54,6 +54,7 @@ class Connection:
 
     def close(self) -> None:
         self._sock.close()
+        self.reader.forget()
 
     def is_quiet(self) -> bool:
         """Tell whether a kept connection is usable: anything readable is its end, or nothing we asked for."""

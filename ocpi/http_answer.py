@@ -10,6 +10,9 @@ import httptools
 HEADER_LIMIT = 16 * 1024
 # Of chunks; some stream a large list in pieces of a few octets, and none of those that do so is larger than this.
 _FRAMING_LIMIT = 1 << 20
+# A body is kept in pieces of this size at least, and joined once it is whole: one that grew in place would leave holes
+# of its size in the memory of every thread.
+_PIECE = 32 * 1024
 _SWITCHING_PROTOCOLS = 101
 _BODILESS = (204, 304)
 
@@ -40,7 +43,8 @@ class AnswerReader:
         self.started = False
         self._status = 0
         self._headers: dict[str, str] = {}
-        self._body: bytes | bytearray = b""
+        self._pieces: list[bytes] = []
+        self._small = bytearray()
         self._headers_done = False
         self._until_close = False
         self._header_size = self._body_size = self._raw_size = 0
@@ -48,15 +52,22 @@ class AnswerReader:
         self._problem: str | None = None
         self._first = b""
 
+    def forget(self) -> None:
+        """Let go of what was read: an error that somebody keeps, or a connection that waits, must not hold a body."""
+        self._pieces, self._small = [], bytearray()
+        self._first, self._headers = b"", {}
+
     @property
     def response(self) -> Response:
         """Return the answer, once it is complete."""
-        return Response(self._status, self._headers, bytes(self._body))
+        self._gather()
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return Response(self._status, self._headers, body)
 
     @property
     def beginning(self) -> bytes:
         """Return as much of what came as an operator needs to see."""
-        return bytes(self._body[:2048]) or self._first
+        return (b"".join(self._pieces[:1]) + self._small)[:2048] or self._first
 
     def feed(self, octets: bytes) -> None:
         """Take what the socket gave.
@@ -133,12 +144,19 @@ class AnswerReader:
         self._body_size += len(octets)
         if self._body_size > self._max_body:
             self._refuse(f"the answer is longer than {self._max_body} octets")
-        if not self._body:
-            self._body = octets
+        if len(octets) < _PIECE:
+            # A million chunks of two octets must not be a million objects.
+            self._small += octets
+            if len(self._small) >= _PIECE:
+                self._gather()
             return
-        if isinstance(self._body, bytes):
-            self._body = bytearray(self._body)
-        self._body += octets  # in one piece: a million chunks of two octets must not be a million objects
+        self._gather()
+        self._pieces.append(octets)
+
+    def _gather(self) -> None:
+        if self._small:
+            self._pieces.append(bytes(self._small))
+            self._small.clear()
 
     def on_message_complete(self) -> None:
         """Parser's call: also for interim answers, which complete nothing."""

@@ -77,6 +77,7 @@ class Pool:
     def give(self, key: PoolKey, connection: Connection) -> None:
         """Keep a connection whose answer has been read to its end."""
         now = connection.idle_since = time.monotonic()
+        connection.reader.forget()
         surplus: list[Connection] = []
         with self._lock:
             idle = self._idle.setdefault(key, deque())

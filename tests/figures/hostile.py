@@ -69,14 +69,14 @@ def calls(here: Place, ports: dict[str, int], authority: str, *, short: bool) ->
     """Make every call at every kind in a process of its own, and return what it found; it must live to tell."""
     given = {"ports": ports, "authority": authority, "limit": SHORT_LIMIT if short else LIMIT, "threads": 24}
     env = {
-        "DATABASE_URL": here.database("hostile"),
+        "DATABASE_URL": here.database(f"hostile_{time.monotonic_ns()}"),
         "OCPI_SIDES": "cpo,emsp",
         "OCPI_SEND_THREADS": "96",
         "OCPI_CONNECT_TIMEOUT": str(given["limit"]),
         "OCPI_SNAPSHOT_LISTEN": "false",
         "OCPI_EXCHANGES": "false",
         "OCPI_WAKE": "false",
-        "LOG_LEVEL": "CRITICAL" if False else "ERROR",
+        "LOG_LEVEL": "ERROR",
         "DJANGO_SETTINGS_MODULE": "hub.settings",
     }
     say("making the calls")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 from django.utils import timezone
@@ -255,7 +256,7 @@ def _preferences(world: World) -> Plan:
             document = {"location_id": "LOC1", "evse_uid": "E1", "cdr_token": token}
             act.session = Session.objects.create(  # type: ignore[attr-defined]
                 **owned, object_id="S1", status="ACTIVE", token_uid="1", start_date_time=now,
-                document=json.dumps(document),
+                platform=victim.platform, document=json.dumps(document),
             )  # fmt: skip
 
         def act() -> object:
@@ -320,7 +321,7 @@ def _forward(
             person = Person(token, parties=(caller.address,), platform=platform)
             mine = f"{caller.address.country_code}/{caller.address.party_id}"
             path = f"hub/2.2.1/{interface.lower()}/{module}" + tail.format(
-                **{"from": mine, "url": f"{caller.base}/results/9"}
+                **{"from": mine, "url": quote(f"{caller.base}/results/9", safe="")}
             )
             body = {"response_url": f"{caller.base}/results/7", "id": "LOC1"} if method in ("PUT", "POST") else None
             answer = person.request(method, path, body or ({} if method == "PATCH" else None), to=victim.address,

@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,7 +24,6 @@ from pathlib import Path
 from tests.unit.hostile_server import Authority
 
 GOOD = "good"
-TIMESTAMP = "2026-01-01T00:00:00Z"
 MODULES = ("locations", "sessions", "cdrs", "tariffs", "tokens", "commands", "chargingprofiles", "hubclientinfo")
 _DRIP_SECONDS = 0.02
 _GIGABYTE = 1 << 30
@@ -33,7 +33,9 @@ Evil = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def _ok(data: object) -> bytes:
-    return json.dumps({"status_code": 1000, "timestamp": TIMESTAMP, "data": data}).encode()
+    return json.dumps(
+        {"status_code": 1000, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "data": data}
+    ).encode()
 
 
 def _whole(body: bytes, *headers: str, status: str = "200 OK", kind: str = "application/json") -> bytes:
