@@ -52,6 +52,7 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close at once, whatever is on its way."""
         self.closed = True
+        self.reader.forget()
         self._transport.abort()
 
     async def ask(self, request: bytes, deadline: float, max_body: int) -> Response:
@@ -189,6 +190,7 @@ class Pool:
 
     def _give(self, key: _Key, connection: _Connection) -> None:
         now = connection.idle_since = time.monotonic()
+        connection.reader.forget()
         idle = self._idle.setdefault(key, deque())
         idle.append(connection)
         if len(idle) > _IDLE_CONNECTIONS:
@@ -242,9 +244,10 @@ class Pool:
         try:
             if _is_address(url.host):
                 return look_up()
-            return await asyncio.get_running_loop().run_in_executor(self._lookups, look_up)
-        except address_guard.Unresolved as error:
-            raise NotConnected(str(error)) from error
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):  # also if all threads look up others
+                return await asyncio.get_running_loop().run_in_executor(self._lookups, look_up)
+        except (address_guard.Unresolved, TimeoutError) as error:
+            raise NotConnected(str(error) or "no answer from the name server in time") from error
 
 
 @lru_cache(maxsize=1024)

@@ -1,13 +1,15 @@
 """Every call that the product makes to a partner, each at every kind of evil.
 
-`python -m tests.figures.hostile_calls` reads one JSON line (ports, authority, limit, …), makes the calls in a process of
-its own, and prints one JSON line. What is called is drawn from the product's own lists (modules, commands, pulls), and the places in the code that call are
-compared with those that were seen to call: one that is added to the product and not here is reported.
+`python -m tests.figures.hostile_calls` reads one JSON line (ports, authority, limit, …), makes the calls in a process
+of its own, and prints one JSON line. What is called is drawn from the product's own lists (modules, commands, pulls),
+and the places in the code that call are compared with those that were seen to call: one that is added to the product
+and not here is reported.
 """
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import resource
@@ -25,8 +27,6 @@ from urllib.parse import urlsplit
 PROJECT = Path(__file__).resolve().parents[2]
 PRODUCT = ("hub", "ocpi", "cpo", "emsp")
 DOORS = frozenset(("send", "page", "walk"))
-# Places that call in a process of another kind; `hostile` runs them there.
-ELSEWHERE: dict[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -76,9 +76,9 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        from ocpi import client
+        from ocpi import client, client_async
 
-        real = client.send
+        real, real_async = client.send, client_async.send
 
         def send(target: Any, method: str, url: str, *, timeout: float, **more: Any) -> Any:
             limit = min(timeout, self.longest)
@@ -102,18 +102,36 @@ class Watch:
                     self._large.release()
                 self.made.append(Made(kind, _caller(), method, limit, seconds, outcome))
 
-        client.send = send
+        async def send_async(pool: Any, target: Any, method: str, url: str, *, timeout: float, **more: Any) -> Any:
+            limit = min(timeout, self.longest)
+            kind = self.kinds.get(urlsplit(url).port or 0, "?")
+            if kind in ("1 GB", "endless chunks"):
+                await asyncio.to_thread(self._large.acquire)
+            outcome, place, started = "answer", _caller(), time.monotonic()
+            try:
+                return await real_async(pool, target, method, url, timeout=limit, **more)
+            except BaseException as error:
+                known = isinstance(error, client.ClientError)
+                outcome = type(error).__name__ if known else f"unhandled {type(error).__name__}: {error}"
+                raise
+            finally:
+                seconds = time.monotonic() - started
+                if kind in ("1 GB", "endless chunks"):
+                    self._large.release()
+                self.made.append(Made(kind, place, method, limit, seconds, outcome))
+
+        client.send, client_async.send = send, send_async
         try:
             yield
         finally:
-            client.send = real
+            client.send, client_async.send = real, real_async
 
 
 def _caller() -> str:
     frame = sys._getframe(2)
     while frame is not None:
         file = Path(frame.f_code.co_filename)
-        if file.name != "client.py" or file.parent.name != "ocpi":
+        if file.name not in ("client.py", "client_async.py") or file.parent.name != "ocpi":
             break
         frame = frame.f_back  # type: ignore[assignment]
     return f"{file.relative_to(PROJECT).as_posix()}:{frame.f_code.co_name}"
@@ -147,10 +165,13 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
             if given.get("close", False):
                 connection.close()
 
-    def all_of(kinds: list[str]) -> float:
+    def prepare(kinds: list[str], some: bool) -> list[tuple[str, list[Job]]]:
+        return [(sides, hostile_jobs.of(sides, world, kinds, some=some)) for sides in hostile_jobs.SIDES]
+
+    def do_all(prepared: list[tuple[str, list[Job]]]) -> float:
         started = time.monotonic()
-        for sides in hostile_jobs.SIDES:
-            jobs = hostile_jobs.of(sides, world, kinds)
+        for sides, jobs in prepared:
+            hostile_jobs.become(sides)
             with ThreadPoolExecutor(given["threads"], thread_name_prefix="call") as pool:
                 list(pool.map(do, jobs))
                 list(pool.map(lambda _: connection.close(), range(given["threads"] * 4)))
@@ -158,7 +179,8 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     evil = [kind for kind in given["ports"] if kind not in ("canary", "good")]
     with watch.watching():
-        quiet = all_of(["good", "good"])
+        prepared = prepare(evil, given["short"])  # the platforms themselves are no answer: their memory does not count
+        quiet = do_all(prepare(["good"], False))
         others = Others(world, watch)
         with others.going():
             time.sleep(given["limit"])
@@ -167,7 +189,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         _forget_peak()
         before = _resident()
         with others.going():
-            seconds = all_of(evil)
+            seconds = do_all(prepared)
         peak = _peak()
     return {
         "made": [asdict(one) for one in watch.made],
@@ -175,7 +197,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         "quiet_seconds": quiet,
         "seconds": seconds,
         "troubles": troubles,
-        "unseen": sorted(places_in_code() - {one.place for one in quiet_made + watch.made} - set(ELSEWHERE)),
+        "unseen": sorted(places_in_code() - {one.place for one in quiet_made + watch.made}),
         "grown_mb": (peak - before) / 1e6,
         "others": others.take(),
         "others_alone": alone,

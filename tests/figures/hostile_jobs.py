@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
+from django.test import Client
 from django.utils import timezone
 
 from cpo.modules import authorization
+from cpo.whitelist_states import INVALID
 from emsp.models import EVSE, Location, Session
 from emsp.modules import asking, charging_preferences
+from hub import asgi
+from hub.models import Callback
 from ocpi import outbox_probe, outbox_request, pull, pull_rows, pull_table, snapshot
 from ocpi.enums import FUNCTIONAL_MODULES, ModuleID
 from ocpi.headers import Routing, new_id
-from ocpi.models import Platform
 from ocpi.modules import initiation, registration
 from ocpi.outbox_rows import Row
 from ocpi.stored import Stored
 from ocpi.v2_2_1.commands import CommandType
+from tests import front_doors
 from tests.answers import OcpiAnswer
 from tests.figures.hostile_world import Victim, World, credentials, show_us
 from tests.people import Person, at
@@ -28,6 +35,7 @@ from tests.people import Person, at
 Job = tuple[str, str, Callable[[], object]]
 SIDES: dict[str, list[str]] = {"cpo,emsp": ["NL*TNM:CPO", "DE*EMS:EMSP"], "hub": ["NL*HUB:HUB"]}
 US = at("NL*TNM")
+_SOME = 5  # kinds of each call in the short form
 DOCUMENT = Stored('{"id":"LOC1","last_updated":"2026-01-01T00:00:00Z","status":"AVAILABLE"}', timezone.now(), False)
 # Who is told of these objects, as a model (its `pushed_to` says which interface), and how.
 _SOURCES = {
@@ -43,18 +51,27 @@ _RESULTS = (ModuleID.commands, ModuleID.chargingprofiles)
 _METHODS = ("PUT", "PATCH", "DELETE")
 
 
-def of(sides: str, world: World, kinds: list[str]) -> list[Job]:
-    """Return what is to be called in the name of these sides, at each kind of platform."""
-    settings.OCPI_SIDES, settings.OCPI_PARTIES = sides.split(","), SIDES[sides]
-    snapshot.changed()
+def of(sides: str, world: World, kinds: list[str], *, some: bool) -> list[Job]:
+    """Return what is to be called in the name of these sides, at each kind of platform, or with `some` at a few."""
+    become(sides)
     calls = dict(_forwards(world)) if sides == "hub" else {**_handshakes(world), **dict(_traffic(world))}
-    jobs = [(kind, call, plan(kind, call)) for call, plan in calls.items() for kind in kinds]
+    jobs = []
+    for number, (call, plan) in enumerate(calls.items()):
+        chosen = [kinds[(number * _SOME + place) % len(kinds)] for place in range(_SOME)] if some else kinds
+        jobs += [(kind, call, plan(kind, call)) for kind in (kinds if call == "probe" else chosen)]
     world.store()
     for _kind, _call, action in jobs:
         prepare = getattr(action, "prepare", None)
         if prepare is not None:
             prepare()
     return jobs
+
+
+def become(sides: str) -> None:
+    """Make this process an instance of these sides."""
+    settings.OCPI_SIDES, settings.OCPI_PARTIES = sides.split(","), SIDES[sides]
+    snapshot.changed()
+    snapshot.current()
 
 
 Plan = Callable[[str, str], Callable[[], object]]
@@ -121,8 +138,8 @@ def _traffic(world: World) -> Iterator[tuple[str, Plan]]:
     pushed = {module for module in ModuleID if module is not ModuleID.credentials}
     assert pushed == {*_SOURCES, *_RESULTS}, "a module is missing: how is it pushed?"
     for module in _SOURCES:
-        for method in ("POST",) if module is ModuleID.cdrs else _METHODS:
-            yield f"{method} {module}", _push(world, module, method)
+        for verb in ("POST",) if module is ModuleID.cdrs else _METHODS:
+            yield f"{verb} {module}", _push(world, module, verb)
     for module in _RESULTS:
         yield f"POST the result of {module}", _result(world, module)
     for module in pull_table.table():
@@ -147,7 +164,7 @@ def _row(victim: Victim, **values: Any) -> Row:
 
 def _push(world: World, module: ModuleID, method: str) -> Plan:
     # Of ClientInfo nothing is kept as a document here; its push goes where every other one does.
-    source = _SOURCES[module] or "cpo.Tariff"
+    source: str = _SOURCES[module] or "cpo.Tariff"
 
     def plan(kind: str, call: str) -> Callable[[], object]:
         victim = world.add(kind, call, (module, "RECEIVER"), (module, "SENDER"), role="EMSP")
@@ -209,7 +226,7 @@ def _authorize(world: World) -> Plan:
 
         def act() -> object:
             candidate = authorization.Candidate(victim.known, victim.address)
-            otherwise = authorization.Verdict(authorization.INVALID)
+            otherwise = authorization.Verdict(INVALID)
             question = authorization.Question("012345678", "RFID", (candidate,), otherwise, sender=US)
             verdict = authorization.ask(question)
             if verdict.accepted:
@@ -291,34 +308,49 @@ _PATHS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
 
 def _forwards(world: World) -> Iterator[tuple[str, Plan]]:
     assert {module for module, _ in _PATHS} == {module.value for module in FUNCTIONAL_MODULES}
-    caller = world.add("good", "who asks", role="EMSP")
+    caller = world.add("good", "who asks", role="CPO,EMSP")
     world.store()
     caller_token = show_us(caller, "CURRENT")
-    platform: Platform = caller.platform
+    platform = caller.platform
     for (module, interface), requests in _PATHS.items():
         for method, tail in requests:
-            yield (
-                f"forward {method} {module} {interface}{tail}",
-                _forward(world, platform, caller, caller_token, (module, interface), method, tail),
-            )
-    yield "bring a result back", _bring_back(world)
+            what = f"{method} {module} {interface}{tail}"
+            asker = Person(caller_token, parties=(caller.address,), platform=platform)
+            in_lane = replace(asker, client=LANE)
+            yield f"forward {what}", _forward(world, caller, asker, (module, interface), method, tail)
+            yield f"fast lane {what}", _forward(world, caller, in_lane, (module, interface), method, tail)
+    yield "bring a result back", _bring_back(world, Client())
+    yield "fast lane, bring a result back", _bring_back(world, LANE)
 
 
-def _forward(
-    world: World,
-    platform: Platform,
-    caller: Victim,
-    token: str,
-    place: tuple[str, str],
-    method: str,
-    tail: str,
-) -> Plan:
+class _Lane:
+    """A client that comes in through the fast lane; all of them share one event loop, as in a web process."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def generic(
+        self, method: str, path: str, data: bytes = b"", content_type: str = "", *, headers: Any = None, **_more: Any
+    ) -> front_doors.LaneAnswer:
+        if self._loop is None:
+            self._application = asgi.Application()
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        lines += [(b"content-length", b"%d" % len(data)), (b"content-type", content_type.encode())] if data else []
+        asked = front_doors.ask(method, path, lines, [data], application=self._application)
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+
+
+LANE: Any = _Lane()
+
+
+def _forward(world: World, caller: Victim, person: Person, place: tuple[str, str], method: str, tail: str) -> Plan:
     def plan(kind: str, call: str) -> Callable[[], object]:
         victim = world.add(kind, call, place)
 
         def act() -> object:
             module, interface = place
-            person = Person(token, parties=(caller.address,), platform=platform)
             mine = f"{caller.address.country_code}/{caller.address.party_id}"
             path = f"hub/2.2.1/{interface.lower()}/{module}" + tail.format(
                 **{"from": mine, "url": quote(f"{caller.base}/results/9", safe="")}
@@ -339,9 +371,7 @@ def _check(answer: OcpiAnswer, kind: str) -> None:
         raise RuntimeError(f"the hub answered {answer.codes}")
 
 
-def _bring_back(world: World) -> Plan:
-    from hub.models import Callback
-
+def _bring_back(world: World, door: Any) -> Plan:
     def plan(kind: str, call: str) -> Callable[[], object]:
         owner = world.add(kind, call, role="EMSP")
         caller = world.add("good", f"{call}, the CPO")
@@ -352,7 +382,9 @@ def _bring_back(world: World) -> Plan:
                 key=key, kind="RESPONSE_URL", url=f"{owner.base}/results/5", owner=owner.platform,
                 caller=caller.platform, module="commands", correlation_id="c",
             )  # fmt: skip
-            person = Person(show_us(caller, "CURRENT"), parties=(caller.address,), platform=caller.platform)
+            person = Person(
+                show_us(caller, "CURRENT"), parties=(caller.address,), platform=caller.platform, client=door
+            )
             answer = person.post(
                 f"hub/2.2.1/callbacks/{key}", {"result": "ACCEPTED"}, to=owner.address, documented=False
             )

@@ -1,8 +1,8 @@
 """A process with one server for each kind of evil answer, and one that is good.
 
-`python -m tests.figures.hostile_servers` prints its ports as one JSON line. The first segment of a path says where a server turns evil: `/at-versions/…`,
-`/at-details/…`, `/at-credentials/…` are good before that step of the handshake; everything else is evil at once.
-`/counts` at the good server tells how many requests came, per kind.
+`python -m tests.figures.hostile_servers` prints its ports as one JSON line. The first segment of a path says where a
+server turns evil: `/at-versions/…`, `/at-details/…`, `/at-credentials/…` are good before that step of the handshake;
+everything else is evil at once. `/counts` at the good server tells how many requests came, per kind.
 """
 
 from __future__ import annotations

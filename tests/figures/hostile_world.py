@@ -63,7 +63,7 @@ class World:
         number = next(_numbers)
         party = "".join(_LETTERS[number // 36**place % 36] for place in (2, 1, 0))
         row = Platform(
-            name=f"{kind}, {call}, {number}",
+            name=f"{number}, {kind}, {call}"[:100],
             state=state,
             version="2.2.1" if state == "REGISTERED" else "",
             versions_url=f"{scheme}://{host}/{turns}/versions",
@@ -93,7 +93,8 @@ class World:
                 role=role,
                 approved=True,
             )
-            for victim, _, role in self._rows
+            for victim, _, roles in self._rows
+            for role in roles.split(",")
         )
         Endpoint.objects.bulk_create(
             Endpoint(platform=victim.platform, identifier=module, role=role, url=victim.url(module, role.lower()))

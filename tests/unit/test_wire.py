@@ -304,10 +304,8 @@ def test_a_page_in_tiny_chunks_is_not_read_to_its_end() -> None:
     reader = AnswerReader()
     reader.expect(16 << 20)
     reader.feed(CHUNKED)
-    taken = 0
-    with pytest.raises(NotHttp, match="framing"):
-        while taken < 16 << 20:
-            reader.feed(b"2\r\n[]\r\n" * 1000)
-            taken += 7000
+    for _ in range(150):  # about 1 MiB of framing
+        reader.feed(b"2\r\n[]\r\n" * 1000)
 
-    assert taken < 2 << 20
+    with pytest.raises(NotHttp, match="framing"):
+        reader.feed(b"2\r\n[]\r\n" * 100_000)
