@@ -142,8 +142,8 @@ def _traffic(world: World) -> Iterator[tuple[str, Plan]]:
             yield f"{verb} {module}", _push(world, module, verb)
     for module in _RESULTS:
         yield f"POST the result of {module}", _result(world, module)
-    for module in pull_table.table():
-        yield f"pull {module}", _pull(world, module)
+    for pulled in pull_table.table():
+        yield f"pull {pulled}", _pull(world, pulled)
     yield "POST authorize", _authorize(world)
     for command in CommandType:
         yield f"POST {command}", _ask(world, "commands", "POST", command.value)
