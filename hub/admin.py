@@ -16,6 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from hub import admin_clientinfo as admin_clientinfo  # registers its page
 from hub import admin_permissions as admin_permissions  # registers its page
 from hub.models import Callback, SharedObject
 from ocpi.admin_pages import MODULES, Documents, Pages, badge, known, pretty, read_only

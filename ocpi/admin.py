@@ -74,7 +74,7 @@ class PlatformPage(Security, Pages):
                                "offline_since", "paused_reason", "last_error")}),
         ("Settings", {"fields": ("hosts", "show_hosts", "show_tls", "any_role", "base64_token", "detects_token",
                                  "late_authorization", "authorize_seconds", "longest_address", "catch_up",
-                                 "created_at")}),
+                                 "offers_clients", "speaks_for_all", "created_at")}),
     )  # fmt: skip
     readonly_fields = (
         "connection_since",
@@ -185,7 +185,7 @@ class PlatformPage(Security, Pages):
         back = reverse("admin:ocpi_platform_change", args=[object_id])
         form = Habits(request.POST if request.method == "POST" else None, instance=row)
         if form.is_valid():
-            form.set()
+            form.set(actor=actor(request))
             messages.success(request, "It is set.")
             return HttpResponseRedirect(back)
         context = {"title": f"Habits of {row}", "opts": self.model._meta, "form": form, "back": back}

@@ -57,8 +57,9 @@ class Habits(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Platform
-        fields = ("base64_token", "detects_token", "late_authorization", "authorize_seconds", "longest_address")
+        fields = ("base64_token", "detects_token", "late_authorization", "authorize_seconds", "longest_address",
+                  "offers_clients", "speaks_for_all")  # fmt: skip
 
-    def set(self) -> None:
+    def set(self, *, actor: str) -> None:
         """Set them as the form says."""
-        platform_actions.set_habits(self.instance.pk, **self.cleaned_data)
+        platform_actions.set_habits(self.instance.pk, actor=actor, **self.cleaned_data)

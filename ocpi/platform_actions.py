@@ -63,20 +63,34 @@ def pause(platform_id: int, reason: str, *, actor: str) -> bool:
 def set_habits(
     platform_id: int,
     *,
+    actor: str,
     base64_token: bool,
     detects_token: bool,
     late_authorization: str,
     authorize_seconds: int | None,
     longest_address: int,
+    offers_clients: bool,
+    speaks_for_all: bool,
 ) -> None:
-    """Set what is done about a platform's habits: its form of tokens, its late answers, the addresses it takes."""
-    Platform.objects.filter(pk=platform_id).update(
-        base64_token=base64_token,
-        detects_token=detects_token,
-        late_authorization=late_authorization,
-        authorize_seconds=authorize_seconds,
-        longest_address=longest_address,
-    )
+    """Set what is done about a platform's habits: its form of tokens, its late answers, the addresses it takes.
+
+    Of a hub also whether its clients are offered to ours (HUB-80), and whether it may act for whom it never named
+    (PIT-78).
+    """
+    given = {
+        "base64_token": base64_token,
+        "detects_token": detects_token,
+        "late_authorization": late_authorization,
+        "authorize_seconds": authorize_seconds,
+        "longest_address": longest_address,
+        "offers_clients": offers_clients,
+        "speaks_for_all": speaks_for_all,
+    }
+    with transaction.atomic():
+        platforms = Platform.objects.filter(pk=platform_id)
+        platforms.update(**given)
+        name = platforms.values_list("name", flat=True).get()
+        audit.record("platform.habits", actor=actor, about=name, details=given)
     log.warning("the habits of platform %s are set by an operator", platform_id)
     snapshot.changed()
 

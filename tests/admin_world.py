@@ -14,7 +14,7 @@ from django.test import Client
 
 from cpo import models as cpo_models
 from emsp import models as emsp_models
-from hub.models import Callback, Permission, SharedObject
+from hub.models import Callback, ClientInfo, ClientInfoChange, Permission, SharedObject, ToldClientInfo
 from ocpi.models import (
     Delivery,
     Deviation,
@@ -121,6 +121,13 @@ def _of_hub(owner: Person, drivers: Person) -> None:
         key=CALLBACK_KEY, kind="RESPONSE_URL", url=f"http://a.example/{PARTNER_PATH}", owner=owner.platform,
         caller=drivers.platform, module="commands", correlation_id="message-1",
     )  # fmt: skip
+    info = ClientInfo.objects.create(
+        country_code="NL", party_id="TNM", role="CPO", status="CONNECTED", last_updated=NOW, platform=owner.platform
+    )
+    ClientInfoChange.objects.create(info=info, status="CONNECTED", reason=EVIL)
+    ToldClientInfo.objects.create(
+        info=info, platform=drivers.platform, status="CONNECTED", last_updated=NOW, document="{}"
+    )
     Permission.objects.create(effect="DENY", from_country_code="NL", from_party_id="TNM", to_role="NAP", note=EVIL)
 
 

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
-from ocpi import defects
+from ocpi import defects, snapshot
 from ocpi.background_writer import BackgroundWriter
-from ocpi.models import Deviation, Platform
+from ocpi.models import AuditEntry, Deviation, Platform
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
 from tests.deviations import counted, example
@@ -193,3 +193,20 @@ def test_an_operator_sets_what_is_done_about_habits(operator: Client, viewer: Cl
     row = Platform.objects.get(pk=cpo.id)
     assert (row.late_authorization, row.authorize_seconds, row.longest_address) == ("allow", 3, 45)
     assert (row.base64_token, row.detects_token) == (False, True)
+    assert AuditEntry.objects.filter(action="platform.habits").count() == 1
+
+
+@pytest.mark.req("HUB-80", "PIT-78")
+def test_an_operator_says_what_a_hub_may(operator: Client, viewer: Client, hub: Person) -> None:
+    Platform.objects.filter(pk=hub.id).update(speaks_for_all=False)
+    url = reverse("admin:ocpi_platform_habits", args=[hub.id])
+    given = {"late_authorization": "whitelist", "longest_address": "255", "offers_clients": "on",
+             "speaks_for_all": "on"}  # fmt: skip
+
+    assert viewer.post(url, given).status_code == 403
+    assert not Platform.objects.get(pk=hub.id).offers_clients
+    assert operator.post(url, given).status_code == 302
+
+    known = snapshot.current().platforms[hub.id]
+    assert (known.offers_clients, known.speaks_for_all) == (True, True)
+    assert '"speaks_for_all": true' in AuditEntry.objects.get(action="platform.habits").details
