@@ -69,8 +69,9 @@ class Registry:
         while True:
             try:
                 if loop.time() >= next_beat:
-                    await self._redis.set(NODE.format(self._node), "1", ex=NODE_SECONDS)
-                    if not self.reachable:
+                    known = await self._redis.set(NODE.format(self._node), "1", ex=NODE_SECONDS, get=True)
+                    # Away until now, or emptied meanwhile (REL-60).
+                    if not self.reachable or not known:
                         await self._write_all()
                         self.reachable = True
                     next_beat = loop.time() + _BEAT_SECONDS

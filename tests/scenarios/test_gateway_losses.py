@@ -1,13 +1,16 @@
 """A gateway that loses connections, nodes, its database or its life: nothing answered is lost or doubled."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
+import redis
 from websockets.exceptions import ConnectionClosed
 
+from cpo.gateway import registry
 from cpo.gateway.server import Gateway
 from tests.gateway_support import (
     BOOT,
@@ -234,6 +237,29 @@ def test_losing_redis_costs_no_connection_and_no_answer(world: World) -> None:
         await gateway.stop()
 
     world.run_bare(whole, decide=None)
+
+
+@pytest.mark.req("REL-60", "OCPP-100")
+def test_an_emptied_registry_is_written_again_and_nothing_goes_to_another_charge_point(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_BEAT_SECONDS", 0.1)
+    points = {identity: world.add(identity, PASSWORD) for identity in ("CP1", "CP2")}
+    server = redis.Redis.from_url(world.config.redis_url)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as first, node.connect("CP2", PASSWORD) as second:
+            await eventually(lambda: set(server.hkeys(registry.CONNECTIONS)) >= {b"CP1", b"CP2"})
+            server.delete(registry.CONNECTIONS, *server.keys(registry.NODE.format("*")))  # all that a flush takes here
+            for identity, point in (("CP2", second), ("CP1", first)):
+                operation = world.ask(points[identity], "ClearCache", {})
+                _, message_id, *_ = await point.receive()
+                await point.send([3, message_id, {"status": "Accepted"}])
+                assert (await world.ended(operation))["state"] == "ANSWERED"
+            await eventually(lambda: set(server.hkeys(registry.CONNECTIONS)) >= {b"CP1", b"CP2"})
+            assert json.loads(server.hget(registry.CONNECTIONS, "CP1"))["epoch"] == 1  # type: ignore[arg-type]
+
+    world.run(scenario)
 
 
 @pytest.mark.req("OCPP-98", "OCPP-126")
