@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from hub.models import SharedObject
-from ocpi import backlog
+from ocpi import backlog, traffic
 from ocpi.admin_pages import member, without_keys
 from ocpi.models import Exchange, Party, Platform
 
 MOST_EVSES = 240
+MOST_PLATFORMS = 60
 _MOST_SESSIONS, _MOST_CDRS, _MOST_EXCHANGES = 30, 12, 25
 _SECOND, _COUNTS = 1.0, 5.0  # how long answers are kept
 _kept: dict[str, tuple[float, Any]] = {}
@@ -53,6 +55,8 @@ def _state() -> dict[str, Any]:
         "sides": settings.OCPI_SIDES,
         "parties": settings.OCPI_PARTIES,
         "platforms": _platforms(),
+        "connections": _connections(),
+        "traffic": _keep("traffic", _COUNTS, traffic.per_minute),
         "objects": _keep("objects", _COUNTS, _objects) if "hub" in settings.OCPI_SIDES else [],
         "charging": [_charging(side) for side in settings.OCPI_SIDES if side in ("cpo", "emsp")],
         "exchanges": _exchanges(),
@@ -73,10 +77,33 @@ def _platforms() -> list[dict[str, Any]]:
             "roles": roles.get(row.pk, []),
             "pending": waiting.get(row.pk, backlog.Backlog()).pending,
             "marks": waiting.get(row.pk, backlog.Backlog()).marks,
-            "ms": None if row.average_ms is None else round(row.average_ms, 1),
+            "ms": None if row.average_ms is None else round(row.average_ms),
         }
-        for row in Platform.objects.order_by("name").defer("token_out")[:100]
+        for row in _first().defer("token_out")[:MOST_PLATFORMS]
     ]
+
+
+def _first() -> QuerySet[Platform]:
+    """Return the platforms, those in trouble first: what is not shown is in order."""
+    place = Case(
+        When(~Q(paused_reason="") | Q(connection__in=["OFFLINE", "SUSPENDED"]), then=Value(0)),
+        When(failures__gt=0, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+    return Platform.objects.order_by(place, "name")
+
+
+def _connections() -> list[dict[str, Any]]:
+    """Return how many platforms are how connected."""
+    counted: Counter[str] = Counter()
+    rows = Platform.objects.order_by().values_list("state", "connection").annotate(
+        number=Count("id"), paused=Count("id", filter=~Q(paused_reason=""))
+    )  # fmt: skip
+    for state, connection, number, paused in rows:
+        counted["PAUSED"] += paused
+        counted[connection if state == "REGISTERED" else state] += number - paused
+    return [{"status": status, "number": number} for status, number in sorted(counted.items()) if number]
 
 
 def _objects() -> list[dict[str, Any]]:

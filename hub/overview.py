@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from hub import overview_panels
 from ocpi import backlog
 from ocpi.models import FinishedDelivery, Party, Platform
 
@@ -21,6 +22,12 @@ _MOST = 200_000  # nothing is counted further than this
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the numbers to what the first page shows."""
     context["cards"] = cards()
+    if getattr(request, "user").has_perm("ocpi.view_platform"):  # noqa: B009
+        context["alarms"] = overview_panels.found_alarms()
+        context["connections"] = overview_panels.connections()
+        context["traffic"] = overview_panels.traffic_picture()
+    if getattr(request, "user").has_perm("ocpi.view_finisheddelivery"):  # noqa: B009
+        context["dead"] = overview_panels.dead()
     context["sides"] = settings.OCPI_SIDES
     context["base_url"] = settings.OCPI_BASE_URL
     context["parties"] = settings.OCPI_PARTIES
@@ -37,14 +44,14 @@ def cards() -> list[dict[str, Any]]:
         _card(
             "Platforms connected",
             f"{connected} of {platforms.count()}",
-            "ocpi_platform",
-            "?connection__exact=CONNECTED",
+            "ocpi_connection",
+            "?status=CONNECTED",
         ),
         _card(
             "Parties to approve", unapproved, "ocpi_party", "?approved__exact=0&claimed__exact=1", odd=unapproved > 0
         ),
         _card("Deliveries pending", backlog.pending(_MOST), "ocpi_delivery", "?state__exact=PENDING"),
-        _card("Deliveries dead", dead, "ocpi_finisheddelivery", "?state__exact=DEAD", odd=dead > 0),
+        _card("Deliveries dead", dead, "ocpi_deadletter", "?state=DEAD", odd=dead > 0),
     ]
     for side in settings.OCPI_SIDES:
         if side in ("cpo", "emsp"):

@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 
 from ocpi import backlog, breaker, delivery_actions, health, lane_rows, platform_actions, traffic
 from ocpi.admin_confirm import actor, ask, button
@@ -89,21 +90,19 @@ class _PlatformRows(ProxyPages):
         url = reverse("admin:ocpi_platform_change", args=[row.pk])
         return format_html('<a class="o-link" href="{}">{}</a>', url, row.name)
 
-    @admin.display(description="roles")
-    def show_roles(self, row: Any) -> str:
-        roles = [f"{party}{'' if party.approved else ' (not approved)'}" for party in row.own]
-        return ", ".join(roles[:3]) + (f" and {len(roles) - 3} more" if len(roles) > 3 else "") or "–"
-
     @admin.display(description="breaker")
     def show_breaker(self, row: Platform) -> str:
         found = breaker.of_row(row, timezone.now())
         label = badge(found.state, _TONES.get(found.state, "plain"))
-        if found.state == breaker.PAUSED:
-            return format_html('{} <span class="o-muted">{}</span>', label, row.paused_reason[:80])
         if found.until is None:
             return label
         what = "next probe" if found.state == breaker.OPEN else "tried again"
-        return format_html('{} <span class="o-muted">{} in {}</span>', label, what, ago(found.until, ahead=True))
+        return below(label, format_html("{} in {}", what, ago(found.until, ahead=True)))
+
+    @admin.display(description="what is wrong")
+    def show_wrong(self, row: Platform) -> str:
+        wrong = row.paused_reason or row.last_error
+        return format_html('<span class="o-error o-cut" title="{}">{}</span>', wrong, wrong) if wrong else ""
 
     # ------------------------------------------------ actions in a row
 
@@ -171,8 +170,8 @@ class _PlatformRows(ProxyPages):
 class ConnectionPage(_PlatformRows):
     """How each platform is reachable, how fast it answers and how often it fails."""
 
-    list_display = ("show_name", "show_roles", "show_status", "show_since", "show_seen", "show_answer", "show_5_min",
-                    "show_hour", "show_day", "show_breaker", "show_flight", "show_last_error")  # fmt: skip
+    list_display = ("show_name", "show_status", "show_seen", "show_answer", "show_rates", "show_breaker",
+                    "show_flight", "show_wrong")  # fmt: skip
     list_filter = (ByStatus, ByRole, "version")
     actions_row = ("resume", "pause", "probe_now")
 
@@ -182,23 +181,19 @@ class ConnectionPage(_PlatformRows):
         for row in rows:
             row.rates, row.in_flight = found[row.pk], held.get(row.pk, 0)
 
-    @admin.display(description="status", ordering="connection")
-    def show_status(self, row: Platform) -> str:
-        if row.state != "REGISTERED":
-            return badge(row.state)
-        return badge("PAUSED", "bad") if row.paused_reason else badge(row.connection)
+    @admin.display(description="platform", ordering="name")
+    def show_name(self, row: Any) -> str:
+        return below(super().show_name(row), roles(row))
 
-    show_since = read_only("since", lambda page, row: ago(row.connection_since))
+    @admin.display(description="status, since", ordering="connection")
+    def show_status(self, row: Platform) -> str:
+        status = badge(row.state) if row.state != "REGISTERED" else badge(row.connection)
+        return below(badge("PAUSED", "bad") if row.paused_reason else status, ago(row.connection_since))
+
     show_seen = read_only("last seen", lambda page, row: ago(row.last_heard_at))
     show_answer = read_only("answer", lambda page, row: milliseconds(row.average_ms))
-    show_5_min = read_only("errors 5 min", lambda page, row: rate(row.rates[0]))
-    show_hour = read_only("1 h", lambda page, row: rate(row.rates[1]))
-    show_day = read_only("24 h", lambda page, row: rate(row.rates[2]))
+    show_rates = read_only("errors 5 min · 1 h · 24 h", lambda page, row: rates(row.rates))
     show_flight = read_only("in flight", lambda page, row: row.in_flight or "–")
-
-    @admin.display(description="last error")
-    def show_last_error(self, row: Platform) -> str:
-        return format_html('<span class="o-error o-cut" title="{}">{}</span>', row.last_error, row.last_error[:60])
 
 
 @admin.register(Lane)
@@ -206,7 +201,7 @@ class LanePage(_PlatformRows):
     """What waits for each platform, who drains it, and what keeps it; the largest backlog first."""
 
     list_display = ("show_name", "show_breaker", "show_pending", "show_oldest", "show_marks", "show_flight",
-                    "show_workers", "show_parked", "show_dead")  # fmt: skip
+                    "show_workers", "show_parked", "show_dead", "show_wrong")  # fmt: skip
     list_filter = (ByStatus, ByRole)
     actions_row = ("reopen_lane", "probe_now", "catch_up_now", "pause", "resume")
 
@@ -270,16 +265,33 @@ def milliseconds(number: float | None) -> str:
     return badge(text, "bad") if number > _SLOW_MS else format_html('<span class="o-nowrap">{}</span>', text)
 
 
-def rate(found: traffic.Rate) -> str:
-    """Return a share of errors, with what it is a share of when pointed at."""
-    if found.error_rate is None:
-        return format_html('<span class="o-muted">{}</span>', "–")
-    share = found.error_rate
-    text = "0 %" if not found.failed else "<0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
-    return format_html(
-        '<span class="o-rate {}" title="{} of {}">{}</span>', "o-error" if share >= _BAD_RATE else "",
-        f"{found.failed:,}", f"{found.number:,}", text,
+def rates(found: tuple[traffic.Rate, ...]) -> str:
+    """Return shares of errors, each with what it is a share of when pointed at."""
+    return format_html_join(
+        mark_safe(' <span class="o-muted">·</span> '), '<span class="o-rate {}" title="{} of {}">{}</span>',
+        (("o-error" if (one.error_rate or 0) >= _BAD_RATE else "", f"{one.failed:,}", f"{one.number:,}", share(one))
+         for one in found),
     )  # fmt: skip
+
+
+def share(found: traffic.Rate) -> str:
+    """Return a share of errors in words."""
+    if found.error_rate is None:
+        return "–"
+    if not found.failed:
+        return "0 %"
+    return "<0.1 %" if found.error_rate < 0.001 else f"{found.error_rate:.1%}".replace("%", " %")
+
+
+def roles(row: Any) -> str:
+    """Return the roles a platform is connected in."""
+    found = [f"{party}{'' if party.approved else ' (not approved)'}" for party in row.own]
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+
+
+def below(first: str, second: str) -> str:
+    """Return one thing with a quieter one below it."""
+    return format_html('{}<div class="o-below">{}</div>', first, second) if second else first
 
 
 def counted(number: int, page: str, row: Platform, more: str, *, bad: bool = False) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -63,13 +64,13 @@ def test_connections_show_how_each_platform_is_doing(operator: Client, partner: 
 
     away, fine, stopped = _rows(_content(operator, CONNECTIONS))
 
-    assert "FR*AWY:CPO OFFLINE" in away
+    assert "Away FR*AWY:CPO OFFLINE" in away
     assert re.search(r"open next probe in \d+ s", away)
     assert "no answer in 10 s" in away
-    assert re.search(r"Good DE\*EMS:EMSP CONNECTED \d s 5 min 123 ms 25.0 % 25.0 % 25.0 % closed –", fine)
+    assert re.search(r"Good DE\*EMS:EMSP CONNECTED \d+ s \d+ min 123 ms 25.0 % · 25.0 % · 25.0 % closed –", fine)
     assert "123.4" not in fine
     assert "PAUSED" in stopped
-    assert "paused it refuses our token: HTTP 401" in stopped
+    assert "paused – it refuses our token: HTTP 401" in stopped
     assert len(_rows(_content(operator, CONNECTIONS + "?status=PAUSED"))) == 1
     assert len(_rows(_content(operator, CONNECTIONS + "?role=EMSP"))) == 2
 
@@ -241,3 +242,52 @@ def test_names_of_partners_show_as_text(operator: Client, world: dict[str, Any],
 
     assert EVIL not in content
     assert EVIL in html.unescape(content)
+
+
+@pytest.mark.req("REL-51", "REL-59")
+def test_the_first_page_shows_alarms_connections_traffic_and_dead_letters(operator: Client, partner: Partner) -> None:
+    calm = _content(operator, "/admin/")
+    good = partner("DE*EMS:EMSP", name="Good", average_ms=12.0)
+    partner("BE*PSD:EMSP", name=f"Stopped {EVIL}", paused_reason="it refuses our token")
+    _failed(good.platform, 1, error="HTTP 500")
+    for ended in ("2xx", "5xx"):
+        traffic.note(good.id, "OUT", ended, time.time(), 100.0)
+    traffic.flush()
+
+    content = _content(operator, "/admin/")
+
+    assert "No alarms" in calm
+    assert "No alarms" not in content
+    text = html.unescape(content)
+    for words in ("1 CDRs were given up unconfirmed", "Nothing is sent to Stopped", "it refuses our token",
+                  "2 exchanges, 50.0 % failed", "All 2 connections"):  # fmt: skip
+        assert words in text
+    assert content.index("Stopped &lt;script&gt;") < content.index(">Good<")
+    assert content.count('class="o-bar-failed"') == 1
+    assert EVIL not in content
+    for url in re.findall(r'class="o-(?:button o-quiet|link)" href="([^"]+)"', content):
+        assert operator.get(html.unescape(url)).status_code == 200, url
+
+
+def test_the_first_page_costs_the_same_with_a_thousand_platforms(operator: Client, partner: Partner) -> None:
+    partner("DE*EMS:EMSP")
+    _content(operator, "/admin/")
+    with CaptureQueriesContext(connection) as few:
+        _content(operator, "/admin/")
+    Platform.objects.bulk_create(Platform(name=f"P{n:04}", state="REGISTERED", connection="CONNECTED", failures=n % 2)
+                                 for n in range(1000))  # fmt: skip
+
+    with CaptureQueriesContext(connection) as many:
+        _content(operator, "/admin/")
+
+    assert len(many) == len(few) <= 22, "\n".join(query["sql"][:150] for query in many)
+
+
+def test_who_may_see_no_platforms_sees_no_panels(viewer: Client, partner: Partner) -> None:
+    partner("DE*EMS:EMSP", name="Drivers", paused_reason="x")
+    User.objects.get(username="viewer").user_permissions.clear()
+
+    content = _content(viewer, "/admin/")
+
+    assert "Drivers" not in content
+    assert "o-panels" not in content

@@ -141,13 +141,51 @@ function draw(name, target, content, build) {
     }
 }
 
+// A bar a minute, as high as the busiest one; what failed is red.
+function traffic(minutes) {
+    const most = Math.max(1, ...minutes.map(([number]) => number));
+    const height = (number) => (number ? Math.max(1, Math.round((60 * number) / most)) : 0);
+    const svg = (tag, attributes, ...children) => {
+        const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+        Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+        element.append(...children);
+        return element;
+    };
+    return minutes.map(([number, failed], index) => svg(
+        "g", {},
+        svg("title", {}, `${minutes.length - 1 - index} min ago: ${number} messages, ${failed} failed`),
+        svg("rect", { class: "room", x: index * 12, y: 0, width: 9, height: 60 }),
+        svg("rect", { class: "bar", x: index * 12, y: 60 - height(number), width: 9, height: height(number) }),
+        svg("rect", { class: "failed", x: index * 12, y: 60 - height(failed), width: 9, height: height(failed) }),
+    ));
+}
+
+function showTraffic(state, find) {
+    const picture = find("#traffic svg");
+    const total = state.traffic.reduce((sum, [number]) => sum + number, 0);
+    picture.setAttribute("viewBox", `0 0 ${state.traffic.length * 12} 60`);
+    find("#traffic small").textContent = total.toLocaleString("en");
+    draw("traffic", picture, state.traffic, () => traffic(state.traffic));
+}
+
+function showPlatforms(state, find) {
+    const total = state.connections.reduce((sum, one) => sum + one.number, 0);
+    find("#platforms small").textContent = total;
+    find("#platforms > .note").textContent = total > state.platforms.length
+        ? `the first ${state.platforms.length} of ${total}, those in trouble before all others` : "";
+    draw("connections", find("#platforms .counts"), state.connections, () => (
+        total > 1 ? state.connections.map((one) => make("span", {}, badge(one.status), ` ${one.number}`)) : []));
+    draw("platforms", find("#platforms .cards"), state.platforms, () => (
+        state.platforms.length ? state.platforms.map(platformCard) : [make("p", { class: "note" }, "No platforms yet.")]));
+}
+
 function show(state) {
     const find = (selector) => document.querySelector(selector);
     find("#clock").textContent = time(state.at);
     find("#clock").className = "";
     find("#parties").textContent = state.parties.join(", ");
-    draw("platforms", find("#platforms .cards"), state.platforms, () => (
-        state.platforms.length ? state.platforms.map(platformCard) : [make("p", { class: "note" }, "No platforms yet.")]));
+    showTraffic(state, find);
+    showPlatforms(state, find);
     find("#objects").hidden = !state.sides.includes("hub");
     draw("objects", find("#objects .cards"), state.objects, () => (
         state.objects.length
