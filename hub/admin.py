@@ -18,7 +18,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from hub import admin_clientinfo as admin_clientinfo  # registers its page
 from hub import admin_permissions as admin_permissions  # registers its page
-from hub.models import Callback, SharedObject
+from hub.models import Callback, KnownObject, SharedObject
 from ocpi.admin_pages import MODULES, Documents, Pages, badge, known, pretty, read_only
 
 # The pages of the second factors show their seeds (SEC-50).
@@ -67,6 +67,18 @@ class CallbackPage(Pages):
         if found is not None:
             found.key = "…"  # the title of the page is made of it
         return found
+
+
+@admin.register(KnownObject)
+class KnownObjectPage(Pages):
+    """Whose ids are, as far as the hub has seen: whom requests without To headers go to."""
+
+    large = True
+    list_display = ("key", "kind", "owner", "counterpart", "seen_at")
+    list_filter = (known("kind", [str(value) for value in KnownObject.Kind]),)
+    search_fields = ("=key", "=owner")
+    search_help_text = "an id in capitals (of a Token: RFID/012345678), or a party such as NL*TNM"
+    ordering = ("-id",)
 
 
 @admin.register(User)

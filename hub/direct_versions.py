@@ -1,8 +1,11 @@
-"""What one party was sent alone, apart from what was broadcast of the same object (PIT-84).
+"""What one party was sent alone, apart from what was broadcast of it (PIT-84); Sessions and CDRs are only so.
 
 A Direct push that its receiver took is kept as that receiver's version: a row like any other, with a `receiver`. The
 row of the broadcast names in `hidden_from` who has a version of its own, so that a list can leave it out there, and
 count what it leaves out. A later broadcast that is newer takes the versions away again.
+
+A Session or CDR is kept as the version of the eMSP in its `cdr_token`, if that is who it was sent to (HUB-62, SEC-37),
+or of an SCSP that a permission names; whatever else passes is passed on and not kept.
 
 Both ways to a pair (version, broadcast) meet in a lock: on the broadcast's row, or, while there is none, on its name.
 """
@@ -11,20 +14,27 @@ from __future__ import annotations
 
 import logging
 from typing import Any
-from urllib.parse import parse_qs
 
+from django.conf import settings
 from django.db import transaction
 
-from hub import registry, shared_objects
+from hub import known_objects, permissions, registry, roles, shared_objects
 from hub.routing import Asked, Direct
 from hub.shared_objects import Push
-from ocpi import prepared, status
+from ocpi import documents, prepared, snapshot, status
 from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
 
 # Only a Tariff may be deleted (TAR-05).
-_METHODS = {"locations": ("PUT", "PATCH"), "tariffs": ("PUT", "DELETE"), "tokens": ("PUT", "PATCH")}
+_METHODS = {
+    "locations": ("PUT", "PATCH"),
+    "tariffs": ("PUT", "DELETE"),
+    "tokens": ("PUT", "PATCH"),
+    "sessions": ("PUT", "PATCH"),
+    "cdrs": ("POST",),
+}
+_PERSONAL = ("sessions", "cdrs")
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('hub_sharedobject'), hashtext(UPPER(%s)))"
 _SAME = """module = %(module)s AND UPPER(country_code) = %(country_code)s AND UPPER(party_id) = %(party_id)s
@@ -39,8 +49,9 @@ WITH whole AS (
     RETURNING id
 )
 INSERT INTO hub_sharedobject (platform_id, receiver, container_id, {_COPIED})
-SELECT %(platform_id)s, %(receiver)s, (SELECT id FROM whole), {_COPIED} FROM hub_sharedobject
-WHERE container_id = %(broadcast)s ORDER BY id
+SELECT %(platform_id)s, %(receiver)s, (SELECT id FROM whole), {_COPIED} FROM (
+    SELECT * FROM hub_sharedobject WHERE container_id = %(broadcast)s ORDER BY id OFFSET 0  -- sorted, then numbered
+) part
 """  # noqa: S608 - constants only
 _HIDE = """
 UPDATE hub_sharedobject SET hidden_from = hidden_from || %(receiver)s::text
@@ -68,8 +79,10 @@ UPDATE hub_sharedobject SET hidden_from = ARRAY(
 
 
 def concerned(asked: Asked) -> bool:
-    """Say whether a request that its receiver takes may have to be kept."""
-    return asked.interface == "RECEIVER" and asked.method in _METHODS.get(asked.module, ())
+    """Say whether a request that its receiver takes may have to be kept: `accepted` then touches the database."""
+    if asked.interface != "RECEIVER" or asked.method not in _METHODS.get(asked.module, ()):
+        return False
+    return asked.module not in _PERSONAL or bool(settings.OCPI_HUB_KEEPS_SESSIONS)
 
 
 def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
@@ -112,23 +125,50 @@ def replaced(push: Push, *, added: bool) -> None:
 
 
 def _push(asked: Asked, route: Direct, query: str, body: bytes) -> Push | None:
-    """Return the push, or None if the caller may not push this to all, or the receiver would not be shown it."""
-    if len(asked.tail) < 3 or route.place.platform.id == asked.caller.id:
+    """Return the push, or None if it is not the caller's to push, or the receiver would not be shown it."""
+    found = _addressed(asked, body)
+    if found is None or route.place.platform.id == asked.caller.id:
         return None
-    owner = Address(*asked.tail[:2])
+    owner, path = found
     if not registry.may_broadcast(asked.caller, owner, asked.module):
         return None
-    given = parse_qs(query).get("type", [None])[0]
+    if asked.module in _PERSONAL and not _concerns(asked, route, owner, body):
+        return None
     return Push(
         module=asked.module,
-        method=asked.method,
+        method="PUT" if asked.method == "POST" else asked.method,
         owner=owner,
-        path=asked.tail[2:],
-        kind=shared_objects.token_type(asked.method, given, body) if asked.module == "tokens" else "",
+        path=path,
+        kind=shared_objects.token_type(asked.method, known_objects.type_in(query), body)
+        if asked.module == "tokens"
+        else "",
         body=body,
         platform_id=asked.caller.id,
-        receiver="*".join(route.place.party.address.key),
+        receiver=known_objects.text_of(route.place.party.address),
     )
+
+
+def _addressed(asked: Asked, body: bytes) -> tuple[Address, tuple[str, ...]] | None:
+    """Return whose object it is, and its path: those of a CDR are in its body."""
+    if asked.module != "cdrs":
+        return (Address(*asked.tail[:2]), asked.tail[2:]) if len(asked.tail) >= 3 else None
+    country_code, party_id, name = (documents.get(body, member) for member in ("country_code", "party_id", "id"))
+    if asked.tail or not all(isinstance(text, str) and text for text in (country_code, party_id, name)):
+        return None
+    return Address(country_code, party_id), (name,)
+
+
+def _concerns(asked: Asked, route: Direct, owner: Address, body: bytes) -> bool:
+    """Say whether a receiver may be shown a Session or CDR in a list; a PATCH is judged by what it changes."""
+    receiver = route.place.party.address
+    if route.place.party.role in roles.READERS_BY_RULE.get(asked.module, ()):
+        return permissions.explicit(snapshot.current(), receiver, owner, asked.module, permissions.PULL)
+    if asked.method == "PATCH" and b"cdr_token" not in body:
+        return True
+    holder = documents.get(body, "cdr_token")
+    if not isinstance(holder, dict):
+        return False
+    return (str(holder.get("country_code")).upper(), str(holder.get("party_id")).upper()) == receiver.key
 
 
 def _values(push: Push) -> dict[str, Any]:

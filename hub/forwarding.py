@@ -15,7 +15,7 @@ from urllib.parse import quote, urljoin
 
 from django.conf import settings
 
-from hub import callbacks, direct_versions
+from hub import callbacks, direct_versions, known_objects, loops
 from hub.models import Callback
 from hub.routing import Asked, Direct
 from ocpi import client, client_async, exchanges, health, status
@@ -106,7 +106,7 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
 
     :raises ReceiverUnreachable: if no connection comes about, or the receiver refuses the hub's token (4003).
     :raises ReceiverTimeout: if there is no answer in time (4002).
-    :raises HubError: if the answer is no OCPI envelope (4000).
+    :raises HubError: if the answer is no OCPI envelope, or this is being passed on already (4000, HUB-79).
     """
     platform = route.place.platform
     callback = None
@@ -123,9 +123,12 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
         )
         callback, sent_query, sent_body = replaced.callback, replaced.query, replaced.body
     url = _url(platform.endpoints[(asked.module, asked.interface)], asked.tail, sent_query)
-    answer = await _send(platform, asked.method, url, sent_body, asked.module, route.routing, ids, doors)
+    with loops.guard(asked, route.routing, ids):
+        answer = await _send(platform, asked.method, url, sent_body, asked.module, route.routing, ids, doors)
     if callback is not None:
         await doors.run(_settle, callback, answer)
+    if answer.ok:
+        known_objects.learn(asked, to=route.routing.to, query=query, body=body)
     if direct_versions.concerned(asked) and answer.ok:
         # The caller's next push of the object must find this one kept.
         await doors.run(direct_versions.accepted, asked, route, query=query, body=body)

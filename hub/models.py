@@ -65,6 +65,31 @@ class SharedObject(models.Model):
         return f"{self.module} {self.country_code}/{self.party_id}/{self.path}"
 
 
+class KnownObject(models.Model):
+    """Whose an id is, learnt from what passed; for requests that name no receiver (hub/known_objects.py)."""
+
+    class Kind(models.TextChoices):
+        LOCATION = "location"
+        TOKEN = "token"  # noqa: S105 - an object of OCPI
+        SESSION = "session"
+        RESERVATION = "reservation"
+        PROFILE = "profile"
+
+    kind = models.CharField(max_length=11, choices=Kind.choices)
+    key = models.CharField(max_length=60, help_text="the id in capitals; of a Token its type and uid")
+    owner = models.CharField(max_length=6, help_text="e.g. NL*TNM")
+    counterpart = models.CharField(max_length=6, blank=True, help_text="the other party it is between")
+    seen_at = models.DateTimeField(db_default=Now(), help_text="to within a day")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("kind", "key", "owner", "counterpart", name="known_object_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}: {self.owner}"
+
+
 class Callback(models.Model):
     """A partner's URL that the hub replaced by its own: a response_url, a CDR's Location, a page's Link (HUB-72…75)."""
 

@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hub import permissions
+from hub import permissions, roles
 from ocpi import status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownParty, KnownPlatform, Snapshot
 
 CONNECTED = "CONNECTED"
-
-# Who gets what is broadcast, by the role of the sender (HUB-35, HUB-36).
-_AUDIENCE: dict[str, dict[str, frozenset[str]]] = {
-    "CPO": {
-        "locations": frozenset({"EMSP", "NSP", "OTHER", "NAP"}),
-        "tariffs": frozenset({"EMSP", "NSP", "OTHER", "NAP"}),
-    },
-    "NAP": {
-        "locations": frozenset({"EMSP", "NSP", "OTHER"}),
-        "tariffs": frozenset({"EMSP", "NSP", "OTHER"}),
-    },
-    "EMSP": {"tokens": frozenset({"CPO"})},
-    "OTHER": {"locations": frozenset({"CPO"}), "tariffs": frozenset({"CPO"}), "tokens": frozenset({"CPO"})},
-}
-BROADCAST_MODULES = frozenset({"locations", "tariffs", "tokens"})
-
-# Which roles have an interface at all: it tells apart two roles at one address (PIT-85).
-_OWNERS_OF_LOCATIONS = frozenset({"CPO", "NAP", "OTHER"})
-_READERS_OF_LOCATIONS = frozenset({"EMSP", "NSP", "NAP", "OTHER", "SCSP"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +51,26 @@ def connected(place: Place) -> bool:
 
 
 def receivers(snapshot: Snapshot, caller: KnownPlatform, sender: Address, module: str) -> list[Place]:
-    """Return who gets a broadcast, one place per party (HUB-35, HUB-37, HUB-38)."""
+    """Return who gets a broadcast, one place per party (HUB-35, HUB-37, HUB-38).
+
+    A platform that is OFFLINE keeps its place: what it misses becomes a mark. A party behind another hub that is not
+    connected there has none, and what came from a hub goes to no other hub: it would go round.
+    """
     audience: set[str] = set()
     for party in caller.parties:
         if party.active and party.address.key == sender.key:
-            audience |= _AUDIENCE.get(party.role, {}).get(module, frozenset())
+            audience |= roles.AUDIENCE.get(party.role, {}).get(module, frozenset())
     found: dict[tuple[str, str], Place] = {}
-    for platform in snapshot.platforms.values():
+    direct_first = sorted(snapshot.platforms.values(), key=lambda platform: platform.is_hub)  # HUB-87
+    for platform in direct_first:
         if platform.id == caller.id or (module, "RECEIVER") not in platform.endpoints:
             continue
-        if platform.state != "REGISTERED":
+        if platform.state != "REGISTERED" or (platform.is_hub and caller.is_hub):
             continue
         for party in platform.parties:
-            if not party.active or party.address.key == sender.key:
+            if not party.active or party.address.key == sender.key or party.role == "HUB":
+                continue
+            if party.through_hub and party.status != CONNECTED:
                 continue
             # The receiver sees From = hub, but the agreement is with whoever pushed it (SEC-40).
             if party.role in audience:
@@ -96,29 +84,21 @@ def receivers(snapshot: Snapshot, caller: KnownPlatform, sender: Address, module
 
 def may_broadcast(caller: KnownPlatform, sender: Address, module: str) -> bool:
     """Say whether a party's role owns objects of this module (Locations a CPO's, Tokens an eMSP's)."""
-    return any(
-        party.active and party.address.key == sender.key and module in _AUDIENCE.get(party.role, {})
-        for party in caller.parties
-    )
+    return caller.has_party(sender, *roles.OWNERS.get(module, ("",)))
 
 
 def opposite(
     snapshot: Snapshot, caller: KnownPlatform, sender: Address, *, module: str, interface: str, direction: str
 ) -> list[Place]:
     """Return the connected parties that offer an interface to a sender, its platform's own apart (HUB-51, rule 3)."""
-    roles = _OWNERS_OF_LOCATIONS if _owner_is_asked(module, interface) else _READERS_OF_LOCATIONS
+    serving = roles.SERVING.get((module, interface), frozenset())
     found: dict[tuple[str, str], Place] = {}
     for platform in snapshot.platforms.values():
         if platform.id == caller.id or (module, interface) not in platform.endpoints:
             continue
         for party in platform.parties:
             place = Place(party, platform)
-            may = party.active and party.role in roles and connected(place)
+            may = party.active and party.role in serving and connected(place)
             if may and permissions.allowed(snapshot, sender, party.address, module, direction):
                 found.setdefault(party.address.key, place)
     return list(found.values())
-
-
-def _owner_is_asked(module: str, interface: str) -> bool:
-    """Say whether the CPO's side implements this interface."""
-    return (module in {"locations", "sessions", "cdrs", "tariffs"}) == (interface == "SENDER")

@@ -1,4 +1,4 @@
-"""Which way a message goes: Direct, Broadcast, GetAll. Decides, does nothing.
+"""Which way a message goes: Direct, Broadcast, GetAll, or to whom its content says. Decides, does nothing.
 
 The caller names its wish with the To headers alone: another party = Direct; the hub itself = Broadcast for a push on a
 Receiver interface, GET All on a Sender interface; nobody = the hub chooses (OCPI 2.2.1, Transport and format, Message
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hub import ownership, permissions, registry
+from django.conf import settings
+
+from hub import ownership, permissions, registry, roles
 from ocpi import status
 from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownPlatform, Snapshot
@@ -17,6 +19,7 @@ from ocpi.snapshot import KnownPlatform, Snapshot
 # What may be pushed to all. A Tariff has no PATCH, and alone may be deleted (TAR-05, HUB-30).
 _PUSHES = {"tariffs": ("PUT", "DELETE")}
 _OTHER_PUSHES = ("PUT", "PATCH")
+_PERSONAL = ("sessions", "cdrs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,15 @@ class GetAll:
     requester: Address
 
 
-Route = Direct | Broadcast | GetAll
+@dataclass(frozen=True, slots=True)
+class NeedsLookup:
+    """Whom it goes to depends on its content and on what the hub has seen (hub/open_routing.py)."""
+
+    sender: Address
+    may_broadcast: bool  # it is a push of what is meant for all
+
+
+Route = Direct | Broadcast | GetAll | NeedsLookup
 
 
 def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
@@ -64,15 +75,16 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     :raises UnknownReceiver: if nobody is there whom the sender may reach, or the hub cannot choose (4001).
     :raises ReceiverUnreachable: if the party is not connected (4003).
     :raises HubError: if its platform does not offer the module and interface (4000).
+    :raises MethodNotAllowed: if it is for the hub itself, and the module has this method nowhere (405).
     """
     sender = _sender(asked)
     to = asked.routing.to
     if to is None or to.key != hub.key:  # of a broadcast, whoever keeps it says so
         ownership.refuse_foreign(asked.caller, asked.module, asked.interface, asked.tail)
     if to is None:
-        return _open(asked, snapshot, sender)
+        return _open(asked, sender)
     if to.key == hub.key:
-        return _to_the_hub(asked, sender)
+        return _to_the_hub(asked, snapshot, sender)
     if not permissions.allowed(snapshot, sender, to, asked.module, permissions.direction_of(asked.method)):
         raise registry.nobody_at(to)
     place = registry.find(snapshot, to, module=asked.module, interface=asked.interface)
@@ -88,30 +100,57 @@ def _sender(asked: Asked) -> Address:
     return sender
 
 
-def _to_the_hub(asked: Asked, sender: Address) -> Route:
-    if asked.method == "GET":
-        if asked.interface == "SENDER" and not asked.tail:
-            return GetAll(sender)
+def _to_the_hub(asked: Asked, snapshot: Snapshot, sender: Address) -> Route:
+    module, receives = asked.module, asked.interface == "RECEIVER"
+    pushes = pushes_of(module) if receives and module not in ("commands", "chargingprofiles") else ()
+    if asked.method not in roles.methods_of(module):
+        allow = pushes or ("GET",)
+        raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(allow)})
+    if asked.method == "GET" and receives:
         raise status.InvalidParameters("OCPI-to-party-id", "GET is not used with Broadcast Push")
-    if asked.module in ("sessions", "cdrs") and asked.interface == "RECEIVER":
-        raise status.InvalidParameters("OCPI-to-party-id", f"{asked.module} are not broadcast: name the eMSP")
-    if asked.interface != "RECEIVER" or asked.module not in registry.BROADCAST_MODULES:
-        raise status.UnknownReceiver(f"{asked.module} {asked.interface} needs a party in the To headers")
-    pushes = _PUSHES.get(asked.module, _OTHER_PUSHES)
+    if asked.method == "GET" and not asked.tail and module in roles.READERS:
+        return GetAll(sender)
+    if module in _PERSONAL and receives and not _may_broadcast_personal(asked, snapshot, sender):
+        raise status.InvalidParameters("OCPI-to-party-id", f"{module} are not broadcast: name the eMSP")
+    if not pushes:
+        raise status.UnknownReceiver(f"{module} {asked.interface} needs a party in the To headers")
     if asked.method not in pushes:
         raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(pushes)})
-    if not registry.may_broadcast(asked.caller, sender, asked.module):
-        raise status.InvalidParameters("OCPI-from-party-id", f"the role of {sender} owns no {asked.module}")
+    if not registry.may_broadcast(asked.caller, owner_of_push(asked, sender), module):
+        raise status.InvalidParameters("OCPI-from-party-id", f"the role of {sender} owns no {module}")
     return Broadcast(sender)
 
 
-def _open(asked: Asked, snapshot: Snapshot, sender: Address) -> Route:
+def pushes_of(module: str) -> tuple[str, ...]:
+    """Return the methods that may go to all; whether a DELETE may is a setting (HUB-30)."""
+    found = _PUSHES.get(module, _OTHER_PUSHES)
+    return found if settings.OCPI_HUB_BROADCASTS_DELETE else tuple(method for method in found if method != "DELETE")
+
+
+def owner_of_push(asked: Asked, sender: Address) -> Address:
+    """Return whose push it is: what another hub passes on as its own broadcast is of the party in the URL (HUB-47)."""
+    if asked.caller.is_hub and len(asked.tail) >= 2 and asked.caller.has_party(sender, "HUB"):
+        return Address(asked.tail[0], asked.tail[1])
+    return sender
+
+
+def _may_broadcast_personal(asked: Asked, snapshot: Snapshot, sender: Address) -> bool:
+    """Say whether a rule lets this party broadcast to anybody what has personal data in it (HUB-40)."""
+    return asked.module in roles.BROADCAST_BY_RULE and any(
+        permissions.may_broadcast(snapshot, sender, Address(*key), asked.module) for key in snapshot.parties
+    )
+
+
+def _open(asked: Asked, sender: Address) -> Route:
     if asked.method == "GET" and asked.interface == "SENDER" and not asked.tail:
         raise status.InvalidParameters("OCPI-to-party-id", "is required for a list; name the hub for all of them")
-    direction = permissions.direction_of(asked.method)
-    places = registry.opposite(
-        snapshot, asked.caller, sender, module=asked.module, interface=asked.interface, direction=direction
+    methods = roles.METHODS.get((asked.module, asked.interface))
+    if methods is not None and asked.method not in methods:
+        raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(methods)})
+    meant_for_all = (
+        asked.interface == "RECEIVER"
+        and asked.module in roles.BROADCAST
+        and asked.method in pushes_of(asked.module)
+        and registry.may_broadcast(asked.caller, sender, asked.module)
     )
-    if len(places) != 1:
-        raise status.UnknownReceiver("The receiver cannot be determined without To headers")
-    return Direct(places[0], Routing(to=places[0].party.address, sender=sender))
+    return NeedsLookup(sender, meant_for_all)

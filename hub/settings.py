@@ -144,6 +144,16 @@ OCPI_PENDING_SECONDS = env.integer("OCPI_PENDING_SECONDS", 0)
 # What is between two parties that no rule of the hub's permissions names: allow or deny.
 OCPI_HUB_DEFAULT_PERMISSION = env.choice("OCPI_HUB_DEFAULT_PERMISSION", "allow", ("allow", "deny"))
 
+# Whether a Tariff may be deleted at all receivers with one DELETE to the hub; OCPI's text lists POST, PUT and PATCH.
+OCPI_HUB_BROADCASTS_DELETE = env.flag("OCPI_HUB_BROADCASTS_DELETE", default=True)
+
+# Whether a push whose receiver the hub cannot determine goes to all it is meant for, instead of being answered 4001.
+OCPI_HUB_BROADCASTS_UNDECIDED = env.flag("OCPI_HUB_BROADCASTS_UNDECIDED")
+
+# Whether Sessions and CDRs that pass are kept for the list of their eMSP, and days after which they are removed.
+OCPI_HUB_KEEPS_SESSIONS = env.flag("OCPI_HUB_KEEPS_SESSIONS", default=True)
+OCPI_HUB_SESSION_DAYS = env.integer("OCPI_HUB_SESSION_DAYS", 93, at_least=1)
+
 # Objects on one page of a list.
 OCPI_PAGE_LIMIT = env.integer("OCPI_PAGE_LIMIT", 100, at_least=1)
 
@@ -449,7 +459,11 @@ _EVERY = {
     **({"ocpi.tasks.pulls": 10.0} if OCPI_PULLS else {}),
     **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
     **(
-        {"hub.tasks.publish_client_infos": 1.0, "hub.tasks.forget_client_info_changes": 3600.0}
+        {
+            "hub.tasks.publish_client_infos": 1.0,
+            "hub.tasks.forget_client_info_changes": 3600.0,
+            "hub.tasks.tidy": 600.0,
+        }
         if "hub" in OCPI_SIDES
         else {}
     ),

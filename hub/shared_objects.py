@@ -25,12 +25,15 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "locations": ("Location", "EVSE", "Connector"),
     "tariffs": ("Tariff",),
     "tokens": ("Token",),
+    "sessions": ("Session",),
+    "cdrs": ("CDR",),
 }
 # Locations and EVSEs have rows of their own, Connectors live inside their EVSE (docs/adr/0002).
 _ROW_LEVELS = 2
 _HAS_PARTS = {"locations": "evses"}
 _STAMPED = "last_updated"
 _DEFAULT_TYPE = "RFID"
+_FINAL = frozenset({"cdrs"})  # never changed once they are there (CDR-05)
 
 
 _FIND = """
@@ -179,6 +182,8 @@ def _put(push: Push, row: _Row | None) -> Applied:
             raise _unknown(push)
     updated = _moment(documents.members(push.body))
     if row is not None and not row.deleted:
+        if push.module in _FINAL:
+            raise status.InvalidParameters("id", "is known: it is not changed any more")
         keeping.refuse_older(updated, row.last_updated)
     body = push.body.decode()
     parts: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from hub import clientinfo
+from hub import clientinfo, known_objects, tidying
 
 
 @shared_task(ignore_result=True)
@@ -17,3 +17,11 @@ def publish_client_infos() -> None:
 def forget_client_info_changes() -> None:
     """Remove the oldest of their history; each hour."""
     clientinfo.forget_old()
+
+
+@shared_task(ignore_result=True)
+def tidy() -> None:
+    """Remove what the hub keeps for a while only; every ten minutes."""
+    tidying.forget_sessions()
+    tidying.forget_callbacks()
+    known_objects.forget_old()

@@ -7,12 +7,22 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from hub import callbacks, fanout, forwarding, ownership, permissions, shared_lists, shared_objects
+from hub import (
+    callbacks,
+    fanout,
+    forwarding,
+    known_objects,
+    open_routing,
+    ownership,
+    permissions,
+    shared_lists,
+    shared_objects,
+)
 from hub.models import Callback
-from hub.routing import Asked, Broadcast, Direct, GetAll, decide
+from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, decide, owner_of_push
 from hub.shared_objects import Push
 from ocpi import authentication, defects, door, envelope, exchanges, health, message_defects, ours, snapshot, status
-from ocpi.headers import Address, Received, Routing, read_ids, read_routing
+from ocpi.headers import Address, Received, Routing, read_ids, read_routing, read_sender
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -31,6 +41,7 @@ class RouteView(OcpiView):
         routing, caller = Routing(), None
         try:
             registry = snapshot.current()
+            routing = Routing(sender=read_sender(get))  # so that a refusal says whom it is for (HUB-09)
             caller = door.recognize(get, registry, peer=request.META.get("REMOTE_ADDR", ""))
             health.heard_from(caller.platform.id)
             with defects.reading(caller.platform.id, f"{request.method} {request.path}"):
@@ -83,17 +94,18 @@ class RouteView(OcpiView):
         has_body = method in ("PUT", "PATCH") or (method == "POST" and bool(request.body))
         body = read_body(request, limit=limit) if has_body else b""
         asked = Asked(str(self.module), str(self.interface), method, tail, routing, caller.platform)
-        match decide(asked, registry, _hub()):
-            case Direct() as route:
-                passed = forwarding.forward(
-                    asked, route, query=request.META.get("QUERY_STRING", ""), body=body, ids=ids
-                )
-                return _passed_on(passed)
-            case Broadcast() as route:
+        query = request.META.get("QUERY_STRING", "")
+        route = decide(asked, registry, _hub())
+        if isinstance(route, NeedsLookup):
+            route = open_routing.resolve(asked, route, registry, query=query, body=body)
+        match route:
+            case Direct():
+                return _passed_on(forwarding.forward(asked, route, query=query, body=body, ids=ids))
+            case Broadcast():
                 created = self._broadcast(request, asked, route, body, registry, ids.correlation_id)
                 return envelope.response(http_status=201 if created else 200)
-            case GetAll() as everything:
-                return shared_lists.page(request, asked, everything)
+            case GetAll():
+                return shared_lists.page(request, asked, route, registry)
 
     def _broadcast(
         self,
@@ -121,14 +133,16 @@ class RouteView(OcpiView):
             body=body,
             platform_id=asked.caller.id,
         )
-        return fanout.broadcast(
+        created = fanout.broadcast(
             push,
             snapshot=registry,
             caller=asked.caller,
-            sender=route.sender,
+            sender=owner_of_push(asked, route.sender),
             hub=_hub(),
             correlation_id=correlation_id,
         )
+        known_objects.learn(asked, to=None, query=request.META.get("QUERY_STRING", ""), body=body)
+        return created
 
 
 class CallbackView(OcpiView):

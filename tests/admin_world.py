@@ -14,7 +14,7 @@ from django.test import Client
 
 from cpo import models as cpo_models
 from emsp import models as emsp_models
-from hub.models import Callback, ClientInfo, ClientInfoChange, Permission, SharedObject, ToldClientInfo
+from hub.models import Callback, ClientInfo, ClientInfoChange, KnownObject, Permission, SharedObject, ToldClientInfo
 from ocpi.models import (
     Delivery,
     Deviation,
@@ -128,6 +128,7 @@ def _of_hub(owner: Person, drivers: Person) -> None:
     ToldClientInfo.objects.create(
         info=info, platform=drivers.platform, status="CONNECTED", last_updated=NOW, document="{}"
     )
+    KnownObject.objects.create(kind="location", key="LOC1", owner="NL*TNM")
     Permission.objects.create(effect="DENY", from_country_code="NL", from_party_id="TNM", to_role="NAP", note=EVIL)
 
 

@@ -26,6 +26,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
+from hub import known_objects
 from ocpi import defects, hosts, kept, secrets, snapshot, tallies, traffic
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
@@ -54,6 +55,7 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
     settings.OCPI_WAKE = False
     snapshot.changed()
     defects.forget()
+    known_objects.forget()
     hosts.forget()
     traffic.forget()
     tallies.forget()

@@ -143,7 +143,8 @@ def test_get_all_shows_nobody_what_is_not_for_its_role(cpo: Person, emsp: Person
 
     assert len(cpo.get("hub/2.2.1/sender/tokens").data) == 1
     assert emsp.get("hub/2.2.1/sender/tokens").codes == (200, 2001)
-    assert emsp.get("hub/2.2.1/sender/cdrs").codes == (200, 2001)
+    assert cpo.get("hub/2.2.1/sender/cdrs").codes == (200, 2001)
+    assert emsp.get("hub/2.2.1/sender/cdrs").data == []
 
 
 def test_a_deleted_tariff_is_deleted_everywhere(cpo: Person, emsp: Person, document: Document) -> None:

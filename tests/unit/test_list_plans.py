@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cpo.modules.sessions_operations import of_emsps
+from hub.shared_lists import Owners
 from hub.shared_lists import listing as of_hub
 from ocpi import counts, lists
 from ocpi.headers import Address
@@ -55,7 +56,7 @@ def shared(cpo: Person, emsp: Person) -> Listing:
     with connection.cursor() as cursor:
         cursor.execute(_SHARED, [cpo.id, ROWS, BASE])
     _settle("hub_sharedobject")
-    return of_hub("tariffs", emsp.id, emsp.address)
+    return of_hub("tariffs", emsp.address, Owners())
 
 
 def _settle(table: str) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from hub import permissions, registry
+from hub import open_routing, permissions, registry
 from hub.permissions import Rule, Rules, Who
-from hub.routing import Broadcast, Direct, decide
+from hub.routing import Broadcast, Direct, NeedsLookup, decide
 from ocpi import status
 from ocpi.headers import Address
 from ocpi.snapshot import Snapshot
@@ -131,7 +131,11 @@ def test_open_routing_chooses_among_those_it_may_reach() -> None:
     small = world(CPO_PLATFORM, EMSP_PLATFORM, SECOND_EMSP)
     asked = ask("cdrs", "RECEIVER", "POST", to=None, sender=TNM, caller=CPO_PLATFORM)
 
-    route = decide(asked, under(rule("deny", "NL*TNM", "BE*MSX"), of=small), HUB)
+    snapshot = under(rule("deny", "NL*TNM", "BE*MSX"), of=small)
+    lookup = decide(asked, snapshot, HUB)
+    assert isinstance(lookup, NeedsLookup)
+
+    route = open_routing.resolve(asked, lookup, snapshot, query="", body=b"{}")
 
     assert isinstance(route, Direct)
     assert route.place.party.address == EMS

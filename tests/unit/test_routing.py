@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub import registry
-from hub.routing import Asked, Broadcast, Direct, GetAll, decide
+from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, decide
 from ocpi import status
 from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownParty, KnownPlatform, Snapshot
@@ -143,7 +143,6 @@ REFUSED = {
     "Sessions for all": ("sessions", "RECEIVER", "PUT", HUB, TNM, CPO_PLATFORM, status.InvalidParameters),
     "an eMSP pushing Locations": ("locations", "RECEIVER", "PUT", HUB, EMS, EMSP_PLATFORM, status.InvalidParameters),
     "a list without To": ("locations", "SENDER", "GET", None, EMS, EMSP_PLATFORM, status.InvalidParameters),
-    "no To and several candidates": ("cdrs", "RECEIVER", "POST", None, TNM, CPO_PLATFORM, status.UnknownReceiver),
 }  # fmt: skip
 
 
@@ -157,15 +156,18 @@ def test_what_goes_nowhere_has_its_own_status_code(case: str) -> None:
         decide(asked, WORLD, HUB)
 
 
-@pytest.mark.req("HUB-48", "HUB-49", "HUB-51")
-def test_without_to_headers_the_only_candidate_is_chosen() -> None:
-    small = world(CPO_PLATFORM, EMSP_PLATFORM)
-    asked = ask("cdrs", "RECEIVER", "POST", to=None, sender=TNM, caller=CPO_PLATFORM)
+@pytest.mark.req("HUB-48", "HUB-50")
+@pytest.mark.parametrize(("module", "interface", "method", "tail", "for_all"), [
+    ("cdrs", "RECEIVER", "POST", (), False), ("locations", "SENDER", "GET", ("LOC1",), False),
+    ("locations", "RECEIVER", "PUT", ("NL", "TNM", "LOC1"), True), ("sessions", "RECEIVER", "PATCH", ("S1",), False),
+    ("tariffs", "RECEIVER", "DELETE", ("NL", "TNM", "T1"), True),
+])  # fmt: skip
+def test_without_to_headers_content_and_traffic_decide(
+    module: str, interface: str, method: str, tail: tuple[str, ...], for_all: bool
+) -> None:
+    asked = ask(module, interface, method, *tail, to=None, sender=TNM, caller=CPO_PLATFORM)
 
-    route = decide(asked, small, HUB)
-
-    assert isinstance(route, Direct)
-    assert route.routing == Routing(to=EMS, sender=TNM)
+    assert decide(asked, WORLD, HUB) == NeedsLookup(TNM, may_broadcast=for_all)
 
 
 @pytest.mark.req("HUB-35", "HUB-37", "HUB-38")

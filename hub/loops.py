@@ -1,0 +1,42 @@
+"""The loop guard: what this process is passing on right now does not come by a second time (HUB-79).
+
+A loop keeps each of its requests waiting for the next one, so each process of the hub holds it at most once: with N web
+processes it is found at the latest when it comes by for the N+1st time. No other process has to be asked. Every hub on
+the way gives the request a new X-Request-ID (HUB-17): one that comes with the same one was sent twice by its sender.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hub.routing import Asked
+from ocpi import status
+from ocpi.headers import Ids, Routing
+
+Key = tuple[str, ...]
+_passing: dict[Key, list[str]] = {}  # with the X-Request-IDs it came with
+_changing = threading.Lock()
+
+
+@contextmanager
+def guard(asked: Asked, routing: Routing, ids: Ids) -> Iterator[None]:
+    """Say that a request is being passed on in this block, which may be one of a coroutine.
+
+    :raises HubError: if the same correlation id, method, path, To and From is being passed on already (4000).
+    """
+    parties = [part for address in (routing.to, routing.sender) if address for part in address.key]
+    key = (ids.correlation_id, asked.method, asked.module, asked.interface, *asked.tail, *parties)
+    with _changing:
+        others = _passing.setdefault(key, [])
+        if any(request_id != ids.request_id for request_id in others):
+            raise status.HubError("This request is already on its way: it goes round in a loop")
+        others.append(ids.request_id)
+    try:
+        yield
+    finally:
+        with _changing:
+            others.remove(ids.request_id)
+            if not others:
+                _passing.pop(key, None)
