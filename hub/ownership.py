@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hub import roles
 from ocpi import status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
 
-_OWNERS: Mapping[str, tuple[str, ...]] = {
-    "locations": ("CPO", "NAP", "OTHER"),
-    "sessions": ("CPO", "OTHER"),
-    "tariffs": ("CPO", "NAP", "OTHER"),
-    "tokens": ("EMSP", "OTHER"),
-}
 _UNKNOWN: Mapping[str, type[status.UnknownObject]] = {
     "locations": status.UnknownLocationObject,
     "tokens": status.UnknownTokenObject,
@@ -28,8 +23,8 @@ def refuse_foreign(caller: KnownPlatform, module: str, interface: str, tail: tup
 
     :raises UnknownObject: as for an object that is not there (SEC-39).
     """
-    roles = _OWNERS.get(module)
-    if interface == "RECEIVER" and roles and len(tail) > 2 and not caller.has_party(Address(*tail[:2]), *roles):
+    owners = roles.OWNERS.get(module)
+    if interface == "RECEIVER" and owners and len(tail) > 2 and not caller.has_party(Address(*tail[:2]), *owners):
         raise unknown(module)
 
 

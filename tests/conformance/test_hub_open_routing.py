@@ -264,12 +264,11 @@ def test_where_nothing_is_known_the_only_party_of_the_role_is_taken(
 
 @pytest.mark.req("HUB-51", "SEC-35")
 def test_nobody_teaches_the_hub_what_is_anothers(streets: Streets, document: Document) -> None:
-    """Whatever a receiver answers to a push in another's name, or to one of somebody without such objects."""
     foreign = document("location", id="LOC1")
     own = document("location", id="LOC2", country_code="DE", party_id="EMS")
 
-    assert streets.cpx.put(f"{AT}/receiver/locations/NL/TNM/LOC1", foreign, to="DE*EMS").codes == (200, 1000)
-    assert streets.ems.put(f"{AT}/receiver/locations/DE/EMS/LOC2", own, to="BE*MSX").codes == (200, 1000)
+    assert streets.cpx.put(f"{AT}/receiver/locations/NL/TNM/LOC1", foreign, to="DE*EMS").codes == (404, 2003)
+    assert streets.ems.put(f"{AT}/receiver/locations/DE/EMS/LOC2", own, to="BE*MSX").codes == (404, 2003)
     known_objects.flush()
 
     assert list(KnownObject.objects.all()) == []
