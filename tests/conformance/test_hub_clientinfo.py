@@ -12,12 +12,13 @@ from pytest_django.fixtures import Settings
 
 from hub import clientinfo
 from hub.clientinfo_models import ClientInfo, ClientInfoChange, ToldClientInfo
+from hub.permission_model import Permission
 from ocpi import health, outbox_care, platform_actions, snapshot
 from ocpi.models import Delivery, Endpoint, Party, Platform
 from ocpi.modules import claims, registration
 from ocpi.outbox_engine import drain_now
 from tests.conformance.list_suite import ListSuite
-from tests.fixtures import Partner, add_party
+from tests.fixtures import Document, Partner, add_party
 from tests.outbox_support import later
 from tests.people import Person
 from tests.platforms import Listener
@@ -449,3 +450,91 @@ def test_the_history_of_last_years_changes_is_removed_but_no_client_info(cpo: Pe
 def _pass_time(*, seconds: int) -> None:
     """Let time pass for what was published: the clock is the database's, so the times move instead."""
     ClientInfo.objects.update(last_updated=F("last_updated") - timedelta(seconds=seconds))
+
+
+@pytest.mark.req("HUB-78", "HUB-77", "HCI-02", "HCI-16")
+def test_a_party_behind_another_hub_is_reached_through_it(
+    emsp: Person, partner: Partner, listener: Listener, document: Document
+) -> None:
+    other = partner("BE*HUB:HUB", listener=listener, speaks_for_all=False)
+    url = "hub/2.2.1/sender/locations/LOC1"
+    assert emsp.get(url, to="FR*FAR").codes == (200, 4001)
+
+    info = document("client_info", country_code="FR", party_id="FAR")
+    assert other.put("2.2.1/hubclientinfo/FR/FAR", info).codes == (201, 1000)
+
+    assert emsp.get(url, to="FR*FAR").ok
+    (passed,) = listener.received("GET", "/ocpi/2.2.1/sender/locations/LOC1")
+    routing = {name: value for name, value in passed.headers.items() if name.startswith("ocpi-")}
+    assert routing == {
+        "ocpi-to-country-code": "FR", "ocpi-to-party-id": "FAR",
+        "ocpi-from-country-code": "DE", "ocpi-from-party-id": "EMS",
+    }  # fmt: skip
+
+
+@pytest.mark.req("HUB-78", "HUB-66", "HCI-17", "HCI-18", "HCI-19")
+@pytest.mark.parametrize("status", ["OFFLINE", "PLANNED", "SUSPENDED"])
+def test_whom_another_hub_does_not_call_connected_is_not_reached(
+    emsp: Person, partner: Partner, listener: Listener, document: Document, status: str
+) -> None:
+    other = partner("BE*HUB:HUB", listener=listener, speaks_for_all=False)
+    info = document("client_info", country_code="FR", party_id="FAR", status=status)
+    assert other.put("2.2.1/hubclientinfo/FR/FAR", info).ok
+
+    assert emsp.get("hub/2.2.1/sender/locations/LOC1", to="FR*FAR").codes == (200, 4003)
+    assert listener.requests == []
+
+
+@pytest.mark.req("HUB-78", "HUB-71")
+@pytest.mark.parametrize("to", ["FR*FAR", "BE*NEA"])
+def test_after_three_failures_further_requests_fail_at_once(
+    emsp: Person, partner: Partner, listener: Listener, to: str
+) -> None:
+    """Both of a party on the platform itself and of one behind it."""
+    other = partner("BE*HUB:HUB", "BE*NEA:CPO", listener=listener)
+    add_party(other.platform, "FR*FAR:CPO", through_hub=True)
+    snapshot.changed()
+    for _ in range(3):
+        health.failed(other.id, "no connection")
+        later(5)
+
+    assert emsp.get("hub/2.2.1/sender/locations/LOC1", to=to).codes == (200, 4003)
+    assert listener.requests == []
+    publish()
+    assert ClientInfo.objects.get(party_id=to[3:]).status == "OFFLINE"
+
+
+@pytest.mark.req("HUB-78", "HUB-80")
+def test_another_hub_is_told_of_our_own_clients(cpo: Person, partner: Partner, listener: Listener) -> None:
+    partner("BE*HUB:HUB", listener=listener, endpoints=TAKES)
+
+    assert told(listener) == [("NL/TNM", "CONNECTED")]
+
+
+@pytest.mark.req("HCI-11", "REL-20")
+def test_of_many_platforms_that_are_told_one_that_fails_keeps_nobody_waiting(
+    partner: Partner, listener: Listener
+) -> None:
+    partner("FR*BAD:EMSP", endpoints=TAKES)  # nobody listens there
+    partner("DE*EMS:EMSP", listener=listener, endpoints=TAKES)
+    partner("NL*TNM:CPO", endpoints=[])
+    publish()
+    drain_now()
+
+    assert "NL/TNM" in [path for path, _ in told(listener)]
+
+
+@pytest.mark.req("HCI-14", "SEC-40")
+def test_the_permission_table_decides_who_is_told(partner: Partner, listener: Listener, emsp: Person) -> None:
+    partner("FR*EMT:EMSP", listener=listener, endpoints=TAKES)
+    partner("NL*TNM:CPO")
+    Permission.objects.create(
+        effect="DENY", from_country_code="NL", from_party_id="TNM", to_country_code="FR", to_party_id="EMT", mutual=True
+    )
+
+    assert "NL/TNM" not in [path for path, _ in told(listener)]
+    assert "NL*TNM:CPO" in seen(emsp)
+
+    Permission.objects.all().delete()
+
+    assert ("NL/TNM", "CONNECTED") in told(listener)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ import requests
 
 from ocpi import secrets
 from tests.answers import Asked, assert_documented
-from tests.platforms import Instance, Listener, run_instance
+from tests.platforms import ALL_MODULES, Instance, Listener, run_instance
 
 HUB = ("NL", "HUB")
 MOMENT = "2026-01-31T08:00:00Z"
@@ -25,8 +25,8 @@ DAY = "2026-02-01T00:00:00Z"
 class Partner:
     """One party: a web server that records what it gets, and a plain HTTP client."""
 
-    def __init__(self, hub: Instance, role: str) -> None:
-        self.listener = Listener([role])
+    def __init__(self, hub: Instance, role: str, *, endpoints: Iterable[tuple[str, str]] = ALL_MODULES) -> None:
+        self.listener = Listener([role], endpoints=endpoints)
         self.listener.up()
         country_code, _, rest = role.partition("*")
         self.address = (country_code, rest.partition(":")[0])
