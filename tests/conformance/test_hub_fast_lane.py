@@ -13,7 +13,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from hub import asgi, forwarding
-from ocpi import exchanges, snapshot
+from ocpi import authentication, exchanges, snapshot
 from ocpi.models import CredentialsToken, Exchange, Platform
 from tests import front_doors
 from tests.fixtures import Partner
@@ -238,13 +238,16 @@ def test_a_token_that_is_revoked_is_refused_at_once(cpo: Person, receiver: Perso
     assert [answer.status_code for answer in async_to_sync(before_and_after)()] == [200, 200, 401]
 
 
-def test_a_known_caller_needs_no_database(cpo: Person, receiver: Person, listener: Listener) -> None:
+def test_a_known_caller_needs_no_database_and_no_thread(
+    cpo: Person, receiver: Person, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     application = asgi.Application()
 
     async def twice() -> LaneAnswer:
         await front_doors.ask("PATCH", SESSION, lines(cpo), [BODY], application=application)
         await application.settled()
         before = await sync_to_async(count, thread_sensitive=True)()
+        monkeypatch.setattr(authentication, "authenticate", None)
         answer = await front_doors.ask("PATCH", SESSION, lines(cpo), [BODY], application=application)
         await application.settled()
         assert await sync_to_async(count, thread_sensitive=True)() == before
