@@ -69,6 +69,10 @@ class Application:
         self._lane = Lane(self._doors)
         return self._lane
 
+    def lane(self) -> Lane:
+        """Return the fast lane of the running event loop."""
+        return self._lane or self.open()
+
     def waiting(self) -> int:
         """Return how many requests wait for their receivers."""
         return self._doors.in_flight.total if self._lane else 0
@@ -101,12 +105,13 @@ class Application:
                 return
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        lane = self._lane or self.open()
+        lane = self.lane()
         if len(scope["headers"]) > _MOST_HEADERS or any(len(line) > _LONGEST_HEADER for _, line in scope["headers"]):
             await _send(_TOO_LONG, send)
             return
         path = scope["raw_path"].decode("latin-1")
-        place = place_of(path) if scope["method"] in METHODS else None
+        left = scope.get("state", {}).get("django")  # the server has asked the lane already
+        place = place_of(path) if scope["method"] in METHODS and not left else None
         try:
             body, length = await _read(scope, receive, limit_of(place) if place else _MOST_OCTETS)
         except Gone:

@@ -12,11 +12,9 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from django.conf import settings
-
 from hub import forwarding
 from hub.fast_threads import Threads
-from ocpi import client, client_async, health, status, wire_async
+from ocpi import client, client_async, health, ours, status, wire_async
 from ocpi.snapshot import KnownPlatform
 
 log = logging.getLogger(__name__)
@@ -40,10 +38,11 @@ class InFlight:
 
         :raises ReceiverUnreachable: if too many wait already, for this platform or in all.
         """
+        known = ours.known_settings()
         waiting = self._by_platform.get(platform.id, 0)
-        if waiting >= settings.OCPI_FORWARDS_PER_PLATFORM:
+        if waiting >= known.OCPI_FORWARDS_PER_PLATFORM:
             raise status.ReceiverUnreachable(f"{platform.name} has not answered {waiting} requests yet")
-        if self.total >= settings.OCPI_FORWARDS:
+        if self.total >= known.OCPI_FORWARDS:
             raise status.ReceiverUnreachable("The hub waits for too many answers")
         self._by_platform[platform.id] = waiting + 1
         self.total += 1

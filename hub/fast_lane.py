@@ -27,12 +27,24 @@ from ocpi import (
     status,
 )
 from ocpi.exchange_columns import Entry
-from ocpi.headers import Address, Ids, Routing, read_ids, read_routing
+from ocpi.headers import (
+    FROM_COUNTRY_CODE,
+    FROM_PARTY_ID,
+    TO_COUNTRY_CODE,
+    TO_PARTY_ID,
+    Address,
+    Ids,
+    Routing,
+    read_ids,
+    read_routing,
+)
 from ocpi.snapshot import Snapshot
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, check_encoding
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _MOST_CALLERS = 10_000
+_MOST_WAYS = 10_000
+_WAY_SECONDS = 1.0
 
 
 class Lane:
@@ -42,6 +54,7 @@ class Lane:
         self.doors = doors
         self._registry: Snapshot | None = None
         self._callers: dict[str, authentication.Caller] = {}
+        self._ways: dict[tuple[object, ...], _Way] = {}
 
     async def answer(self, message: Message) -> Reply | None:
         """Answer a request, or return nothing if it is for Django."""
@@ -54,13 +67,14 @@ class Lane:
         if caller is None:
             return None
         hub = ours.addresses()[0]
-        way = _way(message, caller, registry, hub)
+        way = self._way(message, caller, registry, hub)
         if way is None:
             return None
-        ids = read_ids(get)
+        ids, place = read_ids(get), message.place
         self.doors.heard_from(caller.platform)
         try:
-            asked, route = _accepted(message, caller, ids, way)
+            route = _accepted(message, caller, ids, way)
+            asked = Asked(place.module, place.interface, message.method, place.tail, way.routing, caller.platform)
             passed = await forwarding.pass_on(
                 asked, route, query=message.query, body=message.body, ids=ids, doors=self.doors
             )
@@ -69,7 +83,7 @@ class Lane:
             response = envelope.error(error, unexpected=status.HubError)
             reply = Reply(response.status_code, dict(response.items()), response.content)
         reply.headers.update(ids.as_headers())
-        for name, value in way.routing.answered_by(hub).as_headers().items():
+        for name, value in way.back.items():
             reply.headers.setdefault(name, value)
         _record(message, reply, ids, way.routing, caller.platform.id, time.perf_counter() - started)
         return reply
@@ -79,7 +93,31 @@ class Lane:
         if registry is not self._registry:
             self._registry = registry
             self._callers.clear()
+            self._ways.clear()
         return self._callers.get(authorization or "")
+
+    def _way(self, message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> _Way | None:
+        """Return where a message goes, from memory if one like it went the same way a moment ago.
+
+        What `decide` looks at is in the key, or in the registry; agreements begin and end with time, so a way is
+        remembered for a second. Only what names its receiver is remembered: else the object decides.
+        """
+        get, place, now = message.headers.get, message.place, time.monotonic()
+        party = get(TO_PARTY_ID)
+        key = (
+            caller.platform.id, place.module, place.interface, message.method, len(place.tail), place.tail[:2],
+            get(TO_COUNTRY_CODE), party, get(FROM_COUNTRY_CODE), get(FROM_PARTY_ID),
+        )  # fmt: skip
+        found = self._ways.get(key)
+        if found is not None and found.until > now:
+            return found
+        way = _found_way(message, caller, registry, hub)
+        if way is not None and way.problem is None and party:
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            way.until = now + _WAY_SECONDS
+            self._ways[key] = way
+        return way
 
     async def _recognized(self, headers: Headers, registry: Snapshot) -> authentication.Caller | None:
         """Find out who is calling; on a thread, since a token that replaces another may have to be written down."""
@@ -99,51 +137,60 @@ class Lane:
 
 @dataclass(slots=True)
 class _Way:
-    """Where a message goes, or why it goes nowhere."""
+    """Where a message goes, or why it goes nowhere; and the routing headers of the hub's own answer."""
 
     routing: Routing
-    asked: Asked | None = None
+    back: dict[str, str]
+    is_readable: bool = True
     route: Direct | None = None
     problem: Exception | None = None
+    until: float = 0.0
 
 
-def _way(message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> _Way | None:
+def _found_way(message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> _Way | None:
     """Return where a message goes; nothing if that is not one party, so that it is for Django."""
     try:
         routing = read_routing(message.headers.get)
     except status.InvalidParameters as error:
-        return _Way(Routing(), problem=error)
+        return _Way(Routing(), Routing().answered_by(hub).as_headers(), is_readable=False, problem=error)
+    back = routing.answered_by(hub).as_headers()
     place = message.place
     asked = Asked(place.module, place.interface, message.method, place.tail, routing, caller.platform)
     try:
         route = decide(asked, registry, hub)
     except Exception as error:
-        return _Way(routing, asked, problem=error)
-    return _Way(routing, asked, route) if isinstance(route, Direct) else None
+        return _Way(routing, back, problem=error)
+    return _Way(routing, back, route=route) if isinstance(route, Direct) else None
 
 
-def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _Way) -> tuple[Asked, Direct]:
+def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _Way) -> Direct:
     """Note what is odd and refuse what is wrong: addresses that cannot be read, then the body, then the receiver.
 
     :raises TooManyRequests: if the caller has made too many.
     :raises OcpiError: as `json_text.read`, `views.check_encoding`, `read_routing` and `decide`.
     """
     get, method = message.headers.get, message.method
+    door.limit(caller)
+    # A POST may come without a body: the LocationReferences of an authorize are optional (TOK-02).
+    has_body = way.is_readable and (method in ("PUT", "PATCH") or (method == "POST" and message.body != b""))
+    declared = get("Content-Type") == "application/json" and get("Content-Encoding") is None
+    if way.route is not None and declared and not (caller.deviations or ids.missing or "//" in message.path):
+        if has_body:
+            json_text.read(message.body, limit=limit_of(message.place))
+        return way.route
     with defects.reading(caller.platform.id, f"{method} {message.path}"):
         defects.noted(caller.deviations)
         defects.noted(message_defects.of_request(get, ids, message.path, functional=True))
         try:
-            door.limit(caller)
-            # A POST may come without a body: the LocationReferences of an authorize are optional (TOK-02).
-            if way.asked is not None and (method in ("PUT", "PATCH") or (method == "POST" and message.body)):
+            if has_body:
                 check_encoding(get)
                 json_text.read(message.body, limit=limit_of(message.place))
-            if way.asked is None or way.route is None:
+            if way.route is None:
                 raise way.problem or AssertionError("what goes nowhere has a reason")
         except status.InvalidParameters as error:
             defects.noted([message_defects.of_refusal(error)])
             raise
-    return way.asked, way.route
+    return way.route
 
 
 def limit_of(place: Place) -> int:

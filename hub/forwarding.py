@@ -8,6 +8,7 @@ that its receiver took is kept for GET All (hub/direct_versions.py).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -26,6 +27,7 @@ from ocpi.snapshot import KnownPlatform
 log = logging.getLogger(__name__)
 
 PASSED_BACK = ("x-total-count", "x-limit")
+_UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
 MOST_OCTETS = 16 << 20  # of an answer
 _ACCEPTED = "ACCEPTED"
 
@@ -168,7 +170,7 @@ async def _send(
     platform: KnownPlatform, method: str, url: str, body: bytes, module: str, routing: Routing, ids: Ids, doors: Doors
 ) -> client.Answer:
     headers = {REQUEST_ID: new_id(), CORRELATION_ID: ids.correlation_id, **routing.as_headers()}
-    authorize = url.partition("?")[0].endswith("/authorize")
+    authorize = "/authorize" in url and url.partition("?")[0].endswith("/authorize")
     timeout = settings.OCPI_AUTHORIZE_TIMEOUT if authorize else settings.OCPI_FORWARD_TIMEOUT  # HUB-69
     try:
         answer = await doors.send(platform, method, url, body=body or None, headers=headers, timeout=timeout)
@@ -203,9 +205,13 @@ def _as_hub_error(error: client.ClientError, platform: KnownPlatform) -> status.
 
 def _url(endpoint: str, tail: tuple[str, ...], query: str) -> str:
     base, _, own_query = endpoint.partition("?")
-    path = "/".join([base.rstrip("/"), *(quote(part, safe="") for part in tail)]) if tail else base
+    path = "/".join([base.rstrip("/"), *map(_segment, tail)]) if tail else base
     joined = "&".join(part for part in (own_query, query) if part)
     return f"{path}?{joined}" if joined else path
+
+
+def _segment(part: str) -> str:
+    return part if _UNRESERVED.fullmatch(part) else quote(part, safe="")
 
 
 async def _headers(

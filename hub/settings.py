@@ -43,6 +43,9 @@ HOST = env.text("HOST", "127.0.0.1")
 WEB_THREADS = env.integer("WEB_THREADS", 16, at_least=1)
 WEB_PROCESSES = env.integer("WEB_PROCESSES", 1, at_least=1)
 
+# Seconds that requests in flight have when a hub's web server is told to stop; then they are answered 4002.
+WEB_GRACE_SECONDS = env.integer("WEB_GRACE_SECONDS", 8, at_least=1)
+
 # ---------------------------------------------------------------- OCPI
 
 # Which sides this instance is: hub, or cpo, or emsp, or cpo,emsp. `manage.py check` refuses others.

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
-from ocpi import client, traffic
+from ocpi import client, ours, traffic
 from ocpi.background_writer import BackgroundWriter
 from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry, columns
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Received, Routing
@@ -40,7 +40,7 @@ _lost = 0
 def record(entry: Entry) -> None:
     """Keep one exchange; never raises, never waits. When too much waits, the oldest are dropped and counted."""
     global _waiting_bytes, _lost
-    if not settings.OCPI_EXCHANGES:
+    if not ours.known_settings().OCPI_EXCHANGES:
         return
     if entry.request_body is not None:
         entry.request_body = bytes(entry.request_body[: BODY_LIMIT + 1])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -110,7 +110,10 @@ def _spelled(variable: str) -> str:
 
 def read_ids(get: Getter) -> Ids:
     """Return the message's ids as opaque text (TRN-060); a missing one is made up (TRN-061)."""
-    given = {name: _opaque(get(name)) for name in (REQUEST_ID, CORRELATION_ID)}
+    request_id, correlation_id = _opaque(get(REQUEST_ID)), _opaque(get(CORRELATION_ID))
+    if request_id and correlation_id:
+        return Ids(request_id, correlation_id)
+    given = {REQUEST_ID: request_id, CORRELATION_ID: correlation_id}
     return Ids(
         request_id=given[REQUEST_ID] or new_id(),
         correlation_id=given[CORRELATION_ID] or new_id(),
@@ -123,31 +126,41 @@ def read_routing(get: Getter) -> Routing:
 
     :raises InvalidParameters: if a pair is only half there or an id is too long (HUB-05, PIT-89).
     """
-    return Routing(
-        to=_address(get, TO_COUNTRY_CODE, TO_PARTY_ID),
-        sender=_address(get, FROM_COUNTRY_CODE, FROM_PARTY_ID),
-    )
+    return _routing(get(TO_COUNTRY_CODE), get(TO_PARTY_ID), get(FROM_COUNTRY_CODE), get(FROM_PARTY_ID))
 
 
 def read_sender(get: Getter) -> Address | None:
     """Return whom a request comes from if that can be read, whatever else is wrong with its addresses."""
     try:
-        return _address(get, FROM_COUNTRY_CODE, FROM_PARTY_ID)
+        return _address(FROM_COUNTRY_CODE, get(FROM_COUNTRY_CODE), FROM_PARTY_ID, get(FROM_PARTY_ID))
     except status.InvalidParameters:
         return None
 
 
 def new_id() -> str:
-    """Return a fresh X-Request-ID or X-Correlation-ID (TRN-059)."""
-    return str(uuid.uuid4())
+    """Return a fresh X-Request-ID or X-Correlation-ID (TRN-059): a UUID of version 4, unique and no secret."""
+    digits = f"{random.getrandbits(128):032x}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _opaque(value: str | None) -> str:
+    if value and len(value) <= MAX_ID_LENGTH and value.isascii() and value.isprintable():
+        return value.strip()
     return _NOT_ECHOED.sub("", value or "")[:MAX_ID_LENGTH].strip()
 
 
-def _address(get: Getter, country_header: str, party_header: str) -> Address | None:
-    country_code, party_id = (get(country_header) or "").strip(), (get(party_header) or "").strip()
+# A hub reads the same pairs of addresses all day.
+@lru_cache(maxsize=4096)
+def _routing(to_country: str | None, to_party: str | None, from_country: str | None, from_party: str | None) -> Routing:
+    return Routing(
+        to=_address(TO_COUNTRY_CODE, to_country, TO_PARTY_ID, to_party),
+        sender=_address(FROM_COUNTRY_CODE, from_country, FROM_PARTY_ID, from_party),
+    )
+
+
+def _address(country_header: str, country: str | None, party_header: str, party: str | None) -> Address | None:
+    country_code, party_id = (country or "").strip(), (party or "").strip()
     if not country_code and not party_id:
         return None
     for name, value, length in ((country_header, country_code, 2), (party_header, party_id, 3)):

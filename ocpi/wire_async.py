@@ -27,6 +27,8 @@ from ocpi.wire import Lost, NotAnAnswer, NotConnected, Stale
 _IDLE_CONNECTIONS = 8  # per host and port
 _IDLE_SECONDS = 30.0
 _LOOKUP_SECONDS = 2.0
+_ROUND_SECONDS = 0.05  # how late a time limit may be
+_QUIET_SECONDS = 0.5  # for so long a kept connection is trusted; nobody closes one that was just used
 _LOOKUPS = 32  # names that are looked up at once
 
 _TUNNEL_OCTETS = 4096
@@ -41,13 +43,15 @@ class _Connection(asyncio.Protocol):
         self.reused = False
         self.closed = False
         self.idle_since = 0.0
+        self.deadline = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self._poller = select.poll()
         self._poller.register(descriptor, select.POLLIN)
 
     def is_usable(self) -> bool:
         """Tell whether a kept connection is usable: anything readable is its end, or nothing we asked for."""
-        return not self.closed and not self._poller.poll(0)
+        just_used = time.monotonic() - self.idle_since < _QUIET_SECONDS
+        return not self.closed and (just_used or not self._poller.poll(0))
 
     def close(self) -> None:
         """Close at once, whatever is on its way."""
@@ -55,7 +59,7 @@ class _Connection(asyncio.Protocol):
         self.reader.forget()
         self._transport.abort()
 
-    async def ask(self, request: bytes, deadline: float, max_body: int) -> Response:
+    async def ask(self, request: bytes, deadline: float, max_body: int, waiting: set[_Connection]) -> Response:
         """Send a request and return its answer.
 
         :raises Lost: as `wire.exchange`.
@@ -65,7 +69,8 @@ class _Connection(asyncio.Protocol):
         reader = self.reader
         reader.expect(max_body)
         self._waiter = waiter = loop.create_future()
-        timer = loop.call_later(max(deadline - time.monotonic(), 0.0), self._too_late)
+        self.deadline = deadline
+        waiting.add(self)
         self._transport.write(request)
         try:
             await waiter
@@ -74,7 +79,7 @@ class _Connection(asyncio.Protocol):
                 raise Stale(str(error), nothing_sent=False) from error
             raise Lost(str(error)) from error
         finally:
-            timer.cancel()
+            waiting.discard(self)
             self._waiter = None
         if self._transport.get_write_buffer_size():  # an answer to half a request
             reader.keep_alive = False
@@ -116,7 +121,8 @@ class _Connection(asyncio.Protocol):
             reason = str(error) if error else "the connection was closed before the answer was complete"
             waiter.set_exception(ConnectionError(reason))
 
-    def _too_late(self) -> None:
+    def too_late(self) -> None:
+        """Stop waiting: the time limit is over."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(Lost("the time limit is over"))
 
@@ -127,6 +133,8 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[_Key, deque[_Connection]] = {}
         self._swept_at = time.monotonic()
+        self._waiting: set[_Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="look up")
 
     async def exchange(
@@ -159,9 +167,11 @@ class Pool:
         if connection is None:
             until = min(deadline, time.monotonic() + connect_timeout)
             connection = await self._connect(url, until, allowed_networks, context, proxy)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._look_round)
         keep = False
         try:
-            response = await connection.ask(request, deadline, max_body)
+            response = await connection.ask(request, deadline, max_body, self._waiting)
             keep = connection.reader.keep_alive and not connection.closed
         finally:
             if keep:
@@ -176,7 +186,17 @@ class Pool:
             for connection in idle:
                 connection.close()
         self._idle.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         self._lookups.shutdown(wait=False)
+
+    def _look_round(self) -> None:
+        """End the waits whose time is over. One round for all costs less than a timer for each."""
+        now = time.monotonic()
+        for connection in [each for each in self._waiting if each.deadline <= now]:
+            connection.too_late()
+        again = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._look_round) if self._waiting else None
+        self._timer = again
 
     def _take(self, key: _Key) -> _Connection | None:
         idle = self._idle.get(key)

@@ -14,7 +14,8 @@ import time
 import uvloop
 
 _BODY = b'{"status_code":1000,"status_message":"Success","timestamp":"2026-01-01T00:00:00Z"}'
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(_BODY)
+_IDS = (b"\r\nx-request-id:", b"\r\nx-correlation-id:")
 
 
 class Arrivals:
@@ -70,13 +71,25 @@ class Platform(asyncio.Protocol):
         if len(self.arrivals.times) < 100_000:
             self.arrivals.times.append(time.monotonic())
         self.arrivals.ports.add(self.port)
+        answer = _answer(head)
         if self.delay:
-            asyncio.get_running_loop().call_later(self.delay, self._write, _ANSWER)
+            asyncio.get_running_loop().call_later(self.delay, self._write, answer)
         else:
-            self._write(_ANSWER)
+            self._write(answer)
 
     def _write(self, octets: bytes) -> None:
         self.transport.write(octets)  # type: ignore[attr-defined]
+
+
+def _answer(head: bytes) -> bytes:
+    """Return the answer to a request: its ids come back, as the specification wants it."""
+    found = [_HEAD]
+    for name in _IDS:
+        place = head.find(name)
+        if place >= 0:
+            end = head.find(b"\r\n", place + 2)
+            found += [head[place + 2 : end if end > 0 else len(head)], b"\r\n"]
+    return b"".join([*found, b"\r\n", _BODY])
 
 
 async def serve(ports: int, delay: float) -> None:

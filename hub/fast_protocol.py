@@ -1,0 +1,259 @@
+"""One connection from a client of the hub: uvicorn's protocol, with a short way for what the fast lane answers.
+
+ASGI costs a Direct request more than all its rules: a scope, an event, two messages and a second look at every header.
+So requests to a hub's endpoints are given to the lane as they are parsed, and their answers are written in one piece;
+everything else, and what the lane leaves to Django, goes through `hub.asgi:application` as in any ASGI server. Here,
+too, headers and bodies have to come in time and within limits (SEC-45).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from hub.asgi import Application
+from hub.fast_lane import METHODS, Lane, limit_of
+from hub.fast_message import Headers, Message, Place, Reply, place_of
+
+log = logging.getLogger(__name__)
+
+HEAD_LIMIT = 64 * 1024  # octets of request line and headers together; each line has a limit of its own
+HEAD_SECONDS = 10.0  # from the first octet of a request, or the connection, to the end of its headers
+BODY_SECONDS = 30.0
+MOST_HEADERS, LONGEST_HEADER = 100, 8 << 10
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _Passing:
+    """A request on the short way, in the place of uvicorn's cycle of request and response."""
+
+    __slots__ = (
+        "body", "disconnected", "headers", "is_first", "is_whole", "keep_alive", "limit", "method", "more_body", "path",
+        "place", "query", "response_complete", "too_long",
+    )  # fmt: skip
+
+    def __init__(self, method: str, path: str, query: str, place: Place, headers: Any, keep_alive: bool) -> None:
+        self.method, self.path, self.query, self.place, self.headers = method, path, query, place, headers
+        self.keep_alive = keep_alive
+        self.limit = limit_of(place)
+        self.body: list[bytes] = []
+        self.more_body = True
+        self.is_first = self.is_whole = self.too_long = False
+        self.response_complete = self.disconnected = False
+
+    @property
+    def message_event(self) -> _Passing:
+        return self
+
+    def set(self) -> None:
+        """Nobody waits for an event."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    _head_octets = 0
+    _in_head = True
+    _timer: asyncio.TimerHandle | None = None
+    _received = 0
+
+    # ---- the parser's and the loop's calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_octets += len(data)
+            if self._head_octets > HEAD_LIMIT:
+                self.send_400_response("The headers are too long.")
+            elif self._timer is None:
+                self._expect(HEAD_SECONDS)
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_octets = True, 0
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._forget_timer()
+        headers = self.headers
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
+        )
+        if len(headers) > MOST_HEADERS or max((len(value) for _, value in headers), default=0) > LONGEST_HEADER:
+            self._in_asgi()
+            return
+        url = httptools.parse_url(self.url)
+        path, method = url.path.decode("latin-1"), self.parser.get_method().decode("ascii")
+        place = place_of(path) if method in METHODS and not self.parser.should_upgrade() else None
+        if place is None or not isinstance(self.app, Application):
+            self._in_asgi()
+            return
+        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        cycle = _Passing(method, path, (url.query or b"").decode("latin-1"), place, headers, keep_alive)
+        before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
+        self._received = 0
+        if before is None or before.response_complete:
+            cycle.is_first = True
+        else:  # the client sends ahead
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
+        if self.expect_100_continue:
+            self.transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        cycle: Any = self.cycle
+        if not isinstance(cycle, _Passing):
+            super().on_body(body)
+            return
+        if cycle.too_long or cycle.response_complete:
+            return
+        self._received += len(body)
+        cycle.body.append(body)
+        if self._timer is None:
+            self._expect(BODY_SECONDS)
+        if self._received > cycle.limit:  # it is refused for its length; the rest is read by nobody
+            cycle.too_long, cycle.keep_alive = True, False
+            self._whole(cycle)
+
+    def on_message_complete(self) -> None:
+        cycle: Any = self.cycle
+        if not isinstance(cycle, _Passing):
+            super().on_message_complete()
+        elif not cycle.too_long:
+            self._whole(cycle)
+
+    # ---- the short way
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if not isinstance(cycle, _Passing):
+            super()._start_asgi_task(cycle, app)
+            return
+        cycle.is_first = True
+        if cycle.is_whole:
+            self._begin(cycle)
+
+    def _whole(self, cycle: _Passing) -> None:
+        self._forget_timer()
+        cycle.is_whole = True
+        if cycle.is_first:
+            self._begin(cycle)
+
+    def _begin(self, cycle: _Passing) -> None:
+        task = self.loop.create_task(self._pass(cycle))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _pass(self, cycle: _Passing) -> None:
+        body = cycle.body[0] if len(cycle.body) == 1 else b"".join(cycle.body)
+        message = Message(cycle.method, cycle.path, cycle.query, Headers(cycle.headers), cycle.place, body)
+        try:
+            reply = await self._lane().answer(message)
+        except Exception:
+            log.exception("the fast lane failed")
+            self.transport.close()
+            return
+        if reply is None:
+            self._leave_to_django(cycle, body)
+        else:
+            self._write(cycle, reply)
+
+    def _lane(self) -> Lane:
+        application: Any = self.app
+        found: Lane = application.lane()
+        return found
+
+    def _write(self, cycle: _Passing, reply: Reply) -> None:
+        cycle.response_complete = True
+        if cycle.disconnected:
+            return
+        lines = [f"{name}: {value}\r\n" for name, value in reply.headers.items()]
+        if not cycle.keep_alive:
+            lines.append("Connection: close\r\n")
+        lines.append(f"Content-Length: {len(reply.body)}\r\n\r\n")
+        head = "".join(lines)
+        if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
+            log.error("an answer had a line break in a header")
+            self.transport.close()
+            return
+        default = b"".join([b"%s: %s\r\n" % each for each in self.server_state.default_headers])
+        self.transport.write(b"".join((STATUS_LINE[reply.http_status], default, head.encode("latin-1"), reply.body)))
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    # ---- ASGI
+
+    def _in_asgi(self) -> None:
+        """Go on as uvicorn does."""
+        self._make_scope(self.headers)
+        super().on_headers_complete()
+
+    def _make_scope(self, headers: Any) -> None:
+        self.scope = {  # type: ignore[typeddict-item]
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]
+            "root_path": self.root_path,
+            "headers": headers,
+            "state": {},
+        }
+
+    def _leave_to_django(self, passing: _Passing, body: bytes) -> None:
+        """Give a request whose body was read to Django, through the application."""
+        if passing.disconnected:
+            return
+        self._make_scope(passing.headers)
+        scope: Any = self.scope
+        scope["method"], scope["path"] = passing.method, passing.path
+        scope["raw_path"], scope["query_string"] = passing.path.encode("latin-1"), passing.query.encode("latin-1")
+        scope["state"] = {"django": True}
+        cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=passing.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.body, cycle.more_body = bytearray(body), False
+        cycle.message_event.set()
+        current: Any = self.cycle
+        if current is passing:
+            self.cycle = cycle
+        passing.response_complete = True
+        super()._start_asgi_task(cycle, self.app)
+
+    # ---- time
+
+    def _expect(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self.transport.close)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
