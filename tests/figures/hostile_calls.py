@@ -180,7 +180,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     evil = [kind for kind in given["ports"] if kind not in ("canary", "good")]
     with watch.watching():
         prepared = prepare(evil, given["short"])  # the platforms themselves are no answer: their memory does not count
-        quiet = do_all(prepare(["good"], False))
+        quiet = do_all(prepare(["good"] if given["short"] else ["good"] * len(evil), False))
         others = Others(world, watch)
         with others.going():
             time.sleep(given["limit"])

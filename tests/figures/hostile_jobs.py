@@ -20,9 +20,10 @@ from emsp.models import EVSE, Location, Session
 from emsp.modules import asking, charging_preferences
 from hub import asgi
 from hub.models import Callback
-from ocpi import outbox_probe, outbox_request, pull, pull_rows, pull_table, snapshot
+from ocpi import exchange_replay, outbox_probe, outbox_request, pull, pull_rows, pull_table, recovery, snapshot
 from ocpi.enums import FUNCTIONAL_MODULES, ModuleID
 from ocpi.headers import Routing, new_id
+from ocpi.models import Exchange, Platform
 from ocpi.modules import initiation, registration
 from ocpi.outbox_rows import Row
 from ocpi.stored import Stored
@@ -118,6 +119,10 @@ def _handshakes(world: World) -> dict[str, Plan]:
         world.add(kind, call, turns="at-versions", connection="OFFLINE")
         return lambda: outbox_probe.probe() if kind in ("good", "silence") else None  # one round asks all of them
 
+    def recovered(kind: str, call: str) -> Callable[[], object]:
+        victim = world.add(kind, call, turns="at-versions")
+        return lambda: recovery._refused(Platform.objects.get(pk=victim.id))
+
     return {
         "GET versions, as we register": register_with("at-versions"),
         "GET version details, as we register": register_with("at-details"),
@@ -128,6 +133,7 @@ def _handshakes(world: World) -> dict[str, Plan]:
         "GET version details, as they register": theirs("at-details", registered=False),
         "GET versions, as they update": theirs("at-versions", registered=True),
         "probe": probe,
+        "GET versions, after a recovery": recovered,
     }
 
 
@@ -150,6 +156,7 @@ def _traffic(world: World) -> Iterator[tuple[str, Plan]]:
     for method in ("GET", "PUT", "DELETE"):
         yield f"{method} a charging profile", _ask(world, "chargingprofiles", method, "SESSION1")
     yield "PUT charging preferences", _preferences(world)
+    yield "replay of an exchange", _replay(world)
 
 
 def _row(victim: Victim, **values: Any) -> Row:
@@ -250,6 +257,20 @@ def _ask(world: World, module: str, method: str, tail: str) -> Plan:
             if heard.event == "accepted":
                 raise RuntimeError("it counts as accepted")
             return heard
+
+        return act
+
+    return plan
+
+
+def _replay(world: World) -> Plan:
+    def plan(kind: str, call: str) -> Callable[[], object]:
+        victim = world.add(kind, call, ("locations", "RECEIVER"), role="EMSP")
+
+        def act() -> object:
+            url = f"{victim.url('locations', 'receiver')}/NL/TNM/LOC1"
+            row = Exchange(platform=victim.platform, direction="OUT", method="PUT", url=url, request_body="{}")
+            return exchange_replay.replay(row, exchange_replay.Plan("It goes out again."))
 
         return act
 

@@ -74,7 +74,7 @@ def canary() -> Iterator[tuple[int, list[str]]]:
                 sock, address = listener.accept()
             except OSError:
                 return
-            if ipaddress.ip_address(sock.getsockname()[0]).ipv4_mapped not in home:
+            if ipaddress.IPv6Address(sock.getsockname()[0]).ipv4_mapped not in home:
                 reached.append(str(address))
             sock.close()
 

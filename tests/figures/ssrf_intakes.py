@@ -206,13 +206,14 @@ def _response_urls(hosts: list[str]) -> Iterator[tuple[str, Intake]]:
 
 def _hub(hosts: list[str]) -> Iterator[tuple[str, Intake]]:
     owner, caller = _platform("owner", hosts), _platform("caller", hosts)
+    between = {"owner_id": owner.id, "caller_id": caller.id}
 
     def bring(kind: str, method: str) -> Intake:
         def take(form: str, number: int) -> object:
             key = new_id()
             Callback.objects.create(
-                key=key, kind=kind, url=form[:2048].replace("\0", ""), owner=owner.platform, caller=caller.platform,
-                module="commands", correlation_id="c",
+                key=key, kind=kind, url=form[:2048].replace("\0", ""), module="commands",
+                correlation_id="c", **between,
             )  # fmt: skip
             body = {"result": "ACCEPTED"} if method == "POST" else None
             return caller.request(method, f"hub/2.2.1/callbacks/{key}", body, to=owner.address, documented=False)
