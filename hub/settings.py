@@ -270,6 +270,8 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# Seconds of one transaction, with PostgreSQL 17 or newer: a puller must not miss what became visible late. 0 = any.
+OCPI_TRANSACTION_TIMEOUT = env.integer("OCPI_TRANSACTION_TIMEOUT", 30, at_least=0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Broker of the workers, wake-ups and the charge points' connection epochs. Never the only place of anything.

@@ -13,7 +13,8 @@ class OcpiConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Begin to write down logins: their signals need all models."""
-        from ocpi import audit_accounts
+        """Begin to write down logins, and limit transactions: their signals need all models."""
+        from ocpi import audit_accounts, transaction_limits
 
         audit_accounts.connect()
+        transaction_limits.connect()

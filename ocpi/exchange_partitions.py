@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
-from ocpi import registry_sql, traffic
+from ocpi import registry_sql, traffic, transaction_limits
 from ocpi.models import Exchange
 
 log = logging.getLogger(__name__)
@@ -180,14 +180,13 @@ def _slim(day: Day) -> None:
     copy = f"{day.name}_slim"
     columns = ", ".join("''" if name in _BODIES else name for name in _COLUMNS.split(", "))
     with transaction.atomic():
-        _run("SET LOCAL statement_timeout = 0")
+        transaction_limits.lift()
         _run(f"DROP TABLE IF EXISTS {copy}")
         _run(f"CREATE TABLE {copy} (LIKE ocpi_exchange INCLUDING ALL)")
         _run(f"INSERT INTO {copy} ({_COLUMNS}) SELECT {columns} FROM {day.name}")  # noqa: S608 - our own names
         # Known to hold, so that nobody waits while it is looked at.
         between = f"at >= '{day.start.isoformat()}' AND at < '{day.end.isoformat()}'"
         _run(f"ALTER TABLE {copy} ADD CONSTRAINT of_one_day CHECK ({between})")
-        _run("SET LOCAL statement_timeout TO DEFAULT")
 
     def swap() -> None:
         _run(f"DROP TABLE {day.name}")

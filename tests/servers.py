@@ -18,6 +18,7 @@ _DEFAULTS = {
     "OCPI_RATE_PER_PLATFORM": "off",
     "OCPI_RATE_STRANGERS": "0",
     "OCPI_SNAPSHOT_LISTEN": "false",
+    "OCPI_TRANSACTION_TIMEOUT": "0",  # a test is one transaction, and machines are slow
     "LOG_LEVEL": "WARNING",
     **environment.new_secrets(),
 }

@@ -21,11 +21,9 @@ class Migration(migrations.Migration):
     dependencies = [("ocpi", "0006_delivery")]
 
     operations = [
-        migrations.RunSQL("SET lock_timeout = '2s'; SET statement_timeout = 0", "RESET lock_timeout; RESET statement_timeout"),
         migrations.RunSQL(exchange_tables.COLUMNS, exchange_tables.COLUMNS_REVERSE),
         migrations.RunPython(forwards, backwards),
         AddIndexConcurrently(
             model_name="finisheddelivery", index=models.Index(models.F("correlation_id"), name="finished_by_message")
         ),
-        migrations.RunSQL("RESET lock_timeout; RESET statement_timeout", "SET lock_timeout = '2s'; SET statement_timeout = 0"),
     ]
