@@ -128,6 +128,10 @@ OCPI_COMMAND_TIMEOUTS = {
     )
 }
 
+# START_SESSION that one Token gets in ten minutes, and commands of one EVSE in a minute; 0 = any number (SEC-43).
+OCPI_STARTS_PER_TOKEN = env.integer("OCPI_STARTS_PER_TOKEN", 10)
+OCPI_COMMANDS_PER_EVSE = env.integer("OCPI_COMMANDS_PER_EVSE", 6)
+
 # Seconds in which a running session takes one change of its charging profile; a further one is TOO_OFTEN.
 OCPI_PROFILE_CHANGE_SECONDS = env.seconds("OCPI_PROFILE_CHANGE_SECONDS", 30)
 

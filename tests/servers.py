@@ -17,6 +17,8 @@ _DEFAULTS = {
     "OCPI_PARTIES": "NL*HUB:HUB",
     "OCPI_RATE_PER_PLATFORM": "off",
     "OCPI_RATE_STRANGERS": "0",
+    "OCPI_STARTS_PER_TOKEN": "0",
+    "OCPI_COMMANDS_PER_EVSE": "0",
     "OCPI_SNAPSHOT_LISTEN": "false",
     "OCPI_TRANSACTION_TIMEOUT": "0",  # a test is one transaction, and machines are slow
     "LOG_LEVEL": "WARNING",

@@ -8,6 +8,7 @@ A command is a row that goes WAITING → IN_PROGRESS → DONE. `accept` writes i
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,14 @@ from cpo import command_states, policy
 from cpo.gateway import operations as gateway
 from cpo.gateway.operation_states import ENDED
 from cpo.models import Command, CommandedToken, Transaction
-from cpo.modules import commands_asking, commands_results, features, reservations_results, sessions_pending
+from cpo.modules import (
+    commands_asking,
+    commands_limits,
+    commands_results,
+    features,
+    reservations_results,
+    sessions_pending,
+)
 from cpo.modules import commands_plans as plans
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.commands_plans import Asked, Plan
@@ -145,6 +153,8 @@ def _earlier(asked: Asked, url: str, digest: str) -> str | None:
 
 
 def _keep(asked: Asked, body: bytes, members: dict[str, Any], digest: str, plan: Plan) -> str:
+    if plan.response is Response.ACCEPTED and (reason := commands_limits.exceeded(asked, plan)):
+        plan = replace(plan, response=Response.REJECTED, message=reason, wanted=None, reservation=None)
     accepted = plan.response is Response.ACCEPTED
     timeout = int(policy.command_seconds(asked.command)) if accepted else 0
     now = timezone.now()

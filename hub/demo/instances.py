@@ -76,6 +76,8 @@ def create(
             "OCPI_ALLOWED_NETWORKS": "127.0.0.0/8",
             "OCPI_RATE_PER_PLATFORM": "off",
             "OCPI_RATE_STRANGERS": "0",
+            "OCPI_STARTS_PER_TOKEN": "0",  # a day of the demo takes minutes
+            "OCPI_COMMANDS_PER_EVSE": "0",
             "OCPI_SESSION_PUSH_SECONDS": "1",
             "ALLOWED_HOSTS": f"{HOST},localhost",
             "LIVE_PUBLIC": "true",

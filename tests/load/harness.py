@@ -103,6 +103,8 @@ class Lab:
             "OCPI_SIDES": "hub",
             "OCPI_ALLOWED_NETWORKS": "127.0.0.0/8",
             "OCPI_RATE_PER_PLATFORM": "off",
+            "OCPI_STARTS_PER_TOKEN": "0",
+            "OCPI_COMMANDS_PER_EVSE": "0",
             "OCPI_RATE_STRANGERS": "0",
             "LOG_LEVEL": "WARNING",
             **more,
