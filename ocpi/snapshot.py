@@ -50,6 +50,8 @@ class KnownParty:
     through_hub: bool
     status: str
     business_details: Mapping[str, object]
+    # A hub names it, and it is connected itself: then it alone speaks for itself (CRED-53, SEC-35).
+    direct_elsewhere: bool = False
 
     @property
     def active(self) -> bool:
@@ -103,7 +105,10 @@ class KnownPlatform:
     def has_party(self, address: Address, *roles: str) -> bool:
         """Say whether this platform may act for an address (in one of these roles, if any is named)."""
         return any(
-            party.active and party.address.key == address.key and (not roles or party.role in roles)
+            party.active
+            and not party.direct_elsewhere
+            and party.address.key == address.key
+            and (not roles or party.role in roles)
             for party in self.parties
         )
 
@@ -261,7 +266,14 @@ def load() -> Snapshot:
     """Read the registry: five queries, whatever the number of platforms, and what was added with `also_load`."""
     parties_of: dict[int, list[KnownParty]] = defaultdict(list)
     by_address: dict[tuple[str, str], list[KnownParty]] = defaultdict(list)
-    for row in Party.objects.order_by("id"):
+    platforms, rows = list(Platform.objects.all()), list(Party.objects.order_by("id"))
+    registered = {platform.id for platform in platforms if platform.state == "REGISTERED"}
+    direct = {
+        (row.country_code.upper(), row.party_id.upper(), row.role)
+        for row in rows
+        if row.approved and row.claimed and not row.through_hub and row.platform_id in registered
+    }
+    for row in rows:
         party = KnownParty(
             address=Address(row.country_code, row.party_id),
             role=row.role,
@@ -271,6 +283,7 @@ def load() -> Snapshot:
             through_hub=row.through_hub,
             status=row.status,
             business_details=row.business_details,
+            direct_elsewhere=row.through_hub and (row.country_code.upper(), row.party_id.upper(), row.role) in direct,
         )
         parties_of[row.platform_id].append(party)
         by_address[party.address.key].append(party)
@@ -307,7 +320,7 @@ def load() -> Snapshot:
                 offers_clients=row.offers_clients,
                 speaks_for_all=row.speaks_for_all,
             )
-            for row in Platform.objects.all()
+            for row in platforms
         },
         tokens=tokens,
         overlapping=frozenset(

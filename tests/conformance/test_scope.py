@@ -271,6 +271,25 @@ def test_behind_a_hub_each_speaks_of_its_own(emsp_side: None, hub: Person, docum
     assert hub.get(where, sender="NL*TNM").data == document("location")
 
 
+@pytest.mark.req("SEC-35", "CRED-53")
+def test_a_hub_that_names_a_party_does_not_become_it(
+    emsp_side: None, hub: Person, cpo: Person, document: Document
+) -> None:
+    """Whoever is connected itself speaks for itself, whatever a hub says of who is behind it."""
+    where = "emsp/2.2.1/locations/NL/TNM/LOC-UTR-0042"
+    cpo.put(where, document("location"))
+    named = document("client_info", country_code="NL", party_id="TNM", role="CPO")
+    assert hub.put("2.2.1/hubclientinfo/NL/TNM", named).codes == (201, 1000)
+    for sender in ("BE*HUB", None):
+        assert hub.get(where, sender=sender).codes == (404, 2003)
+        assert hub.put(where, document("location", name="mine"), sender=sender).codes == (404, 2003)
+    assert hub.get(where, sender="NL*TNM").codes == (200, 2001)
+    assert cpo.get(where).data == document("location")
+    Party.objects.filter(platform=cpo.platform).update(claimed=False)
+    snapshot.changed()
+    assert hub.get(where, sender="NL*TNM").codes == (200, 1000), "it is behind the hub alone now"
+
+
 @pytest.mark.req("SEC-35", "SEC-39")
 @pytest.mark.parametrize("to", ["DE*EMS", None, "XX*XXX"])
 def test_a_hub_passes_nothing_on_in_anothers_name(

@@ -6,6 +6,7 @@ must be the same.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from tests.figures.tenants_world import Caller, World, example
 
 VECTORS = ("path", "body", "headers", "addressee", "query", "nested")
 _LATER = "2031-01-01T00:00:00Z"
-_RESPONSE_URL = "http://127.0.0.1:1/ocpi/2.2.1/results/1"
+_numbers = itertools.count(1)
 # What the tails of a hub's routes mean: by module and interface.
 _TAILS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("locations", "RECEIVER"): ("country_code", "party_id", "location_id", "evse_uid", "connector_id"),
@@ -73,7 +74,8 @@ class Attempt:
 
     def twin(self, ids: Mapping[str, str]) -> Attempt:
         """Return the same about what is not there."""
-        path, body = self.path, self.body
+        # A response_url is used once.
+        path, body = (text.replace("number-", "twin-") for text in (self.path, self.body))
         for known in telling(ids):
             path, body = path.replace(known, missing(known)), body.replace(known, missing(known))
         return replace(self, path=path, body=body)
@@ -134,6 +136,8 @@ def _walk(tree: dict[str, Any], parts: tuple[str, ...]) -> Iterator[tuple[tuple[
 
 def _attempt(world: World, route: Route, method: str, caller: Caller, vector: str) -> Attempt | None:
     owned = "country_code" in route.parameters
+    if caller.kind == "A" and route.module == "credentials" and method == "POST":
+        return None  # that is what it is for
     if caller.let_in and not _is_an_attack(world, route, method, caller, vector, owned):
         return None
     address = caller.address if vector in ("body", "nested") and caller.let_in else world.owner
@@ -144,7 +148,7 @@ def _attempt(world: World, route: Route, method: str, caller: Caller, vector: st
     if route.module == "tokens" and "token_uid" in route.parameters:
         path += "?type=RFID"
     elif route.module == "chargingprofiles" and method in ("GET", "DELETE"):
-        path += f"?duration=600&response_url={quote(_RESPONSE_URL, safe='')}"
+        path += f"?duration=600&response_url={quote(_response_url(caller), safe='')}"
     if vector == "query":
         told = f"country_code={world.owner.country_code}&party_id={world.owner.party_id}&date_from=2000-01-01T00:00:00Z"
         path += f"{'&' if '?' in path else '?'}{told}&place=1.9.0.&offset=0&limit=1000&token=x&method=GET"
@@ -158,7 +162,7 @@ def _is_an_attack(world: World, route: Route, method: str, caller: Caller, vecto
     if route.module in ("credentials", ""):  # about himself; a hub's callbacks have no module
         return "key" in route.parameters
     if route.module == "hubclientinfo":
-        return caller.role != "HUB" and "country_code" in route.parameters
+        return caller.kind != "via hub" and "country_code" in route.parameters  # a hub names whom it likes
     if vector == "body":
         return owned or (route.module == "cdrs" and method == "POST")
     if vector == "nested":
@@ -166,9 +170,9 @@ def _is_an_attack(world: World, route: Route, method: str, caller: Caller, vecto
     if world.side == "hub" and not owned and "key" not in route.parameters and "cdr_key" not in route.parameters:
         # A Direct request in one's own name is what a hub is for; a list of all shows what one may see.
         return vector == "headers" or method == "GET"
-    if world.side == "cpo" and route.module in ("locations", "tariffs"):
-        return False  # published for all
-    return True
+    if (route.parts[-1], caller.role) in (("=authorize", "CPO"), ("=UNLOCK_CONNECTOR", "EMSP")):
+        return vector == "headers"  # they may ask about any Token of ours, and for any Connector
+    return world.side != "cpo" or route.module not in ("locations", "tariffs")  # which are published for all
 
 
 def _headers(world: World, caller: Caller, vector: str) -> dict[str, str]:
@@ -188,18 +192,18 @@ def _headers(world: World, caller: Caller, vector: str) -> dict[str, str]:
 def _body(world: World, route: Route, method: str, caller: Caller, vector: str) -> Any:
     if method in ("GET", "DELETE") and vector != "body":
         return None
-    found = _example(world, route, method)
+    found = _example(world, route, method, caller)
     if vector == "nested" and "cdr_token" in (found or {}):
         found |= _named(caller.address)
         found["cdr_token"] = {**found["cdr_token"], **_named(Address("XX", "YYY"))}
     return found
 
 
-def _example(world: World, route: Route, method: str) -> Any:
+def _example(world: World, route: Route, method: str, caller: Caller) -> Any:
     module, names = route.module, route.parameters
     if module == "commands":
         command = next((part[1:] for part in route.parts if part[1:] in set(CommandType)), "START_SESSION")
-        told = example(command.lower(), response_url=_RESPONSE_URL)
+        told = example(command.lower(), response_url=_response_url(caller))
         told |= {
             name: world.ids[name] for name in ("session_id", "reservation_id") if name in told and name in world.ids
         }
@@ -209,7 +213,7 @@ def _example(world: World, route: Route, method: str) -> Any:
             return {"result": "ACCEPTED", "profile": example("active_charging_profile")}
         if route.view.interface == "SENDER":
             return example("active_charging_profile")
-        return {"charging_profile": example("charging_profile"), "response_url": _RESPONSE_URL}
+        return example("charging_profile", response_url=_response_url(caller))
     if module == "sessions" and "=charging_preferences" in route.parts:
         return {"profile_type": "GREEN"}
     if module == "tokens" and "=authorize" in route.parts:
@@ -228,6 +232,10 @@ def _example(world: World, route: Route, method: str) -> Any:
     if "connector_id" in names:
         told = {**told["connectors"][0], "last_updated": _LATER}
     return told
+
+
+def _response_url(caller: Caller) -> str:
+    return f"{caller.url}/ocpi/2.2.1/results/number-{next(_numbers)}"
 
 
 def _named(address: Address) -> dict[str, str]:

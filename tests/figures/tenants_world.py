@@ -45,10 +45,13 @@ class Caller:
     address: Address
     role: str
     let_in: bool  # his token is valid for functional modules
+    url: str = "http://127.0.0.1:1"  # where he would be reached
 
     def may_see(self) -> frozenset[str]:
         """Return the canaries that are no secret to him."""
-        return {"CPO": frozenset({TOKENS}), "EMSP": frozenset({PLACES})}.get(self.role, frozenset())
+        return {"CPO": frozenset({TOKENS}), "HUB": frozenset({TOKENS}), "EMSP": frozenset({PLACES})}.get(
+            self.role, frozenset()
+        )
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class World:
     listeners: list[Listener] = field(default_factory=list)
 
     def strange(self) -> list[str]:
-        """Return the senders in whose name something was passed on to the victims; those who try themselves excepted."""
+        """Return in whose name something was passed on to the victims, those who try themselves excepted."""
         own = {caller.address.key for caller in self.callers}
         seen = [request.headers for listener in self.listeners for request in listener.requests]
         senders = [
@@ -104,15 +107,17 @@ def _callers(victims: list[Person], roles: list[str]) -> list[Caller]:
     found = [Caller("nobody", None, at("XX*XXX"), "", False)]
     others = ["FR*OTH:CPO", "BE*OTH:EMSP", "BE*SCS:SCSP", "BE*NSP:NSP"]
     others += [f"{role.partition(':')[0]}:{'EMSP' if role.endswith('CPO') else 'CPO'}" for role in roles[:1]]
-    for number, role in enumerate(others, 1):
+    for number, role in enumerate(others, 2001):
         person = connect(role, name=f"other {number}", url=f"http://127.0.0.1:{number}")
-        found.append(Caller("other's C", person.authorization, person.address, role.partition(":")[2], True))
-    hub = connect("BE*HUB:HUB", url="http://127.0.0.1:9")
+        found.append(
+            Caller("other's C", person.authorization, person.address, role.partition(":")[2], True, person.url)
+        )
+    hub = connect("BE*HUB:HUB", url="http://127.0.0.1:2000")
     for number, behind in enumerate(("AT*BHD:CPO", "AT*BHE:EMSP")):
         add_party(hub.platform, behind, through_hub=True)
-        found.append(Caller("via hub", hub.authorization, at(behind), behind.partition(":")[2], True))
+        found.append(Caller("via hub", hub.authorization, at(behind), behind.partition(":")[2], True, hub.url))
         if not number:
-            found.append(Caller("via hub", hub.authorization, at("BE*HUB"), "HUB", True))
+            found.append(Caller("via hub", hub.authorization, at("BE*HUB"), "HUB", True, hub.url))
     invited = connect(name="invited", state="INVITED", purpose="A", endpoints=(), any_role=True, connection="PLANNED")
     found.append(Caller("A", invited.authorization, at("IT*NEW"), "", False))
     for victim in victims:
@@ -147,7 +152,8 @@ def _fill_cpo(found: World, people: list[Person]) -> None:
     reserved = example("cancel_reservation")["reservation_id"]
     Reservation.objects.create(
         number=4711, state="ACCEPTED", country_code="DE", party_id="EMS", reservation_id=reserved, location=location,
-        charge_point=point.row, connector_id=1, id_tag=token["uid"], started_at=timezone.now(), expires_at=timezone.now() + timedelta(hours=1),
+        charge_point=point.row, connector_id=1, id_tag=token["uid"], started_at=timezone.now(),
+        expires_at=timezone.now() + timedelta(hours=1),
     )  # fmt: skip
     found.ids = {
         "location_id": location.object_id, "token_uid": token["uid"], "session_id": session["id"],
@@ -179,6 +185,8 @@ def _fill_emsp(found: World, people: list[Person]) -> None:
 
 def _fill_hub(found: World, people: list[Person]) -> None:
     cpo, emsp = people
+    assert cpo.platform is not None
+    assert emsp.platform is not None
     location, token = example("location", name=PLACES), example("token_rfid", issuer=TOKENS)
     tariff_ = example("tariff", tariff_alt_text=[{"language": "en", "text": PLACES}])
     for person, module, told in ((cpo, "locations", location), (cpo, "tariffs", tariff_), (emsp, "tokens", token)):
