@@ -15,7 +15,7 @@ from ocpi.exchange_message import Message, failed
 from ocpi.exchange_picture import Leg, Waiting
 from ocpi.models import Delivery, Exchange, FinishedDelivery
 
-_LONGEST = 34  # characters above an arrow
+_LONGEST = 31  # characters above an arrow
 _TONES = {"DELIVERED": "good", "PENDING": "busy", "REFUSED": "bad", "DEAD": "bad"}
 
 

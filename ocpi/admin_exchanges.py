@@ -57,7 +57,7 @@ class ExchangePage(Pages):
     actions_detail = ("replay",)
     deferred = exchange_search.BODIES
     fieldsets = (
-        (None, {"fields": (("at", "direction"), ("platform", "module"), ("method", "milliseconds"), "url",
+        (None, {"fields": (("show_moment", "direction"), ("platform", "module"), ("method", "milliseconds"), "url",
                                       ("from_party", "to_party"), ("http_status", "status_code"), "error",
                                       "request_id", "show_message")}),
         ("Request", {"fields": ("show_request_headers", "pretty_request_body")}),
@@ -94,6 +94,10 @@ class ExchangePage(Pages):
     @admin.display(description="at")
     def show_at(self, row: Exchange) -> str:
         return f"{timezone.localtime(row.at):%m-%d %H:%M:%S.%f}"[:-3]
+
+    @admin.display(description="at")
+    def show_moment(self, row: Exchange) -> str:
+        return f"{timezone.localtime(row.at):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
 
     @admin.display(description="from → to")
     def show_parties(self, row: Exchange) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 MOST_COLUMNS = 3  # of platforms that we asked; more share one
-_TIMES, _FIRST, _COLUMN, _TOP, _SHARED = 60, 165, 222, 66, 640  # px
+_TIMES, _FIRST, _COLUMN, _TOP, _SHARED = 48, 145, 206, 66, 640  # px
 _STEP, _CLOSE = 36, 22  # px from one line to the next, and if it says nothing above its arrow
 _BAR = 5  # px, half of the bar while a platform works on an answer
 
@@ -134,7 +134,7 @@ class Picture:
 
     @property
     def width(self) -> int:
-        return self.columns[-1].x + (_SHARED if self.shared else 115)
+        return self.columns[-1].x + (_SHARED if self.shared else 98)
 
     @property
     def height(self) -> int:
