@@ -11,7 +11,7 @@ from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from ocpi import alarms, backlog, breaker, traffic
+from ocpi import alarms, backlog, breaker, kept, traffic
 from ocpi.admin_pages import badge, without_keys
 from ocpi.alarms import duration
 from ocpi.dead_letters import FAILED
@@ -99,7 +99,7 @@ def _row(row: Platform, waiting: backlog.Backlog) -> dict[str, Any]:
 
 def traffic_picture() -> dict[str, Any]:
     """Return the bars of the last hour's traffic, a bar a minute, as high as the busiest minute lets them be."""
-    minutes = traffic.per_minute(MINUTES)
+    minutes = kept.read("minutes", lambda: traffic.per_minute(MINUTES))
     most = max((number for number, _ in minutes), default=0)
     top = _round_up(most)
     bars = []

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, IntegerField, Prefetch, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Prefetch, Q, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -168,12 +168,17 @@ class _PlatformRows(ProxyPages):
 
 @admin.register(Connection)
 class ConnectionPage(_PlatformRows):
-    """How each platform is reachable, how fast it answers and how often it fails."""
+    """How each platform is reachable, how fast it answers and how often it fails; those in trouble first."""
 
     list_display = ("show_name", "show_status", "show_seen", "show_answer", "show_rates", "show_breaker",
                     "show_flight", "show_wrong")  # fmt: skip
     list_filter = (ByStatus, ByRole, "version")
     actions_row = ("resume", "pause", "probe_now")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
+        trouble = (~Q(paused_reason=""), Q(connection=ConnectionStatus.OFFLINE), Q(failures__gt=0))
+        places = [When(condition, then=Value(place)) for place, condition in enumerate(trouble)]
+        return (Case(*places, default=Value(len(places)), output_field=IntegerField()), "name")
 
     def add_numbers(self, request: HttpRequest, rows: list[Any]) -> None:
         found = traffic.three_rates([row.pk for row in rows])

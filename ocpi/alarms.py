@@ -221,26 +221,25 @@ def _names(names: list[str]) -> str:
 
 
 # The clock comes first: what follows takes its time. A delivery counts as held back by us if its platform may be sent
-# to; one look into an index for each platform.
+# to; the oldest of them is found from the oldest of all, past what waits for platforms that are away.
 _FACTS = """
 WITH clock AS MATERIALIZED (SELECT extract(epoch FROM clock_timestamp())::float8 AS now)
 SELECT
     (SELECT count(*) FROM (SELECT FROM ocpi_delivery WHERE state = 'PENDING' LIMIT %(most)s) counted),
-    (SELECT extract(epoch FROM statement_timestamp() - min(first.due_at))::float8
-     FROM ocpi_platform p CROSS JOIN LATERAL (
-        SELECT due_at FROM ocpi_delivery d WHERE d.platform_id = p.id AND d.state = 'PENDING' ORDER BY due_at LIMIT 1
-     ) first
-     WHERE p.state = 'REGISTERED' AND p.connection = 'CONNECTED' AND p.paused_reason = ''
-       AND (p.backoff_until IS NULL OR p.backoff_until <= statement_timestamp())),
+    (SELECT extract(epoch FROM statement_timestamp() - d.due_at)::float8
+     FROM ocpi_delivery d JOIN ocpi_platform p ON p.id = d.platform_id
+     WHERE d.state = 'PENDING' AND p.state = 'REGISTERED' AND p.connection = 'CONNECTED' AND p.paused_reason = ''
+       AND (p.backoff_until IS NULL OR p.backoff_until <= statement_timestamp())
+     ORDER BY d.due_at LIMIT 1),
     (SELECT count(*) FROM ocpi_finisheddelivery WHERE state = 'DEAD' AND kind = 'CDR'),
     (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8 FROM pg_stat_activity
      WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()),
     (SELECT coalesce(sum(number), 0)::bigint FROM ocpi_trafficcount
-     WHERE seconds = 60 AND start > statement_timestamp() - interval '1 hour' AND direction = 'LOG'
+     WHERE platform_id = 0 AND seconds = 60 AND start > statement_timestamp() - interval '1 hour' AND direction = 'LOG'
        AND outcome = 'lost'),
     (SELECT coalesce(sum(number), 0)::bigint FROM ocpi_trafficcount
-     WHERE seconds IN (60, 3600) AND start > statement_timestamp() - interval '1 day' AND direction = 'LOG'
-       AND outcome = 'budget'),
+     WHERE platform_id = 0 AND seconds IN (60, 3600) AND start > statement_timestamp() - interval '1 day'
+       AND direction = 'LOG' AND outcome = 'budget'),
     clock.now,
     (SELECT json_agg(json_build_array(relname, n_dead_tup) ORDER BY n_dead_tup DESC) FROM pg_stat_user_tables
      WHERE schemaname = current_schema() AND n_dead_tup > greatest(%(dead)s, 0.4 * n_live_tup))

@@ -62,7 +62,7 @@ def test_connections_show_how_each_platform_is_doing(operator: Client, partner: 
         traffic.note(good.id, "OUT", ended, time.time(), 100.0)
     traffic.flush()
 
-    away, fine, stopped = _rows(_content(operator, CONNECTIONS))
+    stopped, away, fine = _rows(_content(operator, CONNECTIONS))
 
     assert "Away FR*AWY:CPO OFFLINE" in away
     assert re.search(r"open next probe in \d+ s", away)
