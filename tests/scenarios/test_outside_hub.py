@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from ocpi import secrets
+from tests import raw_http
 from tests.answers import Asked, assert_documented
 from tests.platforms import ALL_MODULES, Instance, Listener, run_instance
 
@@ -393,3 +394,8 @@ def test_a_connection_stays_usable_after_every_error(hub: Instance, cpo: Partner
             while (line := stream.readline().strip().lower()) != b"":
                 length = int(line.partition(b":")[2]) if line.startswith(b"content-length") else length
             assert json.loads(stream.read(length))["status_code"] in (1000, 2000)
+
+
+@pytest.mark.req("SEC-45")
+def test_too_many_and_too_long_headers(hub: Instance) -> None:
+    assert raw_http.edges(hub.versions_url) == [401, 431, 431]

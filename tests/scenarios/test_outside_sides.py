@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from tests import raw_http
 from tests.answers import Asked, Ids, assert_ocpi_answer
 from tests.platforms import Instance, Listener, Received, Reply, run_instance
 
@@ -362,3 +363,8 @@ def test_odd_bodies_and_paths_never_reach_the_store_or_a_traceback(us: Instance,
     assert cpo.call("PATCH", url, {"last_updated": MOMENT}).status_code == 405
     assert [cpo.call("DELETE", url).status_code for _ in range(2)] == [200, 404]
     assert "Traceback" not in us.logged()
+
+
+@pytest.mark.req("SEC-45")
+def test_too_many_and_too_long_headers(us: Instance) -> None:
+    assert raw_http.edges(us.versions_url) == [401, 431, 431]
