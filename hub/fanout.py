@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from hub import direct_versions, registry, shared_objects
+from hub import direct_versions, quick_patch, registry, shared_objects
 from hub.shared_objects import Push
 from ocpi import outbox
 from ocpi.headers import Address
@@ -21,12 +21,15 @@ def broadcast(
     """
     shared_objects.check(push)
     places = registry.receivers(snapshot, caller, sender, push.module)
+    recipients = [outbox.Recipient(place.platform.id, place.party.address, hub) for place in places]
+    if quick_patch.apply(push, recipients, correlation_id=correlation_id):
+        return False
     with transaction.atomic():
         applied = shared_objects.apply(push)
         if applied.added or applied.split:
             direct_versions.replaced(push, added=applied.added)
         outbox.mark(
-            [outbox.Recipient(place.platform.id, place.party.address, hub) for place in places],
+            recipients,
             module=push.module,
             source="hub.SharedObject",
             source_id=applied.row_id,

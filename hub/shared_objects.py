@@ -29,7 +29,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "cdrs": ("CDR",),
 }
 # Locations and EVSEs have rows of their own, Connectors live inside their EVSE (docs/adr/0002).
-_ROW_LEVELS = 2
+ROW_LEVELS = 2
 _HAS_PARTS = {"locations": "evses"}
 _STAMPED = "last_updated"
 _DEFAULT_TYPE = "RFID"
@@ -164,7 +164,7 @@ def apply(push: Push) -> Applied:
     :raises UnknownObject: for a PATCH or DELETE of what was never pushed, and for parts of an unknown parent.
     :raises InvalidParameters: if the push is older than what is kept (TRN-091).
     """
-    if len(push.path) > _ROW_LEVELS:
+    if len(push.path) > ROW_LEVELS:
         return _apply_to_member(push)
     row = _find(push, push.path)
     if push.method == "DELETE":
@@ -180,7 +180,7 @@ def _put(push: Push, row: _Row | None) -> Applied:
         container = _find(push, push.path[:-1])
         if container is None:
             raise _unknown(push)
-    updated = _moment(documents.members(push.body))
+    updated = moment(documents.members(push.body))
     if row is not None and not row.deleted:
         if push.module in _FINAL:
             raise status.InvalidParameters("id", "is known: it is not changed any more")
@@ -204,13 +204,13 @@ def _patch(push: Push, row: _Row | None) -> Applied:
     if row is None or row.deleted:
         raise _unknown(push)
     patch = documents.members(push.body)
-    updated = _moment(patch)
+    updated = moment(patch)
     keeping.refuse_older(updated, row.last_updated)
     part = _HAS_PARTS.get(push.module, "") if row.container_id is None else ""
     if part in patch:
         _merge_parts(push, row, patch, part)
         return _applied(push, row.id, split=row.split)
-    split = _write(row, documents.merge_tree(row.document, push.body, _member_parts(push)), updated)
+    split = _write(row, documents.merge_tree(row.document, push.body, member_parts(push)), updated)
     return _applied(push, row.id, fields=tuple(patch), split=split)
 
 
@@ -223,13 +223,13 @@ def _delete(push: Push, row: _Row | None) -> Applied:
 
 def _apply_to_member(push: Push) -> Applied:
     """Put or patch a Connector inside its EVSE; the EVSE is what goes out."""
-    row = _find(push, push.path[:_ROW_LEVELS])
+    row = _find(push, push.path[:ROW_LEVELS])
     if row is None:
         raise _unknown(push)
-    member, key = version_numbers.schema(VERSION, push.module).PARTS[_ROW_LEVELS - 1]
-    updated = _moment(documents.members(push.body))
+    member, key = version_numbers.schema(VERSION, push.module).PARTS[ROW_LEVELS - 1]
+    updated = moment(documents.members(push.body))
     rest, elements = documents.take_parts(row.document, member)
-    wanted = documents.identity(documents.text({key: push.path[_ROW_LEVELS]}), key)
+    wanted = documents.identity(documents.text({key: push.path[ROW_LEVELS]}), key)
     places = [index for index, text in enumerate(elements) if documents.identity(text, key) == wanted]
     if not places and push.method == "PATCH":
         raise _unknown(push)
@@ -241,14 +241,14 @@ def _apply_to_member(push: Push) -> Applied:
     stamp = max(updated, row.last_updated)
     whole = documents.splice(documents.set_member(rest, _STAMPED, format_datetime(stamp)), member, elements)
     split = _write(row, whole, stamp)
-    return _applied(push, row.id, path=push.path[:_ROW_LEVELS], created=not places, split=split)
+    return _applied(push, row.id, path=push.path[:ROW_LEVELS], created=not places, split=split)
 
 
 def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str) -> None:
     """Apply a Location PATCH that names EVSEs: each is merged by its uid, an unknown one must be complete (LOC-31)."""
     schema = version_numbers.schema(VERSION, push.module)
     parts = schema.PARTS
-    updated = _moment(patch)
+    updated = moment(patch)
     for index, raw in enumerate(documents.elements(patch.pop(part), part)):
         members = documents.members(bytes(raw))
         if parts[0][1] not in members:
@@ -257,7 +257,7 @@ def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str
         child = _find(push, below)
         text = bytes(raw).decode() if child is None else documents.merge_tree(child.document, bytes(raw), parts[1:])
         schema.check_leniently(text.encode(), LEVELS[push.module][1])
-        stamp = _moment(documents.members(text))
+        stamp = moment(documents.members(text))
         if child is None:
             _keep(push, below, text, stamp, row.id)
         else:
@@ -270,7 +270,7 @@ def _keep_parts(push: Push, container_id: int, parts: Sequence[str]) -> None:
     for part in parts:
         members = documents.members(part)
         path = "/".join((*push.path, _text(members["uid"])))
-        kept[path.upper()] = path, _moment(members), documents.last_updated_last(part)
+        kept[path.upper()] = path, moment(members), documents.last_updated_last(part)
     prepared.fetch_all(
         _KEEP_PARTS,
         {
@@ -298,12 +298,25 @@ def _applied(
     added: bool = False,
     split: bool = False,
 ) -> Applied:
-    segments = (push.owner.country_code, push.owner.party_id, *(path or push.path))
-    order_key = f"{push.owner}/{push.path[0]}"
-    return Applied(row_id, outbox.path_of(*segments), order_key, fields, created, added, split)
+    return Applied(row_id, path_of(push, path), order_key_of(push), fields, created, added, split)
 
 
-def _member_parts(push: Push) -> tuple[tuple[str, str], ...]:
+def path_of(push: Push, path: tuple[str, ...] | None = None) -> str:
+    """Return what follows a receiver's endpoint in the URL of the object of a push, or of a row above it."""
+    return outbox.path_of(push.owner.country_code, push.owner.party_id, *(path or push.path))
+
+
+def order_key_of(push: Push) -> str:
+    """Return what keeps an object and its parts in order (REL-14)."""
+    return f"{push.owner}/{push.path[0]}"
+
+
+def parts_of(module: str) -> str:
+    """Return the member of a module's objects whose elements have rows of their own, or nothing."""
+    return _HAS_PARTS.get(module, "")
+
+
+def member_parts(push: Push) -> tuple[tuple[str, str], ...]:
     """Return the lists inside this row's document that are merged element by element."""
     return tuple(version_numbers.schema(VERSION, push.module).PARTS[len(push.path) :])
 
@@ -355,7 +368,7 @@ def _find(push: Push, path: tuple[str, ...]) -> _Row | None:
 
 def _check_identity(push: Push, members: dict[str, msgspec.Raw]) -> None:
     """Refuse a body that names another owner or id than the URL (TRN-047, TRN-048, TRN-090)."""
-    own_id = "uid" if push.module == "tokens" or len(push.path) == _ROW_LEVELS else "id"
+    own_id = "uid" if push.module == "tokens" or len(push.path) == ROW_LEVELS else "id"
     expected = {own_id: push.path[-1]}
     if len(push.path) == 1:
         expected |= {"country_code": push.owner.country_code, "party_id": push.owner.party_id}
@@ -368,7 +381,8 @@ def _unknown(push: Push) -> status.OcpiError:
     return ownership.unknown(push.module)
 
 
-def _moment(members: dict[str, msgspec.Raw]) -> datetime:
+def moment(members: dict[str, msgspec.Raw]) -> datetime:
+    """Return the time stamp of an object."""
     return parse_datetime(_text(members["last_updated"]))
 
 

@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -70,24 +71,41 @@ def mark(
     _require_transaction()
     if not recipients:
         return
-    rows = prepared.fetch_all(
-        _MARK_CDR if kind == CDR else _MARK_STATE,
-        {
-            **_columns_of(recipients),
-            "kind": kind,
-            "slot": slot_of(order_key),
-            "order_key": order_key,
-            "module": module,
-            "path": path,
-            "query": query,
-            "source": source,
-            "source_id": source_id,
-            "fields": None if fields is None else msgspec.json.encode(sorted(set(fields))).decode(),
-            "deleted": deleted,
-            "correlation_id": correlation_id or new_id(),
-        },
-    )
-    _wake_on_commit(rows)
+    values = state_values(
+        recipients, module=module, source=source, source_id=source_id, path=path, order_key=order_key, fields=fields,
+        query=query, deleted=deleted, correlation_id=correlation_id,
+    )  # fmt: skip
+    wake_marked(prepared.fetch_all(_MARK_CDR if kind == CDR else _MARK_STATE, {**values, "kind": kind}))
+
+
+def state_values(
+    recipients: Sequence[Recipient],
+    *,
+    module: str,
+    source: str,
+    source_id: int,
+    path: str,
+    order_key: str,
+    fields: Sequence[str] | None,
+    query: str = "",
+    deleted: bool = False,
+    correlation_id: str | None = None,
+) -> dict[str, Any]:
+    """Return the values of a statement that marks, as `mark` takes them; for one that has MARKS_OF_WRITTEN in it."""
+    return {
+        **_columns_of(recipients),
+        "kind": STATE,
+        "slot": slot_of(order_key),
+        "order_key": order_key,
+        "module": module,
+        "path": path,
+        "query": query,
+        "source": source,
+        "source_id": source_id,
+        "fields": None if fields is None else msgspec.json.encode(sorted(set(fields))).decode(),
+        "deleted": deleted,
+        "correlation_id": correlation_id or new_id(),
+    }
 
 
 def send_result(
@@ -119,7 +137,7 @@ def send_result(
                 "correlation_id": correlation_id,
             },
         )
-        _wake_on_commit(cursor.fetchall())
+        wake_marked(cursor.fetchall())
 
 
 def path_of(*segments: str) -> str:
@@ -150,7 +168,8 @@ def _columns_of(recipients: Sequence[Recipient]) -> dict[str, list[int] | list[s
     }
 
 
-def _wake_on_commit(rows: Sequence[tuple[int, int, str]]) -> None:
+def wake_marked(rows: Sequence[tuple[int, int, str]]) -> None:
+    """Wake the lanes of what a statement has marked (platform, slot, state), once that is committed."""
     lanes = {(platform_id, slot) for platform_id, slot, state in rows if state == "PENDING"}
     if lanes:
         transaction.on_commit(lambda: outbox_wake.wake(lanes))
@@ -161,12 +180,12 @@ FROM unnest(%(platform_ids)s::bigint[], %(to_country_codes)s::text[], %(to_party
             %(from_country_codes)s::text[], %(from_party_ids)s::text[])
      WITH ORDINALITY AS r(platform_id, to_country_code, to_party_id, from_country_code, from_party_id, number)
 JOIN ocpi_platform p ON p.id = r.platform_id
-ORDER BY r.number
 """
+_IN_ORDER = "ORDER BY r.number"
 
 # A platform that is not there gets a mark and no attempts (REL-35); statement_timestamp, because due times are read
 # by others while a long transaction still has its own idea of now().
-_MARK = f"""
+_INSERT = f"""
 INSERT INTO ocpi_delivery AS d (
     platform_id, kind, state, order_key, slot, module, path, query, url, source, source_id, fields, body, deleted,
     change, to_country_code, to_party_id, from_country_code, from_party_id, correlation_id, attempts, ambiguous, error)
@@ -175,12 +194,12 @@ SELECT r.platform_id, %(kind)s::text,
        %(order_key)s, %(slot)s, %(module)s, %(path)s, %(query)s, '', %(source)s, %(source_id)s, %(fields)s::jsonb, '',
        %(deleted)s, 1, r.to_country_code, r.to_party_id, r.from_country_code, r.from_party_id, %(correlation_id)s,
        0, false, ''
-{_RECIPIENTS}
-ON CONFLICT (platform_id, source, source_id, to_country_code, to_party_id) WHERE kind IN ('STATE', 'CDR') DO
-"""
+{_RECIPIENTS}"""
+_ONCE = "ON CONFLICT (platform_id, source, source_id, to_country_code, to_party_id) WHERE kind IN ('STATE', 'CDR') DO"
 
-# What is backing off or parked stays so; what had been marked goes out whole.
-_MARK_STATE = f"""{_MARK}
+# What is backing off or parked stays so; what had been marked goes out whole. What is due stays as it is, so that no
+# index has to be written.
+_CHANGE = f"""{_ONCE}
 UPDATE SET
     change = d.change + 1,
     fields = CASE WHEN d.state = 'PENDING' AND d.deleted = EXCLUDED.deleted
@@ -188,17 +207,18 @@ UPDATE SET
              END,
     deleted = EXCLUDED.deleted,
     state = EXCLUDED.state,
-    due_at = CASE WHEN d.state = 'PENDING' THEN greatest(d.due_at, statement_timestamp())
-                  ELSE statement_timestamp() END,
+    due_at = CASE WHEN d.state = 'PENDING' THEN d.due_at ELSE statement_timestamp() END,
     attempts = CASE WHEN d.state = 'PENDING' THEN d.attempts ELSE 0 END,
     changed_at = statement_timestamp(),
     path = EXCLUDED.path, query = EXCLUDED.query, module = EXCLUDED.module,
     from_country_code = EXCLUDED.from_country_code, from_party_id = EXCLUDED.from_party_id,
     correlation_id = EXCLUDED.correlation_id
-RETURNING platform_id, slot, state
+RETURNING d.platform_id, d.slot, d.state
 """  # noqa: S608 - constants only
-
-_MARK_CDR = _MARK + "NOTHING RETURNING platform_id, slot, state"
+_MARK_STATE = f"{_INSERT} {_IN_ORDER} {_CHANGE}"
+# For a statement that writes an object in a WITH of the name `written`: without a row of that, nothing is marked.
+MARKS_OF_WRITTEN = f"{_INSERT} WHERE EXISTS (SELECT FROM written) {_IN_ORDER} {_CHANGE}"
+_MARK_CDR = f"{_INSERT} {_IN_ORDER} {_ONCE} NOTHING RETURNING platform_id, slot, state"
 
 _ADD_RESULT = f"""
 INSERT INTO ocpi_delivery (
@@ -207,6 +227,6 @@ INSERT INTO ocpi_delivery (
 SELECT r.platform_id, '{RESULT}', 'PENDING', %(order_key)s, %(slot)s, %(module)s, '', '', %(url)s, '', %(body)s, false,
        1, %(deadline_at)s, r.to_country_code, r.to_party_id, r.from_country_code, r.from_party_id, %(correlation_id)s,
        0, false, ''
-{_RECIPIENTS}
+{_RECIPIENTS} {_IN_ORDER}
 RETURNING platform_id, slot, state
 """
