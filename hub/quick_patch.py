@@ -1,8 +1,9 @@
 """A broadcast PATCH in two statements: the object is read, then written, stamped and marked for all at once.
 
-This is what a hub does most: the status of an EVSE. The write holds only if the row is still the one that was read (its
-`xmin`), so nothing is locked in between and no transaction stays open; who was overtaken goes the longer way, which
-locks first (`hub/shared_objects.py`). One statement is one transaction: change and marks are one (REL-01).
+This is what a hub does most: the status of an EVSE. The write holds only if the row is still the one that was read (by
+its place and transaction), so nothing is locked in between and no transaction stays open; who was overtaken goes the
+longer way, which locks first (`hub/shared_objects.py`). One statement is one transaction: change and marks are one
+(REL-01).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ocpi.outbox import Recipient
 from ocpi.v2_2_1.types import format_datetime
 
 _READ = """
-SELECT o.id, o.document, o.last_updated, o.container_id, o.xmin::text,
+SELECT o.id, o.document, o.last_updated, o.container_id, o.xmin::text || o.ctid::text,
        o.deleted_at IS NOT NULL OR o.split OR coalesce(c.split, false)
 FROM hub_sharedobject o LEFT JOIN hub_sharedobject c ON c.id = o.container_id
 WHERE o.module = %s AND UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s AND UPPER(o.path) = UPPER(%s)
@@ -28,7 +29,7 @@ WHERE o.module = %s AND UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s AN
 _WRITE = rf"""
 WITH written AS (
     UPDATE hub_sharedobject SET document = %(document)s, last_updated = %(updated)s, received_at = now()
-    WHERE id = %(source_id)s AND xmin = %(version)s::text::xid
+    WHERE id = %(source_id)s AND xmin::text || ctid::text = %(version)s::text
     RETURNING id
 ), stamped AS (
     UPDATE hub_sharedobject SET last_updated = %(updated)s, received_at = now(),
@@ -39,8 +40,7 @@ WITH written AS (
     {outbox.MARKS_OF_WRITTEN}
 )
 SELECT EXISTS (SELECT FROM written), EXISTS (SELECT FROM stamped WHERE split),
-       marked.platform_id, marked.slot, marked.state
-FROM (SELECT) one LEFT JOIN marked ON true
+       (SELECT string_agg(platform_id::text, ',') FROM marked WHERE state = 'PENDING')
 """  # noqa: S608 - constants only
 
 
@@ -76,7 +76,7 @@ def apply(push: Push, recipients: Sequence[Recipient], *, correlation_id: str) -
         query=f"type={push.kind}" if push.kind else "",
         correlation_id=correlation_id,
     )
-    found = prepared.fetch_all(
+    [(is_written, has_own_version, woken)] = prepared.fetch_all(
         _WRITE,
         {
             **marks,
@@ -87,10 +87,11 @@ def apply(push: Push, recipients: Sequence[Recipient], *, correlation_id: str) -
             "text": format_datetime(updated),
         },
     )
-    if not found[0][0]:
+    if not is_written:
         return False
-    if found[0][1]:  # somebody has just been given a version of its own
+    if has_own_version:  # somebody has just been given a version of its own
         with transaction.atomic():
             direct_versions.replaced(push, added=False)
-    outbox.wake_marked([row[2:] for row in found if row[2] is not None])
+    slot = marks["slot"]
+    outbox.wake_marked([(int(platform_id), slot, "PENDING") for platform_id in woken.split(",")] if woken else [])
     return True

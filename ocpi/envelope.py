@@ -74,9 +74,8 @@ def error(exc: Exception, *, unexpected: type[status.OcpiError] = status.ServerE
     """Return the answer to what was raised. What we did not expect is logged and is a 3000, at a hub a 4000."""
     known = _as_ocpi_error(exc)
     if known is None:
-        if isinstance(
-            exc, OperationalError | InterfaceError
-        ):  # no fault of the code, and it hits every request at once
+        if isinstance(exc, OperationalError | InterfaceError):
+            # No fault of the code, and it hits every request at once: no traceback for each.
             log.error("request failed, the database is away: %s", str(exc).strip().partition("\n")[0])
         else:
             log.error("request failed", exc_info=exc)
