@@ -380,7 +380,7 @@ def test_a_time_in_the_far_future_blocks_no_broadcast(world: World) -> None:
 @pytest.mark.parametrize(("method", "path"), [
     ("GET", "receiver/locations/NL/TNM/LOC1"), ("GET", "sender/locations"),
     ("POST", "receiver/commands/UNLOCK_CONNECTOR"), ("PUT", "receiver/sessions/NL/TNM/S1"),
-    ("POST", "receiver/cdrs"), ("PUT", "sender/sessions/S1/x"),
+    ("PUT", "sender/sessions/S1/x"),
 ])  # fmt: skip
 def test_what_is_not_kept_costs_nothing(world: World, partner: Partner, method: str, path: str) -> None:
     world.cpo.get("hub/2.2.1/sender/locations", to="DE*EMS")  # reads the registry

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
+from datetime import UTC, datetime
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -13,12 +16,15 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
+from cpo import models as cpo_models
+from cpo.modules import cdrs_operations
 from emsp.models import CDR
 from ocpi import audit, audit_sql, platform_actions, tallies
 from ocpi.models import AuditEntry, CredentialsToken, Party, Platform
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Document, Partner
 from tests.people import Person
+from tests.platforms import Listener
 
 committed = pytest.mark.django_db(transaction=True)
 
@@ -266,3 +272,36 @@ def test_a_cdr_that_comes_in_leaves_its_digest_once(emsp_side: None, cpo: Person
     entry = AuditEntry.objects.get(action="cdr.in")
     assert json.loads(entry.details)["sha256"] == CDR.objects.get().digest
     assert tallies.read()[tallies.DUPLICATES_AVOIDED] == 1
+
+
+@pytest.mark.req("SEC-56")
+@pytest.mark.parametrize(("answer", "entries"), [({"status": 201}, 1), ({"code": 2001}, 0)])
+def test_a_cdr_that_goes_through_the_hub_leaves_its_digest_if_it_was_taken(
+    hub_side: None, cpo: Person, partner: Partner, listener: Listener, document: Document, answer: Any, entries: int
+) -> None:
+    partner("DE*EMS:EMSP", name="Drivers", listener=listener)
+    listener.reply("POST", "/", **answer)
+    body = json.dumps(document("cdr")).encode()
+
+    cpo.post("hub/2.2.1/receiver/cdrs", body, to="DE*EMS")
+
+    found = [(row.actor, row.about, json.loads(row.details)["sha256"])
+             for row in AuditEntry.objects.filter(action="cdr.passed")]  # fmt: skip
+    assert found == [("NL*TNM:CPO", "to Drivers", hashlib.sha256(body).hexdigest())] * entries
+
+
+@pytest.mark.req("SEC-56")
+def test_a_cdr_that_is_issued_leaves_its_digest(db: None, cpo_side: None, document: Document) -> None:
+    text = json.dumps(document("cdr"))
+    cdr = cpo_models.CDR(
+        country_code="NL", party_id="TNM", object_id="C1", last_updated=datetime.now(UTC), document=text,
+        token_uid="1", start_date_time=datetime.now(UTC), emsp_country_code="DE", emsp_party_id="EMS",
+    )  # fmt: skip
+
+    with transaction.atomic():
+        cdrs_operations.issue(cdr)
+
+    entry = AuditEntry.objects.get(action="cdr.out")
+    assert (entry.about, json.loads(entry.details)) == (
+        "NL*TNM C1", {"sha256": hashlib.sha256(text.encode()).hexdigest()},
+    )  # fmt: skip
