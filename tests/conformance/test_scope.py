@@ -16,11 +16,13 @@ import hub.settings
 import hub.urls
 from cpo.models import CDR, Session
 from emsp.models import Location
+from hub import forwarding
 from hub.views import RouteView
 from ocpi import endpoints, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.models import CredentialsToken, Party
 from ocpi.views import METHODS, OcpiView, UnknownPath
+from tests import front_doors
 from tests.fixtures import Document, Partner, Side
 from tests.people import Person
 from tests.platforms import Listener
@@ -108,6 +110,27 @@ def test_nothing_of_a_view_runs_without_a_valid_token(
                 headers = {"Authorization": token} if token else {}
                 answer = client.generic(method.upper(), path, b"{", "application/json", headers=headers, RAW_URI=path)
                 assert answer.status_code == 401, f"{method} {path} {token}"
+
+
+@pytest.mark.req("SEC-32")
+def test_the_fast_lane_passes_nothing_on_for_strangers(
+    hub_side: None, monkeypatch: pytest.MonkeyPatch, emsp: Person, cpo: Person, invited: Person
+) -> None:
+    front_doors.use_lane(monkeypatch)
+    monkeypatch.setattr(forwarding, "pass_on", _must_not_run)
+    CredentialsToken.objects.filter(platform=emsp.platform).update(expires_at="2020-01-01T00:00Z")
+    snapshot.changed()
+    shown = [None, "Token bm9ib2R5", emsp.authorization, Person(emsp.token_out).authorization, invited.authorization]
+    routing = {"OCPI-from-country-code": "DE", "OCPI-from-party-id": "EMS"}
+    routing |= {"OCPI-to-country-code": "NL", "OCPI-to-party-id": "TNM"}
+    for path, view, _ in routes(endpoints._tree(("hub",))):
+        if not issubclass(view, RouteView):
+            continue
+        for number, method in enumerate(METHODS):
+            token = shown[number % len(shown)]
+            headers = routing | ({"Authorization": token} if token else {})
+            answer = front_doors.LaneClient().generic(method.upper(), path, b"{}", headers=headers)
+            assert answer.status_code == 401, f"{method} {path} {token}"
 
 
 def _must_not_run(*_: object, **__: object) -> Any:
