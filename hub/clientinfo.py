@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -35,39 +35,53 @@ HISTORY_DAYS = 90
 _LOOK_SECONDS = 60.0  # validities of permissions begin and end without a change of the registry
 _STEP = timedelta(milliseconds=1)  # what a document can say of a moment
 _BATCH = 1000
+_AT_ONCE = 5000  # rows of one run: a hub that tells everybody of everybody does it in several
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What this process published last."""
+    """What this process published last, and which platforms it told all of that by itself."""
 
     registry: Snapshot | None = None
     at: float = 0.0
     waiting: bool = False
+    told: dict[int, Snapshot] = field(default_factory=dict)
 
 
 _seen = _Seen()
 
 
-def publish(*, wait: bool = False) -> int:
-    """Bring what is published in line with the registry; return how many platforms and parties that concerned.
-
-    :param wait: for somebody else who is just doing it, to answer from what comes of it.
-    """
+def publish() -> int:
+    """Bring what is published in line with the registry; return how many rows of what is told changed."""
     registry = snapshot.current()
     same = registry is _seen.registry and time.monotonic() - _seen.at < _LOOK_SECONDS
-    if same and (wait or not _seen.waiting):
+    if same and not _seen.waiting:
         return 0
     started = time.monotonic()
     with transaction.atomic():
-        if not _lock(wait=wait):
+        if not _lock(wait=False):
             return 0
         now = _now()
         fresh = snapshot.load()
         infos, waiting = _update(fresh, now)
         told = _tell(fresh, infos, now)
-    _seen.registry, _seen.at, _seen.waiting = registry, started, waiting
+    done = told < _AT_ONCE  # otherwise the next second goes on
+    _seen.registry, _seen.at, _seen.waiting, _seen.told = registry if done else None, started, waiting, {}
     return told
+
+
+def publish_to(platform_id: int) -> None:
+    """Bring what one platform is told in line, for it to read that now: it may have registered a moment ago."""
+    registry = snapshot.current()
+    if registry is _seen.registry or registry is _seen.told.get(platform_id):
+        return
+    with transaction.atomic():
+        _lock(wait=True)
+        now = _now()
+        fresh = snapshot.load()
+        infos, _ = _update(fresh, now)
+        _tell(fresh, infos, now, only=platform_id)
+    _seen.told[platform_id] = registry
 
 
 def forget_old() -> int:
@@ -149,64 +163,91 @@ def _must_wait(row: ClientInfo, now: datetime) -> bool:
 # ---------------------------------------------------------------- who is told
 
 
-def _tell(registry: Snapshot, infos: list[ClientInfo], now: datetime) -> int:
-    """Write what each platform is told, and a delivery for those that take pushes; return how many it was."""
-    known: dict[int, dict[int, ToldClientInfo]] = {}
-    for each in ToldClientInfo.objects.defer("document"):
-        known.setdefault(each.platform_id, {})[each.info_id] = each
-    new: list[ToldClientInfo] = []
-    changed: list[ToldClientInfo] = []
-    told: list[ToldClientInfo] = []
-    clients = [(info, _as_client(info)) for info in infos]
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Rows of one platform that are alike: by the id of the party's row their own id."""
+
+    hidden: bool
+    status: str
+    pushed: bool
+    ids: dict[int, int]
+
+
+def _tell(registry: Snapshot, infos: list[ClientInfo], now: datetime, *, only: int | None = None) -> int:
+    """Write what each platform is told, and a delivery for those that take pushes; return how many rows that was."""
     by_id = {info.pk: info for info in infos}
+    audience = clientinfo_states.Audience(registry, {info.pk: _as_client(info) for info in infos})
+    known = _known(only)
+    takers: set[int] = set()
+    new: list[ToldClientInfo] = []
+    again: dict[int, bool] = {}  # the ids of rows to look at, and whether their platform sees the party
     for viewer in clientinfo_states.viewers(registry):
-        platform = viewer.platform
-        takes_pushes = (MODULE, "RECEIVER") in platform.endpoints
-        rows = known.get(platform.id, {})
-        for info, client in clients:
-            row = rows.get(info.pk)
-            shown = clientinfo_states.sees(registry, viewer, client)
-            if row is None and shown:
-                row = ToldClientInfo(platform_id=platform.id, info=info, last_updated=info.last_updated)
-                row.status, row.document = info.status, _document(info, info.status, info.last_updated)
-                new.append(row)
-            elif row is not None and _retell(row, info, shown=shown, now=now):
-                changed.append(row)
-            if row is not None and takes_pushes and not row.pushed:
-                row.pushed = True
-                told.append(row)
+        platform_id = viewer.platform.id
+        if only not in (None, platform_id) or (only is None and len(new) + len(again) >= _AT_ONCE):
+            continue
+        takes_pushes = (MODULE, "RECEIVER") in viewer.platform.endpoints
+        takers |= {platform_id} if takes_pushes else set()
+        missing = audience.seen_by(viewer)
+        seen = frozenset(missing)
+        for told in known.get(platform_id, ()):
+            missing -= told.ids.keys()
+            for info_id, pk in told.ids.items():
+                shown = info_id in seen
+                other = shown == told.hidden or (shown and told.status != by_id[info_id].status)
+                if other or (takes_pushes and not told.pushed):
+                    again[pk] = shown
+        new += [_first(platform_id, by_id[info_id]) for info_id in sorted(missing)]
+    rows = ToldClientInfo.objects.in_bulk(list(again))
+    for pk, row in rows.items():
+        _retell(row, by_id[row.info_id], again[pk], now)
+    push = [row for row in (*new, *rows.values()) if row.platform_id in takers and not row.pushed]
+    for row in push:
+        row.pushed = True
     ToldClientInfo.objects.bulk_create(new, batch_size=_BATCH)
     fields = ("hidden", "status", "last_updated", "document", "pushed")
-    ToldClientInfo.objects.bulk_update(changed, fields, batch_size=_BATCH)
-    # Of those only `pushed` is new: their platform takes pushes now.
-    unchanged = {row.pk for row in told} - {row.pk for row in (*new, *changed)}
-    ToldClientInfo.objects.filter(pk__in=unchanged).update(pushed=True)
-    _push((row, by_id[row.info_id]) for row in told)
-    return len({row.pk for row in (*new, *changed, *told)})
+    ToldClientInfo.objects.bulk_update(rows.values(), fields, batch_size=_BATCH)
+    _push((row, by_id[row.info_id]) for row in push)
+    return len(new) + len(rows)
 
 
-def _retell(row: ToldClientInfo, info: ClientInfo, *, shown: bool, now: datetime) -> bool:
-    """Bring what a platform was told in line; say whether it changed.
+def _known(only: int | None) -> dict[int, list[_Told]]:
+    """Return what every platform was told, in few rows however many there are."""
+    found: dict[int, list[_Told]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT platform_id, hidden, status, pushed, array_agg(info_id), array_agg(id) FROM hub_toldclientinfo "
+            "WHERE %(only)s::bigint IS NULL OR platform_id = %(only)s GROUP BY 1, 2, 3, 4",
+            {"only": only},
+        )
+        for platform_id, hidden, status, pushed, info_ids, ids in cursor.fetchall():
+            told = _Told(hidden, status, pushed, dict(zip(info_ids, ids, strict=True)))
+            found.setdefault(platform_id, []).append(told)
+    return found
+
+
+def _first(platform_id: int, info: ClientInfo) -> ToldClientInfo:
+    return ToldClientInfo(
+        platform_id=platform_id,
+        info=info,
+        status=info.status,
+        last_updated=info.last_updated,
+        document=_document(info, info.status, info.last_updated),
+    )
+
+
+def _retell(row: ToldClientInfo, info: ClientInfo, shown: bool, now: datetime) -> None:
+    """Bring what a platform was told in line.
 
     Of whom it may not talk to any more it is told that nothing can be sent there now: OFFLINE, once. That can be taken
     back, unlike SUSPENDED, upon which partners drop what is unfinished (docs/adr/0015).
     """
-    if not shown:
-        if row.hidden:
-            return False
-        row.hidden = True
-        status = OFFLINE if row.status == CONNECTED else row.status
-    elif row.hidden or row.status != info.status or row.last_updated < info.last_updated:
-        row.hidden = False
-        status = info.status
-    else:
-        return False
-    if status != row.status or (shown and row.last_updated < info.last_updated):
+    status = info.status if shown else OFFLINE if row.status == CONNECTED else row.status
+    row.hidden = not shown
+    if status != row.status:
         # Never older than what it was told before, or it would not take it.
         row.last_updated = max(info.last_updated if shown else now, row.last_updated + _STEP)
         row.status, row.pushed = status, False
     row.document = _document(info, row.status, row.last_updated)
-    return True
 
 
 def _push(told: Iterable[tuple[ToldClientInfo, ClientInfo]]) -> None:

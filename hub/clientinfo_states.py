@@ -5,7 +5,8 @@ A party that is connected directly and is also behind another hub counts as conn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hub import permissions
 from ocpi import registration_states
@@ -26,10 +27,10 @@ class Client:
     through_hub: bool
     status: str
     reason: str
+    key: Key = field(init=False)
 
-    @property
-    def key(self) -> Key:
-        return key_of(self.address, self.role)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", key_of(self.address, self.role))
 
 
 def key_of(address: Address, role: str) -> Key:
@@ -73,19 +74,34 @@ def viewers(snapshot: Snapshot) -> list[Viewer]:
     return found
 
 
-def sees(snapshot: Snapshot, viewer: Viewer, client: Client) -> bool:
-    """Say whether a platform is told of a party: never of its own (HCI-14), nor of those it may not talk to.
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who is told of whom; made once of a snapshot and all that is published, asked once for each platform."""
 
-    Of a party behind another hub only where an operator lets that hub's parties be offered (HUB-80), and never another
-    hub: two that pass on what they heard would tell each other of parties that have long left.
-    """
-    if client.platform_id == viewer.platform.id or client.key in viewer.own:
-        return False
-    if client.through_hub:
-        origin = snapshot.platforms.get(client.platform_id)
-        if viewer.platform.is_hub or origin is None or not origin.offers_clients:
+    snapshot: Snapshot
+    published: Mapping[int, Client]  # by the id of its row
+
+    def seen_by(self, viewer: Viewer) -> set[int]:
+        """Return the rows a platform is told of: never its own (HCI-14), nor those it may not talk to.
+
+        Of a party behind another hub only where an operator lets that hub's parties be offered (HUB-80), and never
+        another hub: two that pass on what they heard would tell each other of parties that have long left.
+        """
+        found = {pk for pk, client in self.published.items() if self._concerns(viewer, client)}
+        if permissions.rules_of(self.snapshot).trivial:
+            return found
+        return {pk for pk in found if self._visible(viewer, self.published[pk].address)}
+
+    def _concerns(self, viewer: Viewer, client: Client) -> bool:
+        if client.platform_id == viewer.platform.id or client.key in viewer.own:
             return False
-    return any(permissions.visible(snapshot, own, client.address) for own in viewer.addresses)
+        if not client.through_hub:
+            return True
+        origin = self.snapshot.platforms.get(client.platform_id)
+        return origin is not None and origin.offers_clients and not viewer.platform.is_hub
+
+    def _visible(self, viewer: Viewer, other: Address) -> bool:
+        return any(permissions.visible(self.snapshot, own, other) for own in viewer.addresses)
 
 
 def _client(platform: KnownPlatform, party: KnownParty) -> Client | None:

@@ -20,7 +20,7 @@ class ClientInfoSender(OcpiView):
     functional = False
 
     def get(self, request: Request) -> HttpResponse:
-        clientinfo.publish(wait=True)  # who has just registered finds everybody
+        clientinfo.publish_to(self.caller.platform.id)  # who has just registered finds everybody
         page = pagination.read(request.GET)
         reader = Reader(self.caller.platform.id, None)
         found = lists.fetch(outbox_pulled.noted(listing(self.caller.platform.id), reader, clientinfo.SOURCE), page)

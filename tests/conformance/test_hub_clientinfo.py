@@ -386,29 +386,43 @@ def test_what_is_changed_by_hand_in_the_database_is_found_within_a_minute(
 
 @pytest.mark.req("HCI-14")
 def test_whom_the_permissions_hide_is_in_no_list_and_told_to_be_offline_once(
-    partner: Partner, listener: Listener, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, listener: Listener
 ) -> None:
     drivers = partner("DE*EMS:EMSP", listener=listener, endpoints=TAKES)
     charge_points = partner("NL*TNM:CPO")
     told(listener)
     listener.forget()
-    between = {"NL*TNM", "DE*EMS"}
+    denied = Permission.objects.create(
+        effect="DENY", from_country_code="NL", from_party_id="TNM", to_country_code="DE", to_party_id="EMS", mutual=True
+    )
 
-    def visible(_snapshot: Any, viewer: Any, other: Any, *_: Any) -> bool:
-        return {str(viewer), str(other)} != between
+    assert told(listener) == [("NL/TNM", "OFFLINE")]
+    assert seen(drivers) == {}
+    connection_is(charge_points, "OFFLINE")
+    publish()
+    connection_is(charge_points, "CONNECTED")
+    assert told(listener) == [("NL/TNM", "OFFLINE")]  # nothing more of it
+    denied.delete()
 
-    with monkeypatch.context() as denied:
-        denied.setattr("hub.permissions.visible", visible)
-        assert told(listener) == [("NL/TNM", "OFFLINE")]
-        assert seen(drivers) == {}
-        connection_is(charge_points, "OFFLINE")
-        publish()
-        connection_is(charge_points, "CONNECTED")
-        assert told(listener) == [("NL/TNM", "OFFLINE")]  # nothing more of it
     assert told(listener) == [("NL/TNM", "OFFLINE"), ("NL/TNM", "CONNECTED")]
     first, second = [request.json["last_updated"] for request in listener.received("PUT", PUSHED)]
     assert first < second
     assert seen(drivers, date_from=first) == {"NL*TNM:CPO": "CONNECTED"}
+
+
+@pytest.mark.req("HCI-11", "HCI-23")
+def test_what_is_too_much_for_one_second_goes_on_in_the_next(
+    partner: Partner, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clientinfo, "_AT_ONCE", 2)
+    for number in range(4):
+        partner(f"NL*C{number:02}:CPO", endpoints=[])
+    snapshot.changed()
+
+    amounts = [clientinfo.publish() for _ in range(6)]
+
+    assert amounts == [3, 3, 3, 3, 0, 0]
+    assert ToldClientInfo.objects.count() == 12
 
 
 @pytest.mark.req("HUB-80")
