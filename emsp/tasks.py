@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from celery import shared_task
-from django.utils import timezone
 
 from emsp.models import CDR
 from emsp.modules import cdr_checks, chargingprofiles_sending, commands_sending, reservations
+from ocpi import clock
 
 
 @shared_task(ignore_result=True)
@@ -20,7 +20,7 @@ def check_cdr(cdr_id: int) -> None:
 @shared_task(ignore_result=True)
 def sweep() -> None:
     """Do what nobody was woken for: unchecked CDRs, and whatever was asked for and is over; every five seconds."""
-    now = timezone.now()
+    now = clock.now()
     cdr_checks.check_waiting()
     commands_sending.expire(now)
     chargingprofiles_sending.expire(now)

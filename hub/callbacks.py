@@ -15,10 +15,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 from django.conf import settings
-from django.utils import timezone
 
 from hub.models import Callback
-from ocpi import documents, response_urls, status
+from ocpi import clock, documents, response_urls, status
 from ocpi.v2_2_1.types import parse_datetime
 
 PATH = "hub/2.2.1/callbacks"
@@ -79,7 +78,7 @@ def replace_response_url(
 
 def extend(callback: Callback, timeout_seconds: int) -> None:
     """Keep a callback alive for the timeout the receiver announced."""
-    wanted = timezone.now() + timedelta(seconds=min(max(timeout_seconds, 0), 86_400)) + _LIFE
+    wanted = clock.now() + timedelta(seconds=min(max(timeout_seconds, 0), 86_400)) + _LIFE
     if callback.expires_at and wanted > callback.expires_at:
         Callback.objects.filter(pk=callback.pk).update(expires_at=wanted)
 
@@ -93,7 +92,7 @@ def replace_url(
     kind: Callback.Kind, url: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str
 ) -> str:
     """Return the hub's URL in place of a Location or Link URL of an answer."""
-    expires_at = None if kind == Callback.Kind.LOCATION else timezone.now() + timedelta(hours=24)
+    expires_at = None if kind == Callback.Kind.LOCATION else clock.now() + timedelta(hours=24)
     callback = _keep(
         kind, url, expires_at, module=module, owner_id=owner_id, caller_id=caller_id, correlation_id=correlation_id
     )
@@ -106,14 +105,14 @@ def find(key: str, *, caller_id: int) -> Callback:
     :raises UnknownObject: for an unknown, expired or foreign one, all alike (SEC-39, SEC-41).
     """
     callback = Callback.objects.filter(key=key, caller_id=caller_id).first()
-    if callback is None or (callback.expires_at and callback.expires_at < timezone.now()):
+    if callback is None or (callback.expires_at and callback.expires_at < clock.now()):
         raise status.UnknownObject("There is nothing at this URL")
     return callback
 
 
 def used(callback: Callback) -> None:
     """Note that a result came through; the first time counts."""
-    Callback.objects.filter(pk=callback.pk, used_at=None).update(used_at=timezone.now())
+    Callback.objects.filter(pk=callback.pk, used_at=None).update(used_at=clock.now())
 
 
 def url_of(callback: Callback) -> str:
@@ -146,7 +145,7 @@ def _keep(
 
 def _expiry(members: Mapping[str, msgspec.Raw]) -> datetime:
     """Return when a callback ends if nothing else is announced; a reservation's outlives its expiry_date (CMD-20)."""
-    now = timezone.now()
+    now = clock.now()
     end = now + _DEFAULT_TIMEOUT
     if "expiry_date" in members:
         text = msgspec.json.decode(members["expiry_date"])

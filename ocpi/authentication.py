@@ -9,9 +9,8 @@ from datetime import timedelta
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db.models import Q
-from django.utils import timezone
 
-from ocpi import secrets, snapshot, status
+from ocpi import clock, secrets, snapshot, status
 from ocpi.headers import Address, Getter
 from ocpi.models import CredentialsToken, Platform
 from ocpi.snapshot import KnownPlatform, Snapshot
@@ -39,7 +38,7 @@ def authenticate(get: Getter, registry: Snapshot, *, purposes: frozenset[str] = 
     :raises AuthenticationFailed: for a missing, malformed or unknown token, and for a token that is not valid for this
         purpose, all alike (TRN-008, TRN-009, TRN-010).
     """
-    now = time.time()
+    now = clock.seconds()
     header = get("Authorization")
     decoded = secrets.readings(header, raw_allowed=False)
     for token in secrets.readings(header, raw_allowed=True):
@@ -99,7 +98,7 @@ def _end_overlap(caller: Caller, *, functional: bool) -> None:
 
     While that PUT is open (they have no end yet), the peer's callback to our versions does not count as use.
     """
-    now = timezone.now()
+    now = clock.now()
     ended = Q(expires_at__gt=now + timedelta(seconds=snapshot.RECEIVED_OVERLAP_SECONDS))
     if functional:
         ended |= Q(expires_at=None)

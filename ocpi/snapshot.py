@@ -23,7 +23,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from ocpi import client, secrets
+from ocpi import client, clock, secrets
 from ocpi.headers import Address
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform, TlsSettings
 
@@ -295,7 +295,7 @@ def load() -> Snapshot:
         for row in CredentialsToken.objects.all()
     }
     tls = {row.platform_id: row for row in TlsSettings.objects.all()}
-    until = time.time() + RECEIVED_OVERLAP_SECONDS
+    until = clock.seconds() + RECEIVED_OVERLAP_SECONDS
     return Snapshot(
         platforms={
             row.id: KnownPlatform(
@@ -353,8 +353,10 @@ def _listen_forever() -> None:
                 listening.execute(f"LISTEN {CHANNEL}")
                 _deaf_since = None
                 changed()  # what happened before we listened
-                for _ in listening.notifies():
-                    changed()
+                while True:
+                    clock.measure(listening)
+                    for _ in listening.notifies(timeout=clock.MEASURED_EVERY):
+                        changed()
         except psycopg.Error:
             # Without the channel nothing in memory can be trusted for long.
             _deaf_since = time.monotonic()

@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
 
 from cpo.gateway import frames, schemas
 from cpo.gateway.operation_states import ENDED, OperationState
 from cpo.gateway_models import ChargePoint, Operation
+from ocpi import clock
 
 QUEUE = 50
 LATER = timedelta(days=7)
@@ -57,7 +57,7 @@ def ask(
     if waiting >= QUEUE:
         raise QueueFull(charge_point.identity)
     if deliver_later and expires_at is None:
-        expires_at = timezone.now() + LATER
+        expires_at = clock.now() + LATER
     try:
         with transaction.atomic():
             return Operation.objects.create(
@@ -108,4 +108,4 @@ _CONNECTING = frozenset({"dbname", "user", "password", "host", "port", "connect_
 def cancel(operation_id: uuid.UUID) -> bool:
     """Take back an operation that has not been sent; return whether it was in time."""
     waiting = Operation.objects.filter(id=operation_id, state=OperationState.QUEUED)
-    return waiting.update(state=OperationState.CANCELLED, ended_at=timezone.now()) == 1
+    return waiting.update(state=OperationState.CANCELLED, ended_at=clock.now()) == 1

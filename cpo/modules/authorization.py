@@ -13,13 +13,12 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from django.utils import timezone
 
 from cpo import policy, recipients, whitelist_states
 from cpo.models import EVSE, AuthorizationAnswer, ChargePoint, CommandedToken, Transaction
 from cpo.modules import tokens
 from cpo.whitelist_states import ACCEPTED, BLOCKED, CONCURRENT, INVALID
-from ocpi import client, defects, documents, exchanges, ours, snapshot, status
+from ocpi import client, clock, defects, documents, exchanges, ours, snapshot, status
 from ocpi.enums import Role
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.snapshot import KnownPlatform
@@ -147,7 +146,7 @@ def remember(charge_point: ChargePoint, id_tag: str, verdict: Verdict) -> None:
 def _commanded(charge_point: ChargePoint, id_tag: str, connector: int | None) -> CommandedToken | None:
     """Return the START_SESSION after which nobody is asked (CMD-27): an app's for its session, a card's for 15 min."""
     rows = CommandedToken.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[id_tag]).filter(
-        charge_point=charge_point, expires_at__gt=timezone.now()
+        charge_point=charge_point, expires_at__gt=clock.now()
     )
     found: CommandedToken | None = None
     for row in rows.order_by("-id"):
@@ -162,7 +161,7 @@ def _commanded(charge_point: ChargePoint, id_tag: str, connector: int | None) ->
 def _remembered(charge_point: ChargePoint, id_tag: str) -> Verdict | None:
     row = (
         AuthorizationAnswer.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[id_tag])
-        .filter(charge_point=charge_point, at__gt=timezone.now() - _REMEMBERED)
+        .filter(charge_point=charge_point, at__gt=clock.now() - _REMEMBERED)
         .order_by("-at", "-id")
         .first()
     )

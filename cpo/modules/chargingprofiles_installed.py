@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from cpo import charging_schedules
 from cpo import chargingprofile_states as states
@@ -29,6 +28,7 @@ from cpo.models import (
 from cpo.modules import chargingprofiles_active as active
 from cpo.modules import smart_charging
 from cpo.ocpp import calls, events
+from ocpi import clock
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def take_back(row: ChargePointProfile) -> None:
     """Have a profile removed that may be there although nobody wants it any more, even if it can only be later."""
     try:
         with transaction.atomic():
-            _ask_to_remove(row, asked_by=f"taking back profile {row.pk}", until=timezone.now() + _RETURNS)
+            _ask_to_remove(row, asked_by=f"taking back profile {row.pk}", until=clock.now() + _RETURNS)
     except calls.NotAsked as error:
         log.warning("profile %s cannot be taken back: %s", row.pk, error)
 
@@ -193,7 +193,7 @@ def _ask_to_remove(
 
 
 def _move(row: ChargePointProfile, event: str, *, save: bool = True) -> None:
-    row.state, row.changed_at = states.next_state(row.state, event), timezone.now()
+    row.state, row.changed_at = states.next_state(row.state, event), clock.now()
     if save:
         row.save(update_fields=["state", "changed_at"])
 
@@ -210,4 +210,4 @@ def _at_its_level(row: ChargePointProfile) -> QuerySet[ChargePointProfile]:
 def _replace_older(row: ChargePointProfile) -> None:
     """Note that a charge point holds one profile of a purpose and stack level: the newest (OCPP 1.6, 3.13.2)."""
     older = _at_its_level(row).filter(pk__lt=row.pk, state__in=(*states.IN_FORCE, states.DOUBTFUL))
-    older.update(state=states.REPLACED, changed_at=timezone.now())
+    older.update(state=states.REPLACED, changed_at=clock.now())

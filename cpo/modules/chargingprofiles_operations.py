@@ -14,7 +14,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
-from django.utils import timezone
 
 from cpo import active_profiles, charging_schedules, policy
 from cpo import chargingprofile_states as states
@@ -31,7 +30,7 @@ from cpo.modules.chargingprofiles_active import MODULE
 from cpo.modules.chargingprofiles_installed import Origin, Wanted
 from cpo.modules.chargingprofiles_plans import Asked, Method, Plan
 from cpo.ocpp import calls
-from ocpi import documents, keeping, outbox, response_urls
+from ocpi import clock, documents, keeping, outbox, response_urls
 from ocpi.headers import Address
 from ocpi.v2_2_1.chargingprofiles import ChargingProfileResponseType as Response
 from ocpi.v2_2_1.chargingprofiles import ChargingProfileResultType as Result
@@ -83,7 +82,7 @@ def sweep() -> int:
     ids |= set(requests.filter(operation__state__in=ended).values_list("operation_id", flat=True)[:200])
     for operation_id in ids - {None}:
         settle(operation_id)
-    late = list(requests.filter(give_up_at__lte=timezone.now()).values_list("pk", flat=True)[:200])
+    late = list(requests.filter(give_up_at__lte=clock.now()).values_list("pk", flat=True)[:200])
     for pk in late:
         _give_up(pk)
     return len(ids) + len(late)
@@ -115,7 +114,7 @@ def _earlier(asked: Asked, digest: str) -> str | None:
 
 
 def _row(asked: Asked, digest: str, session: Session | None) -> ChargingProfileRequest:
-    now = timezone.now()
+    now = clock.now()
     timeout = policy.command_seconds()
     return ChargingProfileRequest(
         platform_id=asked.platform.id,
@@ -233,13 +232,13 @@ def _active(row: ChargingProfileRequest) -> str | None:
     if on is None or row.operation is None:
         return None
     electrics = active.electrics_at(on.charge_point, on.connector_id, on)
-    at = row.operation.ended_at or timezone.now()
+    at = row.operation.ended_at or clock.now()
     return active_profiles.from_composite(calls.answer(row.operation), electrics, at)
 
 
 def _send(row: ChargingProfileRequest, result: Result, profile: str | None = None) -> None:
     """Have the one result sent to the request's own URL, in the caller's transaction (CHP-04, CHP-16, CHP-19)."""
-    row.state, row.result, row.result_at = states.DONE, result.value, timezone.now()
+    row.state, row.result, row.result_at = states.DONE, result.value, clock.now()
     row.save(update_fields=["state", "result", "result_at"])
     members: dict[str, object] = {"result": result.value}
     if result is Result.ACCEPTED and profile is not None:

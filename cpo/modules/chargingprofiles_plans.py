@@ -7,13 +7,12 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.db.models import Q
-from django.utils import timezone
 
 from cpo import chargingprofile_states as states
 from cpo import policy
 from cpo.models import ChargingProfileRequest, Session, SmartCharging, Transaction
 from cpo.modules import locations_operations as locations
-from ocpi import documents, status
+from ocpi import clock, documents, status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
 from ocpi.v2_2_1.chargingprofiles import ChargingProfile
@@ -103,6 +102,6 @@ def _capable(row: Transaction) -> bool:
 
 
 def _too_soon(session: Session) -> bool:
-    since = timezone.now() - timedelta(seconds=policy.profile_change_seconds())
+    since = clock.now() - timedelta(seconds=policy.profile_change_seconds())
     changes = ChargingProfileRequest.objects.filter(session=session, method__in=CHANGES).exclude(state=states.REFUSED)
     return changes.filter(Q(created_at__gt=since) | Q(state=states.IN_PROGRESS)).exists()

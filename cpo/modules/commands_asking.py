@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from django.utils import timezone
 
 from cpo.models import ChargePoint, Command, Operation
 from cpo.modules.tokens import LONGEST_ID_TAG
 from cpo.ocpp import calls, events
+from ocpi import clock
 from ocpi.v2_2_1.commands import CommandType
 from ocpi.v2_2_1.types import parse_datetime
 
@@ -22,7 +22,7 @@ def ask(row: Command, charge_point: ChargePoint) -> Operation:
 
     :raises NotAsked: if it cannot even be queued.
     """
-    left = (row.give_up_at - timezone.now()).total_seconds()
+    left = (row.give_up_at - clock.now()).total_seconds()
     common = {
         "asked_by": f"{row.command} {row.pk}",
         "key": f"command {row.pk}",

@@ -10,11 +10,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from cpo import command_states
 from cpo.models import Command
 from cpo.modules.commands_plans import Asked, Plan
+from ocpi import clock
 from ocpi.v2_2_1.commands import CommandType
 
 TOKEN_WINDOW = timedelta(minutes=10)
@@ -45,7 +45,7 @@ def exceeded(asked: Asked, plan: Plan) -> str:
 
 
 def _accepted(window: timedelta) -> QuerySet[Command]:
-    return Command.objects.filter(created_at__gt=timezone.now() - window).exclude(state=command_states.REFUSED)
+    return Command.objects.filter(created_at__gt=clock.now() - window).exclude(state=command_states.REFUSED)
 
 
 def _one_at_a_time(what: str) -> None:

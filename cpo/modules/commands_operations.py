@@ -15,7 +15,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
 
 from cpo import command_states, policy
 from cpo.gateway import operations as gateway
@@ -33,7 +32,7 @@ from cpo.modules import commands_plans as plans
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.commands_plans import Asked, Plan
 from cpo.ocpp import calls
-from ocpi import defects, documents, response_urls, status, tallies
+from ocpi import clock, defects, documents, response_urls, status, tallies
 from ocpi.v2_2_1 import commands as schema
 from ocpi.v2_2_1.commands import CommandResponseType as Response
 from ocpi.v2_2_1.commands import CommandResultType as Result
@@ -86,7 +85,7 @@ def carry_out(pk: int) -> None:
         row = _locked(pk, command_states.WAITING)
         if row is None or row.charge_point is None:
             return
-        if timezone.now() >= row.give_up_at:
+        if clock.now() >= row.give_up_at:
             _end(row, Result.TIMEOUT)
             return
         if _must_wait(row):
@@ -113,7 +112,7 @@ def settle(operation_id: UUID) -> None:
 
 def sweep() -> int:
     """Carry out what nobody was woken for, settle what has ended, give up what takes too long; return how many."""
-    now = timezone.now()
+    now = clock.now()
     rows = Command.objects.filter(state__in=command_states.OPEN)
     waiting = rows.filter(state=command_states.WAITING, created_at__lt=now - _UNASKED)
     waiting_pks = list(waiting.values_list("pk", flat=True)[:200])
@@ -146,7 +145,7 @@ def _earlier(asked: Asked, url: str, digest: str) -> str | None:
     row = Command.objects.filter(platform_id=asked.platform.id, response_url=url).first()
     if row is None:
         return None
-    if row.digest != digest or row.command != asked.command or row.deadline_at <= timezone.now():
+    if row.digest != digest or row.command != asked.command or row.deadline_at <= clock.now():
         raise status.InvalidParameters("response_url", "was used for another command")
     tallies.add(tallies.DUPLICATES_AVOIDED)
     return row.response
@@ -157,7 +156,7 @@ def _keep(asked: Asked, body: bytes, members: dict[str, Any], digest: str, plan:
         plan = replace(plan, response=Response.REJECTED, message=reason, wanted=None, reservation=None)
     accepted = plan.response is Response.ACCEPTED
     timeout = int(policy.command_seconds(asked.command)) if accepted else 0
-    now = timezone.now()
+    now = clock.now()
     reservation = reservations.ask_for(plan.wanted) if accepted and plan.wanted else plan.reservation
     text = plans.response_text(plan.response, timeout, plan.message)
     row = Command.objects.create(
@@ -232,7 +231,7 @@ def _result(row: Command) -> Result:
     if row.operation is None:
         return Result.FAILED
     ending = calls.ending(row.operation)
-    if ending.state == "CANCELLED" and timezone.now() >= row.give_up_at:
+    if ending.state == "CANCELLED" and clock.now() >= row.give_up_at:
         return Result.TIMEOUT
     connector_id = row.evse.connector_id if row.evse and row.evse.connector_id is not None else -1
     here = Transaction.objects.filter(charge_point_id=row.charge_point_id, connector_id=connector_id, stopped_at=None)
@@ -249,7 +248,7 @@ def _result(row: Command) -> Result:
 
 def _end(row: Command, result: Result) -> None:
     """End a command and have its one result sent (CMD-14, CMD-18), in the caller's transaction."""
-    now: datetime = timezone.now()
+    now: datetime = clock.now()
     row.state, row.result, row.result_at = command_states.DONE, result.value, now
     row.save(update_fields=["state", "result", "result_at"])
     if row.operation is not None:

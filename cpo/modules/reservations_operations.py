@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from cpo import policy, reservation_states
 from cpo.models import EVSE, ChargePoint, CommandedToken, Location, Reservation
@@ -25,7 +24,7 @@ from cpo.modules.locations_operations import Place
 from cpo.ocpp import calls
 from cpo.ocpp.events import ConnectorStatus, TransactionStarted
 from cpo.reservation_states import ACCEPTED, CHARGE_POINT, DRIVER, OPERATOR, TIME, WAITING
-from ocpi import documents
+from ocpi import clock, documents
 from ocpi.headers import Address
 from ocpi.v2_2_1.commands import CommandResultType as Result
 
@@ -149,7 +148,7 @@ def snapshot_of(row: Reservation, place: Place, verdict: Verdict, at: datetime) 
 def use(row: Reservation) -> None:
     """Note that charging has begun."""
     row.state = reservation_states.next_state(row.state, "use")
-    row.ended_at, row.ended_by = timezone.now(), DRIVER
+    row.ended_at, row.ended_by = clock.now(), DRIVER
     row.save(update_fields=["state", "ended_at", "ended_by"])
 
 
@@ -183,12 +182,12 @@ def cancel(pk: int) -> bool:
 
 def expire_due() -> int:
     """End the reservations whose time is over; return how many."""
-    due = Reservation.objects.filter(state=ACCEPTED, expires_at__lte=timezone.now() - GRACE)
+    due = Reservation.objects.filter(state=ACCEPTED, expires_at__lte=clock.now() - GRACE)
     pks = list(due.order_by("expires_at").values_list("pk", flat=True)[:200])
     for pk in pks:
         with transaction.atomic():
             row = locked(pk)
-            if row is not None and row.state == ACCEPTED and row.expires_at <= timezone.now() - GRACE:
+            if row is not None and row.state == ACCEPTED and row.expires_at <= clock.now() - GRACE:
                 end(row, "expire", TIME)
     return len(pks)
 
@@ -199,7 +198,7 @@ def end(row: Reservation, event: str, by: str, *, told: bool = True) -> None:
         return
     was_in_force = row.state == ACCEPTED
     row.state = reservation_states.next_state(row.state, event)
-    at = row.expires_at if by == TIME else timezone.now()
+    at = row.expires_at if by == TIME else clock.now()
     row.ended_at, row.ended_by = at, by
     row.save(update_fields=["state", "ended_at", "ended_by"])
     CommandedToken.objects.filter(command__reservation=row, used_at=None).delete()
@@ -207,13 +206,13 @@ def end(row: Reservation, event: str, by: str, *, told: bool = True) -> None:
         return
     books.complete(row, at, billed=by not in reservation_states.OURS)
     if by in reservation_states.OURS and told and row.command is not None:
-        until = max(row.expires_at, timezone.now() + timedelta(seconds=policy.command_seconds("RESERVE_NOW")))
+        until = max(row.expires_at, clock.now() + timedelta(seconds=policy.command_seconds("RESERVE_NOW")))
         commands_results.send(row.command, Result.CANCELED_RESERVATION, deadline_at=until)
 
 
 def tell(row: Reservation, charge_point: ChargePoint) -> None:
     """Have the charge point forget a reservation, now or when it comes back; it may answer what it likes."""
-    now = timezone.now()
+    now = clock.now()
     if row.expires_at <= now:
         return
     key = f"forget {row.number} {now.timestamp():.3f}"

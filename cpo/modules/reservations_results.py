@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from django.utils import timezone
 
 from cpo import reservation_states
 from cpo.models import EVSE, Command, CommandedToken, Reservation
@@ -19,7 +18,7 @@ from cpo.modules.authorization import Verdict
 from cpo.modules.locations_operations import Place
 from cpo.reservation_states import ACCEPTED, CHARGE_POINT, EMSP, WAITING
 from cpo.whitelist_states import ACCEPTED as LET_IN
-from ocpi import documents
+from ocpi import clock, documents
 from ocpi.v2_2_1.commands import CommandResultType as Result
 from ocpi.v2_2_1.types import parse_datetime
 
@@ -75,7 +74,7 @@ def _put_in_force(row: Reservation, command: Command, place: Place) -> None:
     members: dict[str, Any] = msgspec.json.decode(command.request)
     if row.state == ACCEPTED and row.charge_point_id != command.charge_point_id:
         reservations.tell(row, row.charge_point)  # replaced elsewhere
-    now = timezone.now()
+    now = clock.now()
     row.snapshot = _snapshot(row, command, members, place)
     row.state = reservation_states.next_state(row.state, "accept")
     row.command, row.evse, row.id_tag = command, command.evse, command.id_tag
@@ -100,7 +99,7 @@ def _snapshot(row: Reservation, command: Command, members: dict[str, Any], place
     same_place = (row.evse_id, row.charge_point_id) == (command.evse_id, command.charge_point_id)
     if row.snapshot and same_place:
         return snapshots.with_token(row.snapshot, verdict)
-    text, odd = snapshots.text_of(place, verdict, timezone.now(), assigned=command.evse is not None)
+    text, odd = snapshots.text_of(place, verdict, clock.now(), assigned=command.evse is not None)
     if odd:
         log.warning("%s: %s", row, ", ".join(odd))
     return text
@@ -134,7 +133,7 @@ def _let_in(row: Reservation, command: Command, members: dict[str, Any]) -> None
         document=_token(command),
         authorization_reference=members.get("authorization_reference") or "",
         command=command,
-        expires_at=row.expires_at + reservations.GRACE if is_app else timezone.now() + CARD_MINUTES,
+        expires_at=row.expires_at + reservations.GRACE if is_app else clock.now() + CARD_MINUTES,
     )
 
 
@@ -144,7 +143,7 @@ def _refuse(row: Reservation, command: Command) -> None:
     if row.state != WAITING or others.exists():
         return
     row.state = reservation_states.next_state(row.state, "refuse")
-    row.ended_at = timezone.now()
+    row.ended_at = clock.now()
     row.save(update_fields=["state", "ended_at"])
     if command.operation is not None and command.operation.state in _UNCERTAIN and command.charge_point is not None:
         reservations.tell(row, command.charge_point)

@@ -9,14 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from cpo import metering, policy, recipients, session_states
 from cpo.models import MeterReading, Session, Transaction
 from cpo.modules import locations_operations as locations
 from cpo.modules import snapshots
 from cpo.modules.snapshots import Snapshot
-from ocpi import documents, lists, outbox, outbox_pulled, tariff_pricing
+from ocpi import clock, documents, lists, outbox, outbox_pulled, tariff_pricing
 from ocpi.headers import Address
 from ocpi.outbox_pulled import Reader
 from ocpi.pagination import Page
@@ -81,7 +80,7 @@ def note_change(row: Transaction) -> None:
     if session is None or session.status != SessionStatus.ACTIVE:
         return
     pause = timedelta(seconds=policy.push_seconds())
-    now = timezone.now()
+    now = clock.now()
     if session.pushed_at is None or now - session.pushed_at >= pause:
         update(row)
     elif session.push_due_at is None:
@@ -118,7 +117,7 @@ def end(row: Transaction, event: str = "end") -> Metered:
 def push(session: Session, fields: Sequence[str] | None = None) -> None:
     """Have a Session sent to the eMSP of its Token, and to nobody else (SES-10)."""
     owner = Address(session.country_code, session.party_id)
-    now = timezone.now()
+    now = clock.now()
     Session.objects.filter(pk=session.pk).update(pushed_at=now, push_due_at=None)
     session.pushed_at, session.push_due_at = now, None
     outbox.mark(
@@ -134,7 +133,7 @@ def push(session: Session, fields: Sequence[str] | None = None) -> None:
 
 def push_due() -> int:
     """Send the running Sessions whose pause is over; return how many."""
-    due = list(Session.objects.filter(push_due_at__lte=timezone.now()).order_by("push_due_at").values_list("pk")[:500])
+    due = list(Session.objects.filter(push_due_at__lte=clock.now()).order_by("push_due_at").values_list("pk")[:500])
     for (pk,) in due:
         with transaction.atomic():
             row = (

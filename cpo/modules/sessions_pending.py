@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
-from django.utils import timezone
 
 from cpo import metering, policy, session_states
 from cpo.models import Command, CommandedToken, Reservation, Session
@@ -21,7 +20,7 @@ from cpo.modules import snapshots
 from cpo.modules.authorization import Verdict
 from cpo.modules.sessions_operations import Metered
 from cpo.whitelist_states import ACCEPTED
-from ocpi import documents
+from ocpi import clock, documents
 from ocpi.v2_2_1.sessions import SessionStatus
 from ocpi.v2_2_1.types import format_datetime
 
@@ -39,7 +38,7 @@ def begin(command: Command) -> Session | None:
     )
     if place is None or reserved.exists():
         return None
-    now = timezone.now()
+    now = clock.now()
     verdict = Verdict(ACCEPTED, token.document, "COMMAND", token.authorization_reference)
     text, odd = snapshots.text_of(place, verdict, now)
     if odd:
@@ -65,7 +64,7 @@ def of_start(verdict: Verdict) -> Session | None:
 
 def expire_due() -> int:
     """Make Sessions INVALID for which no transaction came; return how many."""
-    limit = timezone.now() - timedelta(seconds=policy.pending_seconds())
+    limit = clock.now() - timedelta(seconds=policy.pending_seconds())
     rows = Session.objects.filter(status=SessionStatus.PENDING, start_date_time__lte=limit)
     pks = list(rows.order_by("start_date_time").values_list("pk", flat=True)[:200])
     for pk in pks:

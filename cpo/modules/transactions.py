@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.utils import timezone
 
 from cpo import metering
 from cpo.models import CommandedToken, InboxMessage, Transaction, UnmatchedStop
@@ -24,6 +23,7 @@ from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Verdict
 from cpo.ocpp.events import ConnectorStatus, MeterValues, TransactionStarted, TransactionStopped
+from ocpi import clock
 from ocpi.v2_2_1.sessions import SessionStatus
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def discard(pk: int) -> None:
 
 def close_superseded() -> int:
     """Stop transactions whose real stop has not come, with their last reading; return how many (OCPP-41)."""
-    due = Transaction.objects.filter(stopped_at=None, superseded_at__lte=timezone.now() - SUPERSEDED_WAIT)
+    due = Transaction.objects.filter(stopped_at=None, superseded_at__lte=clock.now() - SUPERSEDED_WAIT)
     pks = list(due.values_list("pk", flat=True)[:200])
     for pk in pks:
         with transaction.atomic():
@@ -170,7 +170,7 @@ def close_superseded() -> int:
 
 def settle_due() -> int:
     """Make the CDRs that waited for a real stop; return how many were due."""
-    pks = list(Transaction.objects.filter(cdr_due_at__lte=timezone.now()).values_list("pk", flat=True)[:200])
+    pks = list(Transaction.objects.filter(cdr_due_at__lte=clock.now()).values_list("pk", flat=True)[:200])
     for pk in pks:
         with transaction.atomic():
             row = Transaction.objects.select_for_update(of=("self",)).select_related("session").get(pk=pk)
@@ -216,7 +216,7 @@ def _complete(row: Transaction) -> None:
         log.error("transaction %s has no price", row.transaction_id)
         return
     row.flags = list(dict.fromkeys([*row.flags, *metered.course.flags]))
-    row.cdr_due_at = timezone.now() + SYNTHETIC_WAIT if row.synthetic else None
+    row.cdr_due_at = clock.now() + SYNTHETIC_WAIT if row.synthetic else None
     row.save(update_fields=["flags", "cdr_due_at"])
     if row.session.status == "ACTIVE":
         metered = sessions.end(row)
@@ -237,7 +237,7 @@ def _supersede(charge_point_id: int, connector: int) -> None:
         charge_point_id=charge_point_id, connector_id=connector, stopped_at=None, superseded_at=None
     )
     for row in older:
-        row.superseded_at = timezone.now()
+        row.superseded_at = clock.now()
         row.flags = [*row.flags, "superseded"]
         row.save(update_fields=["superseded_at", "flags"])
 
@@ -247,7 +247,7 @@ def _join(verdict: Verdict, session_id: str) -> None:
     if verdict.commanded_id is None:
         return
     commanded = CommandedToken.objects.select_related("command").get(pk=verdict.commanded_id)
-    commanded.used_at = timezone.now()
+    commanded.used_at = clock.now()
     commanded.save(update_fields=["used_at"])
     commanded.command.session_id = session_id
     commanded.command.save(update_fields=["session_id"])
@@ -281,7 +281,7 @@ def _of_values(charge_point_id: int, event: MeterValues) -> Transaction | None:
         row = rows.filter(transaction_id=event.transaction_id).first()
         if row is not None:
             return row
-    at = max((sample.moment.at for sample in event.samples), default=timezone.now())
+    at = max((sample.moment.at for sample in event.samples), default=clock.now())
     row = _open(charge_point_id, event.connector)
     return row if row is not None and row.started_at <= at else None
 

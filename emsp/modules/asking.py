@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.utils import timezone
 
 from emsp import recipients
 from emsp.models import EVSE, Session
-from ocpi import client, defects, documents, exchanges, status
+from ocpi import client, clock, defects, documents, exchanges, status
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.snapshot import KnownPlatform
 
@@ -108,7 +107,7 @@ def heard(answer: client.Answer) -> Heard:
     timeout = response.get("timeout")
     announced = timeout if isinstance(timeout, int) and timeout > 0 else _TIMEOUT_SECONDS
     seconds = min(announced, _MOST_SECONDS)
-    return Heard("accepted", result, message, seconds, timezone.now() + timedelta(seconds=seconds))
+    return Heard("accepted", result, message, seconds, clock.now() + timedelta(seconds=seconds))
 
 
 def failure(answer: client.Answer, message: str = "") -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.utils import timezone
-
 from emsp.models import ActiveProfile, ChargingProfileRequest, Session
 from emsp.modules import asking
 from emsp.modules import chargingprofiles_control as control
-from ocpi import documents, outbox
+from ocpi import clock, documents, outbox
 from ocpi.headers import Address
 
 _MODULE = "chargingprofiles"
@@ -26,7 +24,7 @@ def result(row: ChargingProfileRequest) -> None:
         url=row.scsp_response_url,
         body=row.result_body.encode() or documents.encode({"result": row.result}),
         module=_MODULE,
-        deadline_at=max(row.deadline_at or timezone.now(), timezone.now()) + _GRACE,
+        deadline_at=max(row.deadline_at or clock.now(), clock.now()) + _GRACE,
         correlation_id=row.correlation_id,
     )
     if row.kind == control.Kind.SET and row.result == "ACCEPTED":

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 
 from django.db import transaction
-from django.utils import timezone
 
 from emsp import chargingprofile_states
 from emsp.models import ActiveProfile, ChargingProfileRequest, Session
 from emsp.modules import asking
 from emsp.modules import chargingprofiles_passing as passing
 from emsp.modules import chargingprofiles_sending as sending
-from ocpi import defects, documents, keeping, status
+from ocpi import clock, defects, documents, keeping, status
 from ocpi.headers import Address
 from ocpi.v2_2_1 import chargingprofiles as schema
 
@@ -41,7 +40,7 @@ def take_result(result_type: str, key: str, body: bytes, *, platform_id: int) ->
             if profile is None or bytes(profile) == b"null":
                 raise status.InvalidParameters("profile", "is required when result is ACCEPTED")  # CHP-18
             _remember(row.session, bytes(profile).decode())
-        sending.move(row, "result", result=result, result_body=checked.decode(), result_at=timezone.now())
+        sending.move(row, "result", result=result, result_body=checked.decode(), result_at=clock.now())
         passing.result(row)
 
 
@@ -63,12 +62,12 @@ def take_active_profile(cpo: Address, session_id: str, body: bytes, *, correlati
 def _awaited(row: ChargingProfileRequest) -> bool:
     """Say whether something may still be posted to a response_url; a second result is only logged, while it lives."""
     if row.state == "DONE":
-        return row.deadline_at is None or timezone.now() <= row.deadline_at
+        return row.deadline_at is None or clock.now() <= row.deadline_at
     return chargingprofile_states.takes(row.state, "result")
 
 
 def _remember(session: Session, document: str) -> ActiveProfile:
     """Keep the last ActiveChargingProfile of a Session."""
-    values = {"document": document, "last_updated": timezone.now()}
+    values = {"document": document, "last_updated": clock.now()}
     row, _ = ActiveProfile.objects.update_or_create(session=session, defaults=values)
     return row

@@ -9,14 +9,13 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from emsp import chargingprofile_states
 from emsp.models import ChargingProfileRequest, Session
 from emsp.modules import asking
 from emsp.modules import chargingprofiles_control as control
 from emsp.modules import chargingprofiles_passing as passing
-from ocpi import client, documents
+from ocpi import client, clock, documents
 from ocpi.headers import Address, Routing, new_id
 from ocpi.snapshot import KnownPlatform
 from ocpi.v2_2_1 import chargingprofiles as schema
@@ -87,12 +86,12 @@ def send(order: Order) -> ChargingProfileRequest:
 
 def wait(row: ChargingProfileRequest) -> ChargingProfileRequest:
     """Wait until a request has its result or its time is over."""
-    limit = row.deadline_at or timezone.now()
-    while row.state == "ACCEPTED" and timezone.now() < limit:
+    limit = row.deadline_at or clock.now()
+    while row.state == "ACCEPTED" and clock.now() < limit:
         time.sleep(_POLL_SECONDS)
         row.refresh_from_db()
     if row.state == "ACCEPTED":
-        expire(timezone.now())
+        expire(clock.now())
         row.refresh_from_db()
     return row
 
@@ -155,7 +154,7 @@ def _keep(order: Order, key: str, platform: KnownPlatform) -> ChargingProfileReq
 
 def _settle(pk: int, heard: asking.Heard) -> ChargingProfileRequest:
     """Store the answer to a request; its result may have come before, and is passed on only now (CHP-16)."""
-    values: dict[str, object] = {"answered_at": timezone.now(), "response": heard.response, "timeout": heard.timeout}
+    values: dict[str, object] = {"answered_at": clock.now(), "response": heard.response, "timeout": heard.timeout}
     if heard.deadline_at:
         values["deadline_at"] = heard.deadline_at
     with transaction.atomic():

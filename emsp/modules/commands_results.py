@@ -7,12 +7,11 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Min
-from django.utils import timezone
 
 from emsp import command_states
 from emsp.models import Command, Reservation, Session
 from emsp.modules import asking, commands_sending, reservations
-from ocpi import defects, documents, status
+from ocpi import clock, defects, documents, status
 from ocpi.v2_2_1 import commands as schema
 
 log = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ def take_result(command: str, key: str, body: bytes, *, platform_id: int) -> Non
     :raises UnknownObject: if the URL is not, or no longer, one of ours (CMD-21).
     :raises InvalidParameters: if the body is no CommandResult.
     """
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         rows = Command.objects.select_for_update(of=("self",)).select_related("reservation")
         row = rows.filter(key=key, command__iexact=command, platform_id=platform_id).first()

@@ -11,12 +11,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from emsp import command_states
 from emsp.models import Command, Reservation, Token
 from emsp.modules import asking, reservations
-from ocpi import client, documents
+from ocpi import client, clock, documents
 from ocpi.headers import Address, Routing, new_id
 from ocpi.v2_2_1 import commands as schema
 
@@ -101,14 +100,14 @@ def send(order: Order) -> Command:
 
 def wait(command: Command, seconds: float | None = None) -> Command:
     """Wait until a command has its result or its time is over."""
-    limit = command.deadline_at or timezone.now()
+    limit = command.deadline_at or clock.now()
     if seconds is not None:
-        limit = min(limit, timezone.now() + timedelta(seconds=seconds))
-    while command.state == "ACCEPTED" and timezone.now() < limit:
+        limit = min(limit, clock.now() + timedelta(seconds=seconds))
+    while command.state == "ACCEPTED" and clock.now() < limit:
         time.sleep(_POLL_SECONDS)
         command.refresh_from_db()
     if command.state == "ACCEPTED":
-        expire(timezone.now())
+        expire(clock.now())
         command.refresh_from_db()
     return command
 
@@ -134,7 +133,7 @@ def _settle(pk: int, heard: asking.Heard) -> Command:
     """Store the answer to a command; its result may have come before, and keeps what it said."""
     with transaction.atomic():
         row = Command.objects.select_for_update().get(pk=pk)
-        values: dict[str, object] = {"answered_at": timezone.now(), "message": row.message or heard.message}
+        values: dict[str, object] = {"answered_at": clock.now(), "message": row.message or heard.message}
         if heard.response:
             values["response"] = heard.response
         if heard.deadline_at:

@@ -10,9 +10,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from ocpi import client, defects, exchanges, hosts, ours, registration_states, secrets, snapshot, status
+from ocpi import client, clock, defects, exchanges, hosts, ours, registration_states, secrets, snapshot, status
 from ocpi.enums import Role
 from ocpi.headers import Address, Ids, Routing, new_id
 from ocpi.models import CredentialsToken, Platform
@@ -53,7 +52,7 @@ def invite(*, name: str, parties: Roles = (), any_role: bool = False) -> Invitat
     with transaction.atomic():
         platform = _invited(name, parties, any_role)
         CredentialsToken.objects.filter(platform=platform, purpose=Purpose.A).delete()
-        expires_at = timezone.now() + timedelta(days=settings.OCPI_TOKEN_A_DAYS)
+        expires_at = clock.now() + timedelta(days=settings.OCPI_TOKEN_A_DAYS)
         token_a = claims.new_inbound_token(platform, Purpose.A, expires_at=expires_at)
         claims.announce()
     return Invitation(platform, token_a, ours.versions_url())
@@ -85,7 +84,7 @@ def register_with(
         with transaction.atomic():
             # Accepted before the POST goes out: the peer calls back while it is open (CRED-25).
             CredentialsToken.objects.filter(platform=platform, purpose=Purpose.PENDING).delete()
-            token_b = claims.new_inbound_token(platform, Purpose.PENDING, expires_at=timezone.now() + PENDING_LIFE)
+            token_b = claims.new_inbound_token(platform, Purpose.PENDING, expires_at=clock.now() + PENDING_LIFE)
             claims.announce()
         try:
             theirs = _send(target, "POST", found.credentials_url, token_b, correlation_id)
@@ -143,7 +142,7 @@ def update_at(platform_id: int) -> None:
             platform.token_out = secrets.encrypt(theirs.token, context=snapshot.token_context(platform_id))
             platform.save(update_fields=["token_out"])
             old = CredentialsToken.objects.filter(platform=platform, purpose=Purpose.OLD)
-            old.filter(expires_at=None).update(expires_at=timezone.now() + OVERLAP)
+            old.filter(expires_at=None).update(expires_at=clock.now() + OVERLAP)
             claims.claim(platform, theirs.roles)
             claims.announce()
 

@@ -13,9 +13,19 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from ocpi import defects, documents, endpoints, ours, registration_states, secrets, snapshot, status, version_numbers
+from ocpi import (
+    clock,
+    defects,
+    documents,
+    endpoints,
+    ours,
+    registration_states,
+    secrets,
+    snapshot,
+    status,
+    version_numbers,
+)
 from ocpi.enums import ModuleID
 from ocpi.models import CredentialsToken, Platform
 from ocpi.modules import claims, discovery
@@ -68,7 +78,7 @@ def update(*, platform_id: int, body: bytes, correlation_id: str) -> str:
     """
 
     def finish(platform: Platform) -> None:
-        now = timezone.now()
+        now = clock.now()
         tokens = CredentialsToken.objects.filter(platform=platform)
         tokens.filter(expires_at__lte=now).delete()
         tokens.filter(purpose=Purpose.CURRENT).update(purpose=Purpose.OLD, expires_at=now + OLD_TOKEN_LIFE)

@@ -7,9 +7,8 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from ocpi import registration_states
+from ocpi import clock, registration_states
 from ocpi.models import ConnectionStatus, CredentialsToken, Platform
 from ocpi.modules import claims, initiation
 
@@ -20,7 +19,7 @@ def due() -> list[int]:
     """Return the connected platforms whose token is older than OCPI_TOKEN_DAYS, the oldest first (SEC-07)."""
     rows = CredentialsToken.objects.filter(
         purpose=CredentialsToken.Purpose.CURRENT,
-        created_at__lt=timezone.now() - timedelta(days=settings.OCPI_TOKEN_DAYS),
+        created_at__lt=clock.now() - timedelta(days=settings.OCPI_TOKEN_DAYS),
         platform__state=registration_states.REGISTERED,
         platform__connection=ConnectionStatus.CONNECTED,
         platform__paused_reason="",
