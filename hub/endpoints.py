@@ -10,11 +10,14 @@ from ocpi.enums import FUNCTIONAL_MODULES, InterfaceRole, ModuleID
 from ocpi.views import OcpiView
 
 _TAILS = ("", "{a}", "{a}/{b}", "{a}/{b}/{c}", "{a}/{b}/{c}/{d}", "{a}/{b}/{c}/{d}/{e}")
+_KEPT_IF = ((ModuleID.sessions, InterfaceRole.SENDER), (ModuleID.cdrs, InterfaceRole.SENDER))
 
 
 def _serve(module: ModuleID, role: InterfaceRole) -> Serve:
     view = type(f"Route{module.title()}{role.title()}", (RouteView,), {"module": module, "interface": role})
-    return Serve(module, role, f"hub/2.2.1/{role.lower()}/{module}", dict.fromkeys(_TAILS, view))
+    # A list of what is not kept is offered to nobody (HUB-63); a CPO's own is still reached by its party's name.
+    listed_if = "OCPI_HUB_KEEPS_SESSIONS" if (module, role) in _KEPT_IF else ""
+    return Serve(module, role, f"hub/2.2.1/{role.lower()}/{module}", dict.fromkeys(_TAILS, view), listed_if)
 
 
 ENDPOINTS: list[Serve] = [_serve(module, role) for module in FUNCTIONAL_MODULES for role in InterfaceRole]

@@ -37,6 +37,7 @@ from ocpi.headers import (
     Routing,
     read_ids,
     read_routing,
+    read_sender,
 )
 from ocpi.snapshot import Snapshot
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, check_encoding
@@ -152,7 +153,8 @@ def _found_way(message: Message, caller: authentication.Caller, registry: Snapsh
     try:
         routing = read_routing(message.headers.get)
     except status.InvalidParameters as error:
-        return _Way(Routing(), Routing().answered_by(hub).as_headers(), is_readable=False, problem=error)
+        routing = Routing(sender=read_sender(message.headers.get))  # so that the refusal says whom it is for (HUB-09)
+        return _Way(routing, routing.answered_by(hub).as_headers(), is_readable=False, problem=error)
     back = routing.answered_by(hub).as_headers()
     place = message.place
     asked = Asked(place.module, place.interface, message.method, place.tail, routing, caller.platform)

@@ -37,6 +37,12 @@ class Serve:
     role: InterfaceRole
     path: str  # below /ocpi/, e.g. "cpo/2.2.1/locations"
     views: Mapping[str, type[OcpiView]]
+    # The name of a setting that is off where the interface answers, but is not listed; empty = always listed.
+    listed_if: str = ""
+
+    @property
+    def is_listed(self) -> bool:
+        return not self.listed_if or bool(getattr(settings, self.listed_if))
 
     @property
     def url(self) -> str:
@@ -51,7 +57,8 @@ def served() -> tuple[Serve, ...]:
     """
     listed: dict[tuple[str, str], Serve] = {}
     for entry in _served(tuple(settings.OCPI_SIDES)):
-        listed.setdefault((entry.module, entry.role), entry)
+        if entry.is_listed:
+            listed.setdefault((entry.module, entry.role), entry)
     return tuple(listed.values())
 
 
