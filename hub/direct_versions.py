@@ -12,7 +12,6 @@ Both ways to a pair (version, broadcast) meet in a lock: on the broadcast's row,
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import Any
 
@@ -22,7 +21,7 @@ from django.db import transaction
 from hub import known_objects, permissions, registry, roles, shared_objects
 from hub.routing import Asked, Direct
 from hub.shared_objects import Push
-from ocpi import audit, documents, prepared, snapshot, status
+from ocpi import documents, prepared, snapshot, status
 from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
@@ -80,10 +79,17 @@ UPDATE hub_sharedobject SET hidden_from = ARRAY(
 
 
 def concerned(asked: Asked) -> bool:
-    """Say whether a request that its receiver takes leaves something here: `accepted` then touches the database."""
-    if asked.interface != "RECEIVER" or asked.method not in _METHODS.get(asked.module, ()):
-        return False
-    return asked.module not in _PERSONAL or asked.module == "cdrs" or bool(settings.OCPI_HUB_KEEPS_SESSIONS)
+    """Say whether a request that its receiver takes may have to be kept before its caller sends the next."""
+    return _is_kept(asked) and asked.module not in _PERSONAL
+
+
+def is_personal(asked: Asked) -> bool:
+    """Say whether it is a Session or CDR that is kept a little later (hub/passing.py)."""
+    return asked.module in _PERSONAL and _is_kept(asked) and bool(settings.OCPI_HUB_KEEPS_SESSIONS)
+
+
+def _is_kept(asked: Asked) -> bool:
+    return asked.interface == "RECEIVER" and asked.method in _METHODS.get(asked.module, ())
 
 
 def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
@@ -91,27 +97,21 @@ def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
     if not concerned(asked):
         return
     try:
-        if asked.module == "cdrs":
-            _write_down(asked, route, body)
-        if asked.module in _PERSONAL and not settings.OCPI_HUB_KEEPS_SESSIONS:
-            return
-        push = _push(asked, route, query, body)
-        if push is not None:
-            keep(push)
+        store(asked, route, query=query, body=body)
     except status.OcpiError as error:
         log.info("a direct push of %s/%s is not kept: %s", asked.module, "/".join(asked.tail), error)
     except Exception:
         log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
 
 
-def _write_down(asked: Asked, route: Direct, body: bytes) -> None:
-    """Note the digest of a CDR that went through: who passed what to whom stays provable (SEC-56)."""
-    audit.record(
-        "cdr.passed",
-        actor=asked.caller.name,
-        about=f"to {route.place.platform.name}",
-        details={"sha256": hashlib.sha256(body).hexdigest(), "octets": len(body)},
-    )
+def store(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
+    """Keep a push that its receiver took, if it is the caller's to push and the receiver would be shown it.
+
+    :raises OcpiError: as `keep`.
+    """
+    push = _push(asked, route, query, body)
+    if push is not None:
+        keep(push)
 
 
 def keep(push: Push) -> None:

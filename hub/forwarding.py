@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin
 
 from django.conf import settings
 
-from hub import callbacks, direct_versions, known_objects, loops
+from hub import callbacks, direct_versions, known_objects, loops, passing
 from hub.models import Callback
 from hub.routing import Asked, Direct
 from ocpi import client, client_async, exchanges, health, status
@@ -131,6 +131,7 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
         await doors.run(_settle, callback, answer)
     if answer.ok:
         known_objects.learn(asked, to=route.routing.to, query=query, body=body)
+        passing.note(asked, route, body=body)
     if direct_versions.concerned(asked) and answer.ok:
         # The caller's next push of the object must find this one kept.
         await doors.run(direct_versions.accepted, asked, route, query=query, body=body)

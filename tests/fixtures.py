@@ -26,7 +26,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from hub import known_objects
+from hub import known_objects, passing
 from ocpi import defects, hosts, kept, secrets, snapshot, tallies, traffic
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
@@ -56,6 +56,7 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
     snapshot.changed()
     defects.forget()
     known_objects.forget()
+    passing.forget()
     hosts.forget()
     traffic.forget()
     tallies.forget()

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from hub import tidying
+from hub import passing, tidying
 from hub.models import Callback, Permission, SharedObject
 from ocpi import counts, snapshot
 from ocpi.v2_2_1.types import format_datetime
@@ -142,6 +142,11 @@ class Drivers:
         )
 
     def push(self, module: str, name: str, *, holder: str, to: str, **members: Any) -> Any:
+        found = self._push(module, name, holder=holder, to=to, **members)
+        passing.flush()
+        return found
+
+    def _push(self, module: str, name: str, *, holder: str, to: str, **members: Any) -> Any:
         country_code, _, party_id = holder.partition("*")
         body = {**self.document(module.removesuffix("s")), "id": name, **members}
         body["cdr_token"] = {**body["cdr_token"], "country_code": country_code, "party_id": party_id}
@@ -196,11 +201,30 @@ def test_a_session_is_shown_as_it_is_now(drivers: Drivers) -> None:
     url = "hub/2.2.1/receiver/sessions/NL/TNM/1"
     assert drivers.cpo.patch(url, patch, to="DE*EMS").codes == (200, 1000)
     assert drivers.cpo.patch(url, {**patch, "kwh": 9}, to="BE*MSX").codes == (200, 1000)  # of nothing it has
+    passing.flush()
 
     (found,) = drivers.ems.get(f"{SENDER}/sessions", query=SINCE).data
 
     assert (found["kwh"], found["last_updated"]) == (2.5, "2026-03-01T10:05:00Z")
     assert shown(drivers.msx, "sessions", **SINCE) == []
+
+
+@pytest.mark.req("HUB-62")
+def test_changes_of_a_session_that_was_never_put_cost_one_look(drivers: Drivers) -> None:
+    url, patch = "hub/2.2.1/receiver/sessions/NL/TNM/9", {"kwh": 2.5, "last_updated": "2026-03-01T10:05:00Z"}
+    drivers.cpo.patch(url, patch, to="DE*EMS")
+    with at_most(4):
+        passing.flush()
+    for _ in range(3):
+        drivers.cpo.patch(url, patch, to="DE*EMS")
+    with at_most(0):
+        passing.flush()
+
+    drivers.push("sessions", "9", holder="DE*EMS", to="DE*EMS", last_updated="2026-03-01T10:00:00Z")
+    drivers.cpo.patch(url, patch, to="DE*EMS")
+    passing.flush()
+
+    assert [each["kwh"] for each in drivers.ems.get(f"{SENDER}/sessions", query=SINCE).data] == [2.5]
 
 
 @pytest.mark.req("PIT-87")

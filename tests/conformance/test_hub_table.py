@@ -187,9 +187,10 @@ def test_what_passes_and_what_goes_wrong(world: World, settings: Settings, mode:
     wrong = []
     # Once it is decided whom a request without To goes to, it is as any other.
     few = mode == "OPEN" and hub_table.FAILURES[failure].reaches and failure != "nothing"
-    calls = hub_table.FAILURES[failure].reaches or failure == "connection refused"
+    # A request that is sent changes what is thought of its receiver, and of its sender: it was heard from.
+    lasts = not hub_table.FAILURES[failure].reaches and failure not in ("connection refused", "not connected")
     for number, request in enumerate(hub_table.REQUESTS[:: 4 if few else 1]):
-        if calls or number == 0:
+        if number == 0 or not lasts:
             world.heal()
             before_each()
         to: Any = world.target(request).address if mode == "DIRECT" else None
