@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 PAGE_SECONDS = 60.0
 SLICE_SECONDS = 20.0
 MOST_PAGES = 10_000
+MOST_SECONDS = 1800.0  # of reading; what lies between two slices does not count
 MOST_REPEATS = 5
 FAILURES_UNTIL_ANEW = 5
 # Seconds until a failed pull goes on; without a Retry-After some allow one request per minute (QRK-08).
@@ -157,6 +158,7 @@ class _Crawl:
     def step(self) -> None:
         """Fetch a page, keep it together with the place of the next."""
         held, url = self.held, self.held.page_url
+        self._began = time.monotonic()
         self._visited.add(url)
         answer, objects = self._fetch(url)
         total = links.number(answer.headers, "x-total-count")
@@ -183,7 +185,10 @@ class _Crawl:
             )
             if self.removes:
                 pull_seen.see(held.pk, kept.seen)
-            pull_rows.advance(held, url=url, next_url=next_url or "", total=total, repeats=repeats, counts=kept.counts)
+            pull_rows.advance(
+                held, url=url, next_url=next_url or "", total=total, repeats=repeats, counts=kept.counts,
+                seconds=self._elapsed,
+            )  # fmt: skip
         held.refresh_from_db()
         if stopped is not None:
             raise stopped
@@ -227,11 +232,18 @@ class _Crawl:
         if next_url is None or not circle:
             if next_url is not None and self.held.pages + 1 >= MOST_PAGES:
                 raise client.WalkStopped(f"the list has more than {MOST_PAGES} pages", answer.sent)
+            if next_url is not None and self.held.seconds + self._elapsed >= MOST_SECONDS:
+                raise client.WalkStopped(f"the list took longer than {MOST_SECONDS:.0f} s", answer.sent)
             return next_url
         defects.note(self.platform.id, "QRK-07 repeated page", f"GET {answer.sent.url}")
         if total is not None and self.held.read + count >= total:
             return None  # all that there is has come
         raise client.WalkStopped(f"{next_url} leads to a page that was read before", answer.sent)
+
+    @property
+    def _elapsed(self) -> float:
+        """Return the seconds since this page was asked for."""
+        return time.monotonic() - self._began
 
     def _guessed(self, answer: client.Answer, count: int, total: int | None) -> str | None:
         """Return the place after a full page whose total is the page's own size: some count nothing else (QRK-07)."""

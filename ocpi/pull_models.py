@@ -46,6 +46,7 @@ class PullCursor(models.Model):
     total = models.PositiveBigIntegerField(null=True, blank=True, help_text="X-Total-Count of the last page")
     repeats = models.PositiveIntegerField(default=0, db_default=0, help_text="pages read again as the total fell")
     pages = models.PositiveIntegerField(default=0, db_default=0)
+    seconds = models.FloatField(default=0.0, db_default=0.0, help_text="spent on these pages")
     read = models.PositiveIntegerField(default=0, db_default=0)
     created = models.PositiveIntegerField(default=0, db_default=0)
     updated = models.PositiveIntegerField(default=0, db_default=0)

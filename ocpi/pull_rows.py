@@ -91,6 +91,7 @@ def begin(held: PullCursor, *, kind: str, crawl_from: datetime | None, url: str)
         page_url=url,
         former_url="",
         total=None,
+        seconds=0.0,
         recover_from=None if kind == Kind.FULL else F("recover_from"),
         **counts,
     )
@@ -101,9 +102,16 @@ COUNTS = ("read", "created", "updated", "unchanged", "refused", "ignored", "diff
 
 
 def advance(
-    held: PullCursor, *, url: str, next_url: str, total: int | None, repeats: int, counts: dict[str, int]
+    held: PullCursor,
+    *,
+    url: str,
+    next_url: str,
+    total: int | None,
+    repeats: int,
+    counts: dict[str, int],
+    seconds: float,
 ) -> None:
-    """Note that a page was kept, in the transaction that kept it.
+    """Note that a page was kept, in the transaction that kept it; `seconds` is what it took.
 
     :raises ClaimLost: then that transaction must not be committed.
     """
@@ -114,6 +122,7 @@ def advance(
         total=total,
         repeats=repeats,
         pages=F("pages") + 1,
+        seconds=F("seconds") + seconds,
         failures=0,
         claimed_until=Now() + timedelta(seconds=CLAIM_SECONDS),
         **{name: F(name) + counts[name] for name in COUNTS},

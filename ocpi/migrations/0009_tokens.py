@@ -41,5 +41,10 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("platform", "host"), name="requested_host_once")],
             },
         ),
+        migrations.AddField(
+            model_name="pullcursor",
+            name="seconds",
+            field=models.FloatField(db_default=0.0, default=0.0, help_text="spent on these pages"),
+        ),
         migrations.RunSQL(NOTIFY_TLS, NOTIFY_TLS_REVERSE),
     ]

@@ -32,8 +32,9 @@ from tests.load.process import Process, descendants, processes
 
 DOCUMENTS = PROJECT / "tests" / "documents" / "2.2.1"
 CLIENTS, OBJECTS = 16, 50
-SHORT_OBJECTS = 8
-_EVERY, _SHORT_EVERY = 1.0, 4.0  # seconds between two kills
+SHORT_OBJECTS = 4
+_EVERY = 1.0  # seconds between two kills
+_SHORT_KILLS = 1
 _WEB_PROCESSES = 4  # some are always there, though each takes a while to start
 _PATIENCE = 120.0
 
@@ -121,7 +122,7 @@ def run(options: Options) -> Report:
     return report
 
 
-def _instance(here: Place, side: str, parties: str, *parts: str) -> tuple[Process, str, str]:
+def _instance(here: Place, side: str, parties: str, *parts: str, webs: int) -> tuple[Process, str, str]:
     database = here.database(f"twice_{side}")
     port = free_port()
     env = {
@@ -130,7 +131,7 @@ def _instance(here: Place, side: str, parties: str, *parts: str) -> tuple[Proces
         "OCPI_PARTIES": parties,
         "PORT": str(port),
         "OCPI_BASE_URL": f"http://127.0.0.1:{port}",
-        "WEB_PROCESSES": str(_WEB_PROCESSES),
+        "WEB_PROCESSES": str(webs),
         "DJANGO_SETTINGS_MODULE": "hub.settings",
     }
     token = json.loads(here.run([sys.executable, "-m", "tests.figures.twice_world", side], env))["token"]
@@ -139,12 +140,16 @@ def _instance(here: Place, side: str, parties: str, *parts: str) -> tuple[Proces
     return process, database, token
 
 
+def _webs(report: Report) -> int:
+    return 2 if report.options.short else _WEB_PROCESSES
+
+
 class Killer:
     """Kills one of an instance's web processes every second."""
 
     def __init__(self, instance: Process, options: Options) -> None:
         self.killed = 0
-        self._every = _SHORT_EVERY if options.short else _EVERY
+        self._most = _SHORT_KILLS if options.short else 1_000_000
         self._instance, self._choose = instance, random.Random(options.seed)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go, daemon=True)
@@ -158,7 +163,7 @@ class Killer:
         self._thread.join()
 
     def _go(self) -> None:
-        while not self._over.wait(self._every):
+        while not self._over.wait(_EVERY) and self.killed < self._most:
             if victims := self._victims():
                 with suppress(ProcessLookupError):
                     os.kill(self._choose.choice(victims), signal.SIGKILL)
@@ -181,7 +186,7 @@ def _words(pid: int) -> set[str]:
 
 
 def _cdrs(report: Report, here: Place, objects: int) -> None:
-    instance, database, token = _instance(here, "emsp", "DE*EMS:EMSP", "web")
+    instance, database, token = _instance(here, "emsp", "DE*EMS:EMSP", "web", webs=_webs(report))
     example = json.loads((DOCUMENTS / "cdr.json").read_text())
 
     def body(number: int, variant: bool) -> dict[str, Any]:
@@ -212,7 +217,7 @@ def _cdrs(report: Report, here: Place, objects: int) -> None:
 
 
 def _commands(report: Report, here: Place, objects: int) -> None:
-    instance, database, token = _instance(here, "cpo", "NL*TNM:CPO", "web", "worker")
+    instance, database, token = _instance(here, "cpo", "NL*TNM:CPO", "web", "worker", webs=_webs(report))
     example = json.loads((DOCUMENTS / "start_session.json").read_text())
 
     def body(number: int, variant: bool) -> dict[str, Any]:

@@ -135,7 +135,26 @@ def test_a_link_to_another_host_ends_the_pull_and_the_page_is_kept(
     assert "10.0.0.1" in row.error
 
 
-@pytest.mark.req("TRN-078")
+@pytest.mark.req("SEC-30")
+def test_a_list_without_end_is_left_after_so_much_time(
+    owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = listener.endpoint("tariffs", "SENDER")
+    lists.before = lambda _request, offset: Reply(
+        data=tariffs(f"T{offset}"), headers={"Link": f'<{link}?offset={offset + 1}>; rel="next"'}, delay=0.15
+    )
+    monkeypatch.setattr(pull, "MOST_SECONDS", 0.3)
+
+    row = run(owner.id, "tariffs")
+
+    assert row.result == "FAILED"
+    assert "took longer than" in row.error
+    assert 1 <= len(lists.requests("tariffs")) <= 2
+    assert row.seconds >= 0.3
+    assert len(stored()) == len(lists.requests("tariffs"))  # what came in time is kept
+
+
+@pytest.mark.req("TRN-078", "SEC-30")
 def test_a_list_without_end_is_left_after_so_many_pages(
     owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
