@@ -12,15 +12,17 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
-from ocpi import exchange_message
+from ocpi import exchange_message, exchanges
 from ocpi.exchange_objects import result_id
 from ocpi.exchange_picture import Leg, Waiting, draw
 from ocpi.models import Delivery, Exchange, FinishedDelivery, Platform
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
 from tests.admin_world import world_fixture as world_fixture
-from tests.fixtures import Partner
+from tests.fixtures import Document, Partner
+from tests.platforms import Listener
 
 START = datetime.now(UTC).replace(microsecond=0)
 CALLBACK = "https://hub.example/ocpi/hub/2.2.1/callbacks/" + "k" * 43
@@ -235,3 +237,31 @@ def test_what_the_platform_keeps_leads_to_its_messages(
     [page, *_] = re.findall(rf"/admin/{model}/\d+/change/", listed)
 
     assert target in html.unescape(operator.get(page).content.decode())
+
+
+def test_a_command_through_the_hub_and_its_result_are_one_picture(
+    hub_side: None, listener: Listener, partner: Partner, settings: Settings, document: Document
+) -> None:
+    settings.OCPI_EXCHANGES = True
+    exchanges._buffer.clear()
+    owner = partner("NL*TNM:CPO", listener=listener, name="Owner")
+    drivers = partner("DE*EMS:EMSP", listener=listener, name="Drivers")
+    listener.reply("POST", "/ocpi/2.2.1/receiver/commands", data={"result": "ACCEPTED", "timeout": 30})
+    body = {
+        "response_url": f"{listener.url}/ocpi/emsp/2.2.1/commands/START_SESSION/1234567890",
+        "token": document("token_rfid"), "location_id": "LOC1",
+    }  # fmt: skip
+
+    asked = drivers.post("hub/2.2.1/receiver/commands/START_SESSION", body, to="NL*TNM")
+    assert asked.codes == (200, 1000)
+    [passed_on] = listener.received("POST", "/ocpi/2.2.1/receiver/commands")
+    told = owner.post(passed_on.json["response_url"], {"result": "ACCEPTED"}, to="DE*EMS")  # with an id of its own
+    assert told.codes == (200, 1000)
+    exchanges.flush()
+
+    correlation_id = Exchange.objects.filter(direction="OUT").order_by("id")[0].correlation_id
+    found = exchange_message.read(correlation_id)
+    assert [(row.direction, row.platform.name if row.platform else "") for row in found.rows] == [
+        ("IN", "Drivers"), ("OUT", "Owner"), ("IN", "Owner"), ("OUT", "Drivers"),
+    ]  # fmt: skip
+    assert found.rows[1].object_id == "LOC1"
