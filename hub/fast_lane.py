@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from hub import forwarding
+from hub import forwarding, open_routing
 from hub.fast_doors import EventLoopDoors
 from hub.fast_message import Headers, Message, Place, Reply
-from hub.routing import Asked, Direct, decide
+from hub.routing import Asked, Direct, NeedsLookup, decide
 from ocpi import (
     authentication,
     defects,
@@ -76,6 +76,13 @@ class Lane:
         try:
             route = _accepted(message, caller, ids, way)
             asked = Asked(place.module, place.interface, message.method, place.tail, way.routing, caller.platform)
+            if isinstance(route, NeedsLookup):
+                found = await self.doors.run(
+                    open_routing.resolve, asked, route, registry, query=message.query, body=message.body
+                )
+                if not isinstance(found, Direct):
+                    return None
+                route = found
             passed = await forwarding.pass_on(
                 asked, route, query=message.query, body=message.body, ids=ids, doors=self.doors
             )
@@ -143,7 +150,7 @@ class _Way:
     routing: Routing
     back: dict[str, str]
     is_readable: bool = True
-    route: Direct | None = None
+    route: Direct | NeedsLookup | None = None
     problem: Exception | None = None
     until: float = 0.0
 
@@ -162,10 +169,10 @@ def _found_way(message: Message, caller: authentication.Caller, registry: Snapsh
         route = decide(asked, registry, hub)
     except Exception as error:
         return _Way(routing, back, problem=error)
-    return _Way(routing, back, route=route) if isinstance(route, Direct) else None
+    return _Way(routing, back, route=route) if isinstance(route, Direct | NeedsLookup) else None
 
 
-def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _Way) -> Direct:
+def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _Way) -> Direct | NeedsLookup:
     """Note what is odd and refuse what is wrong: addresses that cannot be read, then the body, then the receiver.
 
     :raises TooManyRequests: if the caller has made too many.

@@ -55,6 +55,10 @@ class Seen:
         found = sorted(moment for number in receivers for moment in self.times.get(number, []))
         return found[min(len(found) - 1, int(len(found) * share))] if found else float("inf")
 
+    def failed(self, receivers: list[int]) -> int:
+        """Return how many requests to these receivers were not answered with 1000."""
+        return sum(len(self.times.get(number, [])) for number in receivers) - self.count(receivers, "1000")
+
     def count(self, receivers: list[int], *codes: str) -> int:
         """Return how many requests to these receivers ended with one of the codes."""
         return sum(self.codes.get(number, Counter())[code] for number in receivers for code in codes)
@@ -78,19 +82,19 @@ def _run(found: Place, size: Size, options: Options, report: Report) -> None:
     hub = found.instance("hub", database, {"OCPI_FORWARD_TIMEOUT": "2"} if options.short else {})
     silent = sorted(random.Random(options.seed).sample(range(size.receivers), size.silent))
     others = [number for number in range(size.receivers) if number not in silent]
-    requests = [_request(listed[number + 1]["parties"][0]) for number in range(size.receivers)]
-    _load(hub.port, requests, size, seconds=1.0)  # connections are made, callers are known
-    quiet = _load(hub.port, requests, size)
+    requests = [_request(number, listed[number + 1]["parties"][0]) for number in range(size.receivers)]
+    load(hub.port, requests, size.per_second, 1.0)  # connections are made, callers are known
+    quiet = load(hub.port, requests, size.per_second, size.seconds)
     receivers.never_answer(silent)
     say(f"silent from now on: {silent}")
-    judged = _load(hub.port, requests, size)
+    judged = load(hub.port, requests, size.per_second, size.seconds)
     held = receivers.counts().get("held", 0)
     found.stop(hub)
     full = not options.short
     sent = int(size.per_second * size.seconds)
     asked = sum(len(judged.times.get(number, [])) for number in others)
     report.add("requests to the others", asked, least=int(len(others) * sent * 0.95))
-    report.add("of them not answered with 1000", asked - judged.count(others, "1000"), most=0 if full else asked // 20)
+    report.add("of them not answered with 1000", judged.failed(others), most=0 if full else asked // 20)
     report.add("requests that a receiver held", held, least=size.silent)
     everybody = list(range(size.receivers))
     report.add("refused or broken connections", judged.count(everybody, "error"), most=0)
@@ -111,17 +115,18 @@ def _per_platform() -> int:
     return int(settings.OCPI_FORWARDS_PER_PLATFORM)
 
 
-def _request(party: list[str]) -> bytes:
+def _request(number: int, party: list[str]) -> bytes:
     body = f'{{"kwh":12.5,"status":"ACTIVE","last_updated":"{TIME}"}}'.encode()
     headers = registry.headers(registry.CPO_TOKEN, registry.CPO, (party[0], party[1]))
-    return http("PATCH", "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/SESSION-1", headers, body)
+    return http("PATCH", f"/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/SESSION-{number}", headers, body)
 
 
 # ---------------------------------------------------------------- the requester
 
 
-def _load(port: int, requests: list[bytes], size: Size, *, seconds: float | None = None) -> Seen:
-    return asyncio.run(_send_all(port, requests, size.per_second, seconds or size.seconds))
+def load(port: int, requests: list[bytes], per_second: float, seconds: float) -> Seen:
+    """Send each request so often per second, whether answers come or not, and return what came."""
+    return asyncio.run(_send_all(port, requests, per_second, seconds))
 
 
 async def _send_all(port: int, requests: list[bytes], per_second: float, seconds: float) -> Seen:

@@ -32,6 +32,8 @@ BENCHES: dict[str, Bench] = {
     "BENCH-05": bench_fanout.fan_out,
     "BENCH-06": bench_chain.chain,
     "BENCH-07": bench_forward.exchange_log,
+    "BENCH-10": bench_forward.authorize,
+    "BENCH-12": bench_forward.slow_receivers,
     "BENCH-11": bench_libraries.libraries,
     "EXCHANGES": bench_exchanges.searches,
 }

@@ -176,9 +176,10 @@ class Lab:
         settings = {"DJANGO_SETTINGS_MODULE": "tests.load.baselines.settings", "DATABASE_URL": database_url}
         return self.start(name, command, {**settings, **(env or {})}, port=port)
 
-    def upstream(self, ports: int = 1) -> tuple[Process, list[int]]:
-        """Start platforms that answer everything at once."""
-        process = self.start("upstream", [sys.executable, "-m", "tests.load.upstream", "--ports", str(ports)])
+    def upstream(self, ports: int = 1, *, delay: float = 0.0) -> tuple[Process, list[int]]:
+        """Start platforms that answer everything at once, or after a while."""
+        command = [sys.executable, "-m", "tests.load.upstream", "--ports", str(ports), "--delay", str(delay)]
+        process = self.start("upstream", command)
         limit = time.monotonic() + 20
         while not (text := process.log.read_text()).endswith("\n"):
             if time.monotonic() > limit:
