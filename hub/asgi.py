@@ -87,8 +87,7 @@ class Application:
             return
         self._lane = None
         await self._doors.settled()
-        self._doors.close()
-        await asyncio.sleep(0)  # what was closed is told so in the next round of the loop
+        await self._doors.close()
         await asyncio.to_thread(self._threads.close)
         await asyncio.to_thread(self._pages.close)
 

@@ -106,9 +106,9 @@ class EventLoopDoors(forwarding.Doors):
         while self._background:
             await asyncio.wait(self._background)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close what waits for its next request."""
-        self._pool.close()
+        await self._pool.close()
 
     def _behind(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -28,6 +28,7 @@ _IDLE_CONNECTIONS = 8  # per host and port
 _IDLE_SECONDS = 30.0
 _LOOKUP_SECONDS = 2.0
 _ROUND_SECONDS = 0.05  # how late a time limit may be
+_ROUNDS = 100  # of the event loop, that closing may take
 _QUIET_SECONDS = 0.5  # for so long a kept connection is trusted; nobody closes one that was just used
 _LOOKUPS = 32  # names that are looked up at once
 
@@ -38,7 +39,8 @@ _Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None
 class _Connection(asyncio.Protocol):
     """One socket, used for one request at a time."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, alive: set[_Connection]) -> None:
+        self._alive = alive
         self.reader = AnswerReader()
         self.reused = False
         self.closed = False
@@ -89,6 +91,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._alive.add(self)
 
     def data_received(self, data: bytes) -> None:
         waiter = self._waiter
@@ -107,6 +110,7 @@ class _Connection(asyncio.Protocol):
         self._ended(None)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._alive.discard(self)
         self._ended(error)
 
     def _ended(self, error: Exception | None) -> None:
@@ -134,6 +138,7 @@ class Pool:
         self._idle: dict[_Key, deque[_Connection]] = {}
         self._swept_at = time.monotonic()
         self._waiting: set[_Connection] = set()
+        self._alive: set[_Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="look up")
 
@@ -180,12 +185,14 @@ class Pool:
                 connection.close()
         return response
 
-    def close(self) -> None:
-        """Close every waiting connection."""
-        for idle in self._idle.values():
-            for connection in idle:
-                connection.close()
+    async def close(self) -> None:
+        """Close every connection."""
+        for connection in list(self._alive):
+            connection.close()
         self._idle.clear()
+        for _ in range(_ROUNDS):  # the event loop closes sockets in its own time
+            if self._alive:
+                await asyncio.sleep(0)
         if self._timer is not None:
             self._timer.cancel()
         self._lookups.shutdown(wait=False)
@@ -247,7 +254,7 @@ class Pool:
                     await _tunnel(sock, Tunnel(proxy, address), deadline)
                 else:
                     sock = await _dial(address, until)
-                return await _begin(sock, url, deadline, context)
+                return await _begin(sock, url, deadline, context, self._alive)
             except (OSError, ValueError, ProxyRefused) as error:  # ValueError: a name that TLS cannot check
                 problem = str(error) or type(error).__name__
         raise NotConnected(f"{url.host} port {url.port}: {problem}")
@@ -306,14 +313,16 @@ async def _tunnel(sock: socket.socket, tunnel: Tunnel, deadline: float) -> None:
         raise
 
 
-async def _begin(sock: socket.socket, url: Url, deadline: float, context: ssl.SSLContext | None) -> _Connection:
+async def _begin(
+    sock: socket.socket, url: Url, deadline: float, context: ssl.SSLContext | None, alive: set[_Connection]
+) -> _Connection:
     """Shake hands if need be; the certificate is checked for the name, though we are connected to an address."""
     descriptor = sock.fileno()
     name = url.host if context is not None else None
     try:
         async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(descriptor), sock=sock, ssl=context, server_hostname=name
+                lambda: _Connection(descriptor, alive), sock=sock, ssl=context, server_hostname=name
             )
     except BaseException:
         sock.close()

@@ -242,13 +242,14 @@ def test_a_known_caller_needs_no_database_and_no_thread(
     cpo: Person, receiver: Person, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     application = asgi.Application()
+    preferences = "/ocpi/hub/2.2.1/sender/sessions/S1/charging_preferences"  # passed on and not kept
 
     async def twice() -> LaneAnswer:
-        await front_doors.ask("PATCH", SESSION, lines(cpo), [BODY], application=application)
+        await front_doors.ask("PUT", preferences, lines(cpo), [BODY], application=application)
         await application.settled()
         before = await sync_to_async(count, thread_sensitive=True)()
         monkeypatch.setattr(authentication, "authenticate", None)
-        answer = await front_doors.ask("PATCH", SESSION, lines(cpo), [BODY], application=application)
+        answer = await front_doors.ask("PUT", preferences, lines(cpo), [BODY], application=application)
         await application.settled()
         assert await sync_to_async(count, thread_sensitive=True)() == before
         await application.close()

@@ -18,7 +18,7 @@ from tests.people import Person
 from tests.platforms import Listener
 
 AT = "hub/2.2.1"
-pytestmark = pytest.mark.usefixtures("hub_side", "db")
+pytestmark = pytest.mark.usefixtures("hub_side", "db", "front_door")
 
 
 class Streets:

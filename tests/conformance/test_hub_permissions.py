@@ -25,7 +25,7 @@ from tests.people import Person
 from tests.platforms import Listener
 
 COMMAND = "hub/2.2.1/receiver/commands/START_SESSION"
-pytestmark = pytest.mark.usefixtures("hub_side")
+pytestmark = pytest.mark.usefixtures("hub_side", "front_door")
 
 
 def rule(effect: str, first: str = "", second: str = "", **columns: Any) -> Permission:

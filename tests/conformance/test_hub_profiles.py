@@ -17,7 +17,7 @@ from tests.platforms import Listener
 
 PROFILES = "hub/2.2.1/receiver/chargingprofiles"
 HUB_URL = "http://127.0.0.1:8000/ocpi/hub/2.2.1/callbacks/"
-pytestmark = pytest.mark.usefixtures("hub_side")
+pytestmark = pytest.mark.usefixtures("hub_side", "front_door")
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def _doors(hosts: list[str]) -> Iterator[tuple[str, Intake]]:
     yield "door: POST", lambda form, number: client.send(target, "POST", form, body=b"{}", timeout=SECONDS)
     yield "door: page of a list", lambda form, number: client.page(target, form, timeout=SECONDS)
     yield "door: event loop", asynchronous
-    pool.close()
+    loop.run_until_complete(pool.close())
     loop.close()
 
 
