@@ -167,7 +167,7 @@ def _is_an_attack(world: World, route: Route, method: str, caller: Caller, vecto
         return owned or (route.module == "cdrs" and method == "POST")
     if vector == "nested":
         return route.module in ("sessions", "cdrs") and method in ("PUT", "POST") and world.side == "emsp"
-    if world.side == "hub" and not owned and "key" not in route.parameters and "cdr_key" not in route.parameters:
+    if world.side == "hub" and not owned and route.view.interface is not None:
         # A Direct request in one's own name is what a hub is for; a list of all shows what one may see.
         return vector == "headers" or method == "GET"
     if (route.parts[-1], caller.role) in (("=authorize", "CPO"), ("=UNLOCK_CONNECTOR", "EMSP")):
