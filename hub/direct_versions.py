@@ -2,7 +2,7 @@
 
 A Direct push that its receiver took is kept as that receiver's version: a row like any other, with a `receiver`. The
 row of the broadcast names in `hidden_from` who has a version of its own, so that a list can leave it out there, and
-count what it leaves out. A later broadcast that is newer takes the versions away again.
+count what it leaves out. A later broadcast of the whole object that is newer takes the versions away again.
 
 A Session or CDR is kept as the version of the eMSP in its `cdr_token`, if that is who it was sent to (HUB-62, SEC-37),
 or of an SCSP that a permission names; whatever else passes is passed on and not kept.
@@ -13,6 +13,7 @@ Both ways to a pair (version, broadcast) meet in a lock: on the broadcast's row,
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -57,6 +58,7 @@ _HIDE = """
 UPDATE hub_sharedobject SET hidden_from = hidden_from || %(receiver)s::text
 WHERE id = %(broadcast)s AND %(receiver)s <> ALL(hidden_from)
 """
+_RECEIVERS = f"SELECT receiver FROM hub_sharedobject WHERE {_SAME} AND receiver <> '' ORDER BY receiver"  # noqa: S608
 # A time far ahead of our clock is an error of its owner and must not block what comes (REL-53).
 _REPLACE = f"""
 WITH broadcast AS (
@@ -133,10 +135,26 @@ def keep(push: Push) -> None:
 
 
 def replaced(push: Push, *, added: bool) -> None:
-    """Take away the versions that a broadcast replaces, in its transaction; hide the broadcast where one stays."""
+    """Do to the versions what a broadcast does to them at their receivers, who get it too; in its transaction.
+
+    A whole object takes the versions away that are older, and is hidden where one stays. A part of it (the status of an
+    EVSE) changes each version in that part alone, unless it is newer there, or has no such part.
+    """
+    if push.method == "PATCH" or len(push.path) > 1:
+        _apply_to_each(push)
+        return
     if added:  # nobody could wait for its row
         prepared.fetch_all(_LOCK, [_name(push)])
     prepared.fetch_all(_REPLACE, _values(push))
+
+
+def _apply_to_each(push: Push) -> None:
+    for (receiver,) in prepared.fetch_all(_RECEIVERS, _values(push)):
+        try:
+            with transaction.atomic():
+                shared_objects.apply(replace(push, receiver=receiver))
+        except status.OcpiError as error:
+            log.info("a broadcast of %s/%s leaves the version of %s: %s", push.module, push.path, receiver, error)
 
 
 def _push(asked: Asked, route: Direct, query: str, body: bytes) -> Push | None:

@@ -122,13 +122,13 @@ ALL, OWN = {"name": "for all"}, {"name": "for EMS"}
                  {"LOC1": "for all"}, {"LOC1": "for MSX"}, id="each version for itself"),
     pytest.param([("all", "PUT", "LOC1", 1, ALL), ("EMS", "PUT", "LOC1", 3, OWN),
                   ("all", "PATCH", f"LOC1/{EVSE}", 4, {"status": "BLOCKED"})],
-                 {"LOC1": "for all"}, {"LOC1": "for all"}, id="a newer part is a newer object"),
+                 {"LOC1": "for EMS"}, {"LOC1": "for all"}, id="a newer part changes that part alone"),
     pytest.param([("all", "PUT", "LOC1", 1, ALL), ("EMS", "PUT", "LOC1", 3, OWN),
                   ("all", "PUT", f"LOC1/{EVSE}", 4), ],
-                 {"LOC1": "for all"}, {"LOC1": "for all"}, id="also one that is put"),
+                 {"LOC1": "for EMS"}, {"LOC1": "for all"}, id="also one that is put"),
     pytest.param([("all", "PUT", "LOC1", 1, ALL), ("EMS", "PUT", "LOC1", 3, OWN),
                   ("all", "PATCH", f"LOC1/{EVSE}/1", 4, {"max_voltage": 231})],
-                 {"LOC1": "for all"}, {"LOC1": "for all"}, id="also a Connector"),
+                 {"LOC1": "for EMS"}, {"LOC1": "for all"}, id="also a Connector"),
     pytest.param([("all", "PUT", "LOC1", 1, ALL), ("EMS", "PUT", "LOC1", 3, OWN),
                   ("all", "PATCH", "LOC1", 4, {"name": "patched"})],
                  {"LOC1": "patched"}, {"LOC1": "patched"}, id="also a PATCH of the whole"),
@@ -388,6 +388,22 @@ def test_what_is_not_kept_costs_nothing(world: World, partner: Partner, method: 
     with at_most(0):
         world.cpo.request(method, f"hub/2.2.1/{path}", None if method == "GET" else {"id": "1"}, to="DE*EMS",
                           documented=False)  # fmt: skip
+
+
+@pytest.mark.req("PIT-84")
+@pytest.mark.parametrize("minute", [1, 3])
+def test_a_broadcast_status_reaches_the_version_of_a_receiver_unless_it_is_older(world: World, minute: int) -> None:
+    """As it reaches the receiver itself."""
+    world.pushed(("all", "PUT", "LOC1", 0, ALL), ("EMS", "PUT", "LOC1", 1, OWN))
+    world.pushed(("EMS", "PATCH", f"LOC1/{EVSE}", 2, {"status": "RESERVED"}))
+
+    world.pushed(("all", "PATCH", f"LOC1/{EVSE}", minute, {"status": "CHARGING"}))
+
+    (own,), (others,) = world.shown(world.ems), world.shown(world.msx)
+    assert own["name"] == "for EMS"
+    assert own["evses"][0]["status"] == ("CHARGING" if minute == 3 else "RESERVED")
+    assert own["last_updated"] == at(max(minute, 2))
+    assert others["evses"][0]["status"] == "CHARGING"
 
 
 @pytest.mark.req("PIT-84")
