@@ -23,6 +23,7 @@ from ocpi import audit, audit_sql, platform_actions, tallies
 from ocpi.models import AuditEntry, CredentialsToken, Party, Platform
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Document, Partner
+from tests.outbox_support import eventually
 from tests.people import Person
 from tests.platforms import Listener
 
@@ -168,6 +169,39 @@ def test_many_at_once_make_one_chain() -> None:
     assert found.broken is None
     assert AuditEntry.objects.filter(action="a.thing").count() == 60
     assert found.entries == found.last_number == 61
+
+
+@pytest.mark.req("SEC-56")
+@committed
+def test_who_commits_meanwhile_waits_for_the_entry_before() -> None:
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            with transaction.atomic():
+                audit.record("a.second", actor="bob")
+        except DatabaseError as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    second = threading.Thread(target=work)
+    with transaction.atomic(), connection.cursor() as cursor:
+        audit.record("a.first", actor="alice")
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # it has its place, and is not committed
+        second.start()
+        eventually(waits, seconds=30)
+    second.join(30)
+
+    assert failures == []
+    found = list(AuditEntry.objects.order_by("number").values_list("number", "action"))
+    assert found == [(1, "a.first"), (2, "a.second")]
+    assert audit.verify().broken is None
 
 
 @pytest.mark.req("SEC-56", "SEC-50")
