@@ -44,7 +44,7 @@ def hide(text: str) -> str:
         live = octets[-_ENDING:] in endings
         # It may stand at the end of a path, or behind the name of a parameter.
         for part in (octets, octets.rpartition(b"/")[2], octets.partition(b"=")[2]):
-            if len(part) >= SHORTEST and (_is_live(part, known) if live else _is_encoded(part, known)):
+            if len(part) >= SHORTEST and ((live and _is_live(part, known)) or _is_encoded(part, known)):
                 text = text.replace(part.decode(), secrets.mask(part.decode()))
     for token in known.unusual:
         if token in text:

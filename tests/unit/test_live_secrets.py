@@ -55,6 +55,16 @@ def test_a_live_token_is_masked_wherever_it_stands(known: Person, text: str, dir
 
 
 @pytest.mark.req("SEC-50")
+def test_two_tokens_that_end_alike_in_base64_are_told_apart(known: Person) -> None:
+    token = known.token[:-1] + known.token_out[-1]
+    CredentialsToken.objects.filter(platform=known.platform).update(digest=secrets.digest(token), last_four=token[-4:])
+    snapshot.changed()
+    shown = base64.b64encode(token.encode()).decode()
+
+    assert live_secrets.hide(f'{{"a":"{shown}"}}') == f'{{"a":"…{shown[-4:]}"}}'
+
+
+@pytest.mark.req("SEC-50")
 def test_an_unusual_token_of_a_partner_is_masked_as_well(known: Person) -> None:
     for token in ("short!", "with spaces and §", "tiny-one"):
         sealed = secrets.encrypt(token, context=snapshot.token_context(known.id))
