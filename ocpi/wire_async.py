@@ -29,7 +29,6 @@ _IDLE_SECONDS = 30.0
 _LOOKUP_SECONDS = 2.0
 _ROUND_SECONDS = 0.05  # how late a time limit may be
 _ROUNDS = 100  # of the event loop, that closing may take
-_QUIET_SECONDS = 0.5  # for so long a kept connection is trusted; nobody closes one that was just used
 _LOOKUPS = 32  # names that are looked up at once
 
 _TUNNEL_OCTETS = 4096
@@ -52,8 +51,7 @@ class _Connection(asyncio.Protocol):
 
     def is_usable(self) -> bool:
         """Tell whether a kept connection is usable: anything readable is its end, or nothing we asked for."""
-        just_used = time.monotonic() - self.idle_since < _QUIET_SECONDS
-        return not self.closed and (just_used or not self._poller.poll(0))
+        return not self.closed and not self._poller.poll(0)
 
     def close(self) -> None:
         """Close at once, whatever is on its way."""
@@ -91,6 +89,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._is_guarded = transport.get_extra_info("sslcontext") is not None
         self._alive.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -118,8 +117,9 @@ class _Connection(asyncio.Protocol):
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
-        # A body that ends with the connection is whole only if nobody cut that in between.
-        if error is None and self.reader.end():
+        # A body that ends with the connection is whole only if nobody cut that in between. The event loop does not tell
+        # whether TLS was ended or cut, so over TLS such a body counts as cut.
+        if error is None and not self._is_guarded and self.reader.end():
             waiter.set_result(None)
         else:
             reason = str(error) if error else "the connection was closed before the answer was complete"
