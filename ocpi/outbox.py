@@ -212,8 +212,9 @@ _ONCE = "ON CONFLICT (platform_id, source, source_id, to_country_code, to_party_
 _CHANGE = f"""{_ONCE}
 UPDATE SET
     change = d.change + 1,
-    fields = CASE WHEN d.state = 'PENDING' AND d.deleted = EXCLUDED.deleted
-                  THEN (SELECT jsonb_agg(DISTINCT name) FROM jsonb_array_elements(d.fields || EXCLUDED.fields) name)
+    fields = CASE WHEN d.state <> 'PENDING' OR d.deleted <> EXCLUDED.deleted THEN NULL
+                  WHEN d.fields @> EXCLUDED.fields THEN d.fields
+                  ELSE (SELECT jsonb_agg(DISTINCT name) FROM jsonb_array_elements(d.fields || EXCLUDED.fields) name)
              END,
     deleted = EXCLUDED.deleted,
     state = EXCLUDED.state,
