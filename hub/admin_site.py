@@ -94,3 +94,10 @@ class OcpiAdminConfig(AdminConfig):
     """Django's admin, with our site as the one that `admin.site` is."""
 
     default_site = "hub.admin_site.Site"
+
+    def ready(self) -> None:
+        """Leave the pages out of processes that show none: a worker that was killed is back sooner."""
+        if settings.ADMIN_PAGES:
+            super().ready()
+        else:
+            super(AdminConfig, self).ready()

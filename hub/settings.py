@@ -359,6 +359,9 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 
 # ---------------------------------------------------------------- the admin
 
+# Whether a process may show it; `manage.py run` starts workers without, which takes half the time.
+ADMIN_PAGES = env.flag("ADMIN_PAGES", default=True)
+
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]

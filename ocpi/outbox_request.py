@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
 from django.conf import settings
 from msgspec import Raw
 
@@ -54,7 +55,9 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     if row.deleted or document is None or document.deleted:
         return _try(row, "DELETE", url, None, receiver)
     if row.kind == CDR:
-        return _try(row, "POST", url, document.text.encode(), receiver)
+        outcome = _try(row, "POST", url, document.text.encode(), receiver)
+        is_there = outcome.ended is Ended.REFUSED and _has_same(outcome, document, receiver)
+        return replace(outcome, ended=Ended.DELIVERED, error="it was there already") if is_there else outcome
     if row.source == _OUR_LOCATION:
         document = replace(document, text=short_address.cut(document.text, receiver.longest_address))
     patch = _patch(row, document)
@@ -174,6 +177,25 @@ def _read(row: Row, method: str, answer: client.Answer) -> Outcome:
     if 3000 <= status_code < 4000 or status_code == 4000:
         return replace(outcome, ambiguous=True)
     return replace(outcome, ended=Ended.REFUSED)
+
+
+def _has_same(refused: Outcome, document: Stored, receiver: Receiver) -> bool:
+    """Look whether a refused CDR is there already with the same content, if the refusal says where (REL-33)."""
+    if not refused.location or 300 <= (refused.http_status or 0) < 400:
+        return False
+    headers = {REQUEST_ID: new_id(), CORRELATION_ID: refused.row.correlation_id}
+    try:
+        answer = client.send(
+            receiver.target, "GET", refused.location, headers=headers, timeout=settings.OCPI_REQUEST_TIMEOUT
+        )
+    except client.ClientError as error:
+        exchanges.record_out(error, platform_id=refused.row.platform_id, module=refused.row.module)
+        return False
+    exchanges.record_out(answer, platform_id=refused.row.platform_id, module=refused.row.module)
+    if not answer.ok or answer.envelope is None:
+        return False
+    held = bytes(answer.envelope.data)
+    return bool(held) and msgspec.json.decode(held) == msgspec.json.decode(document.text)
 
 
 def _is_missing(refused: Outcome, url: str, receiver: Receiver) -> bool:

@@ -8,6 +8,7 @@ and of each hundred requests of a receiver two are answered with 503 and one is 
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def _faults(size: Size, hub: Hub, receivers: Receivers, draw: random.Random) -> 
 
     def back() -> None:
         receivers.up(chosen)
-        show_up(hub.ports, chosen)
+        threading.Thread(target=show_up, args=(hub.ports, chosen), daemon=True).start()
 
     faults.span(draw.uniform(0.2, 0.5) * size.seconds, size.down, _DOWN, lambda: receivers.down(chosen), back)
     return faults, chosen
@@ -175,6 +176,10 @@ def _lines(
         report.add(name, faults.done[name], least=least)
     if size.frozen:
         report.add(_FROZEN, faults.done[_FROZEN], least=1)
+    for what, long in ((_REDIS[0], size.away), (_REDIS[1], size.away), (_FROZEN, size.frozen), (_DOWN, size.down)):
+        if long:
+            seconds = sum(span.end - span.start for span in faults.of(what))
+            report.add(f"{what}: for", round(seconds, 1), "s", least=long)
     answers = sum(done.counts.get(name, 0) for name in ("ok", "busy", "lost"))
     for name, what, share in (("busy", "answered with 503", 2), ("lost", "not answered after the work", 1)):
         value = round(100 * done.counts.get(name, 0) / max(answers, 1), 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import random
 import re
@@ -145,34 +146,47 @@ class Span:
         return start <= self.end and end >= self.start
 
 
+@dataclass(order=True, slots=True)
+class _Action:
+    """What is done at a second of the run."""
+
+    second: float
+    name: str
+    action: Callable[[], None] = field(compare=False)
+
+
 @dataclass(slots=True)
 class Faults:
     """What happens when: actions by the second, run by one thread; what was done is counted."""
 
-    actions: list[tuple[float, str, Callable[[], None]]] = field(default_factory=list)
+    actions: list[_Action] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     _through: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
+    _began: float = 0.0
 
     def at(self, second: float, name: str, action: Callable[[], None]) -> None:
         """Have something done at a second of the run."""
-        self.actions.append((second, name, action))
+        heapq.heappush(self.actions, _Action(second, name, action))
 
     def span(self, start: float, seconds: float, what: str, begin: Callable[[], None], end: Callable[[], None]) -> None:
         """Have something away from one second on for some."""
 
         def away() -> None:
-            self.spans.append(Span(what, time.monotonic()))
+            span = Span(what, time.monotonic())
+            self.spans.append(span)
             begin()
 
-        def back() -> None:
-            end()
-            next(span for span in self.spans if span.what == what and span.end == float("inf")).end = time.monotonic()
+            def back() -> None:
+                end()
+                span.end = time.monotonic()
+
+            # Counted from when it began, however late that was.
+            heapq.heappush(self.actions, _Action(time.monotonic() - self._began + seconds, f"{what} ends", back))
 
         self.at(start, what, away)
-        self.at(start + seconds, f"{what} ends", back)
 
     def of(self, what: str) -> list[Span]:
         return [span for span in self.spans if span.what == what]
@@ -190,15 +204,16 @@ class Faults:
         self._over.set()
 
     def _run(self) -> None:
-        began = time.monotonic()
-        for second, name, action in sorted(self.actions, key=lambda found: found[0]):
-            time.sleep(max(0.0, began + second - time.monotonic()))
+        began = self._began = time.monotonic()
+        while self.actions:
+            next_one = heapq.heappop(self.actions)
+            time.sleep(max(0.0, began + next_one.second - time.monotonic()))
             try:
-                action()
-                self.done[name] += 1
-                say(f"{time.monotonic() - began:5.1f} s: {name}")
+                next_one.action()
+                self.done[next_one.name] += 1
+                say(f"{time.monotonic() - began:5.1f} s: {next_one.name}")
             except Exception as error:  # a fault that cannot be done makes the run void, not the figure
-                self.failed.append(f"{name}: {type(error).__name__}: {error}")
-                say(f"{time.monotonic() - began:5.1f} s: {name} could not be done: {error}")
+                self.failed.append(f"{next_one.name}: {type(error).__name__}: {error}")
+                say(f"{time.monotonic() - began:5.1f} s: {next_one.name} could not be done: {error}")
         self._through.set()
         self._over.wait()  # a child goes with the thread that started it

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings as configured
@@ -10,7 +12,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from ocpi import outbox_care
-from ocpi.models import Delivery, Platform
+from ocpi.models import Delivery, FinishedDelivery, Party, Platform
 from ocpi.outbox_engine import drain_now
 from tests.outbox_support import Recorder, Says, add_object, add_platform, later, mark, pending, recorder
 
@@ -141,3 +143,60 @@ def test_nobody_is_left_alone_for_longer_than_an_hour(emsp_server: Recorder, ems
     later(2)
     drain_now()
     assert len(emsp_server.got) == 2
+
+
+@pytest.mark.req("REL-33")
+@pytest.mark.parametrize("http_status", [200, 409])
+@pytest.mark.parametrize(("members", "state"), [({}, "DELIVERED"), ({"total": 99}, "REFUSED")])
+def test_a_cdr_that_is_there_already_with_the_same_content_is_confirmed(
+    emsp_server: Recorder, emsp_platform: Platform, http_status: int, members: dict[str, Any], state: str
+) -> None:
+    cdr = add_object("CDR1", module="cdrs", total=1)
+    kept = json.dumps({"status_code": 1000, "timestamp": "2026-01-01T00:00:00Z",
+                       "data": {**json.loads(cdr.document), **members}})  # fmt: skip
+    emsp_server.always = lambda got: (
+        Says(body=kept.encode())
+        if got.method == "GET"
+        else Says(http_status, 2001, headers={"Location": f"{emsp_server.url}/cdrs/CDR1"})
+    )
+    mark(cdr, emsp_platform, kind="CDR")
+
+    drain_now()
+
+    assert emsp_server.lines == ["POST /cdrs", "GET /cdrs/CDR1"]
+    assert FinishedDelivery.objects.get().state == state
+
+
+@pytest.mark.req("REL-33", "SEC-21")
+def test_where_a_refused_cdr_is_said_to_be_is_only_asked_on_hosts_of_its_platform(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    with recorder() as other:
+        elsewhere = other.url.replace("127.0.0.1", "127.0.0.2")
+        emsp_server.always = lambda _got: Says(409, 2001, headers={"Location": f"{elsewhere}/cdrs/CDR1"})
+        mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+
+        drain_now()
+
+        assert other.got == []
+    assert FinishedDelivery.objects.get().state == "REFUSED"
+
+
+@pytest.mark.req("REL-33")
+@pytest.mark.parametrize("away", ["OFFLINE", "SUSPENDED"])
+def test_no_cdr_is_sent_while_its_party_behind_a_hub_is_away(
+    emsp_server: Recorder, emsp_platform: Platform, away: str
+) -> None:
+    party = Party.objects.create(
+        platform=emsp_platform, country_code="DE", party_id="EMS", role="EMSP", approved=True, through_hub=True,
+        status=away,
+    )  # fmt: skip
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+    drain_now()
+    assert emsp_server.got == []
+
+    Party.objects.filter(pk=party.pk).update(status="CONNECTED")
+    later(2)
+    drain_now()
+
+    assert emsp_server.lines == ["POST /cdrs"]
