@@ -11,7 +11,7 @@ from django.conf import settings as configured
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from ocpi import outbox_care
+from ocpi import outbox_care, snapshot
 from ocpi.models import Delivery, FinishedDelivery, Party, Platform
 from ocpi.outbox_engine import drain_now
 from tests.outbox_support import Recorder, Says, add_object, add_platform, later, mark, pending, recorder
@@ -196,6 +196,7 @@ def test_no_cdr_is_sent_while_its_party_behind_a_hub_is_away(
     assert emsp_server.got == []
 
     Party.objects.filter(pk=party.pk).update(status="CONNECTED")
+    snapshot.changed()
     later(2)
     drain_now()
 
