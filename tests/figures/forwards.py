@@ -80,7 +80,7 @@ def _run(found: Place, size: Size, options: Options, report: Report) -> None:
     listed = platforms(receivers)
     found.seed(database, listed)
     # Nobody waits for the real time limit in a few seconds of everything.
-    hub = found.instance("hub", database, {"OCPI_FORWARD_TIMEOUT": "2"} if options.short else {})
+    hub = found.instance("hub", database, {"OCPI_FORWARD_TIMEOUT": "3"} if options.short else {})
     silent = sorted(random.Random(options.seed).sample(range(size.receivers), size.silent))
     others = [number for number in range(size.receivers) if number not in silent]
     requests = [_request(number, listed[number + 1]["parties"][0]) for number in range(size.receivers)]
