@@ -54,8 +54,9 @@ def _failed(platform: Any, number: int, **columns: Any) -> FinishedDelivery:
 
 @pytest.mark.req("REL-38")
 def test_connections_show_how_each_platform_is_doing(operator: Client, partner: Partner) -> None:
-    good = partner("DE*EMS:EMSP", name="Good", average_ms=123.456789, last_heard_at=NOW - timedelta(minutes=5))
-    partner("FR*AWY:CPO", name="Away", connection="OFFLINE", backoff_until=NOW + timedelta(seconds=100),
+    now = datetime.now(UTC)
+    good = partner("DE*EMS:EMSP", name="Good", average_ms=123.456789, last_heard_at=now - timedelta(minutes=5))
+    partner("FR*AWY:CPO", name="Away", connection="OFFLINE", backoff_until=now + timedelta(seconds=100),
             last_error="no answer in 10 s")  # fmt: skip
     partner("BE*PSD:EMSP", name="Stopped", paused_reason="it refuses our token: HTTP 401")
     for ended in ("2xx", "2xx", "2xx", "5xx"):

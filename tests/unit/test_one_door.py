@@ -26,7 +26,11 @@ DIALS = {
     "cpo/management/commands/simulate_charge_points.py": "charge points that are simulated call our own gateway",
 }
 _DIALLING = frozenset(("create_connection", "open_connection", "connect", "connect_ex", "sock_connect", "urlopen"))
-_NO_SOCKET = re.compile(r"psycopg\.(AsyncConnection\.)?connect|claims\.connect|worker_\w+\.connect")
+# PostgreSQL, and signals of Django and Celery.
+_NO_SOCKET = re.compile(
+    r"psycopg\.(AsyncConnection\.)?connect|claims\.connect|worker_\w+\.connect|(audit_accounts|transaction_limits)\.connect"
+    r"|(user_\w+|post_save|post_delete|m2m_changed|connection_created)\.connect"
+)
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
