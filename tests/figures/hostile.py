@@ -106,8 +106,10 @@ def _report(report: Report, found: dict[str, Any], ports: dict[str, int], *, sho
     # On a machine that does much else besides, the short form only sees that every call ends.
     report.add("longest beyond its limit", max(over.values()), "s", most=10.0 if short else MOST_OVER)
     report.add("what nobody handled", len(found["troubles"]), most=0)
-    # The short form makes three times as many calls at once.
-    report.add("memory grown", found["grown_mb"], "MB", most=5 * MOST_GROWN if short else MOST_GROWN)
+    if not short:
+        say(f"the call that took most: {found['largest'][0]}")
+        report.add("memory that one call took", found["largest"][1], "MB", most=MOST_GROWN)
+    report.add("memory that all took, many at once", found["grown_mb"], "MB", most=5 * MOST_GROWN)
     alone, beside = found["others_alone"], found["others"]
     report.add("a good platform beside it, not served", sum(each > 1e6 for each in beside), most=0)
     report.add(

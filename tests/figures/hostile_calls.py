@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 PROJECT = Path(__file__).resolve().parents[2]
 PRODUCT = ("hub", "ocpi", "cpo", "emsp")
+LARGE = ("1 GB", "endless chunks", "gzip bomb", "deep JSON")
 DOORS = frozenset(("send", "page", "walk"))
 
 
@@ -179,6 +180,8 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
     evil = [kind for kind in given["ports"] if kind not in ("canary", "good")]
     with watch.watching():
+        # One after the other, for what a single call takes.
+        single = [] if given["short"] else prepare([kind for kind in evil if kind in LARGE], True)
         prepared = prepare(evil, given["short"])  # the platforms themselves are no answer: their memory does not count
         quiet = do_all(prepare(["good"] if given["short"] else ["good"] * len(evil), False))
         others = Others(world, watch)
@@ -186,6 +189,15 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
             time.sleep(given["limit"])
         alone = others.take()
         quiet_made, watch.made = watch.made, []
+        largest = ("", 0.0)
+        for sides, jobs in single:
+            hostile_jobs.become(sides)
+            for job in jobs:
+                _forget_peak()
+                resident = _resident()
+                do(job)
+                grown = (_peak() - resident) / 1e6
+                largest = max(largest, (f"{job[1]} at {job[0]}", grown), key=lambda each: each[1])
         _forget_peak()
         before = _resident()
         with others.going():
@@ -199,6 +211,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         "troubles": troubles,
         "unseen": sorted(places_in_code() - {one.place for one in quiet_made + watch.made}),
         "grown_mb": (peak - before) / 1e6,
+        "largest": largest,
         "others": others.take(),
         "others_alone": alone,
         "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
