@@ -22,7 +22,8 @@ from ocpi.headers import Address, Routing
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Partner
 
-NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+# Yesterday: it has passed at whatever hour the tests run.
+NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 TNM, EMS = Address("nl", "tnm"), Address("DE", "EMS")
 pytestmark = pytest.mark.django_db
 
