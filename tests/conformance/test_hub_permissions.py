@@ -139,7 +139,7 @@ def test_further_pages_of_a_list_end_with_the_agreement(
     assert emsp.get(url, **options).codes == (404, 2000)
 
 
-@pytest.mark.req("SEC-40", "SEC-59")
+@pytest.mark.req("SEC-40")
 def test_an_operator_writes_a_rule_and_the_page_says_who_did(operator: Client) -> None:
     form = {
         "effect": "DENY", "from_country_code": "nl", "from_party_id": "tnm", "to_role": "EMSP", "mutual": "on",
