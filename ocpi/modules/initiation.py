@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 HANDSHAKE_SECONDS = 30.0
 PENDING_LIFE = timedelta(minutes=10)
 OVERLAP = timedelta(hours=1)
+_LONGEST_URL = 255
 Purpose = CredentialsToken.Purpose
 Roles = Iterable[tuple[Address, Role]]
 
@@ -66,6 +67,8 @@ def register_with(
     :raises HandshakeFailed: if it does not work out; token A is kept, our token B is not (CRED-28).
     :raises OutcomeUnknown: if their answer to the POST never came; token B is kept for ten minutes (CRED-29).
     """
+    if len(versions_url) > _LONGEST_URL:
+        raise HandshakeFailed(f"versions URL: is longer than {_LONGEST_URL} characters")
     try:
         host = discovery.host_of(versions_url, field="versions URL")
     except status.InvalidParameters as error:

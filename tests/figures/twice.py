@@ -63,7 +63,7 @@ class Load:
     bodies: Callable[[int, bool], dict[str, Any]]
     objects: int
     seed: int
-    over: threading.Event = field(default_factory=threading.Event)
+    pause: float  # seconds between two messages of a client, at most
     sent: list[Sent] = field(default_factory=list)
 
     def run(self) -> None:
@@ -88,6 +88,7 @@ class Load:
             }
         )
         for object_number in order:
+            time.sleep(choose.uniform(0, self.pause))  # so that the load outlasts some kills
             variant = number % 4 == 3
             self.sent.append(self._until_answered(session, object_number, variant))
 
@@ -138,6 +139,10 @@ def _instance(here: Place, side: str, parties: str, *parts: str, webs: int) -> t
     words = [word for part in parts for word in ("--only", part)]
     process = here.start(side, [sys.executable, "manage.py", "run", "--no-migrate", *words], env, port=port)
     return process, database, token
+
+
+def _pause(report: Report) -> float:
+    return 0.0 if report.options.short else 0.6
 
 
 def _webs(report: Report) -> int:
@@ -194,7 +199,7 @@ def _cdrs(report: Report, here: Place, objects: int) -> None:
         return {**example, "id": f"CDR-{number}", "session_id": f"S-{number}", **changed}
 
     base = f"http://127.0.0.1:{instance.port}/ocpi/emsp/2.2.1"
-    load = Load(f"{base}/cdrs", token, ("DE", "EMS"), ("NL", "TNM"), body, objects, report.options.seed)
+    load = Load(f"{base}/cdrs", token, ("DE", "EMS"), ("NL", "TNM"), body, objects, report.options.seed, _pause(report))
     with Killer(instance, report.options) as killer:
         load.run()
         _hold(killer)
@@ -228,8 +233,9 @@ def _commands(report: Report, here: Place, objects: int) -> None:
 
     base = f"http://127.0.0.1:{instance.port}/ocpi/cpo/2.2.1"
     load = Load(
-        f"{base}/commands/START_SESSION", token, ("NL", "TNM"), ("DE", "EMS"), body, objects, report.options.seed
-    )
+        f"{base}/commands/START_SESSION", token, ("NL", "TNM"), ("DE", "EMS"), body, objects, report.options.seed,
+        _pause(report),
+    )  # fmt: skip
     with Killer(instance, report.options) as killer:
         load.run()
         _hold(killer)

@@ -159,3 +159,9 @@ def test_a_partner_we_register_with_gets_no_token_at_another_host(listener: List
     hosts.flush()
     assert elsewhere.requests == []
     assert Row.objects.get().host == elsewhere.host
+
+
+@pytest.mark.req("SEC-25")
+def test_a_versions_url_that_is_too_long_to_be_kept_is_refused_in_words() -> None:
+    with pytest.raises(initiation.HandshakeFailed, match="longer than 255"):
+        initiation.register_with(name="Them", versions_url=f"https://a.example/{'x' * 300}", token_a="their-token-a")
