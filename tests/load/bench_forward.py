@@ -22,6 +22,7 @@ _BODY = b'{"profile_type":"FAST","departure_time":"2026-01-01T12:00:00Z","energy
 _PUSH = "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/SESSION-1"
 _SESSION = f'{{"kwh":12.5,"status":"ACTIVE","last_updated":"{TIME}"}}'.encode()
 _AUTHORIZE = "/ocpi/hub/2.2.1/sender/tokens/TOKEN-1/authorize?type=RFID"
+_TOKEN = "/ocpi/hub/2.2.1/receiver/tokens/DE/EMS/TOKEN-1"
 _LOCATION = b'{"location_id":"LOC1","evse_uids":["EVSE1"]}'
 _AT_ONCE = 8
 _IN_FLIGHT, _DELAY = 400, 0.2
@@ -116,6 +117,9 @@ def authorize(lab: Lab) -> Iterable[Line]:
     database = lab.database("authorize")
     lab.seed(database, registry.platforms(ports))
     hub = lab.instance("hub", database)
+    # The hub has seen whose the token is.
+    told = registry.headers(registry.EMSP_TOKEN, registry.EMSP, registry.CPO)
+    lab.load(hub, lab.requests([http("PUT", _TOKEN, told, b'{"uid":"TOKEN-1","type":"RFID"}')]), 0.2, connections=1)
     unnamed = {name: value for name, value in _HEADERS.items() if not name.startswith("OCPI-to")}
     requests = {
         "a forward": http("PUT", _PATH, _HEADERS, _BODY),

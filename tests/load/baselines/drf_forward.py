@@ -19,9 +19,9 @@ _local = threading.local()
 
 
 class Forward(APIView):
-    """Pass a PATCH on."""
+    """Pass a PUT on."""
 
-    def patch(self, request: Request, rest: str) -> Response:
+    def put(self, request: Request, rest: str) -> Response:
         if request.headers.get("Authorization") not in TOKENS:
             return Response({"status_code": 2000}, status=401)
         to = (request.headers.get("OCPI-to-country-code", ""), request.headers.get("OCPI-to-party-id", ""))
@@ -30,8 +30,8 @@ class Forward(APIView):
         session: Any = getattr(_local, "session", None)
         if session is None:
             session = _local.session = requests.Session()
-        answer = session.patch(
-            f"{ROUTES[to]}/ocpi/receiver/{rest}",
+        answer = session.put(
+            f"{ROUTES[to]}/ocpi/sender/{rest}",
             json=request.data,
             headers={
                 name: value for name, value in request.headers.items() if name.lower().startswith(("ocpi-", "x-"))

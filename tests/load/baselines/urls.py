@@ -9,7 +9,7 @@ from django.urls import URLPattern, re_path
 from tests.load.baselines import drf_forward
 
 urlpatterns: list[URLPattern] = [
-    re_path(r"^ocpi/hub/2.2.1/receiver/(?P<rest>sessions/.*)$", drf_forward.Forward.as_view()),
+    re_path(r"^ocpi/hub/2.2.1/sender/(?P<rest>sessions/.*)$", drf_forward.Forward.as_view()),
 ]
 
 if os.environ.get("DATABASE_URL"):
