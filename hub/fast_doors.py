@@ -88,6 +88,9 @@ class EventLoopDoors(forwarding.Doors):
         self._well_at.pop(platform_id, None)
         await self.run(health.failed, platform_id, error)
 
+    async def refused(self, platform_id: int, reason: str) -> None:
+        await self.run(health.pause, platform_id, reason)
+
     def succeeded(self, platform_id: int, elapsed: float) -> None:
         now = time.monotonic()
         if now - self._well_at.get(platform_id, -_NOTE_SECONDS) >= _NOTE_SECONDS:

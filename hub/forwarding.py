@@ -26,7 +26,7 @@ from ocpi.snapshot import KnownPlatform
 
 log = logging.getLogger(__name__)
 
-PASSED_BACK = ("x-total-count", "x-limit")
+PASSED_BACK = ("x-total-count", "x-limit", "retry-after")
 _UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
 MOST_OCTETS = 16 << 20  # of an answer
 _ACCEPTED = "ACCEPTED"
@@ -60,6 +60,9 @@ class Doors(Protocol):
     async def failed(self, platform_id: int, error: str) -> None:
         """Note a call that failed, before the next one."""
 
+    async def refused(self, platform_id: int, reason: str) -> None:
+        """Send nothing more to a platform that refuses our token, before the next call (REL-25)."""
+
     def succeeded(self, platform_id: int, elapsed: float) -> None:
         """Note a call that was answered properly."""
 
@@ -80,6 +83,9 @@ class _ThisThread:
 
     async def failed(self, platform_id: int, error: str) -> None:
         health.failed(platform_id, error)
+
+    async def refused(self, platform_id: int, reason: str) -> None:
+        health.pause(platform_id, reason)
 
     def succeeded(self, platform_id: int, elapsed: float) -> None:
         health.succeeded(platform_id, elapsed)
@@ -183,12 +189,15 @@ async def _send(
     exchanges.record_out(answer, platform_id=platform.id, module=module, routing=routing)
     if answer.http_status in (401, 403):
         # Never passed on: the requester would think that its own token is bad.
-        log.error("platform %s refuses our token (HTTP %s)", platform.id, answer.http_status)
+        await doors.refused(platform.id, f"it refuses our token: HTTP {answer.http_status}")
         raise status.ReceiverUnreachable(f"{platform.name} does not accept the hub's credentials")
     if answer.status_code is None or 300 <= answer.http_status < 400:  # nobody follows a redirect (TRN-023)
         await doors.failed(platform.id, f"HTTP {answer.http_status} without an envelope")
         raise status.HubError(f"{platform.name} gave no OCPI answer (HTTP {answer.http_status})")
-    doors.succeeded(platform.id, answer.elapsed)
+    if answer.http_status >= 500:  # passed on as it is, and a failure of the platform all the same (REL-25)
+        await doors.failed(platform.id, f"HTTP {answer.http_status}, status_code {answer.status_code}")
+    else:
+        doors.succeeded(platform.id, answer.elapsed)
     return answer
 
 

@@ -8,6 +8,8 @@ import pytest
 from pytest_django import Settings
 
 from hub.models import Callback
+from ocpi import health
+from ocpi.models import Platform
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
@@ -161,12 +163,47 @@ def test_no_envelope_is_4000(far_cpo: Person, emsp: Person, listener: Listener, 
     assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4000)
 
 
-def test_a_refused_hub_token_is_4003_and_never_401(
-    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+@pytest.mark.req("REL-25", "HUB-66", "HCI-17")
+@pytest.mark.parametrize("http", [401, 403])
+def test_a_refused_hub_token_is_4003_and_nothing_more_is_sent_until_an_operator_says_so(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], http: int
 ) -> None:
-    listener.reply("POST", "/", status=401, code=2000)
+    listener.reply("POST", "/", status=http, code=2000, times=1)
 
     assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4003)
+    assert Platform.objects.get(pk=far_cpo.id).paused_reason == f"it refuses our token: HTTP {http}"
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4003)
+    assert len(listener.received("POST")) == 1
+
+    health.resume(far_cpo.id)
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 1000)
+
+
+@pytest.mark.req("REL-25", "REL-26", "HUB-22")
+def test_a_500_with_an_envelope_is_passed_on_and_counts_as_a_failure(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    def failures() -> int:
+        return Platform.objects.get(pk=far_cpo.id).failures
+
+    listener.reply("POST", "/", status=500, code=3000, times=1)
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (500, 3000)
+    assert failures() == 1
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 1000)
+    assert failures() == 0
+
+
+@pytest.mark.req("HUB-22", "REL-26")
+def test_how_long_the_receiver_wants_to_be_left_alone_is_passed_on(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    listener.reply("POST", "/", status=429, code=2000, headers={"Retry-After": "7"})
+
+    answer = emsp.post(COMMAND, command, to="NL*TNM")
+
+    assert answer.codes == (429, 2000)
+    assert answer.headers["Retry-After"] == "7"
 
 
 @pytest.mark.req("HUB-24", "HUB-75")

@@ -121,7 +121,7 @@ def _prepare(world: World, failure: str, settings: Settings) -> Callable[[], Non
         "suspended": {"connection": "SUSPENDED"},
         "planned": {"connection": "PLANNED"},
     }
-    return _set(**states.get(failure, {"failures": 0}))
+    return _set(**states.get(failure, {"failures": 0, "paused_reason": ""}))
 
 
 def _headers(failure: str) -> dict[str, str | None]:

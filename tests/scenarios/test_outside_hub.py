@@ -16,7 +16,7 @@ import requests
 from ocpi import secrets
 from tests import raw_http
 from tests.answers import Asked, assert_documented
-from tests.platforms import ALL_MODULES, Instance, Listener, run_instance
+from tests.platforms import ALL_MODULES, Instance, Listener, eventually, run_instance
 
 HUB = ("NL", "HUB")
 MOMENT = "2026-01-31T08:00:00Z"
@@ -258,7 +258,7 @@ def test_a_direct_request_and_any_answer_pass_byte_for_byte(cpo: Partner, emsp: 
         assert (got.headers["ocpi-from-country-code"], got.headers["ocpi-to-country-code"]) == ("NL", "DE")
 
 
-@pytest.mark.req("HUB-64", "HUB-67", "HUB-66", "HUB-68", "HUB-26", "HUB-40", "HUB-55", "HUB-29")
+@pytest.mark.req("HUB-64", "HUB-67", "HUB-66", "HUB-68", "HUB-26", "HUB-40", "HUB-55", "HUB-29", "REL-25")
 def test_the_hub_says_what_went_wrong_with_its_own_codes(hub: Instance, cpo: Partner, emsp: Partner) -> None:
     url = cpo.at("sessions", "RECEIVER", "/NL/OUT/S1")
 
@@ -277,6 +277,14 @@ def test_the_hub_says_what_went_wrong_with_its_own_codes(hub: Instance, cpo: Par
     assert code(emsp.address) == 4000
     emsp.listener.reply("PUT", SESSIONS, status=401, code=2000)
     assert code(emsp.address) == 4003
+    emsp.listener.restore()
+    (lane,) = hub.manage("deliveries", "lanes", "--platform", "DE*OUT:EMSP")
+    assert lane["breaker"] == "paused"
+    asked = len(emsp.listener.received("PUT", SESSIONS))
+    assert code(emsp.address) == 4003
+    assert len(emsp.listener.received("PUT", SESSIONS)) == asked, "who refuses our token is left alone (REL-25)"
+    hub.manage("deliveries", "reopen", "--platform", "DE*OUT:EMSP")
+    eventually(lambda: cpo.call("PUT", url, SESSION, to=emsp.address).json()["status_code"] == 1000)
     command = emsp.call("POST", emsp.at("commands", "RECEIVER", "/START_SESSION"), {}, to=HUB)
     assert command.json()["status_code"] == 4001
     assert emsp.call("GET", emsp.at("locations", "RECEIVER", "/NL/OUT/P1"), to=HUB).json()["status_code"] == 2001
