@@ -26,11 +26,12 @@ COPY = (
 _STATUS_CODE = re.compile(rb'"status_code"\s*:\s*"?(\d{4})\b')
 _SECRET_HEADERS = frozenset(("authorization", "cookie", "set-cookie", "proxy-authorization"))
 # What stands in nearly every message, and has no place for a token.
-_USUAL_HEADERS = frozenset(
-    ("accept", "accept-encoding", "connection", "content-length", "content-type", "date", "host", "server",
-     "x-correlation-id", "x-limit", "x-request-id", "x-total-count", "ocpi-from-country-code", "ocpi-from-party-id",
-     "ocpi-to-country-code", "ocpi-to-party-id")
+_USUAL = (
+    "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Date", "Host", "Server",
+    "X-Correlation-ID", "X-Limit", "X-Request-ID", "X-Total-Count", "OCPI-from-country-code", "OCPI-from-party-id",
+    "OCPI-to-country-code", "OCPI-to-party-id",
 )  # fmt: skip
+_USUAL_HEADERS = frozenset(spelled for name in _USUAL for spelled in (name, name.lower(), name.title()))
 _NOT_IN_A_PATH = re.compile(r"[?#].*")
 _numbers = itertools.count(random.getrandbits(22))  # tells entries of one millisecond apart
 
@@ -103,13 +104,13 @@ def _object_path(entry: Entry) -> str:
 def _headers(headers: Mapping[str, str] | Received | None) -> str:
     if not headers:
         return ""
-    return _text("\n".join(f"{name}: {_header(name.lower(), value)}" for name, value in headers.items()))
+    return _text("\n".join([f"{name}: {_header(name, value)}" for name, value in headers.items()]))
 
 
 def _header(name: str, value: str) -> str:
     if name in _USUAL_HEADERS:
         return value
-    return secrets.mask(value) if name in _SECRET_HEADERS else live_secrets.hide(value)
+    return secrets.mask(value) if name.lower() in _SECRET_HEADERS else live_secrets.hide(value)
 
 
 def _body(octets: bytes | None, *, secret: bool) -> str:

@@ -1,15 +1,18 @@
 """Credentials tokens found by what they are, wherever they stand: in a body, a URL, an error message (SEC-50).
 
 Of tokens that others show us only digests are known, so each word that may be one is digested; only words that end as a
-live token does are. What is known is read again when the registry changed.
+live token does are, plain or in Base64: the last three characters of a token say how its Base64 ends. What is known is
+read again when the registry changed.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 import string
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ocpi import secrets, snapshot
@@ -18,15 +21,17 @@ from ocpi.models import CredentialsToken
 SHORTEST = 16  # of a word that is looked at; shorter tokens of partners, which are flagged (SEC-06), are searched for
 _ENDING = 4
 _WORD = string.ascii_letters + string.digits + "+/_.~-="
-# Everything else parts words: as octets, since that is several times as fast as a regular expression.
-_PARTED = bytes(code if chr(code) in _WORD else 32 for code in range(256))
+# A word is looked for as a run of one letter: a search for a fixed text is several times as fast as one for a class of
+# characters, and every body of every message goes through this.
+_SHAPE = bytes(ord("x") if chr(code) in _WORD else ord(" ") for code in range(256))
+_LONG = re.compile(b"x" * SHORTEST + b"x*")
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     of: snapshot.Snapshot
     digests: frozenset[str]
-    endings: frozenset[bytes]
+    endings: frozenset[bytes]  # of these tokens, and of their Base64
     unusual: tuple[str, ...]  # partners' own tokens that are no such word
 
 
@@ -37,18 +42,23 @@ _loading = threading.Lock()
 def hide(text: str) -> str:
     """Return a text with every live token in it masked, also in Base64."""
     known = _current()
-    endings = known.endings
-    for octets in text.encode("utf-8", "replace").translate(_PARTED).split():
-        if len(octets) < SHORTEST:
-            continue
-        live = octets[-_ENDING:] in endings
-        # It may stand at the end of a path, or behind the name of a parameter.
-        for part in (octets, octets.rpartition(b"/")[2], octets.partition(b"=")[2]):
-            if len(part) >= SHORTEST and ((live and _is_live(part, known)) or _is_encoded(part, known)):
-                text = text.replace(part.decode(), secrets.mask(part.decode()))
+    if len(text) >= SHORTEST:
+        octets = text.encode("utf-8", "replace")
+        for found in _LONG.finditer(octets.translate(_SHAPE)):
+            end = found.end()
+            if octets[end - _ENDING : end] in known.endings:
+                text = _hide_in(text, octets[found.start() : end], known)
     for token in known.unusual:
         if token in text:
             text = text.replace(token, secrets.mask(token))
+    return text
+
+
+def _hide_in(text: str, word: bytes, known: _Known) -> str:
+    # It may stand at the end of a path, or behind the name of a parameter.
+    for part in (word, word.rpartition(b"/")[2], word.partition(b"=")[2]):
+        if len(part) >= SHORTEST and (_is_live(part, known) or _is_encoded(part, known)):
+            text = text.replace(part.decode(), secrets.mask(part.decode()))
     return text
 
 
@@ -61,7 +71,7 @@ def _is_encoded(word: bytes, known: _Known) -> bool:
         return False
     try:
         inner = base64.b64decode(word, validate=True).rstrip(b"\n")
-        return inner[-_ENDING:] in known.endings and secrets.digest(inner.decode()) in known.digests
+        return secrets.digest(inner.decode()) in known.digests
     except (ValueError, binascii.Error):
         return False
 
@@ -93,4 +103,14 @@ def _load(registry: snapshot.Snapshot) -> _Known:
                 endings.add(shown[-_ENDING:].encode())
             if len(token) < SHORTEST or not set(token) <= set(_WORD):
                 unusual.append(token)
-    return _Known(registry, frozenset(digests), frozenset(endings), tuple(unusual))
+    return _Known(registry, frozenset(digests), frozenset(_with_encoded(endings)), tuple(unusual))
+
+
+def _with_encoded(endings: Iterable[bytes]) -> Iterable[bytes]:
+    """Yield these endings, and those of the Base64 of what ends so, without and with line feeds behind it."""
+    for ending in endings:
+        yield ending
+        for shown in (ending, ending + b"\n", ending + b"\n\n", ending + b"\n\n\n"):
+            # Base64 turns three octets into four characters, wherever the last three begin.
+            for length in (1, 2, 3):
+                yield base64.b64encode(shown[-length:])
