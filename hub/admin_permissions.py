@@ -70,7 +70,7 @@ class PermissionPage(ModelAdmin):  # type: ignore[misc]
         ("Requests from", {"fields": (("from_country_code", "from_party_id", "from_role"),)}),
         ("to", {"fields": (("to_country_code", "to_party_id", "to_role"), "mutual")}),
         ("about", {"fields": (("module", "direction"), "broadcast")}),
-        ("for as long as", {"fields": (("valid_from", "valid_until"), "note")}),
+        ("for as long as", {"fields": ("valid_from", "valid_until", "note")}),
         ("Changes", {"fields": ("show_changes",)}),
     )  # fmt: skip
     readonly_fields = ("show_changes",)

@@ -19,7 +19,7 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Outbox", "", (("ocpi.Delivery", "outbox"), ("ocpi.FinishedDelivery", "mark_email_read"),
                     ("ocpi.WorkerHeartbeat", "monitor_heart"))),
     ("Pulls", "", (("ocpi.PullCursor", "download"), ("ocpi.PulledInvalid", "report_problem"))),
-    ("Hub", "hub", (("hub.Permission", "handshake"), ("hub.SharedObject", "dataset"),
+    ("Hub", "hub", (("hub.Permission", "handshake"), ("hub.ClientInfo", "cell_tower"), ("hub.SharedObject", "dataset"),
                      ("hub.KnownObject", "key"), ("hub.Callback", "reply"))),
     ("Charging (owner)", "cpo", (("cpo.Location", "location_on"), ("cpo.EVSE", "ev_station"), ("cpo.Tariff", "sell"),
                          ("cpo.Session", "bolt"), ("cpo.CDR", "receipt_long"), ("cpo.Token", "badge"),

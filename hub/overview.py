@@ -39,7 +39,7 @@ def cards() -> list[dict[str, Any]]:
     platforms = Platform.objects.filter(state="REGISTERED")
     connected = platforms.filter(connection="CONNECTED", paused_reason="").count()
     unapproved = Party.objects.filter(approved=False, claimed=True, through_hub=False).count()
-    dead = _count(FinishedDelivery.objects.filter(state="DEAD"))
+    dead = _count(FinishedDelivery.objects.filter(state__in=overview_panels.OPEN))
     found = [
         _card(
             "Platforms connected",
@@ -51,7 +51,7 @@ def cards() -> list[dict[str, Any]]:
             "Parties to approve", unapproved, "ocpi_party", "?approved__exact=0&claimed__exact=1", odd=unapproved > 0
         ),
         _card("Deliveries pending", backlog.pending(_MOST), "ocpi_delivery", "?state__exact=PENDING"),
-        _card("Deliveries dead", dead, "ocpi_deadletter", "?state=DEAD", odd=dead > 0),
+        _card("Dead letters", dead, "ocpi_deadletter", odd=dead > 0),
     ]
     for side in settings.OCPI_SIDES:
         if side in ("cpo", "emsp"):

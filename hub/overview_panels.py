@@ -12,13 +12,14 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from ocpi import alarms, backlog, breaker, kept, traffic
-from ocpi.admin_pages import badge, without_keys
+from ocpi.admin_pages import badge, percent, without_keys
 from ocpi.alarms import duration
 from ocpi.dead_letters import FAILED
 from ocpi.models import FinishedDelivery, Platform
 
 MOST_ROWS = 8  # of the panels of connections and of dead letters
 MINUTES = 60
+OPEN = FAILED[:2]  # states of dead letters that nobody has dealt with
 _HEIGHT = 120  # px of the picture of traffic
 _STEP, _BAR = 12, 9  # px from bar to bar, and of a bar
 _ORDER = ("CONNECTED", "PAUSED", "OFFLINE", "SUSPENDED", "PLANNED", "INVITED", "UNREGISTERED")
@@ -119,15 +120,15 @@ def traffic_picture() -> dict[str, Any]:
         "width": len(minutes) * _STEP,
         "height": _HEIGHT,
         "top": f"{top:,}",
-        "total": f"{total:,}",
-        "failed": f"{failed / total:.1%}".replace("%", " %") if total else "",
+        "total": f"{total:,} exchange{'' if total == 1 else 's'}",
+        "failed": percent(failed / total) if failed else "",
         "last": f"{minutes[-2][0] / 60:.1f}" if len(minutes) > 1 else "0",
     }
 
 
 def dead() -> dict[str, Any]:
     """Return the newest deliveries that failed."""
-    rows = FinishedDelivery.objects.filter(state__in=FAILED[:2]).select_related("platform").defer("body")
+    rows = FinishedDelivery.objects.filter(state__in=OPEN).select_related("platform").defer("body")
     return {
         "rows": [
             {

@@ -17,7 +17,7 @@ from django.utils.safestring import mark_safe
 
 from ocpi import backlog, breaker, delivery_actions, health, lane_rows, platform_actions, traffic
 from ocpi.admin_confirm import actor, ask, button
-from ocpi.admin_pages import badge, read_only
+from ocpi.admin_pages import badge, percent, read_only
 from ocpi.admin_proxies import ProxyPages
 from ocpi.alarms import duration
 from ocpi.enums import Role
@@ -70,7 +70,7 @@ class _PlatformRows(ProxyPages):
     list_per_page = 50
     search_fields = ("name", "parties__party_id", "hosts")
     ordering = ("name",)
-    hidden = ("token_out",)
+    hidden = ("token_out", "average_ms")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         own = Party.objects.filter(through_hub=False, claimed=True).order_by("role", "country_code", "party_id")
@@ -173,6 +173,7 @@ class ConnectionPage(_PlatformRows):
     list_display = ("show_name", "show_status", "show_seen", "show_answer", "show_rates", "show_breaker",
                     "show_flight", "show_wrong")  # fmt: skip
     list_filter = (ByStatus, ByRole, "version")
+    shown = ("show_answer",)
     actions_row = ("resume", "pause", "probe_now")
 
     def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
@@ -283,9 +284,7 @@ def share(found: traffic.Rate) -> str:
     """Return a share of errors in words."""
     if found.error_rate is None:
         return "–"
-    if not found.failed:
-        return "0 %"
-    return "<0.1 %" if found.error_rate < 0.001 else f"{found.error_rate:.1%}".replace("%", " %")
+    return percent(found.error_rate)
 
 
 def roles(row: Any) -> str:

@@ -47,6 +47,13 @@ def badge(word: object, tone: str = "") -> str:
     )
 
 
+def percent(part: float) -> str:
+    """Return a share for people: "0 %", "<0.1 %", "7.1 %"; "100 %" only if it is all."""
+    if part in (0, 1):
+        return "100 %" if part else "0 %"
+    return "<0.1 %" if part < 0.001 else f"{min(part, 0.999):.1%}".replace("%", " %")
+
+
 def badged(field: str, title: str = "") -> Shown:
     """Return a column that shows a state as a label."""
 

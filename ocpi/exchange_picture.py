@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 MOST_COLUMNS = 3  # of platforms that we asked; more share one
-_TIMES, _FIRST, _COLUMN, _TOP, _SHARED = 48, 145, 206, 66, 640  # px
+_TIMES, _FIRST, _COLUMN, _TOP, _SHARED = 48, 145, 206, 66, 475  # px
 _STEP, _CLOSE = 36, 22  # px from one line to the next, and if it says nothing above its arrow
+_BENEATH = 14  # px for why an answer refuses, below it
 _BAR = 5  # px, half of the bar while a platform works on an answer
 
 
@@ -107,7 +108,7 @@ class Line:
 
     @property
     def result_x(self) -> int:
-        return self.end + 215
+        return self.end + 210
 
 
 @dataclass(slots=True)
@@ -173,6 +174,7 @@ def draw(legs: Sequence[Leg], waiting: Sequence[Waiting], *, us: str, our_party:
         if answers is None:  # its own line: request and answer
             line.beside, line.result, line.note = _named(leg), _answered(leg), leg.reason
             line.words = "" if silent else line.words
+            y += _BENEATH if leg.reason else 0
         elif answers:
             line.start, line.end = target, source
             line.words, line.note = _answered(leg), leg.reason

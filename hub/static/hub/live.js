@@ -61,7 +61,7 @@ function platformCard(platform) {
     return make(
         "article", { class: "card" },
         make("h3", {}, platform.name), badge(connection),
-        make("p", {}, platform.roles.join(", ") || "no roles yet"),
+        make("p", {}, platform.roles.join(", ") || "no approved roles"),
         make("p", { class: "quiet" }, [
             platform.version && `OCPI ${platform.version}`,
             platform.ms !== null && `${platform.ms} ms`,
