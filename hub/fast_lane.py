@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from django.db import InterfaceError, OperationalError
+
 from hub import forwarding, open_routing
 from hub.fast_doors import EventLoopDoors
 from hub.fast_message import Headers, Message, Place, Reply
@@ -61,10 +63,13 @@ class Lane:
         """Answer a request, or return nothing if it is for Django."""
         started = time.perf_counter()
         get = message.headers.get
-        registry = snapshot.at_hand()
-        if registry is None:
-            registry = await self.doors.run(snapshot.current)
-        caller = self._known(get("Authorization"), registry) or await self._recognized(message.headers, registry)
+        try:
+            registry = snapshot.at_hand()
+            if registry is None:
+                registry = await self.doors.run(snapshot.current)
+            caller = self._known(get("Authorization"), registry) or await self._recognized(message.headers, registry)
+        except (OperationalError, InterfaceError):  # the database is away: Django says so, in an envelope
+            return None
         if caller is None:
             return None
         hub = ours.addresses()[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import connection
+from django.db import OperationalError, connection
 from pytest_django.fixtures import Settings
 
 from hub import asgi, forwarding
@@ -384,3 +384,22 @@ def test_what_nobody_expected_is_4000_and_not_a_traceback(
 
     assert codes(answer) == (500, 4000)
     assert b"secret" not in answer.content
+
+
+@pytest.mark.req("HUB-67")
+def test_who_cannot_be_recognized_while_the_database_is_away_gets_an_answer(
+    cpo: Person, receiver: Person, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is closed without an answer would look as if the request could have been done."""
+
+    def away() -> None:
+        raise OperationalError("secret")
+
+    snapshot.changed()
+    monkeypatch.setattr(snapshot, "load", away)
+
+    (answer,) = ask(front_doors.ask("PATCH", SESSION, lines(cpo), [BODY]))
+
+    assert codes(answer) == (500, 4000)
+    assert b"secret" not in answer.content
+    assert not listener.received("PATCH")
