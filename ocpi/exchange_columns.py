@@ -104,12 +104,14 @@ def _object_path(entry: Entry) -> str:
 def _headers(headers: Mapping[str, str] | Received | None) -> str:
     if not headers:
         return ""
-    return _text("\n".join([f"{name}: {_header(name, value)}" for name, value in headers.items()]))
+    return _text(
+        "\n".join(
+            [f"{name}: {value if name in _USUAL_HEADERS else _header(name, value)}" for name, value in headers.items()]
+        )
+    )
 
 
 def _header(name: str, value: str) -> str:
-    if name in _USUAL_HEADERS:
-        return value
     return secrets.mask(value) if name.lower() in _SECRET_HEADERS else live_secrets.hide(value)
 
 

@@ -67,7 +67,7 @@ def note(platform_id: int | None, direction: str, ended: str, at: float, millise
         found = _waiting[(platform_id or 0, int(at) // MINUTE * MINUTE, direction, ended)]
         found[0] += 1
         found[1] += milliseconds
-    if settings.OCPI_WAKE and not _writer.is_running:
+    if not _writer.is_running and settings.OCPI_WAKE:
         _writer.start()
 
 

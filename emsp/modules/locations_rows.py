@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,7 @@ WHERE UPPER(l.country_code) = %s AND UPPER(l.party_id) = %s AND UPPER(l.object_i
     AND UPPER(e.uid) = UPPER(%s) AND e.deleted_at IS NULL AND l.gone_at IS NULL
 FOR NO KEY UPDATE OF l, e
 """
+_STORED_EVSES = "SELECT uid, CASE WHEN deleted_at IS NULL THEN status ELSE '' END FROM emsp_evse WHERE location_id = %s"
 _KEEP_EVSES = """
 INSERT INTO emsp_evse (location_id, uid, status, last_updated, document)
 SELECT %(location_id)s, r.uid, r.status, r.last_updated, r.document
@@ -120,12 +121,17 @@ def keep_evses(location_pk: int, evses: Sequence[NewEvse], *, whole: bool = Fals
     """
     if not evses and not whole:
         return
-    stored = EVSE.objects.filter(location_id=location_pk).values_list("uid", "status", "deleted_at")
-    known = {uid.casefold(): (uid, "" if deleted_at else status) for uid, status, deleted_at in stored}
+    with connection.cursor() as cursor:
+        cursor.execute(_STORED_EVSES, [location_pk])
+        known = {uid.casefold(): (uid, state) for uid, state in cursor.fetchall()}
     kept = [_spelled(evse, *known.get(evse.uid.casefold(), (evse.uid, ""))) for evse in evses]
     if kept:
         # One JSON text: an array of texts this long is slow to escape.
-        members = [{"number": number, **asdict(evse)} for number, evse in enumerate(kept)]
+        members = [
+            {"number": number, "uid": evse.uid, "status": evse.status, "last_updated": evse.last_updated,
+             "document": evse.document}
+            for number, evse in enumerate(kept)
+        ]  # fmt: skip
         _run(_KEEP_EVSES, {"location_id": location_pk, "evses": msgspec.json.encode(members).decode()})
     named = {evse.uid.casefold() for evse in evses}
     if whole and (gone := [uid for key, (uid, status) in known.items() if status and key not in named]):

@@ -95,6 +95,8 @@ _LENIENT = re.compile(
 )
 
 
+# The parts of one object, and the objects of one moment, have the same time stamp many times.
+@lru_cache(maxsize=4096)
 def parse_datetime(text: str) -> datetime:
     """Read a DateTime as we accept it: with or without `Z`, with an offset, with up to nine decimals.
 
