@@ -12,6 +12,8 @@ from ocpi.headers import Address
 from ocpi.v2_2_1.tokens import TokenType
 from ocpi.views import OcpiView
 
+_TYPES = frozenset(TokenType)
+
 
 class TokensList(OcpiView):
     """Our Tokens, page by page."""
@@ -36,7 +38,7 @@ class TokenAuthorize(OcpiView):
 
     def post(self, request: Request, token_uid: str) -> HttpResponse:
         token_type = request.query_params.get("type") or operations.RFID
-        if token_type not in set(TokenType):
+        if token_type not in _TYPES:
             raise status.InvalidParameters("type", f"must be one of {', '.join(TokenType)}")
         asked = operations.Asked(
             uid=token_uid,

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
@@ -39,6 +40,14 @@ class Asked:
     askers: Sequence[Address]  # the CPO that asks, or those it may be
     body: bytes  # LocationReferences, or empty
     platform_id: int
+
+
+class _Known(NamedTuple):
+    """What an authorization needs of a Token."""
+
+    id: int
+    document: str
+    valid: bool
 
 
 def keep(body: bytes) -> keeping.Kept:
@@ -126,7 +135,7 @@ def authorize(asked: Asked) -> str:
     return documents.text(info)
 
 
-def _find(asked: Asked) -> Token:
+def _find(asked: Asked) -> _Known:
     parties = ours.addresses(Role.EMSP) if asked.receiver is None else (asked.receiver,)
     found = _tokens(parties, asked.uid, asked.type)
     other_end = normal_ids.reversed_uid(asked.uid) if asked.type == RFID else None
@@ -141,14 +150,16 @@ def _find(asked: Asked) -> Token:
     return found[0]
 
 
-def _tokens(parties: Sequence[Address], uid: str, kind: str) -> list[Token]:
+def _tokens(parties: Sequence[Address], uid: str, kind: str) -> list[_Known]:
     """Return up to two Tokens of these parties. Written out: a driver stands at the charge point and waits."""
     owners = " OR ".join(["(UPPER(country_code) = %s AND UPPER(party_id) = %s)"] * len(parties)) or "false"
     sql = (
         "SELECT id, document, valid FROM emsp_token "  # noqa: S608 - constants only
         f"WHERE ({owners}) AND UPPER(object_id) = UPPER(%s) AND type = %s LIMIT 2"
     )
-    return list(Token.objects.raw(sql, [*(part for party in parties for part in party.key), uid, kind]))
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*(part for party in parties for part in party.key), uid, kind])
+        return [_Known(*row) for row in cursor.fetchall()]
 
 
 def _references(body: bytes) -> tuple[str, list[str]] | None:
@@ -159,7 +170,7 @@ def _references(body: bytes) -> tuple[str, list[str]] | None:
 
 
 def _verdict(
-    token: Token, references: tuple[str, list[str]] | None, askers: Sequence[Address]
+    token: _Known, references: tuple[str, list[str]] | None, askers: Sequence[Address]
 ) -> tuple[str, list[str]]:
     """Return AllowedType and the EVSEs that may be used. Opening hours and status are no reason to refuse (TOK-32)."""
     if not token.valid:
@@ -203,10 +214,10 @@ def _of(parties: Sequence[Address]) -> Q:
     return found
 
 
-def _remember(token: Token, allowed: str, references: tuple[str, list[str]] | None, platform_id: int) -> str:
+def _remember(token: _Known, allowed: str, references: tuple[str, list[str]] | None, platform_id: int) -> str:
     reference = str(uuid.uuid4())
     with connection.cursor() as cursor:
-        cursor.execute(_REMEMBER, [reference, token.pk, platform_id, allowed, references[0] if references else ""])
+        cursor.execute(_REMEMBER, [reference, token.id, platform_id, allowed, references[0] if references else ""])
     return reference
 
 
