@@ -91,4 +91,5 @@ def _card(title: str, number: object, page: str, query: str = "", *, odd: bool =
         url = reverse(f"admin:{page}_changelist") + query
     except NoReverseMatch:  # a page this installation does not have
         url = ""
-    return {"title": title, "number": number, "url": url, "odd": odd}
+    shown = f"{number:,}" if isinstance(number, int) else number
+    return {"title": title, "number": shown, "url": url, "odd": odd}

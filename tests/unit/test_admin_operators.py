@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from ocpi import lanes, traffic
+from ocpi.admin_pages import percent
 from ocpi.models import AuditEntry, Delivery, FinishedDelivery, Platform
 from tests.admin_world import EVIL
 from tests.admin_world import operator_fixture as operator_fixture
@@ -237,6 +238,14 @@ def test_who_may_only_look_sees_pages_and_no_buttons(viewer: Client, world: dict
 
 
 @pytest.mark.req("SEC-55")
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [(0, "0 %"), (0.0004, "<0.1 %"), (0.0714, "7.1 %"), (0.5, "50.0 %"), (0.99999, "99.9 %"), (1, "100 %")],
+)
+def test_a_share_has_one_digit_and_all_is_only_said_of_all(part: float, shown: str) -> None:
+    assert percent(part) == shown
+
+
 @pytest.mark.parametrize("url", [CONNECTIONS, LANES, DEAD])
 def test_names_of_partners_show_as_text(operator: Client, world: dict[str, Any], url: str) -> None:
     content = _content(operator, url)
@@ -251,6 +260,7 @@ def test_the_first_page_shows_alarms_connections_traffic_and_dead_letters(operat
     good = partner("DE*EMS:EMSP", name="Good", average_ms=12.0)
     partner("BE*PSD:EMSP", name=f"Stopped {EVIL}", paused_reason="it refuses our token")
     _failed(good.platform, 1, error="HTTP 500")
+    _failed(good.platform, 2, error="HTTP 400", state="REFUSED")
     for ended in ("2xx", "5xx"):
         traffic.note(good.id, "OUT", ended, time.time(), 100.0)
     traffic.flush()
@@ -265,6 +275,7 @@ def test_the_first_page_shows_alarms_connections_traffic_and_dead_letters(operat
         assert words in text
     assert content.index("Stopped &lt;script&gt;") < content.index(">Good<")
     assert content.count('class="o-bar-failed"') == 1
+    assert re.search(r"<strong>2</strong><span>Dead letters</span>", content)  # a refused one counts as one given up
     assert EVIL not in content
     for url in re.findall(r'class="o-(?:button o-quiet|link)" href="([^"]+)"', content):
         assert operator.get(html.unescape(url)).status_code == 200, url
