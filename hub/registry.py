@@ -65,7 +65,7 @@ def receivers(snapshot: Snapshot, caller: KnownPlatform, sender: Address, module
     for platform in direct_first:
         if platform.id == caller.id or (module, "RECEIVER") not in platform.endpoints:
             continue
-        if platform.state != "REGISTERED" or (platform.is_hub and caller.is_hub):
+        if platform.state != "REGISTERED" or (caller.is_hub and platform.is_hub):
             continue
         for party in platform.parties:
             if not party.active or party.address.key == sender.key or party.role == "HUB":

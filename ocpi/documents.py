@@ -20,6 +20,7 @@ _value = msgspec.json.Decoder(float_hook=Decimal)
 _NULL = b"null"
 _EMPTY = Raw(b"[]")
 _STAMP = "last_updated"
+_PLAIN = frozenset((Raw, str, int, bool, type(None)))
 
 
 def members(text: bytes | str) -> dict[str, Raw]:
@@ -173,9 +174,9 @@ def _merged_parts(kept: list[Raw], changes: list[Raw], parts: Sequence[tuple[str
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     match value:
-        case Raw():
-            return value
         case Decimal():
             return Raw(format(value, "f").encode())
         case Mapping():

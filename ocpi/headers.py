@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -33,10 +33,11 @@ class Address:
 
     country_code: str
     party_id: str
+    # In capitals, what addresses are compared by; kept, since a broadcast looks at those of every party.
+    key: tuple[str, str] = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.country_code.upper(), self.party_id.upper()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.country_code.upper(), self.party_id.upper()))
 
     def __str__(self) -> str:
         return f"{self.country_code}*{self.party_id}"
