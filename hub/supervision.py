@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hub.forked import Forked
 from hub.processes import die_with_parent
 
 logger = logging.getLogger(__name__)
@@ -16,6 +17,9 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 12.0  # seconds between the request to end and force
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds before a dead child is started again
 _STEADY = 5.0  # seconds after which a child counts as started, so that its next pause is short
+_LOOK = 0.1  # seconds between two looks at the children
+# Who was killed did not fail: it is started again at once, unless it was killed while it was still starting.
+_STARTED, _PAUSE_AFTER_KILL = 0.5, 0.0
 # glibc gives threads stretches of memory of their own, eight for each core; after large answers in many threads each
 # stretch would keep some megabytes for nothing.
 _MEMORY = {"MALLOC_ARENA_MAX": "2"}
@@ -28,13 +32,18 @@ class Child:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    main: Callable[[], object] | None = None  # what the command does, for a child that is forked
+    process: subprocess.Popen[bytes] | Forked | None = None
     started_at: float = 0.0
     pause: float = 0.0
 
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches the supervisor only."""
         self.started_at = time.monotonic()
+        if self.main is not None:
+            arguments = self.command[2:]  # behind `python -m`
+            self.process = Forked(f"ocpi-{self.name}", self.main, arguments, self.environment)
+            return
         self.process = subprocess.Popen(  # noqa: S603 our own command
             self.command,
             stdin=subprocess.DEVNULL,
@@ -54,9 +63,12 @@ class Child:
         now = time.monotonic()
         if self.process is not None:
             lived = now - self.started_at
-            self.pause = (
-                _SHORTEST_PAUSE if lived > _STEADY else min(max(self.pause * 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            )
+            if self.process.returncode == -signal.SIGKILL and lived > _STARTED:
+                self.pause = _PAUSE_AFTER_KILL
+            elif lived > _STEADY:
+                self.pause = _SHORTEST_PAUSE
+            else:
+                self.pause = min(max(self.pause * 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             logger.error("%s ended with %s; again in %.1f s", self.name, self.process.returncode, self.pause)
             self.signal_all(signal.SIGKILL)  # children it may have left
             self.process, self.started_at = None, now
@@ -85,7 +97,7 @@ def supervise(children: Sequence[Child]) -> None:
         while True:
             for child in children:
                 child.revive()
-            time.sleep(0.2)
+            time.sleep(_LOOK)
     except Stopped:
         logger.info("stopping")
     finally:

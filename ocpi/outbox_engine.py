@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.conf import settings
 from django.db import connection
 
-from ocpi import lanes, outbox_care, outbox_rows
+from ocpi import lanes, outbox_care, outbox_probe, outbox_rows
 from ocpi.lanes import BorrowedLocks, WorkerLocks
 from ocpi.outbox_sender import THREADS_PER_QUOTA, Sender
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 12.0  # for calls in flight at the end (REL-56)
 _IDLE_SECONDS = 0.5
 _SWEEP_SECONDS = 1.25  # a little longer than the pause of the sweep that Celery brings
+_PROBE_SECONDS = 1.0  # between two looks for whose probe is due
 
 
 def drain_now(platform_id: int | None = None) -> int:
@@ -47,17 +48,24 @@ class Engine:
         self._swept_at = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
+        self._prober = threading.Thread(target=self._probe, name="outbox-probe", daemon=True)
 
     def start(self) -> None:
         """Begin to send, and to look for what is due each second (REL-08)."""
         self.locks.start()
         self._thread.start()
+        self._prober.start()
 
     def sweep(self) -> None:
         """Find what nobody was woken for, and what time alone brings about."""
         self._swept_at = time.monotonic()
         lanes.end_silent()
         self.sender.wake(outbox_care.sweep())
+
+    def sweep_soon(self) -> None:
+        """Have the next sweep now: what a killed worker left waits for the one that takes its place (REL-03)."""
+        self._swept_at = float("-inf")
+        self.sender.wake(())
 
     def stop(self) -> None:
         """Finish the calls in flight, write down what came of them, free the lanes (REL-56)."""
@@ -78,6 +86,16 @@ class Engine:
                 log.exception("the outbox stumbles and goes on")
                 connection.close()
                 time.sleep(_IDLE_SECONDS)
+        connection.close()
+
+    def _probe(self) -> None:
+        """Ask who is OFFLINE when it is due, also while Celery brings nothing; a thread of its own, since it waits."""
+        while not self._stopped.wait(_PROBE_SECONDS):
+            try:
+                outbox_probe.probe()
+            except Exception:
+                log.exception("a probe stumbles, the next one goes on")
+                connection.close()
         connection.close()
 
 

@@ -55,18 +55,35 @@ def _address(country_code: str, party_id: str) -> Address | None:
 
 
 def report_health(outcomes: Iterable[Outcome], *, unwell: Collection[int]) -> None:
-    """Tell how the platforms did; `unwell` are those that were not known to be well when their calls began."""
+    """Tell how the platforms did, from outcomes in the order in which they came.
+
+    Any success resets the count of failures (REL-26), also one that came in the same moment: a platform that fails
+    three of a hundred calls, drained in four slots, is not OFFLINE by the chance of how outcomes were gathered.
+
+    :param unwell: the platforms that were not known to be well when their calls began.
+    """
     by_platform: dict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_platform[outcome.row.platform_id].append(outcome)
     for platform_id, found in by_platform.items():
-        paused = next((outcome for outcome in found if outcome.ended is Ended.PAUSED), None)
-        failed = next((outcome for outcome in found if outcome.ended is Ended.FAILED), None)
-        if paused is not None:
-            health.pause(platform_id, f"it refuses our token: {paused.error}")
-        elif failed is not None:
-            health.failed(platform_id, failed.error, retry_after=failed.retry_after)
-        else:
-            answered = [outcome.elapsed for outcome in found if outcome.elapsed is not None]
-            if answered:
-                health.succeeded(platform_id, sum(answered) / len(answered), was_well=platform_id not in unwell)
+        _report(platform_id, found, was_well=platform_id not in unwell)
+
+
+def _report(platform_id: int, found: list[Outcome], *, was_well: bool) -> None:
+    """Tell how one platform did."""
+    paused = next((outcome for outcome in found if outcome.ended is Ended.PAUSED), None)
+    if paused is not None:
+        health.pause(platform_id, f"it refuses our token: {paused.error}")
+        return
+    failures = [outcome for outcome in found if outcome.ended is Ended.FAILED]
+    answered = [outcome for outcome in found if outcome.ended is not Ended.FAILED and outcome.elapsed is not None]
+    if answered:
+        elapsed = sum(outcome.elapsed or 0.0 for outcome in answered) / len(answered)
+        health.succeeded(platform_id, elapsed, was_well=was_well and not failures)
+    if not failures:
+        return
+    last = next(outcome for outcome in reversed(found) if outcome in failures or outcome in answered)
+    asks_for_rest = next((outcome for outcome in failures if outcome.retry_after), None)
+    if asks_for_rest is not None or last.ended is Ended.FAILED:
+        failed = asks_for_rest or last
+        health.failed(platform_id, failed.error, retry_after=failed.retry_after)

@@ -109,7 +109,7 @@ def renew_token(platform_id: int) -> None:
 
 
 def _start(**_kwargs: Any) -> None:
-    outbox_engine.engine()
+    outbox_engine.engine().sweep_soon()
 
 
 def _stop(**_kwargs: Any) -> None:

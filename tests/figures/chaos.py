@@ -206,5 +206,6 @@ def _lines(
     )
     report.add("left out of it: sent while Redis was away", judged.counted(up) - judged.counted(counts), "messages")
     report.add("p99 to receivers that are up, Redis away or not", round(judged.percentile(0.99, up), 3), "s")
+    report.add("time to pull (OCPI_PULL_GRACE), in place of 600", _GRACE_SECONDS, "s")
     report.add("p50, nothing left out", round(judged.percentile(0.5), 3), "s")
     report.add("longest, nothing left out", round(judged.percentile(1.0), 3), "s")

@@ -59,6 +59,8 @@ def _run(found: Place, size: Size, options: Options, report: Report) -> None:
     say(f"silent from now on: {silent}")
     judged = _load(hub, receivers, size, versions, others)
     held = receivers.counts().get("held", 0)
+    for number in silent:  # the calls they hold end, and with them the hub without waiting for their limit
+        receivers.down(number)
     hub.stop()
     full = not options.short
     report.add("messages to the others", judged.messages, least=int(size.per_second * size.seconds * 0.65))

@@ -123,12 +123,15 @@ class Hub:
 def _part_of(pid: int) -> str:
     """Return which part of an instance a process is."""
     try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return ""
+    if name in ("ocpi-web", "ocpi-worker", "ocpi-beat"):  # forked from its supervisor
+        return name.removeprefix("ocpi-")
     if "celery" in words:
         return "beat" if "beat" in words else "worker"
-    return "web" if {"gunicorn", "uvicorn"} & set(words) or "multiprocessing" in " ".join(words) else ""
+    return "web" if {"gunicorn", "uvicorn", "hub.web"} & set(words) or "multiprocessing" in " ".join(words) else ""
 
 
 @dataclass(slots=True)

@@ -101,13 +101,13 @@ class _Outage:
             "OCPI_SIDES": "cpo", "OCPI_PARTIES": "*".join(registry.CPO) + ":CPO", "OCPI_PULL_GRACE": str(size.grace),
             "OCPI_CATCH_UP_PER_SECOND": str(_RATE), "OCPI_PULLS": "false", "DATABASE_URL": self.database,
         }  # fmt: skip
-        self.source = _Source(found, self.env)
+        self.source = _Source(found, self.env)  # it loads while the CPO does
+        self.cpo = Hub(found, self.database, [["web", "worker", "beat"]], env=self.env)
         known = self.source.dump()["evses"]
         self.stores = [Store(dict(known)) for _ in range(2)]
         self.most_marks = 0
 
     def run(self) -> None:
-        cpo = Hub(self.place, self.database, [["web", "worker", "beat"]], env=self.env)
         self.go_away()
         changed = self.source.ask(do="change", count=self.size.changes, seed=self.options.seed)
         say(f"{changed['changed']} changes in {changed['seconds']:.0f} s")
@@ -119,12 +119,12 @@ class _Outage:
         back = time.monotonic()
         for receiver in (_PULLS, _WAITS):
             self.receivers.up(receiver)
-        pulled = self.pull(cpo.ports[0])
+        pulled = self.pull(self.cpo.ports[0])
         pulled_at = time.monotonic()
         self.pass_probe()
         source = self.source.dump()
         equal = self.wait_until_equal(source, pulled, pulled_at)
-        cpo.stop()
+        self.cpo.stop()
         self.source.close()
         self.lines(changed["changed"], marks, arrived_away, source, equal, pulled_at, back)
 
@@ -138,7 +138,7 @@ class _Outage:
                 raise RuntimeError("the receivers are not known to be OFFLINE")
             self.source.ask(do="change", count=2, seed=number)
             number += 1
-            time.sleep(0.3)
+            time.sleep(0.1)
 
     def pull(self, port: int) -> list[dict[str, Any]]:
         """Do what a platform does that comes back: read the Locations that changed since it went, less five minutes."""
@@ -168,7 +168,7 @@ class _Outage:
         equal: dict[int, float] = {}
         limit = time.monotonic() + self.size.evses / _RATE * 2 + 60
         while len(equal) < 2 and time.monotonic() < limit:
-            time.sleep(0.5)
+            time.sleep(0.2)
             arrivals = self.receivers.arrivals()
             self.marks()
             for receiver in (_PULLS, _WAITS):
@@ -176,7 +176,7 @@ class _Outage:
                 missing = set(self.cdrs_of(receiver, source)) - store.cdrs.keys()
                 if receiver not in equal and not store.differences(source["evses"]) and not missing:
                     equal[receiver] = time.monotonic()
-        time.sleep(2.0)  # what comes twice comes now
+        time.sleep(1.0 if self.options.short else 2.0)  # what comes twice comes now
         self.stores = [self.store_of(r, self.receivers.arrivals(), pulled, pulled_at) for r in (_PULLS, _WAITS)]
         return equal
 

@@ -49,8 +49,9 @@ class Place(Lab):
 
     def crash_database(self) -> None:
         """Kill PostgreSQL with all its processes, without any farewell; its keeper starts it again."""
+        keepers = self._keeper()
         postmasters = [
-            pid for pid, (parent, name, _) in processes().items() if name == "postgres" and parent in self._keeper()
+            pid for pid, (parent, name, _) in processes().items() if name == "postgres" and parent in keepers
         ]
         for pid in postmasters:
             with contextlib.suppress(ProcessLookupError):

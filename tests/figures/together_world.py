@@ -255,12 +255,12 @@ def _wait_for(member: Member) -> None:
 
 
 def _name(pid: int) -> str:
-    """Return what a process is, from its command line."""
+    """Return what a process is, from its command line and its name."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        words = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") + Path(f"/proc/{pid}/comm").read_text()
     except OSError:
         return "gone"
-    for part in ("beat", "worker", "ocpp_gateway", "uvicorn", "gunicorn", "multiprocessing"):
+    for part in ("beat", "worker", "ocpp_gateway", "hub.web", "uvicorn", "gunicorn", "multiprocessing"):
         if part in words:
-            return "web" if part in ("uvicorn", "gunicorn", "multiprocessing") else part
+            return "web" if part in ("hub.web", "uvicorn", "gunicorn", "multiprocessing") else part
     return processes().get(pid, (0, "other", 0.0))[1]

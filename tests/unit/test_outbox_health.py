@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django.fixtures import Settings
 
-from ocpi import health, outbox_care, outbox_policy, outbox_probe
+from ocpi import health, outbox_care, outbox_outcomes, outbox_policy, outbox_probe, outbox_rows
 from ocpi.models import Platform
 from ocpi.outbox_engine import drain_now
+from ocpi.outbox_rows import Ended, Outcome
 from tests.outbox_support import (
     Got,
     Recorder,
@@ -57,6 +58,33 @@ def test_any_success_ends_a_back_off(emsp_server: Recorder, emsp_platform: Platf
     emsp_platform.refresh_from_db()
     assert (emsp_platform.failures, emsp_platform.backoff_until) == (0, None)
     assert pending() == []
+
+
+@pytest.mark.req("REL-26", "REL-38")
+@pytest.mark.parametrize(
+    ("came", "failures", "rests"),
+    [("+-", 1, True), ("-+", 0, False), ("-+-", 1, True), ("--", 3, True), ("++", 0, False), ("+r+", 1, True)],
+)
+def test_a_success_in_the_same_moment_resets_the_count(
+    emsp_platform: Platform, came: str, failures: int, rests: bool
+) -> None:
+    """Two failures went before; what is gathered from the slots of a platform is read in the order in which it came."""
+    mark(add_object(), emsp_platform)
+    [row] = outbox_rows.due([(emsp_platform.pk, slot) for slot in range(4)], limit=1).popitem()[1]
+    for _ in range(2):
+        health.failed(emsp_platform.pk, "no answer")
+        later(5)
+    outcomes = {
+        "+": Outcome(row, Ended.DELIVERED, elapsed=0.01),
+        "-": Outcome(row, Ended.FAILED, error="HTTP 503", elapsed=0.01),
+        "r": Outcome(row, Ended.FAILED, error="HTTP 429", elapsed=0.01, retry_after=7.0),
+    }
+
+    outbox_outcomes.report_health([outcomes[one] for one in came], unwell=set())
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.failures, emsp_platform.backoff_until is not None) == (failures, rests)
+    assert emsp_platform.connection == ("OFFLINE" if failures == 3 else "CONNECTED")
 
 
 @pytest.mark.req("REL-38", "REL-35")

@@ -361,3 +361,15 @@ def test_a_call_in_flight_finishes_when_the_worker_stops(emsp_server: Recorder, 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert cursor.fetchone()[0] == 0
+
+
+@pytest.mark.req("REL-38", "REL-04", "REL-07")
+def test_the_engine_probes_who_is_offline_also_while_celery_brings_nothing(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    Platform.objects.update(connection="OFFLINE", failures=3, backoff_until=None)
+
+    with engine():
+        assert eventually(lambda: Platform.objects.get().connection == "CONNECTED")
+
+    assert emsp_server.lines == ["GET /versions"]

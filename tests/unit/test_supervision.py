@@ -98,3 +98,72 @@ def test_a_child_that_dies_again_and_again_is_started_ever_more_slowly() -> None
         pauses.append(broken.pause)
 
     assert pauses == [0.5, 1.0, 2.0]
+
+
+_FORKS = """
+import os, sys, time
+from hub import supervision
+
+def main():
+    with open(os.path.join(sys.argv[1], f"worker-{os.getpid()}"), "w") as file:
+        file.write(os.environ["NAMED"] + open("/proc/self/comm").read())
+    time.sleep(60)
+
+supervision.supervise([supervision.Child("worker", ["python", "-m", "celery", sys.argv[1]], {"NAMED": "yes "}, main)])
+"""
+
+
+@pytest.mark.req("REL-03")
+@pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_forked_child_is_there_again_and_does_not_outlive_its_supervisor(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen([sys.executable, "-c", _FORKS, tmp_path])
+    try:
+        assert _eventually(lambda: len(_pids(tmp_path, "worker")) == 1)
+        [first] = _pids(tmp_path, "worker")
+        assert os.getsid(first) == first
+        assert _eventually(lambda: (tmp_path / f"worker-{first}").read_text() == "yes ocpi-worker\n")
+
+        os.kill(first, signal.SIGKILL)
+        assert _eventually(lambda: len(_pids(tmp_path, "worker")) == 2)
+
+        process.send_signal(number)
+        assert process.wait(timeout=15) == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+        assert _eventually(lambda: not any(_alive(child) for child in _pids(tmp_path, "worker")))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_who_was_killed_is_started_at_once_however_often() -> None:
+    steady = supervision.Child("steady", [sys.executable, "-c", "import time; time.sleep(60)"])
+    steady.start()
+    for _ in range(3):
+        assert steady.process is not None
+        steady.started_at -= 1.0  # it has worked for a while
+        os.kill(steady.process.pid, signal.SIGKILL)
+        steady.process.wait()
+        steady.revive()
+        assert steady.running()
+        assert steady.pause == 0.0
+    supervision.end([steady])
+
+
+def test_how_a_forked_child_ends_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise RuntimeError("it cannot")
+
+    def leaves() -> None:
+        raise SystemExit(7)
+
+    children = [supervision.Child("one", ["", "-m", "one"], {}, main) for main in (fails, leaves, lambda: None)]
+    codes = []
+    for child in children:
+        child.start()
+        assert child.process is not None
+        codes.append(child.process.wait())
+
+    assert codes == [1, 7, 0]
+    assert "it cannot" in capfd.readouterr().err

@@ -3,6 +3,8 @@
 import json
 import sys
 from argparse import BooleanOptionalAction
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import connections
 
 from hub.supervision import Child, supervise
 
 # Work that a killed process held is taken up by the next: that one is there sooner without what it never shows, and
-# without Django's checks, which this command has made.
+# without Django's checks, which this command has made. Where it can be forked from this command, it is there at once.
 _WITHOUT_PAGES = {"ADMIN_PAGES": "false", "CELERY_SKIP_CHECKS": "1"}
+_FORKS = sys.platform == "linux"
 _MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 
@@ -23,7 +27,8 @@ def web() -> Child:
     """Return the web server: ASGI where the hub passes requests on, threads for everything else."""
     python = [sys.executable, "-m"]
     if "hub" in settings.OCPI_SIDES:
-        return Child("web", [*python, "hub.web"])
+        # Several processes are started by the first one, each from the beginning.
+        return Child("web", [*python, "hub.web"], {}, _hub_web if _FORKS and settings.WEB_PROCESSES == 1 else None)
     address = f"{settings.HOST}:{settings.PORT}"
     server = ["gunicorn", "hub.wsgi:application", "--bind", address, "--worker-class", "gthread"]
     server += ["--threads", str(settings.WEB_THREADS), "--workers", str(settings.WEB_PROCESSES)]
@@ -37,13 +42,44 @@ def worker() -> Child:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
     threads = ["--pool", "threads", "--concurrency", str(settings.OCPI_SEND_THREADS)]
     celery = [sys.executable, "-m", "celery", "-q", "-A", "hub.celery"]
-    return Child("worker", [*celery, "worker", *threads, *quiet], _WITHOUT_PAGES)
+    return Child("worker", [*celery, "worker", *threads, *quiet], _WITHOUT_PAGES, _celery if _FORKS else None)
 
 
 def beat() -> Child:
     """Return the clock that wakes the worker."""
     celery = [sys.executable, "-m", "celery", "-q", "-A", "hub.celery"]
-    return Child("beat", [*celery, "beat", "--pidfile=", "-l", "WARNING"], _WITHOUT_PAGES)
+    command = [*celery, "beat", "--pidfile=", "-l", "WARNING"]
+    return Child("beat", command, _WITHOUT_PAGES, _celery if _FORKS else None)
+
+
+def _celery() -> None:
+    """Do what `python -m celery` does with the arguments of this process."""
+    import_module("celery.__main__").main()
+
+
+def _hub_web() -> None:
+    """Do what `python -m hub.web` does."""
+    import_module("hub.web").main()
+
+
+_CELERY = ("celery.__main__", "celery.bin.celery", "celery.concurrency.thread", "kombu.transport.redis", "hub.celery")
+_LOADED = {
+    "web": ("hub.web", "hub.asgi", "hub.urls", "hub.fast_protocol", "uvloop"),
+    "worker": (*_CELERY, "celery.apps.worker", "celery.worker.consumer", "hub.celery_consumer"),
+    "beat": (*_CELERY, "celery.beat", "celery.apps.beat"),
+}
+
+
+def _warm_up(children: Sequence[Child]) -> None:
+    """Load once what those need that are forked; opens no connection and starts no thread."""
+    for child in children:
+        if child.main is not None:
+            for module in _LOADED[child.name]:
+                import_module(module)
+            if child.main is _celery:
+                app = import_module("hub.celery").app
+                app.loader.import_default_modules()
+                app.finalize()
 
 
 def gateway() -> Child:
@@ -73,6 +109,8 @@ class Command(BaseCommand):
         children = [web(), worker(), beat(), *([gateway()] if "cpo" in settings.OCPI_SIDES else [])]
         children = [child for child in children if child.name in (options["only"] or [child.name])]
         self._print_addresses(as_json=options["json"])
+        _warm_up(children)
+        connections.close_all()  # a fork must not share one
         supervise(children)
 
     def _print_addresses(self, *, as_json: bool) -> None:
