@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
+from threading import Lock
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,9 +15,15 @@ from ocpi.v2_2_1.types import dec_hook
 Some = TypeVar("Some", bound=msgspec.Struct)
 
 
+# msgspec keeps with a class what it finds out about it, half of it for a moment: a second thread that needs the same
+# class in that moment ends the process. So of a server that has just started and has several first requests at once.
+_building = Lock()
+
+
 @cache
 def _decoder(kind: type[msgspec.Struct]) -> "msgspec.json.Decoder[Any]":
-    return msgspec.json.Decoder(kind, dec_hook=dec_hook, float_hook=Decimal)
+    with _building:
+        return msgspec.json.Decoder(kind, dec_hook=dec_hook, float_hook=Decimal)
 
 
 def load(kind: type[Some], body: bytes | str) -> Some:
