@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 _LINK = re.compile(r"<([^<>]*)>([^<>]*)")
@@ -12,14 +13,21 @@ _COUNT = re.compile(r"[0-9]{1,12}")
 def join(url: str, *segments: str, query: Mapping[str, str] | None = None) -> str:
     """Return a URL below a published one: one slash between, each segment percent-encoded, its own query kept."""
     path, mark, kept = url.partition("?")
+    below = _below(segments)
+    if below:
+        path = path.rstrip("/") + "/" + below
+    parts = [part for part in (kept, urlencode(query, quote_via=quote) if query else "") if part]
+    return path + ("?" + "&".join(parts) if parts or (mark and not below) else "")
+
+
+# One change goes to the same path of a hundred receivers.
+@lru_cache(maxsize=4096)
+def _below(segments: tuple[str, ...]) -> str:
     # No encoding saves "." and ".." from being taken for a folder, so the dots at least do not look like one.
     below = [quote(s, safe="") if s.strip(".") or not s else s.replace(".", "%2E") for s in segments]
     if "" in below:
         raise ValueError("a path segment is empty")
-    if below:
-        path = path.rstrip("/") + "/" + "/".join(below)
-    parts = [part for part in (kept, urlencode(query, quote_via=quote) if query else "") if part]
-    return path + ("?" + "&".join(parts) if parts or (mark and not below) else "")
+    return "/".join(below)
 
 
 def next_reference(link: str) -> str | None:

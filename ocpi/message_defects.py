@@ -35,15 +35,15 @@ def of_answer(answer: Answer) -> Iterator[str]:
         sent = answer.sent.headers.get(name)
         if sent is not None and answer.headers.get(name.lower()) != sent:
             yield f"TRN-058 {name} not in the answer"
-    envelope = answer.envelope
-    if envelope is None or answer.status_code is None:
+    envelope, status_code = answer.envelope, answer.status_code
+    if envelope is None or status_code is None:
         yield "QRK-06 answer without an envelope"
         return
     if bytes(envelope.status_code)[:1] == b'"':
         yield "PIT-26 status_code as a string"
     if bytes(envelope.timestamp) in (b"", _NULL):
         yield "PIT-26 timestamp missing"
-    if answer.http_status >= 400 and 1000 <= answer.status_code <= 1999:
-        yield f"QRK-06 HTTP {answer.http_status} with {answer.status_code}"
+    if answer.http_status >= 400 and 1000 <= status_code <= 1999:
+        yield f"QRK-06 HTTP {answer.http_status} with {status_code}"
     elif 200 <= answer.http_status < 300 and answer.http_status not in _USUAL:
         yield f"QRK-06 HTTP {answer.http_status}"

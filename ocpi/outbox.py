@@ -164,14 +164,15 @@ def _columns_of(recipients: Sequence[Recipient]) -> dict[str, str]:
     senders = [recipient.sender or _NOBODY for recipient in ordered]
     return {
         "platform_ids": "{" + ",".join([str(recipient.platform_id) for recipient in ordered]) + "}",
-        "to_country_codes": _array([address.country_code for address in to]),
-        "to_party_ids": _array([address.party_id for address in to]),
-        "from_country_codes": _array([address.country_code for address in senders]),
-        "from_party_ids": _array([address.party_id for address in senders]),
+        "to_country_codes": text_array([address.country_code for address in to]),
+        "to_party_ids": text_array([address.party_id for address in to]),
+        "from_country_codes": text_array([address.country_code for address in senders]),
+        "from_party_ids": text_array([address.party_id for address in senders]),
     }
 
 
-def _array(values: list[str]) -> str:
+def text_array(values: Sequence[str]) -> str:
+    """Return an array of texts in PostgreSQL's own writing: much cheaper than having each element adapted."""
     joined = '","'.join(values)
     if "\\" in joined or joined.count('"') != 2 * (len(values) - 1):
         joined = '","'.join([value.replace("\\", "\\\\").replace('"', '\\"') for value in values])

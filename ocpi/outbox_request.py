@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -95,8 +96,12 @@ def _url(row: Row, receiver: Receiver) -> str:
     endpoint = receiver.endpoints.get((row.module, interface))
     if not endpoint:
         raise LookupError(f"the platform has no {row.module} {interface} endpoint")
-    segments = [unquote(segment) for segment in row.path.split("/")] if row.path else []
-    return client.join(endpoint, *segments, query=dict(parse_qsl(row.query)) or None)
+    return client.join(endpoint, *_segments(row.path), query=dict(parse_qsl(row.query)) if row.query else None)
+
+
+@lru_cache(maxsize=4096)
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(unquote(segment) for segment in path.split("/")) if path else ()
 
 
 def _patch(row: Row, document: Stored) -> bytes | None:
@@ -145,18 +150,19 @@ def _failure(row: Row, error: client.ClientError) -> Outcome:
 
 
 def _read(row: Row, method: str, answer: client.Answer) -> Outcome:
+    http_status, status_code = answer.http_status, answer.status_code
+    ok = answer.ok
     outcome = Outcome(
         row,
-        Ended.FAILED,
-        http_status=answer.http_status,
-        status_code=answer.status_code,
-        error=_words(answer),
+        Ended.DELIVERED if ok else Ended.FAILED,
+        http_status=http_status,
+        status_code=status_code,
+        error="" if ok else _words(answer),
         elapsed=answer.elapsed,
         location=answer.headers.get("location", ""),
     )
-    http_status, status_code = answer.http_status, answer.status_code
-    if answer.ok:
-        return replace(outcome, ended=Ended.DELIVERED, error="")
+    if ok:
+        return outcome
     if http_status in (401, 403):
         return replace(outcome, ended=Ended.PAUSED)
     if http_status in _OVERLOADED:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from ocpi import delivery_states, outbox_policy
+from ocpi import delivery_states, outbox, outbox_policy
 from ocpi.models import Delivery
 from ocpi.outbox_rows import Ended, Outcome, Row
 
@@ -79,16 +80,22 @@ def _again(again: Sequence[tuple[Outcome, str, float]]) -> set[int]:
         return {row_id for (row_id,) in cursor.fetchall()}
 
 
-def _results(outcomes: Sequence[Outcome]) -> dict[str, list[object]]:
+def _results(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
-        "ids": [outcome.row.id for outcome in outcomes],
-        "changes": [outcome.row.change for outcome in outcomes],
-        "http_statuses": [outcome.http_status for outcome in outcomes],
+        "ids": _numbers([outcome.row.id for outcome in outcomes]),
+        "changes": _numbers([outcome.row.change for outcome in outcomes]),
+        "http_statuses": _numbers([outcome.http_status for outcome in outcomes]),
         # Partners bend this number; what does not fit the column is no status code.
-        "status_codes": [code if 0 <= (code := outcome.status_code or 0) < 32768 else None for outcome in outcomes],
-        "errors": [outcome.error[:2000].replace("\0", "�") for outcome in outcomes],
-        "locations": [outcome.location[:2048] for outcome in outcomes],
+        "status_codes": _numbers(
+            [code if 0 <= (code := outcome.status_code or 0) < 32768 else None for outcome in outcomes]
+        ),
+        "errors": outbox.text_array([outcome.error[:2000].replace("\0", "�") for outcome in outcomes]),
+        "locations": outbox.text_array([outcome.location[:2048] for outcome in outcomes]),
     }
+
+
+def _numbers(values: Sequence[int | None]) -> str:
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def _parks(row: Row) -> bool:

@@ -48,6 +48,7 @@ def whole(label: str, ids: Collection[int]) -> dict[int, Stored]:
     return found
 
 
+@lru_cache(maxsize=64)
 def interface_of(label: str) -> str:
     """Return which interface of a platform is told of these objects: the Receiver's, if the model says nothing."""
     return str(getattr(apps.get_model(label), "pushed_to", "RECEIVER"))
