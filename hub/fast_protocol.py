@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import lru_cache
 from typing import Any
 
 import httptools
@@ -26,6 +27,11 @@ HEAD_SECONDS = 10.0  # from the first octet of a request, or the connection, to 
 BODY_SECONDS = 30.0
 MOST_HEADERS, LONGEST_HEADER = 100, 8 << 10
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@lru_cache(maxsize=4)  # they change with every second
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join([b"%s: %s\r\n" % each for each in headers])
 
 
 class _Passing:
@@ -58,6 +64,7 @@ class Protocol(HttpToolsProtocol):
 
     _head_octets = 0
     _in_head = True
+    _is_odd = False  # a header is longer than it may be
     _timer: asyncio.TimerHandle | None = None
     _received = 0
 
@@ -73,7 +80,12 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._in_head:
+        cycle: Any = self.cycle
+        if isinstance(cycle, _Passing) and not self._in_head:
+            # Most bodies come with their headers, so that no timer is needed.
+            if not cycle.is_whole and self._timer is None:
+                self._expect(BODY_SECONDS)
+        elif self._in_head:
             self._head_octets += len(data)
             if self._head_octets > HEAD_LIMIT:
                 self.send_400_response("The headers are too long.")
@@ -81,22 +93,24 @@ class Protocol(HttpToolsProtocol):
                 self._expect(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_octets = True, 0
+        self._in_head, self._head_octets, self._is_odd = True, 0, False
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        name = name.lower()
+        self.headers.append((name, value))
+        if len(value) > LONGEST_HEADER:
+            self._is_odd = True
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._forget_timer()
         headers = self.headers
-        self.expect_100_continue = any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
-        )
-        if len(headers) > MOST_HEADERS or max((len(value) for _, value in headers), default=0) > LONGEST_HEADER:
+        if self._is_odd or len(headers) > MOST_HEADERS:
             self._in_asgi()
             return
         url = httptools.parse_url(self.url)
@@ -126,8 +140,6 @@ class Protocol(HttpToolsProtocol):
             return
         self._received += len(body)
         cycle.body.append(body)
-        if self._timer is None:
-            self._expect(BODY_SECONDS)
         if self._received > cycle.limit:  # it is refused for its length; the rest is read by nobody
             cycle.too_long, cycle.keep_alive = True, False
             self._whole(cycle)
@@ -192,7 +204,7 @@ class Protocol(HttpToolsProtocol):
             log.error("an answer had a line break in a header")
             self.transport.close()
             return
-        default = b"".join([b"%s: %s\r\n" % each for each in self.server_state.default_headers])
+        default = _lines(tuple(self.server_state.default_headers))
         self.transport.write(b"".join((STATUS_LINE[reply.http_status], default, head.encode("latin-1"), reply.body)))
         if not cycle.keep_alive:
             self.transport.close()

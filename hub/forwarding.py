@@ -283,6 +283,8 @@ async def _replaced(kind: Callback.Kind, reference: str | None, place: _Place, d
 
 def _routing(answer: client.Answer, expected: Routing) -> Routing:
     """Return the receiver's own routing headers, or what they should have been (HUB-13)."""
+    if "ocpi-to-party-id" not in answer.headers or "ocpi-from-party-id" not in answer.headers:
+        return expected
     try:
         given = read_routing(lambda name: answer.headers.get(name.lower()))
     except status.InvalidParameters:

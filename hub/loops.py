@@ -8,8 +8,6 @@ the way gives the request a new X-Request-ID (HUB-17): one that comes with the s
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from hub.routing import Asked
 from ocpi import status
@@ -20,23 +18,32 @@ _passing: dict[Key, list[str]] = {}  # with the X-Request-IDs it came with
 _changing = threading.Lock()
 
 
-@contextmanager
-def guard(asked: Asked, routing: Routing, ids: Ids) -> Iterator[None]:
-    """Say that a request is being passed on in this block, which may be one of a coroutine.
+class guard:
+    """Says that a request is being passed on in this block, which may be one of a coroutine.
 
     :raises HubError: if the same correlation id, method, path, To and From is being passed on already (4000).
     """
-    parties = [part for address in (routing.to, routing.sender) if address for part in address.key]
-    key = (ids.correlation_id, asked.method, asked.module, asked.interface, *asked.tail, *parties)
-    with _changing:
-        others = _passing.setdefault(key, [])
-        if any(request_id != ids.request_id for request_id in others):
-            raise status.HubError("This request is already on its way: it goes round in a loop")
-        others.append(ids.request_id)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_key", "_request_id")
+
+    def __init__(self, asked: Asked, routing: Routing, ids: Ids) -> None:
+        to, sender = routing.to, routing.sender
+        self._request_id = ids.request_id
+        self._key: Key = (
+            ids.correlation_id, asked.method, asked.module, asked.interface, *asked.tail,
+            *(to.key if to else ()), *(sender.key if sender else ()),
+        )  # fmt: skip
+
+    def __enter__(self) -> None:
         with _changing:
-            others.remove(ids.request_id)
+            others = _passing.setdefault(self._key, [])
+            if any(request_id != self._request_id for request_id in others):
+                raise status.HubError("This request is already on its way: it goes round in a loop")
+            others.append(self._request_id)
+
+    def __exit__(self, *error: object) -> None:
+        with _changing:
+            others = _passing[self._key]
+            others.remove(self._request_id)
             if not others:
-                _passing.pop(key, None)
+                del _passing[self._key]

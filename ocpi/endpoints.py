@@ -98,12 +98,12 @@ def _segments(request: HttpRequest) -> list[str] | None:
 def segments_of(path: str) -> list[str] | None:
     """Return the decoded segments of an undecoded path, or None if they are no text (SEC-47)."""
     parts = [part for part in path.split("/") if part]
-    if "%" in path:
-        try:
-            parts = [unquote_to_bytes(part).decode() for part in parts]
-        except UnicodeDecodeError:
-            return None
-    return _printable(parts)
+    if "%" not in path:
+        return parts if path.isprintable() else None
+    try:
+        return _printable([unquote_to_bytes(part).decode() for part in parts])
+    except UnicodeDecodeError:
+        return None
 
 
 def _printable(parts: list[str]) -> list[str] | None:

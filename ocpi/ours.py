@@ -23,7 +23,7 @@ class OurParty:
 
 def parties() -> tuple[OurParty, ...]:
     """Return the parties of this instance, in the order of OCPI_PARTIES."""
-    return _parties(tuple(settings.OCPI_PARTIES))
+    return _parties(tuple(known_settings().OCPI_PARTIES))
 
 
 def addresses(*roles: Role) -> tuple[Address, ...]:
