@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ocpi import exchange_objects, live_secrets, secrets
-from ocpi.headers import Received, Routing
+from ocpi.headers import Address, Received, Routing
 
 BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
 
@@ -79,8 +79,8 @@ def columns(entry: Entry) -> tuple[Any, ...]:
         below[:300],
         _text(entry.request_id)[:255],
         _text(entry.correlation_id)[:255],
-        _text(str(routing.sender or "").upper())[:6],
-        _text(str(routing.to or "").upper())[:6],
+        _party(routing.sender),
+        _party(routing.to),
         entry.http_status,
         int(found[1]) if found else None,
         round(entry.elapsed * 1000, 3) if entry.elapsed is not None else None,
@@ -92,6 +92,10 @@ def columns(entry: Entry) -> tuple[Any, ...]:
         _text(owner),
         _text(object_id),
     )
+
+
+def _party(address: Address | None) -> str:
+    return _text("*".join(address.key))[:6] if address else ""
 
 
 def _object_path(entry: Entry) -> str:

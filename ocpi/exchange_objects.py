@@ -42,7 +42,9 @@ def about(module: str, method: str, url: str, below: str, body: bytes | None, an
     """
     if is_result(module, method, url, body):
         return "", result_id(url)
-    parts = [unquote(part) for part in below.split("/")] if below else []
+    parts = below.split("/") if below else []
+    if "%" in below:
+        parts = [unquote(part) for part in parts]
     owner = ""
     if module in _OWNED and len(parts) > 1 and len(parts[0]) == 2 and parts[0].isalpha() and len(parts[1]) <= 3:
         owner, parts = f"{parts[0]}*{parts[1]}", parts[2:]

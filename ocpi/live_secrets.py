@@ -41,6 +41,8 @@ _loading = threading.Lock()
 
 def hide(text: str) -> str:
     """Return a text with every live token in it masked, also in Base64."""
+    if not text:
+        return text
     known = _current()
     if len(text) >= SHORTEST:
         octets = text.encode("utf-8", "replace")
