@@ -11,6 +11,8 @@ import ipaddress
 import select
 import socket
 import ssl
+import struct
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -32,14 +34,18 @@ _ROUNDS = 100  # of the event loop, that closing may take
 _LOOKUPS = 32  # names that are looked up at once
 
 _TUNNEL_OCTETS = 4096
+_TCP_INFO = struct.Struct("=B127xQ")  # of Linux: the state first, the count of octets that came last
+_ESTABLISHED = 1
 _Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None]
 
 
 class _Connection(asyncio.Protocol):
     """One socket, used for one request at a time."""
 
-    def __init__(self, descriptor: int, alive: set[_Connection]) -> None:
+    def __init__(self, sock: socket.socket, alive: set[_Connection]) -> None:
         self._alive = alive
+        self._socket = sock
+        self._came = 0
         self.reader = AnswerReader()
         self.reused = False
         self.closed = False
@@ -47,11 +53,16 @@ class _Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self._poller = select.poll()
-        self._poller.register(descriptor, select.POLLIN)
+        self._poller.register(sock.fileno(), select.POLLIN)
 
     def is_usable(self) -> bool:
         """Tell whether a kept connection is usable: anything readable is its end, or nothing we asked for."""
-        return not self.closed and not self._poller.poll(0)
+        if self.closed:
+            return False
+        if self._counted is not None and not self._is_guarded:
+            # Asking this way keeps the GIL: who lets go of it may wait for other threads until it comes back.
+            return _state(self._socket) == (_ESTABLISHED, self._counted + self._came)
+        return not self._poller.poll(0)
 
     def close(self) -> None:
         """Close at once, whatever is on its way."""
@@ -90,9 +101,12 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._is_guarded = transport.get_extra_info("sslcontext") is not None
+        state = _state(self._socket)
+        self._counted = state[1] if state else None  # octets that a proxy sent before
         self._alive.add(self)
 
     def data_received(self, data: bytes) -> None:
+        self._came += len(data)
         waiter = self._waiter
         if waiter is None or waiter.done():  # nothing that we asked for
             self.close()
@@ -277,6 +291,17 @@ class Pool:
             raise NotConnected(str(error) or "no answer from the name server in time") from error
 
 
+def _state(sock: socket.socket) -> tuple[int, int] | None:
+    """Return the state of a TCP connection and how many octets came over it, where the system tells (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        octets = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:
+        return None
+    return _TCP_INFO.unpack(octets) if len(octets) == _TCP_INFO.size else None
+
+
 @lru_cache(maxsize=1024)
 def _is_address(host: str) -> bool:
     try:
@@ -317,12 +342,11 @@ async def _begin(
     sock: socket.socket, url: Url, deadline: float, context: ssl.SSLContext | None, alive: set[_Connection]
 ) -> _Connection:
     """Shake hands if need be; the certificate is checked for the name, though we are connected to an address."""
-    descriptor = sock.fileno()
     name = url.host if context is not None else None
     try:
         async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(descriptor, alive), sock=sock, ssl=context, server_hostname=name
+                lambda: _Connection(sock, alive), sock=sock, ssl=context, server_hostname=name
             )
     except BaseException:
         sock.close()
