@@ -33,7 +33,7 @@ class Size:
 
 
 FULL = Size(20, 6, 10, 5, 200.0, 60.0)
-SHORT = Size(7, 2, 3, 2, 42.0, 3.0)
+SHORT = Size(7, 2, 3, 2, 42.0, 2.0)
 
 
 def run(options: Options) -> Report:
