@@ -12,6 +12,7 @@ Both ways to a pair (version, broadcast) meet in a lock: on the broadcast's row,
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ from django.db import transaction
 from hub import known_objects, permissions, registry, roles, shared_objects
 from hub.routing import Asked, Direct
 from hub.shared_objects import Push
-from ocpi import documents, prepared, snapshot, status
+from ocpi import audit, documents, prepared, snapshot, status
 from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
@@ -81,13 +82,17 @@ UPDATE hub_sharedobject SET hidden_from = ARRAY(
 
 
 def concerned(asked: Asked) -> bool:
-    """Say whether a request that its receiver takes may have to be kept before its caller sends the next."""
-    return _is_kept(asked) and asked.module not in _PERSONAL
+    """Say whether something of what its receiver takes may have to be kept before the caller sends the next."""
+    return _is_cdr(asked) or (_is_kept(asked) and asked.module not in _PERSONAL)
 
 
 def is_personal(asked: Asked) -> bool:
     """Say whether it is a Session or CDR that is kept a little later (hub/passing.py)."""
     return asked.module in _PERSONAL and _is_kept(asked) and bool(settings.OCPI_HUB_KEEPS_SESSIONS)
+
+
+def _is_cdr(asked: Asked) -> bool:
+    return (asked.module, asked.interface, asked.method) == ("cdrs", "RECEIVER", "POST")
 
 
 def _is_kept(asked: Asked) -> bool:
@@ -99,11 +104,24 @@ def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
     if not concerned(asked):
         return
     try:
-        store(asked, route, query=query, body=body)
+        if _is_cdr(asked):
+            _write_down(asked, route, body)
+        else:
+            store(asked, route, query=query, body=body)
     except status.OcpiError as error:
         log.info("a direct push of %s/%s is not kept: %s", asked.module, "/".join(asked.tail), error)
     except Exception:
         log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
+
+
+def _write_down(asked: Asked, route: Direct, body: bytes) -> None:
+    """Note the digest of a CDR that went through: who passed what to whom stays provable (SEC-56)."""
+    audit.record(
+        "cdr.passed",
+        actor=asked.caller.name,
+        about=f"to {route.place.platform.name}",
+        details={"sha256": hashlib.sha256(body).hexdigest(), "octets": len(body)},
+    )
 
 
 def store(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:

@@ -188,7 +188,7 @@ def pending() -> list[Delivery]:
     return list(Delivery.objects.order_by("pk"))
 
 
-def eventually(condition: Callable[[], Any], *, seconds: float = 5.0) -> Any:
+def eventually(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
     """Wait until something holds, and return it."""
     until = time.monotonic() + seconds
     while True:

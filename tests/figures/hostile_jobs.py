@@ -25,7 +25,7 @@ from ocpi.enums import FUNCTIONAL_MODULES, ModuleID
 from ocpi.headers import Routing, new_id
 from ocpi.models import Exchange, Platform
 from ocpi.modules import initiation, registration
-from ocpi.outbox_rows import Row
+from ocpi.outbox_rows import Ended, Outcome, Row
 from ocpi.stored import Stored
 from ocpi.v2_2_1.commands import CommandType
 from tests import front_doors
@@ -146,6 +146,7 @@ def _traffic(world: World) -> Iterator[tuple[str, Plan]]:
     for module in _SOURCES:
         for verb in ("POST",) if module is ModuleID.cdrs else _METHODS:
             yield f"{verb} {module}", _push(world, module, verb)
+    yield "GET a CDR that was refused", _refused_cdr(world)
     for module in _RESULTS:
         yield f"POST the result of {module}", _result(world, module)
     for pulled in pull_table.table():
@@ -189,6 +190,27 @@ def _push(world: World, module: ModuleID, method: str) -> Plan:
             known = victim.known
             return outbox_request.deliver(
                 row, DOCUMENT, outbox_request.Receiver(known.target(), known.endpoints, known.longest_address)
+            )
+
+        return act
+
+    return plan
+
+
+def _refused_cdr(world: World) -> Plan:
+    """The look at the CDR that a refusal says is there already (REL-33)."""
+
+    def plan(kind: str, call: str) -> Callable[[], object]:
+        victim = world.add(kind, call, (ModuleID.cdrs, "RECEIVER"), role="EMSP")
+
+        def act() -> object:
+            known = victim.known
+            there = known.endpoints["cdrs", "RECEIVER"]
+            row = _row(victim, module="cdrs", kind="CDR", path="")
+            return outbox_request._has_same(
+                Outcome(row, Ended.REFUSED, http_status=200, status_code=2001, location=there),
+                DOCUMENT,
+                outbox_request.Receiver(known.target(), known.endpoints, known.longest_address),
             )
 
         return act

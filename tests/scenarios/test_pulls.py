@@ -105,7 +105,7 @@ def test_after_registration_everything_comes_by_itself(cpo: Instance, tmp_path: 
 def test_through_a_hub_lists_of_all_come_from_it_and_lists_of_one_party_from_that_party(tmp_path: Path) -> None:
     few = {"OCPI_PAGE_LIMIT": "2"}
     with (
-        run_instance("hub", parties=["NL*HUB:HUB"], settings=few) as hub,
+        run_instance("hub", parties=["NL*HUB:HUB"], worker=True, settings=few) as hub,
         run_instance("cpo", parties=["NL*TNM:CPO"], worker=True, settings={**few, "OCPI_PULLS": "false"}) as cpo,
         run_instance("emsp", parties=["DE*EMS:EMSP"]) as emsp,
     ):
@@ -129,14 +129,15 @@ def test_through_a_hub_lists_of_all_come_from_it_and_lists_of_one_party_from_tha
                 [f"S{number}", session["last_updated"], json.dumps({**session, "id": f"S{number}"}),
                  session["start_date_time"]],
             )  # fmt: skip
-        # While nobody is known behind the hub, there is nobody to ask, and nothing fails.
-        found = emsp.manage("pull")["Hub"]
-        assert set(found) == {"locations", "tariffs"}
-        assert (found["tariffs"]["created"], found["tariffs"]["pages"]) == (5, 3)
+        # Whom a hub speaks for, it tells first.
+        connected = "SELECT 1 FROM ocpi_party WHERE through_hub AND country_code = 'NL' AND status = 'CONNECTED'"
+        eventually(lambda: emsp.query(connected))
+        found = emsp.manage("pull", "--module", "tariffs")["Hub"]
+        assert (found["tariffs"]["read"], found["tariffs"]["ignored"], found["tariffs"]["pages"]) == (5, 0, 3)
         _load(cpo, tmp_path, 1)
         brought = "SELECT 1 FROM hub_sharedobject WHERE module = 'locations' AND container_id IS NULL"
         eventually(lambda: hub.query(brought), seconds=60)
-        assert emsp.manage("pull", "--module", "locations")["Hub"]["locations"]["created"] == 1
+        assert emsp.manage("pull", "--module", "locations")["Hub"]["locations"]["read"] == 1
 
         sessions = emsp.manage("pull", "--module", "sessions")["Hub"]["sessions"]
 

@@ -19,6 +19,7 @@ from django.urls import reverse
 from cpo import models as cpo_models
 from cpo.modules import cdrs_operations
 from emsp.models import CDR
+from hub import passing
 from ocpi import audit, audit_sql, platform_actions, tallies
 from ocpi.models import AuditEntry, CredentialsToken, Party, Platform
 from tests.admin_world import operator_fixture as operator_fixture
@@ -318,6 +319,7 @@ def test_a_cdr_that_goes_through_the_hub_leaves_its_digest_if_it_was_taken(
     body = json.dumps(document("cdr")).encode()
 
     cpo.post("hub/2.2.1/receiver/cdrs", body, to="DE*EMS")
+    passing.flush()
 
     found = [(row.actor, row.about, json.loads(row.details)["sha256"])
              for row in AuditEntry.objects.filter(action="cdr.passed")]  # fmt: skip

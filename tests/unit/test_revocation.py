@@ -74,7 +74,8 @@ def test_another_process_knows_no_revoked_token(hub_side: None, partner: Partner
     with connection.cursor() as cursor:  # what is announced from here on, until it is back, it does not hear
         cursor.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND query = %s",
+            "WHERE datname = current_database() AND (query = %s OR query LIKE '%%clock_timestamp()%%') "
+            "AND pid <> pg_backend_pid()",  # it listens, and asks for the time
             [f"LISTEN {snapshot.CHANNEL}"],
         )
         assert cursor.fetchone() == (1,)
