@@ -69,6 +69,7 @@ def _live(
 ) -> NoReturn:  # fmt: skip
     code = 1
     try:
+        atexit._clear()  # what the parent does at its end is the parent's
         ask_kernel()
         os.setsid()
         keep_memory_together()
