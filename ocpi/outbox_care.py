@@ -85,14 +85,15 @@ WITH platform AS MATERIALIZED (
                   WHERE d.platform_id = p.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
                     AND NOT {_AWAY})
     ORDER BY id FOR UPDATE SKIP LOCKED
+), chosen AS MATERIALIZED (  -- once: a plan may run a subquery of the UPDATE again for each row, each time with others
+    SELECT mark.id FROM platform CROSS JOIN LATERAL (
+        SELECT id FROM ocpi_delivery d
+        WHERE d.platform_id = platform.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
+          AND NOT {_AWAY}
+        ORDER BY d.due_at LIMIT platform.most FOR UPDATE SKIP LOCKED
+    ) mark
 ), pushed AS (
-    UPDATE ocpi_delivery SET state = 'PENDING', fields = NULL, attempts = 0 WHERE id IN (
-        SELECT mark.id FROM platform CROSS JOIN LATERAL (
-            SELECT id FROM ocpi_delivery d
-            WHERE d.platform_id = platform.id AND d.state = 'MARKED' AND d.due_at <= statement_timestamp()
-              AND NOT {_AWAY}
-            ORDER BY d.due_at LIMIT platform.most FOR UPDATE SKIP LOCKED
-        ) mark)
+    UPDATE ocpi_delivery SET state = 'PENDING', fields = NULL, attempts = 0 WHERE id IN (SELECT id FROM chosen)
     RETURNING platform_id
 )
 UPDATE ocpi_platform SET caught_up_at = statement_timestamp()
