@@ -298,29 +298,7 @@ def load() -> Snapshot:
     until = clock.seconds() + RECEIVED_OVERLAP_SECONDS
     return Snapshot(
         platforms={
-            row.id: KnownPlatform(
-                id=row.id,
-                name=row.name,
-                state=row.state,
-                connection=row.connection,
-                version=row.version,
-                base64_token=row.base64_token,
-                sealed_token=row.token_out,
-                hosts=frozenset(row.hosts),
-                paused=bool(row.paused_reason),
-                catch_up=row.catch_up,
-                parties=tuple(parties_of[row.id]),
-                endpoints=endpoints[row.id],
-                detects_token=row.detects_token,
-                late_authorization=row.late_authorization,
-                authorize_seconds=row.authorize_seconds,
-                longest_address=row.longest_address,
-                authorities_pem=tls[row.id].authorities_pem if row.id in tls else "",
-                certificate=tls[row.id].certificate if row.id in tls else "",
-                offers_clients=row.offers_clients,
-                speaks_for_all=row.speaks_for_all,
-            )
-            for row in platforms
+            row.id: _known(row, tuple(parties_of[row.id]), endpoints[row.id], tls.get(row.id)) for row in platforms
         },
         tokens=tokens,
         overlapping=frozenset(
@@ -328,6 +306,33 @@ def load() -> Snapshot:
         ),
         parties={key: tuple(found) for key, found in by_address.items()},
         extras={name: loader() for name, loader in _loaders.items()},
+    )
+
+
+def _known(
+    row: Platform, parties: tuple[KnownParty, ...], endpoints: Mapping[tuple[str, str], str], tls: TlsSettings | None
+) -> KnownPlatform:
+    return KnownPlatform(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        connection=row.connection,
+        version=row.version,
+        base64_token=row.base64_token,
+        sealed_token=row.token_out,
+        hosts=frozenset(row.hosts),
+        paused=bool(row.paused_reason),
+        catch_up=row.catch_up,
+        parties=parties,
+        endpoints=endpoints,
+        detects_token=row.detects_token,
+        late_authorization=row.late_authorization,
+        authorize_seconds=row.authorize_seconds,
+        longest_address=row.longest_address,
+        authorities_pem=tls.authorities_pem if tls else "",
+        certificate=tls.certificate if tls else "",
+        offers_clients=row.offers_clients,
+        speaks_for_all=row.speaks_for_all,
     )
 
 
