@@ -98,7 +98,7 @@ def test_patch_does_not_address_inner_objects(stored: dict[str, Any], cpo: Perso
 def test_a_change_after_completed_is_applied_and_flagged(
     stored: dict[str, Any], cpo: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cpo.patch(URL, {"status": "COMPLETED", "last_updated": LATER})
+    assert cpo.patch(URL, {"status": "COMPLETED", "last_updated": LATER}).codes == (200, 1000)
 
     with caplog.at_level(logging.WARNING, logger="emsp"):
         patched = cpo.patch(URL, {"kwh": 99, "last_updated": LATEST})

@@ -9,6 +9,7 @@ the same body but for time and ids.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import time
@@ -84,10 +85,9 @@ def _run(options: Options, report: Report) -> None:
     from tests.front_doors import use_lane
 
     draw, score = random.Random(options.seed), Score()
-    logging_off()
     for side in SIDES:
         started = time.monotonic()
-        with transaction.atomic(), world(side) as found, pytest.MonkeyPatch.context() as patch:
+        with little_said(), transaction.atomic(), world(side) as found, pytest.MonkeyPatch.context() as patch:
             chosen = list(attempts(found))
             draw.shuffle(chosen)
             most = _SHORT if options.short else _FULL_HUB if side == "hub" else len(chosen)
@@ -245,9 +245,15 @@ def _last_id(name: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def logging_off() -> None:
-    """Have refused requests not fill the screen."""
-    import logging
-
-    for name in ("django.request", "ocpi.authentication", "emsp.modules.sessions_ending"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+@contextmanager
+def little_said() -> Iterator[None]:
+    """Have refused requests not fill the screen; afterwards everything is said as before."""
+    loggers = [logging.getLogger(name) for name in ("django.request", "ocpi.authentication", "emsp.modules")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -19,6 +19,7 @@ from ocpi.modules import renewal
 from tests.fixtures import Partner
 from tests.platforms import eventually
 
+NAME = "another process of the revocation test"
 PROJECT = Path(__file__).resolve().parents[2]
 OTHER = """
 import sys, time, django
@@ -36,7 +37,12 @@ def other() -> Iterator[subprocess.Popen[str]]:
     place = connection.get_connection_params()
     address = f"postgresql://{place.get('user', '')}:{place.get('password', '')}@"
     address += f"{place['host']}:{place['port']}/{place['dbname']}"
-    settings = {"DATABASE_URL": address, "OCPI_SNAPSHOT_LISTEN": "true", "DJANGO_SETTINGS_MODULE": "hub.settings"}
+    settings = {
+        "DATABASE_URL": address,
+        "OCPI_SNAPSHOT_LISTEN": "true",
+        "DJANGO_SETTINGS_MODULE": "hub.settings",
+        "PGAPPNAME": NAME,
+    }
     with subprocess.Popen(
         [sys.executable, "-c", OTHER],
         cwd=PROJECT,
@@ -74,9 +80,9 @@ def test_another_process_knows_no_revoked_token(hub_side: None, partner: Partner
     with connection.cursor() as cursor:  # what is announced from here on, until it is back, it does not hear
         cursor.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND (query = %s OR query LIKE '%%clock_timestamp()%%') "
-            "AND pid <> pg_backend_pid()",  # it listens, and asks for the time
-            [f"LISTEN {snapshot.CHANNEL}"],
+            "WHERE datname = current_database() AND application_name = %s "
+            "AND (query = %s OR query LIKE '%%clock_timestamp()%%')",  # it listens, and asks for the time
+            [NAME, f"LISTEN {snapshot.CHANNEL}"],
         )
         assert cursor.fetchone() == (1,)
     renewal.revoke(second.id)
