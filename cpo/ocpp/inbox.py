@@ -26,7 +26,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from cpo.gateway.frames import FrameError, PayloadError
 from cpo.gateway_models import InboxState
 from cpo.models import InboxMessage
-from cpo.modules import authorization, features, smart_charging, transactions
+from cpo.modules import authorization, features, smart_charging, station_events, transactions
 from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.authorization import Question, Verdict
@@ -186,7 +186,8 @@ def _apply(message: InboxMessage, event: Event, verdicts: Mapping[int, Verdict])
             smart_charging.note_boot(message.charge_point_id)
             locations.refresh(message.charge_point_id)
         case _:
-            pass  # kept, and means nothing to us yet
+            pass  # what else there is to do is in the table of station_events
+    answer = station_events.note(message) or answer
     _settle(message, InboxState.DONE, answer=answer)
     return Step.APPLIED
 

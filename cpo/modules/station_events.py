@@ -1,0 +1,32 @@
+"""What follows from messages of charge points beside transactions and status: one table from action to handlers.
+
+A handler is called with each message of its action, of any OCPP version, in the transaction that settles the message
+(OCPP-99): what it writes is there exactly if the message is done. It gets the payload as it came, in the protocol's own
+names (OCPP-19), and reads it forgivingly; an error it raises has the message tried again, and then parked. For an action
+that the CPO side decides it may return the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cpo.gateway import frames
+from cpo.models import InboxMessage
+
+Payload = Mapping[str, Any]
+Handler = Callable[[InboxMessage, Payload], dict[str, Any] | None]
+
+HANDLERS: dict[str, tuple[Handler, ...]] = {}
+
+
+def note(message: InboxMessage) -> dict[str, Any] | None:
+    """Call the handlers of a message's action; return the answer that one of them gives, if any."""
+    handlers = HANDLERS.get(message.action, ())
+    if not handlers:
+        return None
+    payload = frames.read_payload(message.payload)
+    answer = None
+    for handler in handlers:
+        answer = handler(message, payload) or answer
+    return answer
