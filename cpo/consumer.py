@@ -36,6 +36,11 @@ _SWEEP_SECONDS = 1.0
 _RECONNECT_SECONDS = 1.0
 _ASK_KEYS = 0x4F4A << 40
 _CHANNELS = ("ocpp_inbox", "ocpp_operation_done", commands.CHANNEL)
+# Who looks whether an operation that has ended was theirs; a note may be lost, so each has a sweep below as well.
+_SETTLING: tuple[Callable[[UUID], None], ...] = (
+    commands.settle,
+    chargingprofiles.settle,
+)
 # What time alone brings about, and every how many sweeps.
 _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (1, commands.sweep),
@@ -169,8 +174,8 @@ class Consumer:
         if channel == "ocpp_inbox":
             self.wake(int(payload))
         elif channel == "ocpp_operation_done":
-            self._applying.submit(self._guarded, commands.settle, UUID(payload))
-            self._applying.submit(self._guarded, chargingprofiles.settle, UUID(payload))
+            for settle in _SETTLING:
+                self._applying.submit(self._guarded, settle, UUID(payload))
         else:
             self._applying.submit(self._guarded, commands.carry_out, int(payload))
 

@@ -1,9 +1,9 @@
 """What follows from messages of charge points beside transactions and status: one table from action to handlers.
 
 A handler is called with each message of its action, of any OCPP version, in the transaction that settles the message
-(OCPP-99): what it writes is there exactly if the message is done. It gets the payload as it came, in the protocol's own
-names (OCPP-19), and reads it forgivingly; an error it raises has the message tried again, and then parked. For an action
-that the CPO side decides it may return the answer.
+(OCPP-99): what it writes is there exactly if the message is done. It gets the payload as it came, in the names of the
+protocol (OCPP-19), and reads it forgivingly; an error it raises has the message tried again, and then parked. For an
+action that the CPO side decides it may return the answer.
 """
 
 from __future__ import annotations
