@@ -89,7 +89,7 @@ def put(wanted: Wanted, *, timeout: float = OPERATION_SECONDS) -> ChargePointPro
                 purpose=wanted.purpose,
                 stack_level=level,
                 schedule=schedule,
-                transaction_id=wanted.transaction.transaction_id if wanted.transaction else None,
+                transaction_id=calls.number_of(wanted.transaction) if wanted.transaction else None,
             ),
             asked_by=wanted.asked_by,
             key=f"profile {row.pk}",

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from cpo.models import ChargePoint, Command, Operation
+from cpo.models import EVSE, ChargePoint, Command, Operation, Transaction
+from cpo.modules import locations_operations as locations
 from cpo.modules.tokens import LONGEST_ID_TAG
-from cpo.ocpp import calls, events
+from cpo.ocpp import calls, events, v201_write
 from ocpi import clock
 from ocpi.v2_2_1.commands import CommandType
 from ocpi.v2_2_1.types import parse_datetime
@@ -32,12 +33,27 @@ def ask(row: Command, charge_point: ChargePoint) -> Operation:
 
 
 def _start(row: Command, charge_point: ChargePoint, common: dict[str, Any]) -> Operation:
-    connector = row.evse.connector_id if row.evse else None
-    return calls.remote_start(charge_point, id_tag=row.id_tag, connector=connector, **common)
+    token = _token(row)
+    asked = events.RemoteStart(
+        id_token=row.id_tag,
+        connector=row.evse.connector_id if row.evse else None,
+        token_type=str(token["type"]),
+        group=str(token.get("group_id") or ""),
+        remote_start_id=row.pk,  # the transaction names it: that joins it to this command (OCPP-54)
+    )
+    return calls.remote_start(charge_point, asked, **common)
+
+
+def _token(row: Command) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(row.request)["token"]
+    return found
 
 
 def _stop(row: Command, charge_point: ChargePoint, common: dict[str, Any]) -> Operation:
-    return calls.remote_stop(charge_point, transaction_id=row.transaction_id or 0, **common)
+    found = Transaction.objects.select_related("charge_point").filter(transaction_id=row.transaction_id or 0).first()
+    if found is None:
+        raise calls.NotAsked("the transaction is gone")
+    return calls.remote_stop(found, **common)
 
 
 def _reserve(row: Command, charge_point: ChargePoint, common: dict[str, Any]) -> Operation:
@@ -45,12 +61,14 @@ def _reserve(row: Command, charge_point: ChargePoint, common: dict[str, Any]) ->
         raise calls.NotAsked("the reservation is gone")
     members = msgspec.json.decode(row.request)
     group = members["token"].get("group_id") or ""
+    longest = v201_write.LONGEST_ID_TOKEN if calls.speaks_201(charge_point) else LONGEST_ID_TAG
     asked = events.Reserve(
         reservation_id=row.reservation.number,  # never the eMSP's own id (CMD-38)
         id_token=row.id_tag,
         expires_at=parse_datetime(members["expiry_date"]),
         connector=(row.evse.connector_id if row.evse else None) or 0,
-        parent_id_token=group if len(group) <= LONGEST_ID_TAG else "",
+        parent_id_token=group if len(group) <= longest else "",
+        token_type=str(members["token"]["type"]),
     )
     return calls.reserve(charge_point, asked, **common)
 
@@ -64,7 +82,14 @@ def _cancel(row: Command, charge_point: ChargePoint, common: dict[str, Any]) -> 
 def _unlock(row: Command, charge_point: ChargePoint, common: dict[str, Any]) -> Operation:
     if row.evse is None or row.evse.connector_id is None:
         raise calls.NotAsked("the EVSE has no connector any more")
-    return calls.unlock(charge_point, connector=row.evse.connector_id, **common)
+    plug = _plug(row.evse, str(msgspec.json.decode(row.request).get("connector_id") or ""))
+    return calls.unlock(charge_point, connector=row.evse.connector_id, plug=plug, **common)
+
+
+def _plug(evse: EVSE, connector_id: str) -> int:
+    """Return which connector of an EVSE is meant, in the order of its Connectors; the first if none is named."""
+    known = [each.casefold() for each in locations.connector_ids(evse.document)]
+    return known.index(connector_id.casefold()) + 1 if connector_id.casefold() in known else 1
 
 
 _CALLS: dict[str, Callable[[Command, ChargePoint, dict[str, Any]], Operation]] = {

@@ -12,6 +12,7 @@ from cpo.modules import features, reserving, tokens
 from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.reservations_operations import Wanted
+from cpo.ocpp import calls
 from ocpi import documents, keeping, status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
@@ -59,7 +60,7 @@ def _start(asked: Asked, members: dict[str, Any]) -> Plan:
         return Plan(Response.NOT_SUPPORTED, "This EVSE cannot be started remotely", evse=evse)
     if not wanted and "START_SESSION_CONNECTOR_REQUIRED" in capabilities:
         raise status.InvalidParameters("connector_id", "is required for this EVSE")
-    return replace(_reached(evse.charge_point), evse=evse, id_tag=_id_tag(owner, members))
+    return replace(_reached(evse.charge_point), evse=evse, id_tag=_id_tag(evse.charge_point, owner, members))
 
 
 def _owner_of_token(asked: Asked, members: dict[str, Any]) -> Address:
@@ -71,8 +72,12 @@ def _owner_of_token(asked: Asked, members: dict[str, Any]) -> Address:
     return owner
 
 
-def _id_tag(owner: Address, members: dict[str, Any]) -> str:
-    return tokens.id_tag(owner, members["token"]["type"], members["token"]["uid"])
+def _id_tag(charge_point: ChargePoint | None, owner: Address, members: dict[str, Any]) -> str:
+    """Return what the charge point calls the Token; OCPP 2.0.1 takes any uid as it is (M-7)."""
+    token = members["token"]
+    if charge_point is not None and calls.speaks_201(charge_point):
+        return str(token["uid"])
+    return tokens.id_tag(owner, token["type"], token["uid"])
 
 
 def _location(asked: Asked, members: dict[str, Any]) -> Location:
@@ -153,7 +158,7 @@ def _reserve(asked: Asked, members: dict[str, Any]) -> Plan:
     plan = _reached(charge_point) if uid or charge_point else Plan(Response.REJECTED, "No EVSE is free")
     if plan.response is not Response.ACCEPTED or charge_point is None:
         return replace(plan, evse=evse)
-    tag = _id_tag(owner, members)
+    tag = _id_tag(charge_point, owner, members)
     wanted = Wanted(asked.sender, members["reservation_id"], location, charge_point, evse, tag, expires_at)
     return replace(plan, evse=evse, id_tag=tag, wanted=wanted)
 

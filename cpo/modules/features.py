@@ -28,6 +28,9 @@ CAPABILITIES = {
     "SetChargingProfile": "CHARGING_PROFILE_CAPABLE",
 }
 
+# The messages of OCPP 2.0.1 that do what others did before.
+_SAME = {"RequestStartTransaction": "RemoteStartTransaction", "RequestStopTransaction": "RemoteStopTransaction"}
+
 
 def lacks(charge_point: ChargePoint | None, action: str) -> bool:
     """Say whether a charge point is known not to do something (M-6)."""
@@ -46,10 +49,11 @@ def taken_away() -> dict[int, set[str]]:
 
 def note_ending(operation: Operation) -> None:
     """Count an operation that a charge point says it does not know, in the caller's transaction."""
-    if operation.action not in CAPABILITIES:
+    action = _SAME.get(operation.action, operation.action)
+    if action not in CAPABILITIES:
         return
     ending = calls.ending(operation)
-    known = MissingFeature.objects.filter(charge_point_id=operation.charge_point_id, action=operation.action)
+    known = MissingFeature.objects.filter(charge_point_id=operation.charge_point_id, action=action)
     if ending.state == "ANSWERED" and ending.status != "NotSupported":
         known.filter(count__lt=REFUSALS).delete()
         return
@@ -59,7 +63,7 @@ def note_ending(operation: Operation) -> None:
         return
     point = operation.charge_point
     row, created = MissingFeature.objects.get_or_create(
-        charge_point=point, action=operation.action, defaults={"count": 1, "firmware": _firmware(point)}
+        charge_point=point, action=action, defaults={"count": 1, "firmware": _firmware(point)}
     )
     if not created:
         known.update(count=F("count") + 1)

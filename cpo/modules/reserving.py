@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from uuid import uuid4
 
-import msgspec
-
 from cpo.models import EVSE, ChargePoint, Operation
 from cpo.ocpp import calls
 
@@ -33,12 +31,12 @@ def keeps_any_free(charge_point: ChargePoint) -> bool:
 
     It is asked then, so that the next one knows.
     """
-    said = Operation.objects.filter(charge_point=charge_point, action="GetConfiguration", asked_by=KEY)
+    said = Operation.objects.filter(charge_point=charge_point, asked_by=KEY)
     newest = said.order_by("-created_at").first()
     if newest is None or (charge_point.booted_at is not None and newest.created_at < charge_point.booted_at):
         ask(charge_point)
         return False
-    return _read(newest.answer or "")
+    return calls.said(calls.answer(newest)).get(KEY.lower(), "").lower() == "true"
 
 
 def ask(charge_point: ChargePoint) -> None:
@@ -47,11 +45,3 @@ def ask(charge_point: ChargePoint) -> None:
         calls.read_configuration(charge_point, KEY, asked_by=KEY, key=f"{KEY} {charge_point.pk} {uuid4().hex}")
     except calls.NotAsked as error:
         log.info("%s could not be asked for %s: %s", charge_point, KEY, error)
-
-
-def _read(answer: str) -> bool:
-    try:
-        keys = msgspec.json.decode(answer).get("configurationKey") or ()
-        return any(each["key"] == KEY and str(each.get("value")).lower() == "true" for each in keys)
-    except (msgspec.DecodeError, AttributeError, TypeError, KeyError):
-        return False

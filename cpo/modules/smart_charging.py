@@ -68,11 +68,7 @@ def settle(operation_id: UUID) -> None:
 
 def read(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the columns that an answer to GetConfiguration means; what is not said or not readable is not known."""
-    said = {
-        str(each.get("key")).lower(): str(each.get("value") or "")
-        for each in answer.get("configurationKey") or ()
-        if isinstance(each, dict)
-    }
+    said = calls.said(answer)
     units = {_UNIT_OF[word] for word in _words(said.get(UNITS.lower(), "")) if word in _UNIT_OF}
     features = _words(said.get(FEATURES.lower(), ""))
     return {

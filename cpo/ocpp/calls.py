@@ -6,6 +6,7 @@ row however often it is asked for, so nothing reaches a charge point twice (REL-
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,8 +15,8 @@ from typing import Any
 import msgspec
 
 from cpo.gateway import frames, operations
-from cpo.models import ChargePoint, Operation
-from cpo.ocpp import events, v16
+from cpo.models import ChargePoint, Operation, Transaction
+from cpo.ocpp import events, v16, v201_write
 from cpo.ocpp.events import Request
 
 _numbers = msgspec.json.Decoder(float_hook=Decimal)
@@ -34,24 +35,32 @@ class NotAsked(Exception):
     """The charge point cannot be asked: too much waits for it, or the message would be no OCPP."""
 
 
+def speaks_201(charge_point: ChargePoint) -> bool:
+    """Say whether a charge point is asked in the messages of OCPP 2.0.1, which 2.1 shares."""
+    return charge_point.protocol.startswith("2.")
+
+
+def number_of(row: Transaction) -> int | str:
+    """Return what its charge point calls a transaction."""
+    return row.transaction_id
+
+
 def remote_start(
-    charge_point: ChargePoint, *, id_tag: str, connector: int | None, asked_by: str, key: str, timeout: float
+    charge_point: ChargePoint, asked: events.RemoteStart, *, asked_by: str, key: str, timeout: float
 ) -> Operation:
     """Ask for a start.
 
     :raises NotAsked: if it cannot even be queued.
     """
-    return _ask(charge_point, events.RemoteStart(id_token=id_tag, connector=connector), asked_by, key, timeout)
+    return _ask(charge_point, asked, asked_by, key, timeout)
 
 
-def remote_stop(
-    charge_point: ChargePoint, *, transaction_id: int, asked_by: str, key: str, timeout: float
-) -> Operation:
-    """Ask for a stop.
+def remote_stop(row: Transaction, *, asked_by: str, key: str, timeout: float) -> Operation:
+    """Ask for the stop of a transaction.
 
     :raises NotAsked: if it cannot even be queued.
     """
-    return _ask(charge_point, events.RemoteStop(transaction_id=transaction_id), asked_by, key, timeout)
+    return _ask(row.charge_point, events.RemoteStop(transaction_id=number_of(row)), asked_by, key, timeout)
 
 
 def set_profile(
@@ -91,12 +100,22 @@ def composite_schedule(
 
 
 def answer(operation: Operation) -> dict[str, Any]:
-    """Return what the charge point answered, nothing if that is no object."""
+    """Return what the charge point answered, in the names of OCPP 1.6; nothing if that is no object."""
     try:
         found = _numbers.decode(operation.answer or "{}")
     except msgspec.DecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return v201_write.answer_of(operation.action, found) if isinstance(found, dict) else {}
+
+
+def said(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings in an answer of `answer`, their keys in lower case; what is not readable is left out."""
+    keys = answer.get("configurationKey")
+    return {
+        str(each.get("key")).lower(): str(each.get("value") or "")
+        for each in (keys if isinstance(keys, list) else ())
+        if isinstance(each, dict)
+    }
 
 
 def reserve(charge_point: ChargePoint, asked: events.Reserve, *, asked_by: str, key: str, timeout: float) -> Operation:
@@ -123,16 +142,18 @@ def cancel_reservation(
     return _ask(charge_point, events.CancelReservation(reservation_id=number), asked_by, key, timeout, until)
 
 
-def unlock(charge_point: ChargePoint, *, connector: int, asked_by: str, key: str, timeout: float) -> Operation:
-    """Ask for a connector to be unlocked.
+def unlock(
+    charge_point: ChargePoint, *, connector: int, plug: int = 1, asked_by: str, key: str, timeout: float
+) -> Operation:
+    """Ask for a connector to be unlocked; `plug` says which of an EVSE.
 
     :raises NotAsked: if it cannot even be queued.
     """
-    return _ask(charge_point, events.Unlock(connector=connector), asked_by, key, timeout)
+    return _ask(charge_point, events.Unlock(connector=connector, plug=plug), asked_by, key, timeout)
 
 
 def read_configuration(charge_point: ChargePoint, *keys: str, asked_by: str, key: str) -> Operation:
-    """Ask for some of its settings.
+    """Ask for some of its settings, named as in OCPP 1.6.
 
     :raises NotAsked: if it cannot even be queued.
     """
@@ -153,7 +174,7 @@ def ending(operation: Operation) -> Ending:
 def _ask(
     charge_point: ChargePoint, request: Request, asked_by: str, key: str, timeout: float, until: datetime | None = None
 ) -> Operation:
-    action, payload = v16.write(request)
+    action, payload = (v201_write if speaks_201(charge_point) else v16).write(request)
     try:
         return operations.ask(
             charge_point,

@@ -142,18 +142,23 @@ Event = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteStart:
     id_token: str
-    connector: int | None = None
+    connector: int | None = None  # in OCPP 2.0.1 the EVSE, here and below
     charging_profile: Mapping[str, Any] | None = None
+    # Of OCPP 2.0.1: what the token is, its group, and our number by which its transaction is known (OCPP-54).
+    token_type: str = ""
+    group: str = ""
+    remote_start_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteStop:
-    transaction_id: int
+    transaction_id: int | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unlock:
     connector: int
+    plug: int = 1  # of the EVSE, in OCPP 2.0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +168,7 @@ class Reserve:
     expires_at: datetime
     connector: int = 0  # 0: any
     parent_id_token: str = ""
+    token_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +183,7 @@ class SetProfile:
     purpose: str
     stack_level: int
     schedule: Schedule
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +199,7 @@ class AskSchedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadConfiguration:
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # as OCPP 1.6 calls them
 
 
 Request = (
