@@ -18,7 +18,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from cpo.modules import authorization, sessions_pending, transactions
+from cpo.modules import authorization, local_lists, local_lists_sending, sessions_pending, transactions
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
 from cpo.modules import locations_operations as locations
@@ -40,6 +40,7 @@ _CHANNELS = ("ocpp_inbox", "ocpp_operation_done", commands.CHANNEL)
 _SETTLING: tuple[Callable[[UUID], None], ...] = (
     commands.settle,
     chargingprofiles.settle,
+    local_lists_sending.settle,
 )
 # What time alone brings about, and every how many sweeps.
 _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
@@ -52,6 +53,8 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (10, transactions.close_superseded),
     (60, transactions.settle_due),
     (600, inbox.forget_old),
+    (5, local_lists_sending.sweep),
+    (60, local_lists.gather),
 )
 
 

@@ -21,6 +21,9 @@ from cpo.gateway_models import GatewayNode as GatewayNode
 from cpo.gateway_models import InboxMessage as InboxMessage
 from cpo.gateway_models import Operation as Operation
 from cpo.gateway_models import UnknownChargePoint as UnknownChargePoint
+from cpo.local_list_models import LocalList as LocalList
+from cpo.local_list_models import LocalListContents as LocalListContents
+from cpo.local_list_models import TokenUse as TokenUse
 from ocpi.models import ClientOwnedObject, Platform
 
 
