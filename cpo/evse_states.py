@@ -142,36 +142,54 @@ def precedence(
     return status
 
 
-def status_of(
+def status_of_connector(
     connector_status: str,
     *,
     open_transaction: bool,
     since_preparing: timedelta | None = None,
     charge_point_status: str = "",
-    decommissioned: bool = False,
-    planned: bool = False,
-    blocked: bool = False,
-    offline_for: timedelta | None = None,
-    sibling_in_use: bool = False,
     policy: Policy = DEFAULT,
-) -> Status:
-    """Return the OCPI Status of an EVSE whose one connector speaks 1.6; an empty `connector_status` is none ever."""
-    own = None
-    if connector_status or charge_point_status in _WHOLE:
-        own = status_16(
-            connector_status,
-            open_transaction=open_transaction,
-            since_preparing=since_preparing,
-            charge_point_status=charge_point_status,
+) -> Status | None:
+    """Return what a connector of 1.6 says of its EVSE; an empty `connector_status` is none ever, and says nothing."""
+    if not connector_status and charge_point_status not in _WHOLE:
+        return None
+    return status_16(
+        connector_status,
+        open_transaction=open_transaction,
+        since_preparing=since_preparing,
+        charge_point_status=charge_point_status,
+        policy=policy,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """What is known of one connector of an EVSE of 2.0.1."""
+
+    status: str
+    charging_state: str = ""
+    open_transaction: bool = False
+    token_accepted: bool = False
+    ended_since_occupied: bool = False
+    since_occupied: timedelta | None = None
+
+
+def status_of_evse(plugs: Iterable[Plug], *, charge_point_status: str = "", policy: Policy = DEFAULT) -> Status | None:
+    """Return what the connectors of an EVSE of 2.0.1 say together; without any, nothing."""
+    known = list(plugs)
+    if charge_point_status in _WHOLE and not any(plug.open_transaction for plug in known):
+        return _WHOLE[charge_point_status]
+    if not known:
+        return None
+    return of_several(
+        status_201(
+            plug.status,
+            charging_state=plug.charging_state,
+            open_transaction=plug.open_transaction,
+            token_accepted=plug.token_accepted,
+            ended_since_occupied=plug.ended_since_occupied,
+            since_preparing=plug.since_occupied,
             policy=policy,
         )
-    return precedence(
-        own,
-        open_transaction=open_transaction,
-        decommissioned=decommissioned,
-        planned=planned,
-        blocked=blocked,
-        offline_for=offline_for,
-        sibling_in_use=sibling_in_use,
-        policy=policy,
+        for plug in known
     )

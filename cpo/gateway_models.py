@@ -46,6 +46,9 @@ class InboxState(models.TextChoices):
     FAILED = "FAILED"  # parked for the operator
 
 
+_EMPTY_OBJECT = models.Value({}, output_field=models.JSONField())
+
+
 def default_protocols() -> list[str]:
     return ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
 
@@ -95,7 +98,10 @@ class ChargePoint(models.Model):
 
 
 class ChargePointConnector(models.Model):
-    """The last known state of one connector; connector 0 is the charge point as a whole (OCPP-58)."""
+    """The last known state of one connector; connector 0 is the charge point as a whole (OCPP-58).
+
+    In OCPP 2.0.1 it is one EVSE, and `status` sums up its connectors.
+    """
 
     charge_point = models.ForeignKey(ChargePoint, models.CASCADE, related_name="connectors")
     connector_id = models.PositiveIntegerField()
@@ -104,6 +110,8 @@ class ChargePointConnector(models.Model):
     error_code = models.CharField(max_length=50, blank=True, default="", db_default="")
     info = models.JSONField(null=True, blank=True)
     status_at = models.DateTimeField(null=True, blank=True)
+    # OCPP 2.0.1, where this is an EVSE: its connectors, {"1": ["Occupied", when it was said, since when it is so]}.
+    plugs = models.JSONField(default=dict, db_default=_EMPTY_OBJECT, blank=True)
 
     class Meta:
         app_label = "cpo"

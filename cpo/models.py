@@ -26,6 +26,8 @@ from cpo.local_list_models import LocalListContents as LocalListContents
 from cpo.local_list_models import TokenUse as TokenUse
 from ocpi.models import ClientOwnedObject, Platform
 
+_EMPTY_LIST = models.Value([], output_field=models.JSONField())
+
 
 class Location(ClientOwnedObject):
     """One of our Locations without its EVSEs, which have rows of their own (docs/adr/0002)."""
@@ -324,10 +326,18 @@ class Transaction(models.Model):
     """What a charge point metered from a start to a stop, authorised or not (OCPP-39)."""
 
     charge_point = models.ForeignKey(ChargePoint, on_delete=models.PROTECT, related_name="transactions")
-    connector_id = models.PositiveIntegerField()
-    transaction_id = models.IntegerField(unique=True)
+    connector_id = models.PositiveIntegerField(help_text="in OCPP 2.0.1 the EVSE")
+    transaction_id = models.IntegerField(unique=True, help_text="ours; in OCPP 1.6 the charge point's as well")
+    ocpp_id = models.CharField(max_length=36, blank=True, db_default="", help_text="the charge point's, in OCPP 2.0.1")
     id_tag = models.CharField(max_length=255)
+    token_type = models.CharField(max_length=20, blank=True, db_default="", help_text="of the id tag, in OCPP 2.0.1")
     authorised = models.BooleanField()
+    charging_state = models.CharField(max_length=20, blank=True, db_default="", help_text="in OCPP 2.0.1")
+    plug = models.PositiveIntegerField(default=0, db_default=0, help_text="which connector of the EVSE; 0: not known")
+    started_by = models.UUIDField(null=True, blank=True, help_text="the operation it came from (OCPP-54)")
+    # Since when it is ended with events missing, by our own clock (OCPP-52); and when it was last heard of (OCPP-48).
+    gap_since = models.DateTimeField(null=True, blank=True)
+    heard_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField()
     reserved_from = models.DateTimeField(null=True, blank=True, help_text="a reservation went before it (CDR-32)")
     meter_start = models.DecimalField(max_digits=18, decimal_places=3, help_text="Wh")
@@ -352,16 +362,40 @@ class Transaction(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(transaction_id__gt=0), name="cpo_transaction_id_positive"),
+            models.UniqueConstraint(
+                fields=["charge_point", "ocpp_id"], condition=~models.Q(ocpp_id=""), name="cpo_transaction_ocpp_id"
+            ),
         ]
         indexes = [
             models.Index(
                 "charge_point", "connector_id", condition=models.Q(stopped_at=None), name="cpo_transaction_open"
             ),
             models.Index("cdr_due_at", condition=models.Q(cdr_due_at__isnull=False), name="cpo_transaction_cdr_due"),
+            models.Index("gap_since", condition=models.Q(gap_since__isnull=False), name="cpo_transaction_gap"),
         ]
 
     def __str__(self) -> str:
-        return f"transaction {self.transaction_id}"
+        return f"transaction {self.ocpp_id or self.transaction_id}"
+
+
+class TransactionEvent(models.Model):
+    """One event of a transaction of OCPP 2.0.1; what they come to together is in the Transaction (OCPP-50)."""
+
+    transaction = models.ForeignKey(Transaction, on_delete=models.CASCADE, related_name="events")
+    seq_no = models.IntegerField()
+    kind = models.CharField(max_length=7, help_text="Started, Updated or Ended")
+    at = models.DateTimeField()
+    facts = models.JSONField(default=dict, help_text="what else it says")
+    answer = models.TextField(blank=True, help_text="what it was answered with")
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["transaction", "seq_no", "kind", "at"], name="cpo_transaction_event_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.seq_no}"
 
 
 class MeterReading(models.Model):
@@ -374,7 +408,14 @@ class MeterReading(models.Model):
     power_w = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True)
     current_a = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True)
     state_of_charge = models.DecimalField(max_digits=9, decimal_places=3, null=True, blank=True)
+    export_wh = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True)
+    interval_wh = models.DecimalField(
+        max_digits=18, decimal_places=3, null=True, blank=True, help_text="since the reading before"
+    )
     signed = models.TextField(blank=True, help_text="as it came, bit for bit (OCPP-70)")
+    signatures = models.JSONField(
+        default=list, db_default=_EMPTY_LIST, blank=True, help_text="signedMeterValues of OCPP 2.0.1"
+    )
     flag = models.CharField(max_length=60, blank=True, help_text="why it does not count, if so")
 
     class Meta:

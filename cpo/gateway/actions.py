@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cpo.gateway import frames, moments
 from cpo.gateway.frames import Payload
 
 # Subprotocol → version, in the order we would name them.
-SUBPROTOCOLS = {"ocpp1.6": "1.6"}
+SUBPROTOCOLS = {"ocpp1.6": "1.6", "ocpp2.0.1": "2.0.1", "ocpp2.1": "2.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,14 @@ class Action:
     answer: Answer  # for a decided action: the answer if no decision comes in time
     kept: bool = True  # committed to the inbox before it is answered
     decided: bool = False  # the CPO side decides the answer
+    decided_if: Callable[[Any], bool] | None = None  # it decides this one
     fresh: bool = False  # a repeat is answered afresh (OCPP-26)
     parked: bool = False  # never refused: what breaks the schema is kept for the operator (OCPP-44)
+    in_pending: bool = False  # OCPP 2: taken unasked while the boot is Pending (OCPP-32)
+
+    def waits(self, payload: Any) -> bool:
+        """Say whether the answer is the CPO side's to give."""
+        return self.decided or (self.decided_if is not None and self.decided_if(payload))
 
 
 def _nothing(payload: Payload, situation: Situation) -> Payload:
@@ -64,23 +71,95 @@ def _sign_certificate(payload: Payload, situation: Situation) -> Payload:
     return {"status": "Rejected"}
 
 
-V16 = {
-    "Authorize": Action(_undecided, decided=True),
-    "BootNotification": Action(_boot_notification, fresh=True),
+# What is answered alike in every version.
+_SHARED = {
+    "BootNotification": Action(_boot_notification, fresh=True, in_pending=True),
     "DataTransfer": Action(_data_transfer),
-    "DiagnosticsStatusNotification": Action(_nothing),
     "FirmwareStatusNotification": Action(_nothing),
     "Heartbeat": Action(_heartbeat, kept=False, fresh=True),
     "LogStatusNotification": Action(_nothing),
     "MeterValues": Action(_nothing, parked=True),
     "SecurityEventNotification": Action(_nothing),
     "SignCertificate": Action(_sign_certificate),
+    "StatusNotification": Action(_nothing),
+}
+
+V16 = _SHARED | {
+    "Authorize": Action(_undecided, decided=True),
+    "DiagnosticsStatusNotification": Action(_nothing),
     "SignedFirmwareStatusNotification": Action(_nothing),
     "StartTransaction": Action(_undecided, decided=True),
-    "StatusNotification": Action(_nothing),
     "StopTransaction": Action(_nothing, parked=True),
 }
-ACTIONS = {"1.6": V16}
+
+
+def _undecided_token(payload: Payload, situation: Situation) -> Payload:
+    return {"idTokenInfo": {"status": "Invalid"}}
+
+
+def _undecided_event(payload: Any, situation: Situation) -> Payload:
+    # A card shown to end a transaction never fails for want of an answer: without idTokenInfo it is just taken.
+    starts = isinstance(payload, dict) and "idToken" in payload and payload.get("eventType") != "Ended"
+    return {"idTokenInfo": {"status": "Invalid"}} if starts else {}
+
+
+def _is_decided_event(payload: Any) -> bool:
+    # A token wants a word about it (OCPP-55), and the end may have a price; all else is answered at once.
+    return isinstance(payload, dict) and ("idToken" in payload or payload.get("eventType") == "Ended")
+
+
+def _accepted(payload: Payload, situation: Situation) -> Payload:
+    return {"status": "Accepted"}
+
+
+def _rejected(payload: Payload, situation: Situation) -> Payload:
+    return {"status": "Rejected"}
+
+
+def _failed(payload: Payload, situation: Situation) -> Payload:
+    return {"status": "Failed"}
+
+
+def _no_contract_certificate(payload: Payload, situation: Situation) -> Payload:
+    return {"exiResponse": "", "status": "Failed"}
+
+
+V201 = _SHARED | {
+    "Authorize": Action(_undecided_token, decided=True),
+    "ClearedChargingLimit": Action(_nothing),
+    "Get15118EVCertificate": Action(_no_contract_certificate),
+    "GetCertificateStatus": Action(_failed),
+    "NotifyChargingLimit": Action(_nothing),
+    "NotifyCustomerInformation": Action(_nothing, in_pending=True),
+    "NotifyDisplayMessages": Action(_nothing),
+    # We have no schedule of our own for a car: it charges within the limits it is given otherwise.
+    "NotifyEVChargingNeeds": Action(_rejected),
+    "NotifyEVChargingSchedule": Action(_accepted),
+    "NotifyEvent": Action(_nothing),
+    "NotifyMonitoringReport": Action(_nothing, in_pending=True),
+    "NotifyReport": Action(_nothing, in_pending=True),
+    "PublishFirmwareStatusNotification": Action(_nothing),
+    "ReportChargingProfiles": Action(_nothing, in_pending=True),
+    "ReservationStatusUpdate": Action(_nothing),
+    "TransactionEvent": Action(_undecided_event, decided_if=_is_decided_event, parked=True),
+}
+# Of 2.1 what it shares with 2.0.1, and the one message that comes as SEND (OCPP-30).
+V21 = V201 | {"NotifyPeriodicEventStream": Action(_nothing)}
+ACTIONS = {"1.6": V16, "2.0.1": V201, "2.1": V21}
+
+# What TriggerMessage asks for → the action that comes.
+_TRIGGERED = {
+    "SignChargingStationCertificate": "SignCertificate",
+    "SignV2GCertificate": "SignCertificate",
+    "SignCombinedCertificate": "SignCertificate",
+    "SignV2G20Certificate": "SignCertificate",
+}
+
+
+def triggered_by(payload: Any) -> str:
+    """Return the action that a TriggerMessage asks for."""
+    wanted = payload.get("requestedMessage") if isinstance(payload, dict) else None
+    return _TRIGGERED.get(str(wanted), str(wanted))
 
 
 def payload_hash(action: str, text: str) -> str:

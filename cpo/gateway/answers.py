@@ -41,6 +41,7 @@ class Speaker(Protocol):
     version: str
     epoch: int
     booted: bool
+    triggered: set[str]  # actions we have asked for on this connection
 
 
 class Answers:
@@ -91,9 +92,17 @@ class Answers:
                 "the central system does not take this action",
                 "",
             )
-        if self._speaker.record.boot_status == "Rejected" and call.action != "BootNotification":
-            raise PayloadError(Fault.NOT_NOW, "the charge point is rejected", "")
+        self._check_boot_status(call.action, action)
         return action
+
+    def _check_boot_status(self, name: str, action: Action) -> None:
+        """Refuse what a charge point that is not accepted may not say (OCPP-32)."""
+        boot_status = self._speaker.record.boot_status
+        if boot_status == "Rejected" and name != "BootNotification":
+            raise PayloadError(Fault.NOT_NOW, "the charge point is rejected", "")
+        asked = action.in_pending or name in self._speaker.triggered
+        if boot_status == "Pending" and self._speaker.version != "1.6" and not asked:
+            raise PayloadError(Fault.NOT_NOW, "the charge point is not accepted yet", "")
 
     async def _answer(self, call: Call) -> Any:
         action = self._action(call)
@@ -118,7 +127,7 @@ class Answers:
             self._note_boot(call, now)
         if action.fresh:
             return action.answer(call.payload, situation)
-        if action.decided:
+        if not error and action.waits(call.payload):
             return await self._decided(call, action, kept, situation)
         # An answer from the first time may be an older one of ours; it is sent as it was (OCPP-26).
         return frames.read_payload(kept.answer) if kept.answer else action.answer(call.payload, situation)
@@ -129,6 +138,7 @@ class Answers:
         return Situation(now, self._speaker.record.boot_status, heartbeat, config.retry_seconds)
 
     async def _keep(self, call: Call, action: Action, situation: Situation, error: str) -> Kept:
+        waits = not error and action.waits(call.payload)
         message = Message(
             charge_point=self._speaker.record.id,
             epoch=self._speaker.epoch,
@@ -138,7 +148,7 @@ class Answers:
             message_id=call.message_id,
             payload=call.text,
             payload_hash=actions.payload_hash(call.action, call.text),
-            answer=None if action.decided else frames.payload_text(action.answer(call.payload, situation)),
+            answer=None if waits else frames.payload_text(action.answer(call.payload, situation)),
             state="FAILED" if error else "NEW",
             error=error,
             repeats=not action.fresh,

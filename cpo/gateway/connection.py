@@ -14,7 +14,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from cpo.gateway import frames
+from cpo.gateway import actions, frames
 from cpo.gateway.answers import Answers, Services
 from cpo.gateway.frames import Call, CallError, CallResult, FrameError
 from cpo.gateway.inbox_writer import StoreUnavailable, Superseded
@@ -52,6 +52,7 @@ class Connection:
         self.superseded = False
         self._ended = False
         self.booted = False
+        self.triggered: set[str] = set()
         loop_time = asyncio.get_running_loop().time()
         self.heard_at = loop_time
         self.pinged_at = loop_time
@@ -175,6 +176,8 @@ class Connection:
         """
         future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         self._open[message_id] = future
+        if action == "TriggerMessage":
+            self.triggered.add(actions.triggered_by(payload))
         try:
             await self._send(frames.call(message_id, action, payload), action=action, message_id=message_id)
             return Outcome(await asyncio.wait_for(future, timeout))

@@ -14,8 +14,14 @@ Schema = dict[str, Any]
 
 _FOLDERS = {"1.6": "v16", "2.0.1": "v201", "2.1": "v21"}
 
+_SENT = frozenset({"NotifyPeriodicEventStream"})  # of OCPP 2.1: a SEND, which has no answer
+
 # Fields that inform people and decide nothing: lenient takes over-long text and unknown values in them (OCPP-17).
 # idTag of a start or a stop is here because a start is always stored (OCPP-39); the decision about it is not ours.
+_METERED = frozenset(
+    {"value", "context", "format", "location", "measurand", "phase", "unit"}
+    | {"signedMeterData", "signingMethod", "encodingMethod", "publicKey"}
+)
 _INFORMATIVE: dict[str, frozenset[str]] = {
     "BootNotification": frozenset(
         {
@@ -28,14 +34,19 @@ _INFORMATIVE: dict[str, frozenset[str]] = {
             "imsi",
             "meterType",
             "meterSerialNumber",
+            "vendorName",
+            "model",
+            "serialNumber",
+            "reason",
         }
     ),
     "StatusNotification": frozenset({"errorCode", "info", "vendorId", "vendorErrorCode"}),
     "StartTransaction": frozenset({"idTag"}),
-    "StopTransaction": frozenset(
-        {"idTag", "reason", "value", "context", "format", "location", "measurand", "phase", "unit"}
-    ),
-    "MeterValues": frozenset({"value", "context", "format", "location", "measurand", "phase", "unit"}),
+    "StopTransaction": _METERED | {"idTag", "reason"},
+    "MeterValues": _METERED,
+    "TransactionEvent": _METERED | {"triggerReason", "stoppedReason"},
+    "NotifyEvent": frozenset({"techCode", "techInfo", "actualValue", "cause", "trigger", "eventNotificationType"}),
+    "SecurityEventNotification": frozenset({"techInfo"}),
 }
 _LOOSE = ("maxLength", "enum")
 
@@ -50,19 +61,20 @@ def _folder(version: str) -> Path:
 
 
 def _path(version: str, action: str, *, answer: bool) -> Path:
-    ending = "Response" if answer else ("" if version == "1.6" else "Request")
-    return _folder(version) / f"{action}{ending}.json"
+    asking = "" if version == "1.6" or action in _SENT else "Request"
+    return _folder(version) / f"{action}{'Response' if answer else asking}.json"
 
 
 @cache
 def actions(version: str) -> frozenset[str]:
     """Return every action the version knows, in both directions."""
-    return frozenset(path.stem.removesuffix("Response") for path in _folder(version).glob("*Response.json"))
+    found = frozenset(path.stem.removesuffix("Response") for path in _folder(version).glob("*Response.json"))
+    return found | _SENT if version == "2.1" else found
 
 
-def _loosened(schema: Any, informative: frozenset[str]) -> Any:
+def _loosened(schema: Any, informative: frozenset[str], known: Schema) -> Any:
     if isinstance(schema, list):
-        return [_loosened(part, informative) for part in schema]
+        return [_loosened(part, informative, known) for part in schema]
     if not isinstance(schema, dict):
         return schema
     loose: Schema = {}
@@ -70,19 +82,22 @@ def _loosened(schema: Any, informative: frozenset[str]) -> Any:
         if name == "additionalProperties" and part is False:
             continue
         if name == "properties":
-            loose[name] = {key: _loosened_field(key, field, informative) for key, field in part.items()}
+            loose[name] = {key: _loosened_field(key, field, informative, known) for key, field in part.items()}
         else:
-            loose[name] = _loosened(part, informative)
+            loose[name] = _loosened(part, informative, known)
     return loose
 
 
-def _loosened_field(name: str, field: Any, informative: frozenset[str]) -> Any:
-    field = _loosened(field, informative)
+def _loosened_field(name: str, field: Any, informative: frozenset[str], known: Schema) -> Any:
+    if name in informative and "$ref" in field:
+        # OCPP 2 names its lists of values; an informative field gets a copy of its own.
+        field = known[str(field["$ref"]).rpartition("/")[2]]
+    field = _loosened(field, informative, known)
     if name not in informative:
         return field
     field = {key: value for key, value in field.items() if key not in _LOOSE}
     if name == "value":
-        # Some charge points send a number where 1.6 wants its text.
+        # Some charge points send a number where 1.6 wants its text, or a text where 2.0.1 wants a number.
         field["type"] = ["string", "number"]
     return field
 
@@ -90,7 +105,7 @@ def _loosened_field(name: str, field: Any, informative: frozenset[str]) -> Any:
 def _compile(version: str, action: str, *, answer: bool, lenient: bool) -> Check:
     schema = json.loads(_path(version, action, answer=answer).read_text(encoding="utf-8-sig"))
     if lenient:
-        schema = _loosened(schema, _INFORMATIVE.get(action, frozenset()))
+        schema = _loosened(schema, _INFORMATIVE.get(action, frozenset()), schema.get("definitions", {}))
     # Timestamps are judged by moments.read, never by the schema's format (OCPP-18).
     compiled: Check = fastjsonschema.compile(schema, use_default=False, use_formats=False, detailed_exceptions=True)
     return compiled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,6 @@ from django.utils import timezone
 
 from cpo import evse_states, recipients
 from cpo.models import EVSE, Location
-from cpo.ocpp.events import ConnectorStatus
 from ocpi import documents, keeping, lists, outbox, outbox_pulled, status
 from ocpi.headers import Address
 from ocpi.outbox_pulled import Reader
@@ -107,13 +107,6 @@ def first_connector(evse: EVSE, connector_id: str = "") -> dict[str, Any]:
 # ---------------------------------------------------------------- status
 
 
-def note_connector(charge_point_id: int, event: ConnectorStatus) -> bool:
-    """Keep a connector's state; an older one than the kept changes nothing (OCPP-58). Say whether it was kept."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NOTE, [charge_point_id, event.connector, event.status, event.error_code, event.moment.at])
-        return cursor.fetchone() is not None
-
-
 def refresh(charge_point_id: int, connector_id: int | None = None, *, correlation_id: str | None = None) -> int:
     """Give the EVSEs of a charge point the Status that follows from all we know of them; return how many changed.
 
@@ -126,18 +119,48 @@ def refresh(charge_point_id: int, connector_id: int | None = None, *, correlatio
         cursor.execute(_KNOWN, {"charge_point": charge_point_id, "connector": connector_id or None})
         known = cursor.fetchall()
     changed = 0
-    for evse_id, current, own, since, whole, is_open, online, last_seen_at, sibling_in_use in known:
-        found = evse_states.status_of(
-            own or "",
-            open_transaction=is_open,
-            since_preparing=now - since if since and own == "Preparing" else None,
-            charge_point_status=whole or "",
+    for evse_id, current, version, own, since, plugs, whole, running, ended_at, online, last_seen_at, sibling in known:
+        if version.startswith("2."):
+            kept = json.loads(plugs) if plugs else {}
+            said = evse_states.status_of_evse(_plugs(kept, running, ended_at, now), charge_point_status=whole or "")
+        else:
+            said = evse_states.status_of_connector(
+                own or "",
+                open_transaction=running is not None,
+                since_preparing=now - since if since and own == "Preparing" else None,
+                charge_point_status=whole or "",
+            )
+        found = evse_states.precedence(
+            said,
+            open_transaction=running is not None,
             offline_for=None if online or last_seen_at is None else now - last_seen_at,
-            sibling_in_use=sibling_in_use and not is_open,
+            sibling_in_use=sibling and running is None,
         )
         if found != current:
             changed += set_status(evse_id, found.value, correlation_id=correlation_id)
     return changed
+
+
+def _plugs(
+    kept: dict[str, list[str]], running: list[Any] | None, ended_at: datetime | None, now: datetime
+) -> list[evse_states.Plug]:
+    """Return what the connectors of an EVSE of OCPP 2.0.1 do; `running` is charging state, authorised, connector."""
+    found = []
+    for plug, (said, _, since_text) in kept.items():
+        since = datetime.fromisoformat(since_text)
+        state, authorised, used = running or ("", False, 0)
+        is_open = running is not None and (len(kept) == 1 or used in (0, int(plug)))
+        found.append(
+            evse_states.Plug(
+                said,
+                charging_state=state if is_open else "",
+                open_transaction=is_open,
+                token_accepted=is_open and authorised,
+                ended_since_occupied=ended_at is not None and ended_at >= since,
+                since_occupied=now - since,
+            )
+        )
+    return found
 
 
 def set_status(evse_id: int, wanted: str, *, correlation_id: str | None = None) -> int:
@@ -271,23 +294,19 @@ def capabilities(evse: EVSE) -> frozenset[str]:
     return frozenset(documents.get(evse.document, "capabilities") or ())
 
 
-_NOTE = """
-INSERT INTO cpo_chargepointconnector AS c (charge_point_id, connector_id, status, error_code, status_at)
-VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (charge_point_id, connector_id) DO UPDATE SET
-    status_at = EXCLUDED.status_at, status = EXCLUDED.status, error_code = EXCLUDED.error_code
-WHERE c.status_at IS NULL OR c.status_at <= EXCLUDED.status_at
-RETURNING id
-"""
 _KNOWN = """
-SELECT e.id, e.status, c.status, c.status_at, whole.status,
-       EXISTS (SELECT FROM cpo_transaction t WHERE t.charge_point_id = e.charge_point_id
-               AND t.connector_id = e.connector_id AND t.stopped_at IS NULL),
+SELECT e.id, e.status, p.protocol, c.status, c.status_at, c.plugs, whole.status,
+       (SELECT jsonb_build_array(t.charging_state, t.authorised, t.plug) FROM cpo_transaction t
+        WHERE t.charge_point_id = e.charge_point_id AND t.connector_id = e.connector_id AND t.stopped_at IS NULL
+        ORDER BY t.id DESC LIMIT 1),
+       CASE WHEN p.protocol LIKE '2.%%' THEN
+           (SELECT t.stopped_at FROM cpo_transaction t WHERE t.charge_point_id = e.charge_point_id
+            AND t.connector_id = e.connector_id ORDER BY t.id DESC LIMIT 1) END,
        p.online, p.last_seen_at,
        EXISTS (SELECT FROM cpo_evse s LEFT JOIN cpo_chargepointconnector sc
                    ON sc.charge_point_id = s.charge_point_id AND sc.connector_id = s.connector_id
                WHERE s.charge_point_id = e.charge_point_id AND s.hardware = e.hardware AND s.id <> e.id
-               AND (sc.status IN ('Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing', 'Reserved')
+               AND (sc.status IN ('Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing', 'Reserved', 'Occupied')
                     OR EXISTS (SELECT FROM cpo_transaction t WHERE t.charge_point_id = s.charge_point_id
                                AND t.connector_id = s.connector_id AND t.stopped_at IS NULL)))
 FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
@@ -322,7 +341,7 @@ SELECT DISTINCT e.charge_point_id
 FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
 LEFT JOIN cpo_chargepointconnector c ON c.charge_point_id = p.id AND c.connector_id = e.connector_id
 WHERE e.status NOT IN ('REMOVED', 'PLANNED') AND (
-    (e.status = 'AVAILABLE' AND c.status = 'Preparing' AND p.online
+    (e.status = 'AVAILABLE' AND c.status IN ('Preparing', 'Occupied') AND p.online
      AND c.status_at < statement_timestamp() - make_interval(secs => %s))
     OR (e.status <> 'UNKNOWN' AND NOT p.online AND p.last_seen_at < statement_timestamp() - make_interval(secs => %s))
     OR (e.status = 'UNKNOWN' AND p.online AND c.status <> ''))

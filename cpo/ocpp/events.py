@@ -37,16 +37,24 @@ class ConnectorStatus:
     status: str
     error_code: str
     moment: Moment
-    evse: int | None = None
+    evse: int | None = None  # 2.0.1 only; `connector` is then one of the EVSE, or 0 for all of them
     info: str = ""
     vendor_id: str = ""
     vendor_error_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorStates:
+    """Several states at once, as a NotifyEvent tells them (OCPP-62)."""
+
+    states: tuple[ConnectorStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizeAsked:
     id_token: str
     token_type: str = ""  # 1.6 has none
+    certificate: bool = False  # it comes with a contract certificate, or with hashes of one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,7 @@ class MeterSample:
     location: str = "Outlet"
     signed: bool = False
     flag: str = ""  # why the value is not used, if so
+    signature: Mapping[str, Any] | None = None  # the signedMeterValue of 2.0.1 as it came (OCPP-70)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +88,28 @@ class MeterValues:
     connector: int  # 0: the main meter, never billed
     samples: tuple[MeterSample, ...]
     transaction_id: int | None = None
+    evse: int | None = None  # 2.0.1: of an EVSE, whichever connector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionEvent:
+    """One event of a transaction of 2.0.1, in whatever order it comes (OCPP-49, OCPP-50)."""
+
+    transaction_id: str
+    kind: str  # Started, Updated or Ended
+    seq_no: int
+    moment: Moment
+    trigger: str = ""
+    offline: bool = False
+    evse: int | None = None
+    connector: int | None = None
+    charging_state: str = ""
+    stopped_reason: str = ""
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    id_token: str = ""
+    token_type: str = ""
+    samples: tuple[MeterSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +120,14 @@ class TransactionStopped:
     reason: str = "Local"
     id_token: str = ""
     samples: tuple[MeterSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationEnded:
+    """A reservation that the charge point says is over: `Expired` or `Removed`."""
+
+    reservation_id: int
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +165,12 @@ Event = (
     Booted
     | Heartbeat
     | ConnectorStatus
+    | ConnectorStates
     | AuthorizeAsked
     | TransactionStarted
     | TransactionStopped
+    | TransactionEvent
+    | ReservationEnded
     | MeterValues
     | DataTransferred
     | UploadStatus

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -26,12 +26,12 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from cpo.gateway.frames import FrameError, PayloadError
 from cpo.gateway_models import InboxState
 from cpo.models import InboxMessage
-from cpo.modules import authorization, features, smart_charging, station_events, transactions
+from cpo.modules import authorization, connector_states, features, smart_charging, station_events, transactions
 from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.authorization import Question, Verdict
 from cpo.modules.tokens import LONGEST_ID_TAG
-from cpo.ocpp import events, v16
+from cpo.ocpp import events, fields, v16, v201
 from cpo.ocpp.events import Event
 from ocpi import documents
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 _LOCK_KEYS = 0x4F49 << 40  # far from the keys of anybody else
-_UNREADABLE = (v16.Unreadable, PayloadError, FrameError, ValueError)
+_UNREADABLE = (fields.Unreadable, PayloadError, FrameError, ValueError)
 
 
 KEPT, STARTS_KEPT = 14, 90  # days
@@ -157,7 +157,8 @@ def _next(charge_point_id: int) -> InboxMessage | None:
 
 def _read(message: InboxMessage) -> Event | None:
     try:
-        return v16.read(message.action, message.payload, message.received_at)
+        read = v16.read if message.protocol == "1.6" else v201.read
+        return read(message.action, message.payload, message.received_at)
     except _UNREADABLE as error:
         log.warning("message %s cannot be read: %s", message.pk, error)
         _settle(message, InboxState.FAILED, error=f"{type(error).__name__}: {error}")
@@ -177,10 +178,10 @@ def _apply(message: InboxMessage, event: Event, verdicts: Mapping[int, Verdict])
         case events.MeterValues():
             transactions.add_values(message.charge_point_id, event)
         case events.ConnectorStatus():
-            if locations.note_connector(message.charge_point_id, event):
-                transactions.note_phase(message.charge_point_id, event, message.received_at)
-                reservations.interrupt(message.charge_point_id, event)
-                locations.refresh(message.charge_point_id, event.connector)
+            _note_state(message, event)
+        case events.ConnectorStates():
+            for state in event.states:
+                _note_state(message, state)
         case events.Booted():
             features.note_boot(message.charge_point_id, event)
             smart_charging.note_boot(message.charge_point_id)
@@ -190,6 +191,18 @@ def _apply(message: InboxMessage, event: Event, verdicts: Mapping[int, Verdict])
     answer = station_events.note(message) or answer
     _settle(message, InboxState.DONE, answer=answer)
     return Step.APPLIED
+
+
+def _note_state(message: InboxMessage, event: events.ConnectorStatus) -> None:
+    charge_point_id = message.charge_point_id
+    if event.evse is None:
+        kept = [event.connector] if connector_states.note(charge_point_id, event) else []
+        transactions.note_phase(charge_point_id, event, message.received_at)
+    else:
+        kept = connector_states.note_201(charge_point_id, event)
+    for number in kept:
+        reservations.interrupt(charge_point_id, replace(event, connector=number))
+        locations.refresh(charge_point_id, number)
 
 
 def _decide(
@@ -207,12 +220,12 @@ def _answer(
     message: InboxMessage, event: events.AuthorizeAsked | events.TransactionStarted, verdict: Verdict
 ) -> dict[str, Any]:
     info: dict[str, Any] = {"status": verdict.status}
-    group = documents.get(verdict.token, "group_id") if verdict.token else None
+    group = documents.get(verdict.token, "group_id") if verdict.token and message.protocol == "1.6" else None
     if isinstance(group, str) and 0 < len(group) <= LONGEST_ID_TAG:
         info["parentIdTag"] = group
     if isinstance(event, events.AuthorizeAsked):
         authorization.remember(message.charge_point, event.id_token, verdict)
-        return {"idTagInfo": info}
+        return {"idTagInfo" if message.protocol == "1.6" else "idTokenInfo": info}
     row = transactions.start(message, event, verdict)
     return {"idTagInfo": info, "transactionId": row.transaction_id}
 

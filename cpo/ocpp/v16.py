@@ -4,51 +4,18 @@ Reading is forgiving: the gateway has let pass what lenient allows, and a parked
 read raises `Unreadable`; a single odd meter value is flagged and stops nothing (OCPP-65).
 """
 
-import re
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, assert_never
 
 from cpo.gateway import frames, moments
 from cpo.gateway.frames import Payload
 from cpo.ocpp import events
 from cpo.ocpp.events import Event, MeterSample, Request
+from cpo.ocpp.fields import Unreadable as Unreadable
+from cpo.ocpp.fields import integer, scaled, text
 
-_SCALE = {
-    "Wh": ("Wh", Decimal(1)),
-    "kWh": ("Wh", Decimal(1000)),
-    "varh": ("varh", Decimal(1)),
-    "kvarh": ("varh", Decimal(1000)),
-    "W": ("W", Decimal(1)),
-    "kW": ("W", Decimal(1000)),
-    "VA": ("VA", Decimal(1)),
-    "kVA": ("VA", Decimal(1000)),
-    "var": ("var", Decimal(1)),
-    "kvar": ("var", Decimal(1000)),
-    "A": ("A", Decimal(1)),
-    "V": ("V", Decimal(1)),
-    "Percent": ("%", Decimal(1)),
-    "Hertz": ("Hz", Decimal(1)),
-    "Celsius": ("Celsius", Decimal(1)),
-    "Celcius": ("Celsius", Decimal(1)),  # the specification's own misspelling
-    "Fahrenheit": ("Fahrenheit", Decimal(1)),
-    "K": ("K", Decimal(1)),
-}
-# The specification gives Wh for energy only; for the rest the unit follows from what is measured.
-_UNIT_OF = (
-    ("Energy.Reactive", "varh"),
-    ("Energy", "Wh"),
-    ("Power.Factor", ""),
-    ("Power.Reactive", "var"),
-    ("Power", "W"),
-    ("Current", "A"),
-    ("Voltage", "V"),
-    ("SoC", "Percent"),
-    ("Frequency", "Hertz"),
-    ("Temperature", "Celsius"),
-)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
 _REASONS = frozenset(
     {
         "DeAuthorized",
@@ -66,10 +33,6 @@ _REASONS = frozenset(
 )
 
 
-class Unreadable(ValueError):
-    """A message that lacks what it is about."""
-
-
 def read(action: str, payload: Payload | str, received_at: datetime) -> Event:
     """Return what a message says happened.
 
@@ -84,48 +47,22 @@ def read(action: str, payload: Payload | str, received_at: datetime) -> Event:
     return reader(content, received_at)
 
 
-def _text(payload: Payload, name: str, longest: int = 255) -> str:
-    """Return an informative text, cut to its length; a NUL cannot be stored and is left out."""
-    value = payload.get(name)
-    return "" if value is None else str(value).replace("\x00", "")[:longest]
-
-
 def _id_tag(payload: Payload, name: str = "idTag") -> str:
     # Never cut: another tag would be let in.
-    return _text(payload, name)
-
-
-def _integer(payload: Payload, name: str) -> int:
-    number = _number(payload.get(name))
-    if number is None or number != number.to_integral_value():
-        raise Unreadable(f"{name}: must be a whole number")
-    return int(number)
-
-
-def _number(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        return None
-    text = str(value).strip()
-    if len(text) > 32 or not _NUMBER.fullmatch(text):
-        return None
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if abs(number) < Decimal(10) ** 15 else None
+    return text(payload, name)
 
 
 def _boot_notification(payload: Payload, received_at: datetime) -> Event:
     return events.Booted(
-        vendor=_text(payload, "chargePointVendor", 20),
-        model=_text(payload, "chargePointModel", 20),
-        serial=_text(payload, "chargePointSerialNumber", 25),
-        box_serial=_text(payload, "chargeBoxSerialNumber", 25),
-        firmware=_text(payload, "firmwareVersion", 50),
-        iccid=_text(payload, "iccid", 20),
-        imsi=_text(payload, "imsi", 20),
-        meter_type=_text(payload, "meterType", 25),
-        meter_serial=_text(payload, "meterSerialNumber", 25),
+        vendor=text(payload, "chargePointVendor", 20),
+        model=text(payload, "chargePointModel", 20),
+        serial=text(payload, "chargePointSerialNumber", 25),
+        box_serial=text(payload, "chargeBoxSerialNumber", 25),
+        firmware=text(payload, "firmwareVersion", 50),
+        iccid=text(payload, "iccid", 20),
+        imsi=text(payload, "imsi", 20),
+        meter_type=text(payload, "meterType", 25),
+        meter_serial=text(payload, "meterSerialNumber", 25),
     )
 
 
@@ -134,7 +71,7 @@ def _heartbeat(payload: Payload, received_at: datetime) -> Event:
 
 
 def _status_notification(payload: Payload, received_at: datetime) -> Event:
-    connector = _integer(payload, "connectorId")
+    connector = integer(payload, "connectorId")
     if connector < 0:
         raise Unreadable("connectorId: must not be negative")
     timestamp = payload.get("timestamp")
@@ -142,12 +79,12 @@ def _status_notification(payload: Payload, received_at: datetime) -> Event:
     moment = moments.Moment(received_at, "") if timestamp is None else moments.read(timestamp, received_at)
     return events.ConnectorStatus(
         connector=connector,
-        status=_text(payload, "status", 20),
-        error_code=_text(payload, "errorCode", 50),
+        status=text(payload, "status", 20),
+        error_code=text(payload, "errorCode", 50),
         moment=moment,
-        info=_text(payload, "info", 50),
-        vendor_id=_text(payload, "vendorId"),
-        vendor_error_code=_text(payload, "vendorErrorCode", 50),
+        info=text(payload, "info", 50),
+        vendor_id=text(payload, "vendorId"),
+        vendor_error_code=text(payload, "vendorErrorCode", 50),
     )
 
 
@@ -158,9 +95,9 @@ def _authorize(payload: Payload, received_at: datetime) -> Event:
 def _start_transaction(payload: Payload, received_at: datetime) -> Event:
     reservation = payload.get("reservationId")
     return events.TransactionStarted(
-        connector=_integer(payload, "connectorId"),
+        connector=integer(payload, "connectorId"),
         id_token=_id_tag(payload),
-        meter_start_wh=Decimal(_integer(payload, "meterStart")),
+        meter_start_wh=Decimal(integer(payload, "meterStart")),
         moment=moments.read(payload.get("timestamp"), received_at),
         # 0 and negative numbers are what some send for "no reservation".
         reservation_id=reservation if isinstance(reservation, int) and reservation > 0 else None,
@@ -168,10 +105,10 @@ def _start_transaction(payload: Payload, received_at: datetime) -> Event:
 
 
 def _stop_transaction(payload: Payload, received_at: datetime) -> Event:
-    reason = _text(payload, "reason", 50) or "Local"
+    reason = text(payload, "reason", 50) or "Local"
     return events.TransactionStopped(
-        transaction_id=_integer(payload, "transactionId"),
-        meter_stop_wh=Decimal(_integer(payload, "meterStop")),
+        transaction_id=integer(payload, "transactionId"),
+        meter_stop_wh=Decimal(integer(payload, "meterStop")),
         moment=moments.read(payload.get("timestamp"), received_at),
         reason=reason if reason in _REASONS else "Other",
         id_token=_id_tag(payload),
@@ -182,8 +119,8 @@ def _stop_transaction(payload: Payload, received_at: datetime) -> Event:
 def _meter_values(payload: Payload, received_at: datetime) -> Event:
     transaction_id = payload.get("transactionId")
     return events.MeterValues(
-        connector=_integer(payload, "connectorId"),
-        transaction_id=None if transaction_id is None else _integer(payload, "transactionId"),
+        connector=integer(payload, "connectorId"),
+        transaction_id=None if transaction_id is None else integer(payload, "transactionId"),
         samples=_samples(payload.get("meterValue"), received_at),
     )
 
@@ -204,29 +141,22 @@ def _samples(meter_values: object, received_at: datetime) -> tuple[MeterSample, 
 
 
 def _sample(sample: Payload, moment: moments.Moment) -> MeterSample:
-    measurand = _text(sample, "measurand") or "Energy.Active.Import.Register"
+    measurand = text(sample, "measurand") or "Energy.Active.Import.Register"
     raw = sample.get("value")
     raw_text = "" if raw is None else str(raw)
     signed = sample.get("format") == "SignedData" or raw_text.lstrip().startswith("OCMF|")
-    named = _text(sample, "unit") or next((unit for start, unit in _UNIT_OF if measurand.startswith(start)), "")
-    unit, factor = _SCALE.get(named, (named, None))
-    value = None if signed else _number(raw)
-    flag = ""
-    if not signed and value is None:
-        flag = "not a number"
-    elif value is not None and factor is None and named:
-        flag, value = "unknown unit", None
-    elif value is not None:
-        value *= factor or 1
+    unit, value, flag = text(sample, "unit"), None, ""
+    if not signed:
+        unit, value, flag = scaled(measurand, unit, raw)
     return MeterSample(
         moment=moment,
         value=value,
         raw=raw_text,
         measurand=measurand,
         unit=unit,
-        phase=_text(sample, "phase"),
-        context=_text(sample, "context") or "Sample.Periodic",
-        location=_text(sample, "location") or "Outlet",
+        phase=text(sample, "phase"),
+        context=text(sample, "context") or "Sample.Periodic",
+        location=text(sample, "location") or "Outlet",
         signed=signed,
         flag=flag,
     )
@@ -234,7 +164,7 @@ def _sample(sample: Payload, moment: moments.Moment) -> MeterSample:
 
 def _data_transfer(payload: Payload, received_at: datetime) -> Event:
     return events.DataTransferred(
-        vendor_id=_text(payload, "vendorId"), message_id=_text(payload, "messageId", 50), data=payload.get("data")
+        vendor_id=text(payload, "vendorId"), message_id=text(payload, "messageId", 50), data=payload.get("data")
     )
 
 
@@ -242,16 +172,16 @@ def _upload_status(action: str) -> "Reader":
     def reader(payload: Payload, received_at: datetime) -> Event:
         request = payload.get("requestId")
         request_id = request if isinstance(request, int) else None
-        return events.UploadStatus(subject=action, status=_text(payload, "status", 50), request_id=request_id)
+        return events.UploadStatus(subject=action, status=text(payload, "status", 50), request_id=request_id)
 
     return reader
 
 
 def _security_event(payload: Payload, received_at: datetime) -> Event:
     return events.SecurityEvent(
-        kind=_text(payload, "type", 50),
+        kind=text(payload, "type", 50),
         moment=moments.read(payload.get("timestamp"), received_at),
-        info=_text(payload, "techInfo"),
+        info=text(payload, "techInfo"),
     )
 
 

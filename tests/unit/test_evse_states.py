@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from cpo.evse_states import Policy, Status, of_several, status_201, status_of
+from cpo.evse_states import (
+    Plug,
+    Policy,
+    Status,
+    of_several,
+    precedence,
+    status_201,
+    status_of_connector,
+    status_of_evse,
+)
 
 MINUTE = timedelta(minutes=1)
 CHOSEN = Policy(preparing=Status.CHARGING, finishing=Status.BLOCKED)
@@ -39,7 +48,7 @@ CHOSEN = Policy(preparing=Status.CHARGING, finishing=Status.BLOCKED)
     ],
 )
 def test_a_1_6_connector_has_the_status_of_table_m_1(connector: str, more: dict[str, Any], status: str) -> None:
-    assert status_of(connector, **({"open_transaction": False} | more)) == status
+    assert status_of_connector(connector, **({"open_transaction": False} | more)) == status
 
 
 @pytest.mark.req("OCPP-59", "OCPP-128")
@@ -104,8 +113,7 @@ def test_several_connectors_make_one_evse(statuses: str, status: str) -> None:
         ({"blocked": True}, "INOPERATIVE"),
         ({"blocked": True, "open_transaction": True}, "CHARGING"),
         ({"blocked": True, "offline_for": timedelta(hours=1)}, "INOPERATIVE"),
-        ({"connector_status": ""}, "UNKNOWN"),
-        ({"connector_status": "", "charge_point_status": "Faulted"}, "OUTOFORDER"),
+        ({"status": None}, "UNKNOWN"),
         ({"offline_for": 4 * MINUTE}, "AVAILABLE"),
         ({"offline_for": 6 * MINUTE}, "UNKNOWN"),
         ({"offline_for": 6 * MINUTE, "sibling_in_use": True}, "UNKNOWN"),
@@ -113,6 +121,37 @@ def test_several_connectors_make_one_evse(statuses: str, status: str) -> None:
     ],
 )
 def test_what_goes_before_the_connector_follows_table_m_3(more: dict[str, Any], status: str) -> None:
-    given: dict[str, Any] = {"connector_status": "Available", "open_transaction": False}
+    given: dict[str, Any] = {"status": Status.AVAILABLE, "open_transaction": False}
 
-    assert status_of(**(given | more)) == status
+    assert precedence(**(given | more)) == status
+
+
+@pytest.mark.req("OCPP-59", "OCPP-128")
+def test_a_connector_that_never_said_anything_says_nothing_of_its_evse() -> None:
+    assert status_of_connector("", open_transaction=False) is None
+    assert status_of_connector("", open_transaction=False, charge_point_status="Faulted") == "OUTOFORDER"
+
+
+@pytest.mark.req("OCPP-59", "OCPP-61", "OCPP-128")
+@pytest.mark.parametrize(
+    ("plugs", "whole", "status"),
+    [
+        ([], "", None),
+        ([], "Unavailable", "INOPERATIVE"),
+        ([Plug("Available"), Plug("Available")], "", "AVAILABLE"),
+        ([Plug("Available"), Plug("Occupied", charging_state="Charging", open_transaction=True)], "", "CHARGING"),
+        ([Plug("Occupied", since_occupied=6 * MINUTE), Plug("Available")], "", "BLOCKED"),
+        ([Plug("Reserved"), Plug("Available")], "", "RESERVED"),
+        ([Plug("Faulted"), Plug("Available")], "", "AVAILABLE"),
+        ([Plug("Faulted"), Plug("Unavailable")], "", "INOPERATIVE"),
+        ([Plug("Faulted"), Plug("Faulted")], "", "OUTOFORDER"),
+        ([Plug("Available")], "Unavailable", "INOPERATIVE"),
+        ([Plug("Available")], "Faulted", "OUTOFORDER"),
+        ([Plug("Occupied", open_transaction=True)], "Faulted", "CHARGING"),
+        ([Plug("Available")], "Available", "AVAILABLE"),
+    ],
+)
+def test_the_connectors_of_an_evse_and_the_station_make_its_status(
+    plugs: list[Plug], whole: str, status: str | None
+) -> None:
+    assert status_of_evse(plugs, charge_point_status=whole) == status

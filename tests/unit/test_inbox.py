@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from cpo.consumer import Consumer
 from cpo.models import EVSE, ChargePointConnector, Command, InboxMessage, Session, Transaction
-from cpo.modules import locations_operations, transactions
+from cpo.modules import connector_states, transactions
 from cpo.ocpp import inbox
 from cpo.ocpp.inbox import Step
 from tests.cpo_support import (
@@ -225,14 +225,14 @@ def test_a_slow_emsp_holds_up_no_other_charge_point(
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_apply_each_message_once(point: Point, monkeypatch: pytest.MonkeyPatch) -> None:
     applied: list[int] = []
-    note = locations_operations.note_connector
+    note = connector_states.note
 
     def slowly(charge_point_id: int, event: Any) -> bool:
         applied.append(charge_point_id)
         time.sleep(0.02)
         return note(charge_point_id, event)
 
-    monkeypatch.setattr(locations_operations, "note_connector", slowly)
+    monkeypatch.setattr(connector_states, "note", slowly)
     for number in range(20):
         status = "Charging" if number % 2 else "Available"
         point.says("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": status}, apply=False)
