@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cpo', '0006_tokens_received'),
+        ("cpo", "0007_local_lists"),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     atomic = False
 
-    dependencies = [("cpo", "0007_ocpp_201")]
+    dependencies = [("cpo", "0008_ocpp_201")]
 
     operations = [
         AddIndexConcurrently(
