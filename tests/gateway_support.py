@@ -107,7 +107,11 @@ Decide = Callable[[str, Payload], Payload | None]
 
 
 def let_in(action: str, payload: Payload) -> Payload:
-    return {"idTagInfo": {"status": "Blocked" if payload["idTag"] == "BLOCKED" else "Accepted"}}
+    if "idTag" in payload:
+        return {"idTagInfo": {"status": "Blocked" if payload["idTag"] == "BLOCKED" else "Accepted"}}
+    if "idToken" not in payload:
+        return {}  # an event of a transaction that is about no token
+    return {"idTokenInfo": {"status": "Blocked" if payload["idToken"]["idToken"] == "BLOCKED" else "Accepted"}}
 
 
 class CpoSide:
@@ -147,7 +151,7 @@ class CpoSide:
                     pass
 
 
-_DECIDED = {"Authorize", "StartTransaction"}
+_DECIDED = {"Authorize", "StartTransaction", "TransactionEvent"}
 
 # Everything a gateway writes, whatever points to something else first.
 _TABLES = (

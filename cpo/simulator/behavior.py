@@ -40,3 +40,5 @@ class Behavior:
     heartbeat: bool = True
     reserves_any: bool = True  # a reservation may be of whichever connector is free (ReserveConnectorZeroSupported)
     firmware: str = "1.0"
+    stops_refused: bool = True  # a transaction whose tag is refused ends by itself (StopTransactionOnInvalidId)
+    signs: bool = False  # OCPP 2.0.1: meter values of begin and end are signed

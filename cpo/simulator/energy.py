@@ -14,11 +14,16 @@ class Metered:
     id_tag: str
     meter_start_wh: int
     started_at: datetime
-    transaction_id: int = 0
+    transaction_id: int | str = 0  # OCPP 2.0.1: a text that the charge point itself makes up
     meter_stop_wh: int | None = None
     stopped_at: datetime | None = None
     reason: str = ""
     accepted: bool = False
+    # Of OCPP 2.0.1: the type of the token, the number of the next event, what the car did when it was last told.
+    token_type: str = ""
+    seq_no: int = 0
+    state: str = ""
+    remote_start_id: int | None = None
     samples: list[tuple[datetime, int]] = field(default_factory=list)
 
     @property

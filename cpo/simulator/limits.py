@@ -30,7 +30,7 @@ class Held:
     connector: int
     purpose: str
     level: int
-    transaction: int | None
+    transaction: int | str | None
     start: datetime
     duration: float | None
     periods: tuple[tuple[float, float], ...]  # seconds, W
@@ -55,7 +55,7 @@ class Profiles:
         self._power_w = power_w
         self.held: dict[int, Held] = {}
 
-    def set(self, payload: Payload, now: datetime, sessions: dict[int, tuple[int, datetime]]) -> str:
+    def set(self, payload: Payload, now: datetime, sessions: dict[int, tuple[int | str, datetime]]) -> str:
         """Take a profile; `sessions` are the transactions by connector, with their start."""
         connector, profile = payload["connectorId"], payload["csChargingProfiles"]
         purpose, schedule = profile["chargingProfilePurpose"], profile["chargingSchedule"]
@@ -98,7 +98,7 @@ class Profiles:
             del self.held[number]
         return "Accepted" if wanted else "Unknown"
 
-    def end(self, transaction: int) -> None:
+    def end(self, transaction: int | str) -> None:
         """Forget the profiles of a transaction that is over."""
         self.held = {number: each for number, each in self.held.items() if each.transaction != transaction}
 
@@ -132,7 +132,7 @@ class Profiles:
         }
 
 
-def _start(kind: str, written: str | None, now: datetime, running: tuple[int, datetime] | None) -> datetime:
+def _start(kind: str, written: str | None, now: datetime, running: tuple[int | str, datetime] | None) -> datetime:
     if kind == "Relative" or written is None:
         return running[1] if running else now
     # The central system's clock is the real one, ours may not be: what counts is how far away it is.

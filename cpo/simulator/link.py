@@ -25,6 +25,14 @@ class CallFailed(Exception):
     """The central system answered with a CALLERROR."""
 
 
+class NotDone(Exception):
+    """The answer to a CALL of the central system is a CALLERROR."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 class Link:
     """The line to the central system; `on_call` answers its CALLs, `on_connect` runs on each new connection."""
 
@@ -34,6 +42,7 @@ class Link:
         identity: str,
         password: str | None,
         *,
+        subprotocol: str = "ocpp1.6",
         on_connect: Callable[[], Awaitable[None]],
         on_call: Callable[[str, Payload], Payload],
         answer_seconds: float,
@@ -42,6 +51,7 @@ class Link:
         self.url = f"{url.rstrip('/')}/{identity}"
         self.identity = identity
         self.online = asyncio.Event()
+        self._subprotocol = subprotocol
         self._on_connect = on_connect
         self._on_call = on_call
         self._answer_seconds = answer_seconds
@@ -64,7 +74,7 @@ class Link:
             try:
                 async with connect(
                     self.url,
-                    subprotocols=[Subprotocol("ocpp1.6")],
+                    subprotocols=[Subprotocol(self._subprotocol)],
                     additional_headers=self._headers,
                     compression=None,
                     ping_interval=None,
@@ -149,7 +159,11 @@ class Link:
     async def _take(self, text: str) -> None:
         kind, message_id, *rest = json.loads(text)
         if kind == 2:
-            await self._send([3, message_id, self._on_call(rest[0], rest[1])])
+            try:
+                frame = [3, message_id, self._on_call(rest[0], rest[1])]
+            except NotDone as refused:
+                frame = [4, message_id, refused.code, str(refused), {}]
+            await self._send(frame)
             return
         future = self._answers.get(message_id)
         if future is None or future.done():

@@ -27,12 +27,23 @@ class Reserved:
 
 
 class Reservations:
-    """The reservations of one charge point; `show` is told which status a connector has now."""
+    """The reservations of one charge point.
 
-    def __init__(self, connectors: Mapping[int, Connector], *, any_of: bool, show: Callable[[int, str], None]) -> None:
+    `show` is told which status a connector has now, `ended` which reservation is over by itself: Expired or Removed.
+    """
+
+    def __init__(
+        self,
+        connectors: Mapping[int, Connector],
+        *,
+        any_of: bool,
+        show: Callable[[int, str], None],
+        ended: Callable[[int, str], None],
+    ) -> None:
         self._connectors = connectors
         self._any_of = any_of
         self._show = show
+        self._ended = ended
         self._known: dict[int, Reserved] = {}
 
     def reserve(self, payload: Payload) -> str:
@@ -43,7 +54,7 @@ class Reservations:
             return refused
         self.end(number, shown=self._known[number].connector != connector if number in self._known else True)
         left = (datetime.fromisoformat(payload["expiryDate"]) - datetime.now(UTC)).total_seconds()
-        ending = asyncio.get_running_loop().call_later(max(left, 0), self.end, number)
+        ending = asyncio.get_running_loop().call_later(max(left, 0), self._expire, number)
         self._known[number] = Reserved(number, connector, payload["idTag"], payload.get("parentIdTag", ""), ending)
         if connector:
             self._show(connector, "Reserved")
@@ -58,6 +69,16 @@ class Reservations:
         if shown and known.connector and self._connectors[known.connector].status == "Reserved":
             self._show(known.connector, "Available")
         return True
+
+    def _expire(self, number: int) -> None:
+        if self.end(number):
+            self._ended(number, "Expired")
+
+    def interrupt(self, connector: int) -> None:
+        """End the reservation of a connector that is out of order."""
+        for number in [each.number for each in self._known.values() if each.connector == connector]:
+            self.end(number, shown=False)
+            self._ended(number, "Removed")
 
     def is_open_to(self, connector: int, id_tag: str, parent: str = "") -> bool:
         """Say whether a tag may charge at a connector, for all that is reserved."""

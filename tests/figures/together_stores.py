@@ -62,7 +62,7 @@ class Stores:
         wrong = 0
         for identity, metered in ended:
             place = identity.partition("-")[0].lower()
-            wrong += metered.energy_wh > 0 and counts.get((place, metered.transaction_id)) != 1
+            wrong += metered.energy_wh > 0 and counts.get((place, int(metered.transaction_id))) != 1
         return wrong
 
     def cdrs_sent(self) -> int:

@@ -75,7 +75,7 @@ def test_killing_the_gateway_under_load_loses_and_doubles_no_session_and_no_ener
         assert stops.setdefault(payload["transactionId"], payload) == payload
     assert len(metered) == POINTS * SESSIONS == len(world.inbox("StartTransaction"))
     assert metered.keys() == starts.keys() == stops.keys()
-    assert {number: stops[number]["meterStop"] - starts[number]["meterStart"] for number in metered} == {
+    assert {number: stops[int(number)]["meterStop"] - starts[number]["meterStart"] for number in metered} == {
         number: one.energy_wh for number, one in metered.items()
     }
     assert sum(one.energy_wh for one in metered.values()) > 0

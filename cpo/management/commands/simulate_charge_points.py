@@ -10,7 +10,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from websockets.exceptions import InvalidStatus
 
+from cpo.simulator.base import Simulated
 from cpo.simulator.charge_point import Behavior, CallFailed, SimulatedChargePoint
+from cpo.simulator.station import SimulatedStation
+
+_KINDS: dict[str, type[Simulated]] = {"1.6": SimulatedChargePoint, "2.0.1": SimulatedStation}
 
 
 class Command(BaseCommand):
@@ -22,10 +26,13 @@ class Command(BaseCommand):
         parser.add_argument("--count", type=int, default=1)
         parser.add_argument("--prefix", default="DEMO", help="identities are PREFIX-0001 and so on (%(default)s)")
         parser.add_argument("--password", help="the same for all of them")
-        parser.add_argument("--protocol", choices=["1.6"], default="1.6")
+        parser.add_argument("--protocol", choices=sorted(_KINDS), default="1.6")
         parser.add_argument("--charge", action="store_true", help="start sessions with --tag")
         parser.add_argument("--tag", default="DEMOTAG", help="the card that is shown (%(default)s)")
         parser.add_argument("--connectors", type=int, default=1)
+        parser.add_argument(
+            "--signed", action="store_true", help="OCPP 2.0.1: meter values of begin and end are signed"
+        )
         parser.add_argument("--seconds-per-minute", type=float, default=60, help="real seconds per simulated minute")
         parser.add_argument("--session-minutes", type=float, default=30)
         parser.add_argument("--seconds", type=float, help="stop after this many seconds")
@@ -49,14 +56,15 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(report) if options["json"] else ", ".join(f"{n} {v}" for n, v in report.items()))
 
 
-async def _simulate(options: dict[str, Any]) -> list[SimulatedChargePoint]:
+async def _simulate(options: dict[str, Any]) -> list[Simulated]:
     behavior = Behavior(
         connectors=options["connectors"],
         seconds_per_minute=options["seconds_per_minute"],
         session_minutes=options["session_minutes"],
+        signs=options["signed"],
     )
     points = [
-        SimulatedChargePoint(
+        _KINDS[options["protocol"]](
             options["url"], f"{options['prefix']}-{number:04}", password=options["password"], behavior=behavior
         )
         for number in range(1, options["count"] + 1)
@@ -80,7 +88,7 @@ async def _simulate(options: dict[str, Any]) -> list[SimulatedChargePoint]:
     return points
 
 
-async def _charge(point: SimulatedChargePoint, tag: str) -> None:
+async def _charge(point: Simulated, tag: str) -> None:
     """Charge one car after the other, with a pause between them."""
     await point.booted.wait()
     while True:
