@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from django.db import connections
+from ocpi.db_care import care_for_connection
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -41,9 +41,3 @@ def _with_care(work: Callable[[], Result]) -> Result:
         return work()
     finally:
         care_for_connection()
-
-
-def care_for_connection() -> None:
-    """Close a connection of this thread that is broken or old."""
-    for connection in connections.all(initialized_only=True):
-        connection.close_if_unusable_or_obsolete()

@@ -8,13 +8,13 @@ from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
-from django.db import connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 _django = get_wsgi_application()
 
-from ocpi.endpoints import entrance  # noqa: E402 - needs the applications
+from ocpi.db_care import care_for_connection  # noqa: E402 - needs the applications
+from ocpi.endpoints import entrance  # noqa: E402
 from ocpi.views import MAX_LOCATION_BODY  # noqa: E402
 
 # What was loaded stays for ever; collections need not look at it again.
@@ -26,14 +26,14 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """Answer one request. No URL resolver, signals or exception layers on the OCPI path: its view has its own."""
     if not environ["PATH_INFO"].lstrip("/").startswith("ocpi/"):  # some join with two slashes
         return _django(environ, start_response)
-    _care_for_connection()
+    care_for_connection()
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
         # Django reads as much as Content-Length says, which such a request has none of; one byte more than the
         # largest body is enough for its view to refuse it.
         body = environ["wsgi.input"].read(MAX_LOCATION_BODY + 1)
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
     response = entrance(WSGIRequest(environ))
-    _care_for_connection()
+    care_for_connection()
     headers = [*response.items(), *(("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values())]
     if "Content-Length" not in response.headers:
         headers.append(("Content-Length", str(len(response.content))))
@@ -47,10 +47,4 @@ def _until_written(response: Any) -> Iterator[bytes]:
     """Yield the body; who asks for more has written it out. If that fails, nobody asks."""
     yield response.content
     response.written()
-    _care_for_connection()
-
-
-def _care_for_connection() -> None:
-    """Do what Django's request signals do for the database connection of this thread."""
-    for connection in connections.all(initialized_only=True):
-        connection.close_if_unusable_or_obsolete()
+    care_for_connection()

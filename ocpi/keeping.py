@@ -64,8 +64,16 @@ def last_updated(members: Mapping[str, msgspec.Raw]) -> datetime:
     """
     if "last_updated" not in members:
         raise status.InvalidParameters("last_updated", "is required")
+    return read_moment(msgspec.json.decode(members["last_updated"]))
+
+
+def read_moment(text: Any) -> datetime:
+    """Read the time stamp of an object; one in the future is noted (QRK-18).
+
+    :raises InvalidParameters: if it is none.
+    """
     try:
-        found = moment(members["last_updated"])
+        found = parse_datetime(str(text))
     except ValueError as error:
         raise status.InvalidParameters("last_updated", "must be a DateTime such as 2026-01-31T08:30:00Z") from error
     if found > timezone.now() + FUTURE:

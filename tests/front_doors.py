@@ -140,5 +140,5 @@ def use_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let people come in through the fast lane."""
     monkeypatch.setattr(asgi, "Threads", lambda *_: _CallersThread())
     # It would close the connection that the test's transaction is in.
-    monkeypatch.setattr(wsgi, "_care_for_connection", lambda: None)
+    monkeypatch.setattr(wsgi, "care_for_connection", lambda: None)
     monkeypatch.setattr(people, "door", lambda _client: LaneClient())

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from emsp.models import EVSE, Location
+from emsp.modules import locations_quick as quick
 from emsp.modules import locations_rows as rows
 from ocpi import defects, documents, keeping, status
 from ocpi.headers import Address
@@ -49,9 +50,9 @@ def put(owner: Address, path: Sequence[str], body: bytes, *, platform_id: int) -
     members = documents.members(kept)
     keeping.check_identity(members, _identity(owner, path))
     updated = keeping.last_updated(members)
+    if len(path) == 1:
+        return _put_location(owner, path[0], kept, updated, platform_id)
     with transaction.atomic():
-        if len(path) == 1:
-            return _put_location(owner, path[0], kept, updated, platform_id)
         if len(path) == 2:
             return _put_evse(owner, path, kept.decode())
         return _put_connector(owner, path, kept.decode(), updated)
@@ -69,6 +70,8 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
     keeping.check_identity(members, identity)
     updated = keeping.last_updated(members)
     change = keeping.without_identity(kept, identity)
+    if len(path) == 2 and _patch_quickly(owner, path, change, updated):
+        return
     with transaction.atomic():
         if len(path) == 1:
             _patch_location(owner, path[0], change, updated)
@@ -80,10 +83,17 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
 
 def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime, platform_id: int) -> bool:
     document, evses, newest = _taken_apart(body, updated)
-    columns = {"gone_at": None, "publish": bool(documents.get(document, "publish")), "platform_id": platform_id}
-    kept = keeping.put(Location, owner=owner, object_id=location_id, document=document, updated=newest, columns=columns)
-    # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
-    rows.keep_evses(kept.row_id, evses, whole=True)
+    publish = bool(documents.get(document, "publish"))
+    created = quick.put(owner, location_id, document, newest, platform_id=platform_id, publish=publish, evses=evses)
+    if created is not None:
+        return created
+    columns = {"gone_at": None, "publish": publish, "platform_id": platform_id}
+    with transaction.atomic():
+        kept = keeping.put(
+            Location, owner=owner, object_id=location_id, document=document, updated=newest, columns=columns
+        )
+        # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
+        rows.keep_evses(kept.row_id, evses, whole=True)
     return kept.created
 
 
@@ -166,6 +176,21 @@ def _merged_evse(stored: dict[str, EVSE], part: str, updated: datetime, field: s
         raise status.InvalidParameters(f"{field}.{error.field}" if error.field else field, error.rule) from error
 
 
+def _patch_quickly(owner: Address, path: Sequence[str], change: bytes, updated: datetime) -> bool:
+    """Patch an EVSE without a lock, unless its Connectors are named; say whether that is done.
+
+    :raises InvalidParameters: if it is older, or the merged object breaks its table.
+    :raises UnknownLocationObject: if there is no such EVSE.
+    """
+    if "connectors" in documents.members(change):
+        return False
+    row = quick.read(owner, path[0], path[1])
+    if row is None:
+        raise _unknown(path)
+    keeping.refuse_older(updated, row.last_updated)
+    return quick.write(row, _checked(documents.merge(row.document, change), "EVSE"), updated)
+
+
 def _patch_evse(row: rows.EvseRow, change: bytes, updated: datetime) -> None:
     keeping.refuse_older(updated, row.last_updated)
     if "connectors" not in documents.members(change):  # a status, nearly always
@@ -198,16 +223,30 @@ def _write_connector(
     return created
 
 
+class _Stamped(msgspec.Struct):
+    last_updated: str
+
+
+class _Parts(msgspec.Struct):
+    """What is looked at of an EVSE that was checked."""
+
+    uid: str
+    status: str
+    last_updated: str
+    connectors: list[_Stamped] | None = None
+
+
+_parts = msgspec.json.Decoder(_Parts)
+
+
 def _new_evse(document: str) -> rows.NewEvse:
     """Return an EVSE to be stored; it is never older than its Connectors (LOC-12)."""
-    members = documents.members(document)
-    updated = keeping.last_updated(members)
-    connectors = documents.elements(members["connectors"]) if "connectors" in members else []
-    newest = max([updated, *(keeping.last_updated(documents.members(bytes(each))) for each in connectors)])
+    found = _parts.decode(document)
+    stamps = {found.last_updated, *(each.last_updated for each in found.connectors or ())}
+    updated, newest = keeping.read_moment(found.last_updated), max(map(keeping.read_moment, stamps))
     if newest > updated:
         document = documents.set_member(document, "last_updated", format_datetime(newest))
-    uid, state = (str(msgspec.json.decode(members[name])) for name in ("uid", "status"))
-    return rows.NewEvse(uid, state, newest, document)
+    return rows.NewEvse(found.uid, found.status, newest, document)
 
 
 def _stamped(document: str, updated: datetime, newest: datetime) -> str:

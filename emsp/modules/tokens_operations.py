@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from emsp import recipients
 from emsp.models import Location, Token
-from ocpi import defects, documents, keeping, normal_ids, ours, outbox, status
+from ocpi import defects, documents, keeping, normal_ids, ours, outbox, prepared, status
 from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import tokens as schema
@@ -27,6 +27,22 @@ RFID = "RFID"
 _REMEMBER = """
 INSERT INTO emsp_authorization (reference, token_id, platform_id, allowed, location_id) VALUES (%s, %s, %s, %s, %s)
 """
+_FIND = """
+SELECT t.id, t.document, t.valid
+FROM unnest(%(countries)s::text[], %(parties)s::text[]) AS asked(country_code, party_id)
+JOIN emsp_token t ON UPPER(t.country_code) = asked.country_code AND UPPER(t.party_id) = asked.party_id
+    AND UPPER(t.object_id) = UPPER(%(uid)s) AND t.type = %(type)s
+LIMIT 2
+"""
+# A driver stands at the charge point and waits: who needs no more than a valid Token is answered after one statement.
+_FIND_AND_ALLOW = f"""
+WITH found AS ({_FIND}), allowed AS (
+    INSERT INTO emsp_authorization (reference, token_id, platform_id, allowed, location_id)
+    SELECT %(reference)s, id, %(platform_id)s::bigint, 'ALLOWED', %(location_id)s FROM found
+    WHERE valid AND (SELECT count(*) FROM found) = 1
+)
+SELECT * FROM found
+"""  # noqa: S608 - constants only
 _UNKNOWN_MESSAGE = "This Token is not known here"
 
 
@@ -120,27 +136,36 @@ def authorize(asked: Asked) -> str:
     :raises InvalidParameters: if the LocationReferences break their table.
     """
     references = _references(asked.body)
-    token = _find(asked)
-    if references is None and settings.OCPI_AUTHORIZE_NEEDS_LOCATION:
+    needs_location = references is None and settings.OCPI_AUTHORIZE_NEEDS_LOCATION
+    # Valid is allowed where no EVSE is named, and where nobody says whose they are.
+    at_once = not needs_location and (references is None or not references[1] or not asked.askers)
+    reference = str(uuid.uuid4())
+    location_id = references[0] if references else ""
+    allowing = {"reference": reference, "platform_id": asked.platform_id, "location_id": location_id}
+    token = _find(asked, allowing if at_once else None)
+    if needs_location:
         raise status.NotEnoughInformation("location_id: is required for an authorization here")
     allowed, evses = _verdict(token, references, asked.askers)
     info: dict[str, object] = {"allowed": allowed, "token": documents.raw(token.document)}
     if allowed == "ALLOWED":
-        info["authorization_reference"] = _remember(token, allowed, references, asked.platform_id)
+        info["authorization_reference"] = reference
+        if not at_once:
+            prepared.fetch_all(_REMEMBER, [reference, token.id, asked.platform_id, allowed, location_id])
         if references is not None:
-            location: dict[str, object] = {"location_id": references[0]}
+            location: dict[str, object] = {"location_id": location_id}
             if evses:
                 location["evse_uids"] = evses
             info["location"] = location
     return documents.text(info)
 
 
-def _find(asked: Asked) -> _Known:
+def _find(asked: Asked, allowing: Mapping[str, object] | None) -> _Known:
+    """Return the Token asked for; if it is valid and `allowing` is given, it is allowed in the same breath."""
     parties = ours.addresses(Role.EMSP) if asked.receiver is None else (asked.receiver,)
-    found = _tokens(parties, asked.uid, asked.type)
+    found = _tokens(parties, asked.uid, asked.type, allowing)
     other_end = normal_ids.reversed_uid(asked.uid) if asked.type == RFID else None
     if not found and other_end:
-        found = _tokens(parties, other_end, RFID)
+        found = _tokens(parties, other_end, RFID, allowing)
         if found:
             defects.noted(["QRK-33 uid in reversed byte order"])
     if not found:
@@ -150,16 +175,19 @@ def _find(asked: Asked) -> _Known:
     return found[0]
 
 
-def _tokens(parties: Sequence[Address], uid: str, kind: str) -> list[_Known]:
-    """Return up to two Tokens of these parties. Written out: a driver stands at the charge point and waits."""
-    owners = " OR ".join(["(UPPER(country_code) = %s AND UPPER(party_id) = %s)"] * len(parties)) or "false"
-    sql = (
-        "SELECT id, document, valid FROM emsp_token "  # noqa: S608 - constants only
-        f"WHERE ({owners}) AND UPPER(object_id) = UPPER(%s) AND type = %s LIMIT 2"
+def _tokens(parties: Sequence[Address], uid: str, kind: str, allowing: Mapping[str, object] | None) -> list[_Known]:
+    """Return up to two Tokens of these parties."""
+    keys = list(dict.fromkeys(party.key for party in parties))
+    values: dict[str, object] = {
+        "countries": [country_code for country_code, _ in keys],
+        "parties": [party_id for _, party_id in keys],
+        "uid": uid,
+        "type": kind,
+    }
+    rows = (
+        prepared.fetch_all(_FIND_AND_ALLOW, {**values, **allowing}) if allowing else prepared.fetch_all(_FIND, values)
     )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*(part for party in parties for part in party.key), uid, kind])
-        return [_Known(*row) for row in cursor.fetchall()]
+    return [_Known(*row) for row in rows]
 
 
 def _references(body: bytes) -> tuple[str, list[str]] | None:
@@ -212,13 +240,6 @@ def _of(parties: Sequence[Address]) -> Q:
     for party in parties:
         found |= Q(country_code__iexact=party.country_code, party_id__iexact=party.party_id)
     return found
-
-
-def _remember(token: _Known, allowed: str, references: tuple[str, list[str]] | None, platform_id: int) -> str:
-    reference = str(uuid.uuid4())
-    with connection.cursor() as cursor:
-        cursor.execute(_REMEMBER, [reference, token.id, platform_id, allowed, references[0] if references else ""])
-    return reference
 
 
 _COLUMNS = ("uid", "type", "contract_id", "group_id", "valid", "whitelist")

@@ -206,7 +206,7 @@ def test_a_page_that_was_not_written_out_clears_nothing(reader: Person, monkeypa
             "SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(),
             "HTTP_AUTHORIZATION": reader.authorization,
         }  # fmt: skip
-        monkeypatch.setattr(wsgi, "_care_for_connection", lambda: None)
+        monkeypatch.setattr(wsgi, "care_for_connection", lambda: None)
         return iter(wsgi.application(environ, lambda _status, _headers: None))
 
     broken = answer()
