@@ -18,7 +18,7 @@ def care_for_connection() -> None:
         connection.close_if_unusable_or_obsolete()
         raw = connection.connection
         if raw is not None and not raw.closed and not connection.in_atomic_block and _is_quiet(raw.fileno()):
-            connection.health_check_done = True
+            connection.health_check_done = True  # type: ignore[attr-defined]
 
 
 def _is_quiet(descriptor: int) -> bool:
