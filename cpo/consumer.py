@@ -18,7 +18,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from cpo.modules import authorization, local_lists, local_lists_sending, sessions_pending, transactions
+from cpo.modules import authorization, gateway_nodes, local_lists, local_lists_sending, sessions_pending, transactions
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
 from cpo.modules import locations_operations as locations
@@ -50,6 +50,7 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (5, sessions_pending.expire_due),
     (1, sessions.push_due),
     (2, locations.refresh_due),
+    (5, gateway_nodes.bury_silent),
     (10, transactions.close_superseded),
     (60, transactions.settle_due),
     (600, inbox.forget_old),
@@ -67,8 +68,6 @@ class Consumer:
         self._guard = threading.Lock()
         self._busy: set[int] = set()
         self._again: set[int] = set()
-        self._failures: dict[int, int] = {}
-        self._not_before: dict[int, float] = {}
         self._verdicts: dict[int, Verdict] = {}
         self._connections: dict[int, BaseDatabaseWrapper] = {}  # of the pools' threads
         self._stopping = threading.Event()
@@ -95,7 +94,7 @@ class Consumer:
     def wake(self, charge_point_id: int) -> None:
         """Have a charge point's messages applied soon."""
         with self._guard:
-            if self._stopping.is_set() or time.monotonic() < self._not_before.get(charge_point_id, 0):
+            if self._stopping.is_set():
                 return
             if charge_point_id in self._busy:
                 self._again.add(charge_point_id)
@@ -118,8 +117,7 @@ class Consumer:
                 if isinstance(found, Asking):
                     asking = found
                     break
-                self._note(charge_point_id, found)
-                if found not in (Step.APPLIED, Step.PARKED):
+                if found not in (Step.APPLIED, Step.PARKED, Step.FAILED):  # one that failed lets others pass
                     break
             else:
                 more = True
@@ -129,15 +127,6 @@ class Consumer:
             self._asking.submit(self._ask, charge_point_id, asking.message_id, asking.question)
             return
         self._done(charge_point_id, more=more)
-
-    def _note(self, charge_point_id: int, found: Step) -> None:
-        """Leave a charge point whose message fails alone for a while, longer each time."""
-        with self._guard:
-            if found is Step.FAILED:
-                failures = self._failures[charge_point_id] = self._failures.get(charge_point_id, 0) + 1
-                self._not_before[charge_point_id] = time.monotonic() + inbox.retry_seconds(failures)
-            elif charge_point_id in self._failures:
-                del self._failures[charge_point_id], self._not_before[charge_point_id]
 
     def _ask(self, charge_point_id: int, message_id: int, question: Question) -> None:
         asked = False

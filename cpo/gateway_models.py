@@ -146,6 +146,7 @@ class InboxMessage(models.Model):
     )
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     error = models.TextField(blank=True, default="", db_default="")
+    retry_at = models.DateTimeField(null=True)  # one that failed waits until then
 
     class Meta:
         app_label = "cpo"

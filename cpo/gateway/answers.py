@@ -75,13 +75,39 @@ class Answers:
             return self._refusal(FrameError(error.fault, error.text, message_id=call.message_id))
         except (StoreUnavailable, Superseded):
             raise
-        except Exception:
+        except Exception as error:
             logger.exception(
                 "ocpp call failed: %s %s %s", self._speaker.record.identity, call.action[:64], call.message_id
             )
-            return frames.call_error(
-                call.message_id, frames.error_code(Fault.OURS, self._speaker.version), "internal error"
+            return await self._failed(call, error)
+
+    async def _failed(self, call: Call, error: Exception) -> str:
+        """Park what our own fault kept from being handled; what must not be refused is answered all the same."""
+        action = self._actions.get(call.action)
+        if action is not None and action.kept:
+            message = Message(
+                charge_point=self._speaker.record.id,
+                epoch=self._speaker.epoch,
+                received_at=datetime.now(UTC),
+                protocol=self._speaker.version,
+                action=call.action,
+                message_id=call.message_id,
+                payload=call.text,
+                payload_hash=actions.payload_hash(f"failed {call.action}", call.text),  # a repeat gets another chance
+                answer=None,
+                state="FAILED",
+                error=f"{type(error).__name__}: {error}"[:2000],
+                repeats=False,
             )
+            try:
+                await self._services.inbox.keep(message)
+            except (StoreUnavailable, Superseded):
+                raise
+            except Exception:
+                logger.exception("ocpp call could not be parked: %s %s", self._speaker.record.identity, call.message_id)
+        if action is not None and action.parked:
+            return frames.call_result(call.message_id, {})
+        return self._refusal(FrameError(Fault.OURS, "internal error", message_id=call.message_id))
 
     def _action(self, call: Call) -> Action:
         action = self._actions.get(call.action)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +19,11 @@ Hear = Callable[[str], None]
 class Bus:
     """The ear of one node."""
 
-    def __init__(self, conninfo: str, hears: Mapping[str, Hear], caught_up: Callable[[], Awaitable[None]]) -> None:
-        self._conninfo = conninfo
+    def __init__(
+        self, conninfo: str, hears: Mapping[str, Hear], caught_up: Callable[[], Awaitable[None]], *, name: str
+    ) -> None:
+        # Under its name others see that it lives (`Store.is_listening`).
+        self._conninfo = make_conninfo(conninfo, application_name=name)
         self._hears = hears
         self._caught_up = caught_up
         self.listening = asyncio.Event()

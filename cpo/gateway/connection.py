@@ -13,10 +13,11 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from cpo.gateway import actions, frames
 from cpo.gateway.answers import Answers, Services
-from cpo.gateway.frames import Call, CallError, CallResult, FrameError
+from cpo.gateway.frames import Call, CallError, CallResult, Fault, FrameError
 from cpo.gateway.inbox_writer import StoreUnavailable, Superseded
 from cpo.gateway.store import Record
 
@@ -36,6 +37,10 @@ class ConnectionLost(Exception):
     """The socket closed before the charge point answered."""
 
 
+class NotSent(ConnectionLost):
+    """The socket was closed already: not a byte of the CALL was written."""
+
+
 class Connection:
     """A charge point on its socket."""
 
@@ -50,6 +55,7 @@ class Connection:
         self.address = address
         self.since = datetime.now(UTC)
         self.superseded = False
+        self.leaving = False  # its node drains: what is open ends, nothing new is asked
         self._ended = False
         self.booted = False
         self.triggered: set[str] = set()
@@ -127,6 +133,11 @@ class Connection:
             if error.answered:
                 await self._queue(error)
             return
+        except Exception:
+            # Ours, whatever it is: the connection stays (OCPP-27).
+            logger.exception("ocpp frame failed: %s", self.record.identity)
+            await self._queue(FrameError(Fault.OURS, "internal error"))
+            return
         self._log(
             text, outgoing=False, action=frame.action if isinstance(frame, Call) else "", message_id=frame.message_id
         )
@@ -171,9 +182,12 @@ class Connection:
     async def ask(self, message_id: str, action: str, payload: Any, timeout: float) -> Outcome:
         """Send a CALL and wait for its answer.
 
+        :raises NotSent: if the socket had closed before anything was written.
         :raises ConnectionLost: if the socket closes first.
         :raises TimeoutError: if no answer comes in time.
         """
+        if self._ended or self.socket.state is not State.OPEN:
+            raise NotSent
         future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         self._open[message_id] = future
         if action == "TriggerMessage":
@@ -214,6 +228,15 @@ class Connection:
         elif now - max(self.heard_at, self.pinged_at) >= interval:
             self.pinged_at = now
             self.services.spawn(self.ping())
+
+    async def leave(self, seconds: float, code: int, reason: str) -> None:
+        """Close once nothing is open any more, or when the time is up (OCPP-102)."""
+        self.leaving = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self.busy and loop.time() < deadline:
+            await asyncio.sleep(0.05)
+        await self.socket.close(code, reason)
 
     async def _hang_up(self) -> None:
         # Nobody is there to say goodbye to: cut instead of waiting for a close frame.

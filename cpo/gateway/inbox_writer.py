@@ -11,6 +11,7 @@ whatever an older connection still says after a newer one has come.
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -117,7 +118,8 @@ class InboxWriter:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._queue: deque[_Waiting] = deque()
+        self._filled = asyncio.Event()
         self._writers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -133,7 +135,8 @@ class InboxWriter:
         :raises Superseded: if the connection is no longer the charge point's newest.
         """
         waiting = _Waiting(message, asyncio.get_running_loop().time() + self._config.store_seconds)
-        self._queue.put_nowait(waiting)
+        self._queue.append(waiting)
+        self._filled.set()
         return await waiting.kept
 
     async def _write_for_ever(self) -> None:
@@ -145,10 +148,12 @@ class InboxWriter:
                     try:
                         if connection is None or connection.closed:
                             connection = await self._connect()
-                        await self._write(connection, group)
+                        await self._write_in_time(connection, group)
                         group = []
-                    except psycopg.OperationalError as error:
-                        logger.warning("ocpp inbox unreachable: %s", str(error).strip()[:200])
+                    except (psycopg.OperationalError, TimeoutError) as error:
+                        logger.warning("ocpp inbox unreachable: %s", str(error).strip()[:200] or "no answer")
+                        if isinstance(error, TimeoutError):
+                            connection = None
                         group = self._give_up(group)
                         await asyncio.sleep(0.5 if group else 0)
                     except Exception:
@@ -174,17 +179,36 @@ class InboxWriter:
                 waiting.kept.set_exception(error)
 
     async def _gather(self) -> list[_Waiting]:
-        group = [await self._queue.get()]
-        while len(group) < GROUP and not self._queue.empty():
-            group.append(self._queue.get_nowait())
-        return group
+        while not self._queue:
+            self._filled.clear()
+            await self._filled.wait()
+        return [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
 
     def _give_up(self, group: list[_Waiting]) -> list[_Waiting]:
+        """End what has waited too long, in this group and in the whole queue: nobody else would in time."""
         now = asyncio.get_running_loop().time()
-        for waiting in group:
+        for waiting in (*group, *self._queue):
             if waiting.deadline <= now and not waiting.kept.done():
                 waiting.kept.set_exception(StoreUnavailable())
+        self._queue = deque(waiting for waiting in self._queue if not waiting.kept.done())
         return [waiting for waiting in group if not waiting.kept.done()]
+
+    async def _write_in_time(self, connection: psycopg.AsyncConnection[Any], group: list[_Waiting]) -> None:
+        """Write a group; a database that takes everything and answers nothing is as good as gone.
+
+        :raises TimeoutError: if it does not answer; its connection must not be used any more.
+        """
+        work = asyncio.create_task(self._write(connection, group))
+        try:
+            await asyncio.wait({work}, timeout=self._config.store_seconds / 2)
+            if not work.done():
+                raise TimeoutError
+            work.result()
+        finally:
+            if not work.done():
+                # Not awaited: to cancel a query takes as long as the database does not answer.
+                work.cancel()
+                work.add_done_callback(lambda ended: _abandon(connection, ended))
 
     async def _write(self, connection: psycopg.AsyncConnection[Any], group: list[_Waiting]) -> None:
         async with connection.transaction():
@@ -199,6 +223,12 @@ class InboxWriter:
                 waiting.kept.set_result(found[place])
             else:
                 waiting.kept.set_exception(Superseded())
+
+
+def _abandon(connection: psycopg.AsyncConnection[Any], work: "asyncio.Task[None]") -> None:
+    if not work.cancelled() and (error := work.exception()) is not None:
+        logger.info("ocpp inbox write given up: %s", error)
+    connection.pgconn.finish()
 
 
 async def _find_repeats(connection: psycopg.AsyncConnection[Any], messages: list[Message]) -> dict[int, Kept]:

@@ -1,7 +1,8 @@
 """Send queued operations to the charge points on this node and record how they end.
 
 The claim is a conditional UPDATE that also asks for the connection's epoch: only the node with the newest socket gets
-it, and no operation is sent twice (OCPP-101). A node that dies leaves its claims as SENT; they become CONNECTION_LOST
+it, and no operation is sent twice (OCPP-101). If the charge point moved between claim and frame, the operation is given
+back once and follows it. A node that dies leaves its claims as SENT; they become CONNECTION_LOST
 (`Store.bury`).
 """
 
@@ -15,7 +16,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from cpo.gateway import ending, frames, schemas
-from cpo.gateway.connection import Connection, ConnectionLost
+from cpo.gateway.connection import Connection, ConnectionLost, NotSent
 from cpo.gateway.frames import CallError, PayloadError
 from cpo.gateway.operation_states import OperationState
 from cpo.gateway.store import Store
@@ -33,6 +34,11 @@ _CLAIM = """
             AND (o.expires_at IS NULL OR o.expires_at > clock_timestamp())
         ORDER BY o.created_at, o.id LIMIT 1 FOR UPDATE OF o SKIP LOCKED)
     RETURNING id, action, payload, timeout_s
+"""
+# The charge point moved before a byte was written: whoever has it now may send it. The error marks that it did so once.
+_FOLLOW = """
+    UPDATE cpo_operation SET state = 'QUEUED', sent_at = NULL, error = 'moved'
+    WHERE id = %s AND state = 'SENT' AND error = '' RETURNING id
 """
 _SETTLE = """
     UPDATE cpo_operation SET state = %s, answer = %s, error = %s, ended_at = clock_timestamp()
@@ -102,7 +108,7 @@ class OperationRunner:
         if connection is None:
             return
         async with connection.asking:
-            while self._holds(charge_point) is connection and await self._one(connection):
+            while self._holds(charge_point) is connection and not connection.leaving and await self._one(connection):
                 pass
 
     async def _one(self, connection: Connection) -> bool:
@@ -115,9 +121,20 @@ class OperationRunner:
         if not claimed:
             return False
         operation, action, payload, timeout_s = claimed[0]
-        state, answer, error_text = await self._send(connection, operation, action, payload, timeout_s)
-        await self._settle(operation, (state, answer, error_text))
+        try:
+            ending = await self._send(connection, operation, action, payload, timeout_s)
+        except NotSent:
+            if await self._give_back(operation):
+                return False
+            ending = OperationState.CONNECTION_LOST, None, "the charge point moved twice before it could be sent"
+        await self._settle(operation, ending)
         return True
+
+    async def _give_back(self, operation: uuid.UUID) -> bool:
+        try:
+            return bool(await self._store.fetch(_FOLLOW, (operation,)))
+        except UNREACHABLE:
+            return False
 
     async def _send(
         self, connection: Connection, operation: uuid.UUID, action: str, payload: str, timeout_s: float
@@ -129,6 +146,8 @@ class OperationRunner:
             return OperationState.CANCELLED, None, f"OCPP {connection.version} has no {action}"
         try:
             outcome = await connection.ask(str(operation), action, frames.read_payload(payload), timeout_s)
+        except NotSent:
+            raise
         except TimeoutError:
             return OperationState.TIMEOUT, None, f"no answer within {timeout_s:g} s"
         except ConnectionLost:

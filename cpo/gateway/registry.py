@@ -106,6 +106,18 @@ class Registry:
         if everything:
             await self._redis.hset(CONNECTIONS, mapping=everything)
 
+    async def bury(self, node: str) -> None:
+        """Take out what a dead node has left; a newer entry of the same charge point stays."""
+        try:
+            left: dict[bytes, bytes] = await self._redis.hgetall(CONNECTIONS)
+            for text in left.values():
+                entry = Entry(**json.loads(text))
+                if entry.node == node:
+                    await self._write(False, entry)
+            await self._redis.delete(NODE.format(node))
+        except (RedisError, OSError) as error:
+            logger.warning("ocpp registry not cleaned: %s", str(error)[:200])
+
     async def close(self) -> None:
         """Take this node out."""
         try:

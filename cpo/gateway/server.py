@@ -58,6 +58,7 @@ class Gateway:
                 "ocpp_pong": self._takeovers.hear_pong,
             },
             self._caught_up,
+            name=config.node,
         )
         self._heard_by: float = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,17 +117,19 @@ class Gateway:
         return port
 
     async def drain(self) -> None:
-        """Refuse newcomers, let open CALLs and operations end, then close all sockets bit by bit (OCPP-102)."""
+        """Refuse newcomers; close all sockets bit by bit, each once what it has open has ended (OCPP-102)."""
         self.draining = True
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.config.drain_calls_seconds
-        while any(connection.busy for connection in self.connections.values()) and loop.time() < deadline:
-            await asyncio.sleep(0.05)
         waiting = list(self.connections.values())
         pause = self.config.drain_seconds / len(waiting) if waiting else 0
+        leaving = []
         for connection in waiting:
-            self.spawn(connection.socket.close(1012, "service restart"))
+            leave = connection.leave(self.config.drain_calls_seconds, 1012, "service restart")
+            leaving.append(asyncio.create_task(self._quietly(leave)))
             await asyncio.sleep(pause)
+        # A handshake may have ended while the others left.
+        late = [each for each in self.connections.values() if not each.leaving]
+        leaving += [asyncio.create_task(self._quietly(each.leave(1, 1012, "service restart"))) for each in late]
+        await asyncio.gather(*leaving)
 
     async def stop(self) -> None:
         """Close everything that is still open, in limited time whatever hangs or is gone."""
@@ -154,7 +157,8 @@ class Gateway:
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
-        await self.store.beat()
+        for dead in await self.store.beat():
+            await self.registry.bury(dead)
         self._alive = True
 
     async def _keep_alive(self) -> None:
@@ -223,10 +227,12 @@ class Gateway:
         try:
             admission = await self._door.admit(request, str(socket.remote_address[0]))
             record = admission.record
-            if record.online or record.id in self.connections:
+            here = record.id in self.connections
+            if here or record.online:
                 if not admission.authenticated and await self._takeovers.older_answers(record):
                     raise Refused(HTTPStatus.CONFLICT, "already connected")
-                self._door.took_over(record)
+                if here or await self._takeovers.is_held(record):
+                    self._door.took_over(record)
         except Refused as refused:
             response = socket.respond(HTTPStatus(refused.status), refused.text + "\n")
             if refused.status == HTTPStatus.UNAUTHORIZED:

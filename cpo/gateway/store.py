@@ -11,12 +11,12 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
+from cpo.gateway import nodes
 from cpo.gateway.config import Config
 
 logger = logging.getLogger(__name__)
 
 UNKNOWN_KEPT = 10_000
-NODE_SILENT_SECONDS = 20
 
 _RECORD = """
     id, identity, password_digest, security_profile, protocols, no_subprotocol_is_16, strictness, boot_status,
@@ -162,34 +162,31 @@ class Store:
             (charge_point, action[:64], kind[:128]),
         )
 
-    async def beat(self) -> None:
-        """Say that this node lives, and bury those that have been silent (OCPP-100)."""
+    async def is_listening(self, node: str) -> bool:
+        """Return whether a node's ear is open; it closes with its process, seconds before the node counts as dead."""
+        rows = await self.fetch(
+            """SELECT count(*) FILTER (WHERE application_name = %s), count(*) FILTER (WHERE application_name = %s)
+               FROM pg_stat_activity WHERE datname = current_database()""",
+            (node, self._config.node),
+        )
+        [(theirs, ours)] = rows
+        # Where names do not come through, as behind some poolers, ours is missing too: then nobody is called dead.
+        return bool(theirs) or not ours
+
+    async def beat(self) -> list[str]:
+        """Say that this node lives, and bury those that have been silent; return these (OCPP-100)."""
         await self.execute(
             """INSERT INTO cpo_gatewaynode (name) VALUES (%s)
                ON CONFLICT (name) DO UPDATE SET seen_at = clock_timestamp()""",
             (self._config.node,),
         )
-        dead = [
-            row[0]
-            for row in await self.fetch(
-                "SELECT name FROM cpo_gatewaynode WHERE seen_at < clock_timestamp() - make_interval(secs => %s)",
-                (NODE_SILENT_SECONDS,),
-            )
-        ]
+        dead = [str(row[0]) for row in await self.fetch(nodes.SILENT, (nodes.SILENT_SECONDS,))]
         for name in dead:
             logger.warning("ocpp node is dead: %s", name)
             await self.bury(name)
+        return dead
 
     async def bury(self, node: str) -> None:
         """Close what a node has left behind; a sent operation nobody waits for any more is a lost one (OCPP-79)."""
-        await self.execute(
-            """WITH gone AS (UPDATE cpo_chargepoint SET online = false WHERE node = %s AND online RETURNING id, epoch)
-               SELECT pg_notify('ocpp_connection', format('%%s %%s ', id, epoch)) FROM gone""",
-            (node,),
-        )
-        await self.execute(
-            """UPDATE cpo_operation SET state = 'CONNECTION_LOST', ended_at = clock_timestamp(),
-                   error = 'the gateway node is gone' WHERE node = %s AND state = 'SENT'""",
-            (node,),
-        )
-        await self.execute("DELETE FROM cpo_gatewaynode WHERE name = %s", (node,))
+        for statement in nodes.BURIAL:
+            await self.execute(statement, (node,))

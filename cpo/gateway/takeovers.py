@@ -58,6 +58,10 @@ class Takeovers:
         if asked is not None and not asked.done():
             asked.set_result(answer == "there")
 
+    async def is_held(self, record: Record) -> bool:
+        """Return whether another node that lives may hold it; what a dead one has left is no older connection."""
+        return record.node != self._node and await self._store.is_listening(record.node)
+
     async def older_answers(self, record: Record) -> bool:
         """Ask the older socket, on whichever node, whether anyone is still there (OCPP-09, profile 0)."""
         question = secrets.token_hex(8)

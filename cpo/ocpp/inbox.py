@@ -9,7 +9,8 @@ gateway. If the eMSP has to be asked first, `step` writes nothing and returns th
 without any transaction, and calls `step` again with the verdict.
 
 A message that cannot be read is parked at once; one that fails is tried again, and parked after the fifth time. Both
-are shown to the operator and hold up nobody (OCPP-44).
+are shown to the operator and hold up nobody (OCPP-44); while it waits for its next try it holds up its own transaction
+alone (`inbox_order.py`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 import msgspec
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models.functions import Now
 
 from cpo.gateway.frames import FrameError, PayloadError
 from cpo.gateway_models import InboxState
@@ -33,6 +36,8 @@ from cpo.modules.authorization import Question, Verdict
 from cpo.modules.tokens import LONGEST_ID_TAG
 from cpo.ocpp import events, fields, v16, v201
 from cpo.ocpp.events import Event
+from cpo.ocpp.inbox_order import next_message
+from cpo.ocpp.inbox_order import waiting as waiting
 from ocpi import documents
 
 log = logging.getLogger(__name__)
@@ -55,10 +60,6 @@ _FORGET_ANSWERS = """
 DELETE FROM cpo_authorizationanswer WHERE id IN (
     SELECT id FROM cpo_authorizationanswer WHERE at < now() - interval '1 day' LIMIT 10000)
 """
-_COLUMNS = ("id", "received_at", "protocol", "action", "payload", "transaction_id", "gave_up", "attempts")
-_OLDEST = f"""
-SELECT {", ".join(_COLUMNS)} FROM cpo_inboxmessage WHERE charge_point_id = %s AND state = 'NEW' ORDER BY id LIMIT 1
-"""  # noqa: S608 - constants only
 
 
 class Step(Enum):
@@ -79,21 +80,18 @@ class Asking:
     question: Question
 
 
-def waiting() -> list[int]:
-    """Return the charge points that have messages to apply."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT charge_point_id FROM cpo_inboxmessage WHERE state = 'NEW'")
-        return [charge_point_id for (charge_point_id,) in cursor.fetchall()]
+def step(charge_point_id: int, verdicts: Mapping[int, Verdict], *, at_once: bool = False) -> Step | Asking:
+    """Apply the next message of a charge point; `verdicts` are answers to earlier questions, by message.
 
-
-def step(charge_point_id: int, verdicts: Mapping[int, Verdict]) -> Step | Asking:
-    """Apply the oldest message of a charge point; `verdicts` are answers to earlier questions, by message."""
+    `at_once` tries a failed one again without waiting.
+    """
     message: InboxMessage | None = None
     try:
         with transaction.atomic():
             if not _lock(charge_point_id):
                 return Step.BUSY
-            message = _next(charge_point_id)
+            # A statement of its own after the lock: only then does it see what the lock's last holder has done.
+            message = next_message(charge_point_id, at_once=at_once)
             if message is None:
                 return Step.NOTHING
             event = _read(message)
@@ -110,9 +108,9 @@ def step(charge_point_id: int, verdicts: Mapping[int, Verdict]) -> Step | Asking
 def apply_all() -> int:
     """Apply everything that waits, in this thread, eMSPs asked on the way; return how many messages were applied."""
     applied, verdicts = 0, dict[int, Verdict]()
-    for charge_point_id in waiting():
+    for charge_point_id in waiting(at_once=True):
         while True:
-            found = step(charge_point_id, verdicts)
+            found = step(charge_point_id, verdicts, at_once=True)
             if isinstance(found, Asking):
                 verdicts[found.message_id] = authorization.ask(found.question)
                 continue
@@ -143,16 +141,6 @@ def _lock(charge_point_id: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK_KEYS + charge_point_id])
         return bool(cursor.fetchone()[0])
-
-
-def _next(charge_point_id: int) -> InboxMessage | None:
-    # A statement of its own after the lock: only then does it see what the last holder of the lock has done.
-    with connection.cursor() as cursor:
-        cursor.execute(_OLDEST, [charge_point_id])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    return InboxMessage(charge_point_id=charge_point_id, **dict(zip(_COLUMNS, row, strict=True)))
 
 
 def _read(message: InboxMessage) -> Event | None:
@@ -245,6 +233,9 @@ def _failed(message: InboxMessage | None, error: Exception) -> Step:
     attempts = message.attempts + 1
     state = InboxState.FAILED if attempts >= ATTEMPTS else InboxState.NEW
     InboxMessage.objects.filter(pk=message.pk, state=InboxState.NEW).update(
-        attempts=attempts, state=state, error=f"{type(error).__name__}: {error}"[:2000]
+        attempts=attempts,
+        state=state,
+        error=f"{type(error).__name__}: {error}"[:2000],
+        retry_at=Now() + timedelta(seconds=retry_seconds(attempts)),
     )
     return Step.PARKED if state == InboxState.FAILED else Step.FAILED

@@ -86,7 +86,7 @@ def test_a_message_that_keeps_failing_is_parked_and_the_rest_goes_on(
     point.says("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}, apply=False)
 
     for _ in range(inbox.ATTEMPTS):
-        inbox.step(point.row.id, {})
+        inbox.step(point.row.id, {}, at_once=True)
     inbox.apply_all()
 
     assert states() == ["FAILED", "DONE"]
