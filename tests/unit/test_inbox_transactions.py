@@ -12,8 +12,7 @@ from django.utils import timezone
 from cpo.gateway import nodes
 from cpo.gateway_models import ChargePoint, GatewayNode, Operation
 from cpo.models import CDR, EVSE, InboxMessage, Session, Transaction
-from cpo.modules import gateway_nodes, transactions
-from cpo.modules import locations_operations as locations
+from cpo.modules import connector_states, gateway_nodes, transactions
 from cpo.ocpp import inbox, inbox_order
 from cpo.ocpp.inbox import Step
 from ocpi import outbox
@@ -160,12 +159,12 @@ def test_charge_points_do_not_wait_for_each_other(document: Document, monkeypatc
     add_tariff(tariff())
     location = add_location(with_tariff(document("location")))
     bad, good = add_point(location, "CP-1"), add_point(location, "CP-2", evses=(SECOND_EVSE_UID,))
-    note = locations.note_connector
+    note = connector_states.note
 
     def fails_for_one(charge_point_id: int, event: Any) -> Any:
         return broken() if charge_point_id == bad.row.id else note(charge_point_id, event)
 
-    monkeypatch.setattr(locations, "note_connector", fails_for_one)
+    monkeypatch.setattr(connector_states, "note", fails_for_one)
     for point in (bad, good):
         point.says("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}, apply=False)
 

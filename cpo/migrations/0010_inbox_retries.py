@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cpo', '0006_tokens_received'),
+        ("cpo", "0009_ocpp_201_indexes"),
     ]
 
     operations = [
