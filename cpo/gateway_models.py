@@ -16,6 +16,7 @@ __all__ = [
     "GATEWAY_SQL_REVERSE",
     "BootStatus",
     "ChargePoint",
+    "ChargePointConnection",
     "ChargePointConnector",
     "ChargePointDeviation",
     "FrameLog",
@@ -81,6 +82,8 @@ class ChargePoint(models.Model):
     address = models.CharField(max_length=64, blank=True, default="", db_default="")
     connected_at = models.DateTimeField(null=True, blank=True)
     last_seen_at = models.DateTimeField(null=True, blank=True)
+    clock_offset = models.FloatField(null=True, blank=True, help_text="seconds its clock is ahead of ours")
+    clock_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -95,6 +98,32 @@ class ChargePoint(models.Model):
 
     def __str__(self) -> str:
         return self.identity
+
+
+class ChargePointConnection(models.Model):
+    """One connection of a charge point, from its handshake to its end (OCPP-107)."""
+
+    id = models.BigAutoField(primary_key=True)
+    charge_point = models.ForeignKey(ChargePoint, models.CASCADE, related_name="connections", db_index=False)
+    epoch = models.BigIntegerField()
+    node = models.CharField(max_length=64)
+    address = models.CharField(max_length=64)
+    protocol = models.CharField(max_length=16)
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True, blank=True)
+    close_code = models.PositiveIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=123, blank=True, default="", db_default="")
+
+    class Meta:
+        app_label = "cpo"
+        constraints = [models.UniqueConstraint(fields=["charge_point", "epoch"], name="connection_once")]
+        indexes = [
+            models.Index(fields=["since"], name="connection_since"),
+            models.Index(fields=["charge_point"], condition=models.Q(until=None), name="connection_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.charge_point_id}/{self.epoch}"
 
 
 class ChargePointConnector(models.Model):

@@ -14,6 +14,7 @@ from cpo.chargingprofile_models import ChargingPreferences as ChargingPreference
 from cpo.chargingprofile_models import ChargingProfileRequest as ChargingProfileRequest
 from cpo.chargingprofile_models import SmartCharging as SmartCharging
 from cpo.gateway_models import ChargePoint as ChargePoint
+from cpo.gateway_models import ChargePointConnection as ChargePointConnection
 from cpo.gateway_models import ChargePointConnector as ChargePointConnector
 from cpo.gateway_models import ChargePointDeviation as ChargePointDeviation
 from cpo.gateway_models import FrameLog as FrameLog

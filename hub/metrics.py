@@ -185,6 +185,17 @@ def _charge_points() -> Iterator[Metric]:
     parked: Any = apps.get_model("cpo", "InboxMessage")
     online = _gauge("ocpp_charge_points_online", "charge points that are connected")
     online.add_metric([], points.objects.filter(online=True).count())
+    known_points = _gauge("ocpp_charge_points", "charge points there are, connected or not", "tenant")
+    for tenant, number in _rows(_TENANTS):
+        known_points.add_metric([tenant], number)
+    [(seconds, reconnects, asked)] = _rows(_GATEWAY)
+    age = _gauge("ocpp_inbox_oldest_seconds", "since the oldest message that is not applied came")
+    age.add_metric([], float(seconds or 0))
+    came_back = _gauge("ocpp_reconnects_last_hour", "connections of charge points that had been connected before")
+    came_back.add_metric([], reconnects)
+    queued = _gauge("ocpp_operations_open", "CALLs of ours that wait or are under way")
+    queued.add_metric([], asked)
+    yield from (known_points, age, came_back, queued)
     failed = _gauge("ocpp_inbox_failed", "messages of charge points that are parked for an operator")
     failed.add_metric([], parked.objects.filter(state="FAILED").count())
     waiting = _gauge("ocpp_inbox_waiting", "messages of charge points not applied yet")
@@ -202,6 +213,12 @@ def _rows(sql: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+_TENANTS = "SELECT country_code || '*' || party_id, count(*) FROM cpo_chargepoint GROUP BY 1 ORDER BY 1"
+_GATEWAY = """
+SELECT (SELECT extract(epoch FROM now() - min(received_at)) FROM cpo_inboxmessage WHERE state = 'NEW'),
+       (SELECT count(*) FROM cpo_chargepointconnection WHERE since > now() - interval '1 hour' AND epoch > 1),
+       (SELECT count(*) FROM cpo_operation WHERE state IN ('QUEUED', 'SENT'))
+"""
 # A module read party by party is as old as its oldest list.
 _PULLS = """
 SELECT p.name, c.module, extract(epoch FROM now() - min(c.succeeded_at)), max(c.failures), sum(c.differences)

@@ -159,6 +159,7 @@ _TABLES = (
     "cpo_inboxmessage",
     "cpo_operation",
     "cpo_chargepointdeviation",
+    "cpo_chargepointconnection",
     "cpo_unknownchargepoint",
     "cpo_gatewaynode",
     "cpo_chargepoint",

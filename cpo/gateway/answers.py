@@ -16,6 +16,7 @@ from cpo.gateway.frame_log import FrameLog
 from cpo.gateway.frames import Call, Fault, FrameError, PayloadError
 from cpo.gateway.inbox_writer import InboxWriter, Kept, Message, StoreUnavailable, Superseded
 from cpo.gateway.store import Record, Store
+from cpo.gateway.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Services(Protocol):
     inbox: InboxWriter
     decisions: Decisions
     frame_log: FrameLog
+    watch: Watch
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
@@ -148,7 +150,9 @@ class Answers:
         situation = self._situation(now)
         if not action.kept:
             return action.answer(call.payload, situation)
+        self._services.watch.clocks.note(self._speaker.record.id, call.payload, now)
         kept = await self._keep(call, action, situation, error)
+        self._services.watch.duplicates[call.action] += kept.repeated
         if call.action == "BootNotification":
             self._note_boot(call, now)
         if action.fresh:
@@ -211,6 +215,7 @@ class Answers:
         self._services.spawn(self._services.store.booted(self._speaker.record.id, call.text, now))
 
     def _deviates(self, action: str, kind: str) -> None:
+        self._services.watch.deviations[action] += 1
         if (action, kind) not in self._deviations and len(self._deviations) < _DEVIATIONS:
             self._deviations.add((action, kind))
             self._services.spawn(self._services.store.deviates(self._speaker.record.id, action, kind))

@@ -45,6 +45,7 @@ class Config:
     handshakes_burst: float = 50
     refusal_seconds: float = 0.25  # every 401 takes this long, so that its time tells nothing (SEC-60)
     trusted_proxies: frozenset[str] = frozenset()
+    metrics_token: str = field(default="", repr=False)
 
 
 def _party(parties: list[str]) -> tuple[str, str] | None:
@@ -90,5 +91,6 @@ def read(*, host: str | None = None, port: int | None = None) -> Config:
         drain_calls_seconds=min(_DRAIN_CALLS_SECONDS, drain_seconds),  # who wants a short end does not wait for these
         drain_seconds=drain_seconds,
         frame_log=os.environ.get("OCPP_FRAME_LOG", "true").lower() not in {"0", "false", "no", "off"},
+        metrics_token=settings.METRICS_TOKEN,
         trusted_proxies=frozenset(name.strip() for name in proxies.split(",") if name.strip()),
     )

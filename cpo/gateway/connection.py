@@ -165,9 +165,12 @@ class Connection:
             item = self._line.popleft()
             self._room.set()
             try:
+                began = asyncio.get_running_loop().time()
                 answer = await self._answers.answer(item)
                 if answer is not None and not self.superseded:
                     await self._send(answer, action="", message_id=str(item.message_id))
+                took = asyncio.get_running_loop().time() - began
+                self.services.watch.answered(self.version, item, answer, took)
             except ConnectionClosed:
                 return
             except Superseded:

@@ -128,6 +128,11 @@ class InboxWriter:
     async def stop(self) -> None:
         await ending.cancel(self._writers, 1)
 
+    @property
+    def queued(self) -> int:
+        """How many messages wait to be committed."""
+        return self._queue.qsize()
+
     async def keep(self, message: Message) -> Kept:
         """Return once the message is committed.
 

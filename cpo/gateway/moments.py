@@ -35,6 +35,15 @@ def read(text: object, received_at: datetime) -> Moment:
     return Moment(at, original, no_zone=no_zone)
 
 
+def parse(text: str) -> datetime | None:
+    """Return the moment a text names, in whatever zone, without a zone in UTC; None if it names none."""
+    parsed = _parsed(text)
+    try:
+        return parsed and (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC))
+    except OverflowError:
+        return None
+
+
 def _parsed(text: str) -> datetime | None:
     # Python reads at most six decimals of a second; charge points send up to nine.
     text = _FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text.strip(), count=1)

@@ -121,12 +121,14 @@ class OperationRunner:
         if not claimed:
             return False
         operation, action, payload, timeout_s = claimed[0]
+        began = asyncio.get_running_loop().time()
         try:
             ending = await self._send(connection, operation, action, payload, timeout_s)
         except NotSent:
             if await self._give_back(operation):
                 return False
             ending = OperationState.CONNECTION_LOST, None, "the charge point moved twice before it could be sent"
+        connection.services.watch.ended(action, ending[0].value, asyncio.get_running_loop().time() - began)
         await self._settle(operation, ending)
         return True
 

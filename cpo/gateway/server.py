@@ -11,11 +11,12 @@ import psycopg
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from cpo.gateway import ending, sockets
+from cpo.gateway import ending, numbers, sockets
 from cpo.gateway.admission import Door
 from cpo.gateway.bus import Bus
 from cpo.gateway.config import Config
 from cpo.gateway.connection import Connection
+from cpo.gateway.connection_log import ConnectionLog
 from cpo.gateway.decisions import Decisions
 from cpo.gateway.frame_log import FrameLog
 from cpo.gateway.handshake import Refused
@@ -25,6 +26,7 @@ from cpo.gateway.registry import Entry, Registry
 from cpo.gateway.sockets import Socket
 from cpo.gateway.store import Store
 from cpo.gateway.takeovers import Takeovers
+from cpo.gateway.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class Gateway:
         self.inbox = InboxWriter(config)
         self.decisions = Decisions(self.store)
         self.frame_log = FrameLog(config)
+        self.watch = Watch()
+        self.connection_log = ConnectionLog(self.store, config.node)
         self.connections: dict[int, Connection] = {}
         self.registry = Registry(config.redis_url, config.node, self._entries)
         self.runner = OperationRunner(self.store, config.node, self.connections.get)
@@ -95,6 +99,8 @@ class Gateway:
                 self._every(1, self._keep_alive),
                 self._every(5, self.runner.sweep),
                 self._every(30, self._refresh),
+                self._every(2, self.connection_log.write),
+                self._every(30, self._tell_clocks),
             )
         ]
         self._server = await serve(
@@ -140,6 +146,7 @@ class Gateway:
         await asyncio.gather(ending.cancel(self._loops, 1), self.inbox.stop())
         await asyncio.gather(
             ending.within(2, "writing the frame log", self._quietly(self.frame_log.flush())),
+            ending.within(2, "writing the connections", self._quietly(self.connection_log.write())),
             ending.within(2, "taking the node out of the database", self._quietly(self.store.bury(self.config.node))),
             ending.within(2, "taking the node out of the registry", self.registry.close()),
         )
@@ -222,6 +229,8 @@ class Gateway:
             return socket.respond(
                 HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, "ready\n" if ready else "not ready\n"
             )
+        if path == "/metrics":
+            return self._metrics(socket, request)
         if self.draining:
             return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
         try:
@@ -245,6 +254,23 @@ class Gateway:
             socket.admission = admission
         return None
 
+    def _metrics(self, socket: ServerConnection, request: Request) -> Response:
+        if not numbers.may_read(request.headers, str(socket.remote_address[0]), self.config.metrics_token):
+            return socket.respond(HTTPStatus.FORBIDDEN, "Forbidden\n")
+        text = numbers.text(
+            self.watch,
+            self.connections.values(),
+            queued=self.inbox.queued,
+            dropped_frames=self.frame_log.dropped,
+            draining=self.draining,
+        )
+        response = socket.respond(HTTPStatus.OK, text.decode())
+        response.headers["Content-Type"] = numbers.CONTENT_TYPE
+        return response
+
+    async def _tell_clocks(self) -> None:
+        await self.connection_log.write_clocks(self.watch.clocks.changed())
+
     async def _handle(self, socket: ServerConnection) -> None:
         admission = socket.admission if isinstance(socket, Socket) else None
         if admission is None:
@@ -264,6 +290,8 @@ class Gateway:
         if older is not None:
             older.supersede()
         self.registry.add(_entry(connection))
+        self.watch.connected(epoch, takes_over=older is not None or record.online)
+        self.connection_log.opened(record.id, epoch, address=admission.address, protocol=admission.version)
         self.runner.wake(record.id)
         if not record.booted:
             asyncio.get_running_loop().call_later(_INTRODUCE_SECONDS, self._introduce, connection)
@@ -272,6 +300,8 @@ class Gateway:
         finally:
             if self.connections.get(record.id) is connection:
                 del self.connections[record.id]
+                self.watch.clocks.forget(record.id)
+            self.connection_log.closed(record.id, epoch, code=socket.close_code, reason=socket.close_reason)
             self.registry.remove(_entry(connection))
             self.spawn(_shielded(self.store.disconnected(record.id, epoch)))
 

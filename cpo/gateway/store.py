@@ -20,7 +20,8 @@ UNKNOWN_KEPT = 10_000
 
 _RECORD = """
     id, identity, password_digest, security_profile, protocols, no_subprotocol_is_16, strictness, boot_status,
-    boot_data IS NOT NULL AS booted, heartbeat_seconds, ping_seconds, online, node
+    boot_data IS NOT NULL AS booted, heartbeat_seconds, ping_seconds, online, node,
+    country_code || '*' || party_id AS tenant
 """
 
 
@@ -41,6 +42,7 @@ class Record:
     ping_seconds: int | None
     online: bool
     node: str
+    tenant: str = ""
 
     @property
     def lenient(self) -> bool:
