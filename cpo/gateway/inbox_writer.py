@@ -131,7 +131,7 @@ class InboxWriter:
     @property
     def queued(self) -> int:
         """How many messages wait to be committed."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     async def keep(self, message: Message) -> Kept:
         """Return once the message is committed.
