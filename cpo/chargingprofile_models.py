@@ -59,6 +59,7 @@ class ChargePointProfile(models.Model):
         PARTNER = "PARTNER"
         PREFERENCES = "PREFERENCES"
         OPERATOR = "OPERATOR"
+        PAUSE = "PAUSE"  # of one session, by an operator
 
     charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="charging_profiles")
     connector_id = models.PositiveIntegerField(help_text="0: all of them")

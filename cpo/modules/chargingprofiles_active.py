@@ -107,7 +107,7 @@ def _layers(row: Transaction) -> list[Layer]:
     own = Q(purpose=TX, transaction=row) | (~Q(purpose=TX) & Q(connector_id__in=(0, row.connector_id)))
     rows = ChargePointProfile.objects.filter(own, charge_point_id=row.charge_point_id, state__in=states.IN_FORCE)
     return [
-        Layer(each.purpose, each.stack_level, each.connector_id, _read(each.unit, each.schedule), row.started_at)
+        Layer(each.purpose, each.stack_level, each.connector_id, read(each.unit, each.schedule), row.started_at)
         for each in rows
     ]
 
@@ -122,7 +122,8 @@ def kept(schedule: Schedule, asked_unit: str) -> dict[str, Any]:
     }
 
 
-def _read(unit: str, kept: dict[str, Any]) -> Schedule:
+def read(unit: str, kept: dict[str, Any]) -> Schedule:
+    """Return a schedule as `kept` has stored it."""
     start: datetime | None = None if kept["start"] is None else parse_datetime(kept["start"])
     return Schedule(
         unit=unit,

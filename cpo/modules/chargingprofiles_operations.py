@@ -25,7 +25,7 @@ from cpo.models import ChargePointProfile, ChargingProfileRequest, Operation, Se
 from cpo.modules import chargingprofiles_active as active
 from cpo.modules import chargingprofiles_installed as installed
 from cpo.modules import chargingprofiles_plans as plans
-from cpo.modules import features, smart_charging
+from cpo.modules import features, pausing, smart_charging
 from cpo.modules.chargingprofiles_active import MODULE
 from cpo.modules.chargingprofiles_installed import Origin, Wanted
 from cpo.modules.chargingprofiles_plans import Asked, Method, Plan
@@ -65,6 +65,7 @@ def settle(operation_id: UUID) -> None:
         smart_charging.settle(operation_id)
         profile = installed.settle(operation_id)
         if profile is not None:
+            pausing.give_back(profile)
             features.note_ending(Operation.objects.select_related("charge_point").get(pk=operation_id))
         row = _open(operation_id=operation_id)
         if row is not None and row.operation is not None and row.operation.state in ENDED:
