@@ -53,7 +53,7 @@ def test_a_pause_is_a_profile_of_zero_above_the_partners_and_goes_again(session:
     ({"state": "TIMEOUT"}, "no answer: the profile is being taken back"),
 ])  # fmt: skip
 def test_a_charge_point_that_refuses_goes_on_and_may_be_asked_again(
-    session: Session, how: dict[str, str], why: str
+    session: Session, how: dict[str, Any], why: str
 ) -> None:
     pausing.pause(session, by="admin")
     Operation.objects.filter(state="QUEUED").update(sent_at=BASE)
