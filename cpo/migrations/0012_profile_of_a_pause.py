@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("cpo", "0010_inbox_retries"),
+        ("cpo", "0011_connection_history"),
     ]
 
     operations = [
