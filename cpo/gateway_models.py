@@ -62,7 +62,10 @@ class ChargePoint(models.Model):
     party_id = models.CharField(max_length=3)
     location_id = models.CharField(max_length=36, null=True, blank=True, db_index=True)  # noqa: DJ001 (not registered yet)
     password_digest = models.CharField(max_length=255, blank=True, default="", db_default="")
+    # The password that replaces it: both are good until the charge point connects with the new one.
+    next_password_digest = models.CharField(max_length=255, blank=True, default="", db_default="")
     security_profile = models.SmallIntegerField(default=1, db_default=1)
+    refuses_tls = models.BooleanField(default=False, db_default=False, help_text="profile 1 only without TLS (OCPP-04)")
     protocols = models.JSONField(default=default_protocols)
     no_subprotocol_is_16 = models.BooleanField(default=False, db_default=False)
     strictness = models.CharField(

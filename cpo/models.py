@@ -8,11 +8,28 @@ from django.db import models
 from django.db.models.functions import Now, Upper
 
 from cpo import command_states, reservation_states
+from cpo.certificate_models import CertificateAuthority as CertificateAuthority
+from cpo.certificate_models import InstalledCertificate as InstalledCertificate
+from cpo.certificate_models import StationCertificate as StationCertificate
 from cpo.chargingprofile_models import ActiveChargingProfile as ActiveChargingProfile
 from cpo.chargingprofile_models import ChargePointProfile as ChargePointProfile
 from cpo.chargingprofile_models import ChargingPreferences as ChargingPreferences
 from cpo.chargingprofile_models import ChargingProfileRequest as ChargingProfileRequest
 from cpo.chargingprofile_models import SmartCharging as SmartCharging
+from cpo.device_models import BootRecord as BootRecord
+from cpo.device_models import ConfigurationValue as ConfigurationValue
+from cpo.device_models import DataTransfer as DataTransfer
+from cpo.device_models import ProvisioningPlan as ProvisioningPlan
+from cpo.device_models import ProvisioningResult as ProvisioningResult
+from cpo.device_models import ProvisioningRun as ProvisioningRun
+from cpo.device_models import ProvisioningSetting as ProvisioningSetting
+from cpo.device_models import StationEvent as StationEvent
+from cpo.firmware_models import DeviceFile as DeviceFile
+from cpo.firmware_models import DeviceJob as DeviceJob
+from cpo.firmware_models import DeviceJobStatus as DeviceJobStatus
+from cpo.firmware_models import FileLink as FileLink
+from cpo.firmware_models import FirmwareImage as FirmwareImage
+from cpo.firmware_models import Rollout as Rollout
 from cpo.gateway_models import ChargePoint as ChargePoint
 from cpo.gateway_models import ChargePointConnection as ChargePointConnection
 from cpo.gateway_models import ChargePointConnector as ChargePointConnector

@@ -251,6 +251,13 @@ OCPP_FRAME_LOG = env.flag("OCPP_FRAME_LOG", default=True)
 # Addresses of proxies whose X-Forwarded-For the gateway believes.
 OCPP_TRUSTED_PROXIES = env.names("OCPP_TRUSTED_PROXIES")
 
+# Where firmware is kept that charge points fetch, and what they upload; never inside of what a web server serves.
+OCPP_FILES_DIR = env.text("OCPP_FILES_DIR", str(BASE_DIR / ".files"))
+# Where charge points reach this instance's web server for these files.
+OCPP_FILES_URL = env.text("OCPP_FILES_URL", OCPI_BASE_URL).rstrip("/")
+# Bytes of one file that a charge point uploads.
+OCPP_UPLOAD_BYTES = env.integer("OCPP_UPLOAD_BYTES", 100 << 20, at_least=1)
+
 # ---------------------------------------------------------------- servers behind us
 
 # Connections of a pool shared by all threads of a process; 0 = one persistent connection per thread, which

@@ -1,0 +1,69 @@
+"""Out: ask a device for something beside charging, in the words of its OCPP version.
+
+As `calls`: the operation is a stored row that is sent once the caller's transaction is committed, and an idempotency
+key makes it one row however often it is asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from cpo.gateway import frames, operations
+from cpo.models import ChargePoint, Operation
+from cpo.ocpp import v16_devices, v201_devices
+from cpo.ocpp.calls import NotAsked
+from cpo.ocpp.device_words import Message
+
+
+def words(version: str) -> Any:
+    """Return the module that speaks a version: 1.6, 2.0.1 and 2.1; before the first connection it is 1.6."""
+    return v16_devices if version in ("", "1.6") else v201_devices
+
+
+def ask(
+    charge_point: ChargePoint,
+    message: Message,
+    *,
+    asked_by: str,
+    key: str,
+    timeout: float = operations.DEFAULT_SECONDS,
+    until: datetime | None = None,
+) -> Operation:
+    """Queue a message; with `until` also for when the charge point comes back by then.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
+    action, payload = message
+    try:
+        return operations.ask(
+            charge_point,
+            action,
+            payload,
+            asked_by=asked_by,
+            timeout=timeout,
+            idempotency_key=key,
+            deliver_later=until is not None,
+            expires_at=until,
+        )
+    except (operations.QueueFull, operations.UnknownAction, frames.PayloadError) as error:
+        raise NotAsked(str(error)) from error
+
+
+def payload(operation: Operation) -> dict[str, Any]:
+    """Return what was asked."""
+    found = msgspec.json.decode(operation.payload)
+    return found if isinstance(found, dict) else {}
+
+
+def answer(operation: Operation) -> dict[str, Any]:
+    """Return what the charge point answered, in its own words; nothing if it did not, or not with an object."""
+    if operation.state != "ANSWERED":
+        return {}
+    try:
+        found = msgspec.json.decode(operation.answer or "{}")
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
