@@ -18,7 +18,22 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from cpo.modules import authorization, gateway_nodes, local_lists, local_lists_sending, sessions_pending, transactions
+from cpo.modules import (
+    authorization,
+    certificates,
+    certificates_installed,
+    data_transfer,
+    device_files,
+    device_jobs,
+    gateway_nodes,
+    local_lists,
+    local_lists_sending,
+    passwords_rolling,
+    provisioning,
+    rollouts,
+    sessions_pending,
+    transactions,
+)
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
 from cpo.modules import locations_operations as locations
@@ -41,6 +56,11 @@ _SETTLING: tuple[Callable[[UUID], None], ...] = (
     commands.settle,
     chargingprofiles.settle,
     local_lists_sending.settle,
+    provisioning.settle,
+    passwords_rolling.settle,
+    certificates.settle,
+    certificates_installed.settle,
+    device_jobs.settle,
 )
 # What time alone brings about, and every how many sweeps.
 _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
@@ -56,6 +76,13 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (600, inbox.forget_old),
     (5, local_lists_sending.sweep),
     (60, local_lists.gather),
+    (5, provisioning.sweep),
+    (30, passwords_rolling.sweep),
+    (2, certificates.sign_due),
+    (10, device_jobs.sweep),
+    (3, rollouts.sweep),
+    (600, device_files.forget_old),
+    (600, data_transfer.forget_old),
 )
 
 

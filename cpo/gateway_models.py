@@ -64,6 +64,7 @@ class ChargePoint(models.Model):
     password_digest = models.CharField(max_length=255, blank=True, default="", db_default="")
     # The password that replaces it: both are good until the charge point connects with the new one.
     next_password_digest = models.CharField(max_length=255, blank=True, default="", db_default="")
+    password_operation = models.UUIDField(null=True, blank=True, editable=False)  # what brings it there, while open
     security_profile = models.SmallIntegerField(default=1, db_default=1)
     refuses_tls = models.BooleanField(default=False, db_default=False, help_text="profile 1 only without TLS (OCPP-04)")
     protocols = models.JSONField(default=default_protocols)

@@ -79,6 +79,7 @@ class Point:
         transaction_id: int | None = None,
         answer: str | None = None,
         apply: bool = True,
+        protocol: str = "1.6",
     ) -> Any:
         """Put a message into the inbox and have it applied; return the answer written into it."""
         if action == "StartTransaction" and transaction_id is None:
@@ -89,7 +90,7 @@ class Point:
             charge_point=self.row,
             epoch=1,
             received_at=at or datetime.now(UTC),
-            protocol="1.6",
+            protocol=protocol,
             action=action,
             message_id=f"m{next(_numbers)}",
             payload=json.dumps(payload),

@@ -107,6 +107,8 @@ Decide = Callable[[str, Payload], Payload | None]
 
 
 def let_in(action: str, payload: Payload) -> Payload:
+    if action in ("DataTransfer", "SignCertificate"):
+        return {"status": "UnknownVendorId" if action == "DataTransfer" else "Accepted"}
     if "idTag" in payload:
         return {"idTagInfo": {"status": "Blocked" if payload["idTag"] == "BLOCKED" else "Accepted"}}
     if "idToken" not in payload:
@@ -151,11 +153,12 @@ class CpoSide:
                     pass
 
 
-_DECIDED = {"Authorize", "StartTransaction", "TransactionEvent"}
+_DECIDED = {"Authorize", "DataTransfer", "SignCertificate", "StartTransaction", "TransactionEvent"}
 
 # Everything a gateway writes, whatever points to something else first.
 _TABLES = (
     "cpo_framelog",
+    "cpo_stationevent",
     "cpo_inboxmessage",
     "cpo_operation",
     "cpo_chargepointdeviation",

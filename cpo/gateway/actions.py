@@ -64,7 +64,8 @@ def _undecided(payload: Payload, situation: Situation) -> Payload:
 
 
 def _data_transfer(payload: Payload, situation: Situation) -> Payload:
-    return {"status": "UnknownVendorId"}
+    # Nobody has looked at it in time: whether its vendor is known is not known here (OCPP-86).
+    return {"status": "Rejected"}
 
 
 def _sign_certificate(payload: Payload, situation: Situation) -> Payload:
@@ -74,13 +75,13 @@ def _sign_certificate(payload: Payload, situation: Situation) -> Payload:
 # What is answered alike in every version.
 _SHARED = {
     "BootNotification": Action(_boot_notification, fresh=True, in_pending=True),
-    "DataTransfer": Action(_data_transfer),
+    "DataTransfer": Action(_data_transfer, decided=True),
     "FirmwareStatusNotification": Action(_nothing),
     "Heartbeat": Action(_heartbeat, kept=False, fresh=True),
     "LogStatusNotification": Action(_nothing),
     "MeterValues": Action(_nothing, parked=True),
     "SecurityEventNotification": Action(_nothing),
-    "SignCertificate": Action(_sign_certificate),
+    "SignCertificate": Action(_sign_certificate, decided=True, in_pending=True),
     "StatusNotification": Action(_nothing),
 }
 

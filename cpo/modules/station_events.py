@@ -13,11 +13,22 @@ from typing import Any
 
 from cpo.gateway import frames
 from cpo.models import InboxMessage
+from cpo.modules import boots, certificates, data_transfer, device_jobs, provisioning, security_events
 
 Payload = Mapping[str, Any]
 Handler = Callable[[InboxMessage, Payload], dict[str, Any] | None]
 
-HANDLERS: dict[str, tuple[Handler, ...]] = {}
+HANDLERS: dict[str, tuple[Handler, ...]] = {
+    "BootNotification": (boots.note,),
+    "DataTransfer": (data_transfer.note,),
+    "DiagnosticsStatusNotification": (device_jobs.note_status,),
+    "FirmwareStatusNotification": (device_jobs.note_status,),
+    "LogStatusNotification": (device_jobs.note_status,),
+    "NotifyReport": (provisioning.note_report,),
+    "SecurityEventNotification": (security_events.note,),
+    "SignCertificate": (certificates.note_request,),
+    "SignedFirmwareStatusNotification": (device_jobs.note_status,),
+}
 
 
 def note(message: InboxMessage) -> dict[str, Any] | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from cpo.gateway import moments
-from cpo.ocpp import events
+from cpo.ocpp import events, v201
 from cpo.ocpp.device_words import CertificateHash, Firmware, LogWanted, Message, Said
 
 BATCH = 10  # settings in one message: well below what any ItemsPerMessageSetVariables says
@@ -26,17 +27,9 @@ ROOT_KINDS = ("CSMSRootCertificate", "ManufacturerRootCertificate", "V2GRootCert
 
 def boot(payload: Mapping[str, Any]) -> events.Booted:
     """Return what a BootNotification says."""
-    station = _object(payload.get("chargingStation"))
-    modem = _object(station.get("modem"))
-    return events.Booted(
-        vendor=_text(station, "vendorName"),
-        model=_text(station, "model"),
-        serial=_text(station, "serialNumber"),
-        firmware=_text(station, "firmwareVersion"),
-        iccid=_text(modem, "iccid", 20),
-        imsi=_text(modem, "imsi", 20),
-        reason=_text(payload, "reason", 20),
-    )
+    event = v201.read("BootNotification", dict(payload), datetime.now(UTC))
+    assert isinstance(event, events.Booted)  # noqa: S101 - what it reads, for mypy
+    return event
 
 
 def _object(value: object) -> Mapping[str, Any]:

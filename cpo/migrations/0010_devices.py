@@ -1,5 +1,4 @@
 """Charge points as devices: boots, provisioning, certificates, firmware, logs, what they sent of their own."""
-
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
@@ -8,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cpo', '0006_tokens_received'),
+        ('cpo', '0009_ocpp_201_indexes'),
     ]
 
     operations = [
@@ -27,6 +26,11 @@ class Migration(migrations.Migration):
             model_name='chargepoint',
             name='next_password_digest',
             field=models.CharField(blank=True, db_default='', default='', max_length=255),
+        ),
+        migrations.AddField(
+            model_name='chargepoint',
+            name='password_operation',
+            field=models.UUIDField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
             model_name='chargepoint',
