@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cpo', '0009_ocpp_201_indexes'),
+        ("cpo", "0012_profile_of_a_pause"),
     ]
 
     operations = [
