@@ -23,7 +23,7 @@ from django.db import transaction
 from hub import known_objects, permissions, registry, roles, shared_objects
 from hub.routing import Asked, Direct
 from hub.shared_objects import Push
-from ocpi import audit, documents, prepared, snapshot, status
+from ocpi import audit, cdr_reviews, documents, prepared, snapshot, status
 from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,8 @@ def keep(push: Push) -> None:
         shared_objects.apply(push)
         if broadcast is not None:
             prepared.fetch_all(_HIDE, {**values, "broadcast": broadcast})
+        if push.module == "cdrs":
+            cdr_reviews.enter(push.body.decode())
 
 
 def replaced(push: Push, *, added: bool) -> None:

@@ -480,6 +480,7 @@ _EVERY = {
     **(
         {
             "hub.tasks.publish_client_infos": 1.0,
+            "hub.tasks.review_cdrs": 5.0,
             "hub.tasks.forget_client_info_changes": 3600.0,
             "hub.tasks.tidy": 600.0,
         }

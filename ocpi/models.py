@@ -10,10 +10,14 @@ from django.db import models
 from django.db.models.functions import Now, Upper
 
 from ocpi import delivery_states, registration_states
+from ocpi.cdr_review_models import CdrFinding as CdrFinding
+from ocpi.cdr_review_models import CdrNote as CdrNote
+from ocpi.cdr_review_models import CdrReview as CdrReview
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.exchange_models import Exchange as Exchange
 from ocpi.host_models import RequestedHost as RequestedHost
 from ocpi.host_models import TlsSettings as TlsSettings
+from ocpi.meter_key_models import MeterKey as MeterKey
 from ocpi.operator_models import AuditEntry as AuditEntry
 from ocpi.operator_models import Tally as Tally
 from ocpi.operator_models import TrafficCount as TrafficCount

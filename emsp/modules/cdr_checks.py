@@ -6,12 +6,14 @@ import json
 import logging
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
-from emsp.models import CDR, Location, Tariff
-from emsp.modules import cdr_references
-from ocpi import documents, keeping, tariff_pricing
+from emsp.models import CDR
+from emsp.modules import cdr_facts, cdr_references
+from ocpi import cdr_firewall, cdr_reviews, keeping, tariff_pricing
 from ocpi.headers import Address
+from ocpi.models import CdrReview
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 def check(cdr: CDR) -> tariff_pricing.Check:
     """Compare what a CDR claims with what its tariffs make of it, and store the verdict."""
     document = tariff_pricing.loads(cdr.document)
-    result = tariff_pricing.check(document, _published(cdr, document), timezone=_time_zone(cdr))
+    result = _review(cdr).check
     shown = result.as_json()
     if document.get("credit"):
         shown["credit"] = _credit_flags(cdr, document)
@@ -51,14 +53,19 @@ def check_waiting(limit: int = 100) -> int:
     return len(waiting)
 
 
-def _published(cdr: CDR, document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the CDR's Tariffs as we know them, deleted ones included: old CDRs still refer to them (PRI-96)."""
-    named = [each.get("tariff_id") for each in document.get("charging_periods") or ()]
-    named += [each.get("id") for each in document.get("tariffs") or ()]
-    owner = Address(cdr.country_code, cdr.party_id)
-    spelled = {tariff_id.upper(): tariff_id for tariff_id in named if isinstance(tariff_id, str)}
-    found = [keeping.find(Tariff, owner=owner, object_id=tariff_id) for tariff_id in spelled.values()]
-    return [tariff_pricing.loads(tariff.document) for tariff in found if tariff is not None]
+def review_again(limit: int = 100) -> int:
+    """Look once more at CDRs of which something that they refer to may have come since; return how many."""
+    return cdr_reviews.review_due(cdr_facts.find, cdr_facts.collect, limit)
+
+
+def _review(cdr: CDR) -> cdr_firewall.Inspection:
+    """Hold the CDR against everything that is known around it (ocpi/cdr_reviews.py)."""
+    with transaction.atomic():
+        cdr_reviews.enter(cdr.document)  # of one that came before there were reviews
+        row = CdrReview.objects.select_for_update().get(
+            country_code__iexact=cdr.country_code, party_id__iexact=cdr.party_id, cdr_id__iexact=cdr.object_id
+        )
+        return cdr_reviews.review(row, cdr.document, cdr_facts.collect)
 
 
 def _credit_flags(cdr: CDR, document: dict[str, Any]) -> list[str]:
@@ -78,11 +85,3 @@ def _credit_flags(cdr: CDR, document: dict[str, Any]) -> list[str]:
     except tariff_pricing.NotPriceable as error:
         return [*flags, error.code]
     return flags + [f"differs_from_original: {name}" for name in different]
-
-
-def _time_zone(cdr: CDR) -> str | None:
-    """Return the time zone of the Location we know under the CDR's location id (PRI-03)."""
-    location_id = (documents.get(cdr.document, "cdr_location") or {}).get("id")
-    owner = Address(cdr.country_code, cdr.party_id)
-    location = keeping.find(Location, owner=owner, object_id=location_id) if location_id else None
-    return documents.get(location.document, "time_zone") if location is not None else None

@@ -18,7 +18,7 @@ from emsp import wake
 from emsp.models import CDR
 from emsp.modules import sessions_ending
 from emsp.modules.sessions import refuse_foreign_token
-from ocpi import audit, authentication, defects, documents, envelope, keeping, status, tallies
+from ocpi import audit, authentication, cdr_reviews, defects, documents, envelope, keeping, status, tallies
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
@@ -58,6 +58,7 @@ def post(
             with transaction.atomic():
                 added = _store(owner, object_id, kept.decode(), members, digest, platform.id)
                 sessions_ending.close(added)
+                cdr_reviews.enter(added.document)
                 audit.record("cdr.in", actor=platform.name, about=str(added), details={"sha256": digest})
                 transaction.on_commit(lambda: wake.check(added.pk))
             return Posted(_url(added), created=True)
@@ -66,6 +67,7 @@ def post(
             if stored is None:
                 raise
     if stored.digest != digest:
+        cdr_reviews.enter(kept.decode())  # notes that it came otherwise
         defects.noted(["QRK-32 another CDR under the same id"])
         raise status.InvalidParameters("id", f"CDR {object_id} exists already with other content")
     tallies.add(tallies.DUPLICATES_AVOIDED)
