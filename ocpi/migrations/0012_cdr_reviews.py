@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ocpi', '0011_clientinfo'),
+        ("ocpi", "0011_clientinfo"),
     ]
 
     operations = [
