@@ -11,8 +11,9 @@ from hub import cdr_facts, passing
 from hub.models import Permission
 from ocpi import clock, snapshot
 from ocpi.models import CdrReview, MeterKey
-from tests.fixtures import Document, Listener, Partner
+from tests.fixtures import Document, Partner
 from tests.people import Person
+from tests.platforms import Listener
 from tests.unit.test_signed_meter import REAL, REAL_KEY, Meter, value
 
 CDRS = "hub/2.2.1/receiver/cdrs"
