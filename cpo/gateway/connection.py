@@ -7,6 +7,7 @@ while there is something to do. So an operation never waits for a CALL, nor the 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -182,8 +183,16 @@ class Connection:
                 await self.socket.close(1013, "try again later")
                 return
 
-    async def ask(self, message_id: str, action: str, payload: Any, timeout: float) -> Outcome:
-        """Send a CALL and wait for its answer.
+    async def ask(
+        self,
+        message_id: str,
+        action: str,
+        payload: Any,
+        timeout: float,
+        *,
+        on_wire: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """Send a CALL and wait for its answer; `on_wire` is called once it is written to the socket.
 
         :raises NotSent: if the socket had closed before anything was written.
         :raises ConnectionLost: if the socket closes first.
@@ -197,6 +206,8 @@ class Connection:
             self.triggered.add(actions.triggered_by(payload))
         try:
             await self._send(frames.call(message_id, action, payload), action=action, message_id=message_id)
+            if on_wire is not None:
+                on_wire()
             return Outcome(await asyncio.wait_for(future, timeout))
         except ConnectionClosed as error:
             raise ConnectionLost from error

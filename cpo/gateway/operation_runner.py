@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from cpo.gateway import ending, frames, schemas
+from cpo.gateway import ending, frames, outgoing, schemas
 from cpo.gateway.connection import Connection, ConnectionLost, NotSent
 from cpo.gateway.frames import CallError, PayloadError
 from cpo.gateway.operation_states import OperationState
@@ -33,7 +33,7 @@ _CLAIM = """
         WHERE o.charge_point_id = %s AND c.epoch = %s AND o.state = 'QUEUED'
             AND (o.expires_at IS NULL OR o.expires_at > clock_timestamp())
         ORDER BY o.created_at, o.id LIMIT 1 FOR UPDATE OF o SKIP LOCKED)
-    RETURNING id, action, payload, timeout_s
+    RETURNING id, action, payload, timeout_s, protocol
 """
 # The charge point moved before a byte was written: whoever has it now may send it. The error marks that it did so once.
 _FOLLOW = """
@@ -43,6 +43,10 @@ _FOLLOW = """
 _SETTLE = """
     UPDATE cpo_operation SET state = %s, answer = %s, error = %s, ended_at = clock_timestamp()
     WHERE id = %s AND state = 'SENT'
+"""
+_ON_WIRE = """
+    WITH wired AS (UPDATE cpo_operation SET on_wire_at = clock_timestamp() WHERE id = %s RETURNING id)
+    SELECT pg_notify('ocpp_operation_sent', id::text) FROM wired
 """
 _OFFLINE = """
     UPDATE cpo_operation AS o SET state = 'CONNECTION_LOST', ended_at = clock_timestamp(), error = 'OFFLINE'
@@ -73,6 +77,7 @@ class OperationRunner:
         self._holds = holds
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._again: set[int] = set()
+        self._notes: set[asyncio.Task[None]] = set()
 
     def hear(self, note: str) -> None:
         self.wake(int(note))
@@ -101,7 +106,7 @@ class OperationRunner:
     async def stop(self) -> None:
         """Let what has lost its socket be settled; `Store.bury` ends the rest."""
         self._again.clear()
-        await ending.settle(list(self._tasks.values()), 0.5)
+        await ending.settle([*self._tasks.values(), *self._notes], 0.5)
 
     async def _run(self, charge_point: int) -> None:
         connection = self._holds(charge_point)
@@ -120,7 +125,11 @@ class OperationRunner:
             return False  # the next sweep looks again
         if not claimed:
             return False
-        operation, action, payload, timeout_s = claimed[0]
+        operation, action, payload, timeout_s, protocol = claimed[0]
+        if protocol and not outgoing.same_family(protocol, connection.version):
+            why = f"it was asked for in OCPP {protocol}, the charge point now speaks {connection.version}"
+            await self._settle(operation, (OperationState.CANCELLED, None, why))
+            return True
         began = asyncio.get_running_loop().time()
         try:
             ending = await self._send(connection, operation, action, payload, timeout_s)
@@ -147,7 +156,13 @@ class OperationRunner:
         if action not in schemas.actions(connection.version):
             return OperationState.CANCELLED, None, f"OCPP {connection.version} has no {action}"
         try:
-            outcome = await connection.ask(str(operation), action, frames.read_payload(payload), timeout_s)
+            outcome = await connection.ask(
+                str(operation),
+                action,
+                frames.read_payload(payload),
+                timeout_s,
+                on_wire=lambda: self._note_on_wire(operation),
+            )
         except NotSent:
             raise
         except TimeoutError:
@@ -164,6 +179,18 @@ class OperationRunner:
         except PayloadError as error:
             return OperationState.INVALID_ANSWER, result.text, error.text
         return OperationState.ANSWERED, result.text, ""
+
+    def _note_on_wire(self, operation: uuid.UUID) -> None:
+        # Beside the waiting for the answer: whoever has asked for it learns that it is out (OCPP-115).
+        task = asyncio.create_task(self._say_on_wire(operation))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _say_on_wire(self, operation: uuid.UUID) -> None:
+        try:
+            await self._store.execute(_ON_WIRE, (operation,))
+        except UNREACHABLE as error:
+            logger.warning("ocpp operations unreachable: %s", str(error).strip()[:200])
 
     async def _settle(self, operation: uuid.UUID, ending: Ending) -> None:
         state, answer, error_text = ending

@@ -5,20 +5,22 @@ Whichever node holds the socket sends it; `operation_runner` is that half.
 
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from django.db import IntegrityError, connection, transaction
 
-from cpo.gateway import frames, schemas
+from cpo.gateway import frames, outgoing, schemas
 from cpo.gateway.operation_states import ENDED, OperationState
 from cpo.gateway_models import ChargePoint, Operation
 from ocpi import clock
 
 QUEUE = 50
 LATER = timedelta(days=7)
-DEFAULT_SECONDS = 30.0
+DEFAULT_SECONDS = outgoing.DEFAULT_SECONDS
+SENT_CHANNEL = "ocpp_operation_sent"
 
 
 class QueueFull(Exception):
@@ -39,10 +41,11 @@ def ask(
     idempotency_key: str | None = None,
     deliver_later: bool = False,
     expires_at: datetime | None = None,
+    refs: Mapping[str, str] | None = None,
 ) -> Operation:
-    """Queue an operation; an idempotency key already used returns the operation it was used for.
+    """Queue an operation; an idempotency key already used returns the operation it was used for (OCPP-81).
 
-    It is sent once the caller's transaction is committed.
+    It is sent once the caller's transaction is committed. `refs` are the records of ours that the payload is about.
 
     :raises UnknownAction: if the version has no such action.
     :raises frames.PayloadError: if the payload breaks the action's schema.
@@ -52,7 +55,8 @@ def ask(
         earlier = Operation.objects.filter(idempotency_key=idempotency_key).first()
         if earlier is not None:
             return earlier
-    text = _checked(charge_point, action, payload)
+    version = version_of(charge_point)
+    text = _checked(version, action, payload)
     waiting = Operation.objects.filter(charge_point=charge_point, state=OperationState.QUEUED).count()
     if waiting >= QUEUE:
         raise QueueFull(charge_point.identity)
@@ -63,20 +67,30 @@ def ask(
             return Operation.objects.create(
                 charge_point=charge_point,
                 action=action,
+                protocol=version,
                 payload=text,
-                asked_by=asked_by,
+                asked_by=asked_by[:128],
                 timeout_s=timeout,
                 idempotency_key=idempotency_key,
                 deliver_later=deliver_later,
                 expires_at=expires_at,
+                refs=dict(refs) if refs else None,
             )
     except IntegrityError:
         # The same key was used in this very moment.
         return Operation.objects.get(idempotency_key=idempotency_key)
 
 
-def _checked(charge_point: ChargePoint, action: str, payload: dict[str, Any]) -> str:
-    version = charge_point.protocol or "1.6"
+def version_of(charge_point: ChargePoint) -> str:
+    """Return the OCPP version that a charge point speaks: that of its connection, else the first it is allowed."""
+    for name in (charge_point.protocol, *charge_point.protocols):
+        version = outgoing.version_of(str(name or ""))
+        if version is not None:
+            return version
+    return "1.6"
+
+
+def _checked(version: str, action: str, payload: dict[str, Any]) -> str:
     if action not in schemas.actions(version):
         raise UnknownAction(f"OCPP {version} has no {action}")
     text = frames.payload_text(payload)
@@ -86,14 +100,24 @@ def _checked(charge_point: ChargePoint, action: str, payload: dict[str, Any]) ->
 
 def wait(operation_id: uuid.UUID, timeout: float) -> Operation:
     """Return the operation once it has ended, or as it is when the time is up. Not inside a transaction."""
+    return _wait(operation_id, timeout, lambda operation: operation.state in ENDED)
+
+
+def wait_dispatched(operation_id: uuid.UUID, timeout: float) -> Operation:
+    """Return the operation once its frame is on the socket or it has ended; else as it is when the time is up."""
+    return _wait(operation_id, timeout, lambda operation: operation.on_wire_at is not None or operation.state in ENDED)
+
+
+def _wait(operation_id: uuid.UUID, timeout: float, enough: Callable[[Operation], bool]) -> Operation:
     deadline = time.monotonic() + timeout
     parameters = {name: value for name, value in connection.get_connection_params().items() if name in _CONNECTING}
     with psycopg.connect(autocommit=True, **parameters) as listener:
-        listener.execute("LISTEN ocpp_operation_done")
+        for channel in ("ocpp_operation_done", SENT_CHANNEL):
+            listener.execute(f"LISTEN {channel}")
         while True:
-            operation = Operation.objects.get(id=operation_id)
+            operation = Operation.objects.select_related("charge_point").get(id=operation_id)
             left = deadline - time.monotonic()
-            if operation.state in ENDED or left <= 0:
+            if enough(operation) or left <= 0:
                 return operation
             # A note is only a wake-up; without one we look once a second.
             notes = listener.notifies(timeout=min(1.0, left))
@@ -103,6 +127,13 @@ def wait(operation_id: uuid.UUID, timeout: float) -> Operation:
 
 
 _CONNECTING = frozenset({"dbname", "user", "password", "host", "port", "connect_timeout", "sslmode", "sslrootcert"})
+
+
+def next_request_id() -> int:
+    """Return an id for a request whose reports name it; no charge point is given one twice (OCPP-83, OCPP-85)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('ocpp_request_id')")
+        return int(cursor.fetchone()[0])
 
 
 def cancel(operation_id: uuid.UUID) -> bool:
