@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cpo.modules import (
     authorization,
+    availability,
     certificates,
     certificates_installed,
     data_transfer,
@@ -30,6 +31,8 @@ from cpo.modules import (
     local_lists_sending,
     passwords_rolling,
     provisioning,
+    reports,
+    reservations_local,
     rollouts,
     sessions_pending,
     transactions,
@@ -61,6 +64,9 @@ _SETTLING: tuple[Callable[[UUID], None], ...] = (
     certificates.settle,
     certificates_installed.settle,
     device_jobs.settle,
+    reports.settle,
+    availability.settle,
+    reservations_local.settle,
 )
 # What time alone brings about, and every how many sweeps.
 _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
@@ -83,6 +89,8 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (3, rollouts.sweep),
     (600, device_files.forget_old),
     (600, data_transfer.forget_old),
+    (5, reports.sweep),
+    (600, reports.forget_old),
 )
 
 

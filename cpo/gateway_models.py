@@ -204,6 +204,8 @@ class Operation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     charge_point = models.ForeignKey(ChargePoint, models.CASCADE, related_name="operations", db_index=False)
     action = models.CharField(max_length=64)
+    # The OCPP version its payload is written in; empty: that of the connection.
+    protocol = models.CharField(max_length=8, blank=True, default="", db_default="")
     payload = models.TextField()
     asked_by = models.CharField(max_length=128)
     state = models.CharField(
@@ -219,10 +221,15 @@ class Operation(models.Model):
     node = models.CharField(max_length=64, blank=True, default="", db_default="")
     epoch = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(db_default=Now())
-    sent_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)  # a node has taken it
+    on_wire_at = models.DateTimeField(null=True, blank=True)  # its frame is on the socket
     ended_at = models.DateTimeField(null=True, blank=True)
     answer = models.TextField(null=True, blank=True)  # noqa: DJ001 (none yet)
     error = models.TextField(blank=True, default="", db_default="")
+    # What of ours the payload is about, as the caller named it: {"transaction": "tx-7"} (OCPP-115).
+    refs = models.JSONField(null=True, blank=True)
+    # Of a ChangeAvailability answered Scheduled: PENDING until the status arrives, then DONE (OCPP-84).
+    effect = models.CharField(max_length=8, blank=True, default="", db_default="")
 
     class Meta:
         app_label = "cpo"

@@ -42,6 +42,11 @@ from cpo.gateway_models import UnknownChargePoint as UnknownChargePoint
 from cpo.local_list_models import LocalList as LocalList
 from cpo.local_list_models import LocalListContents as LocalListContents
 from cpo.local_list_models import TokenUse as TokenUse
+from cpo.operation_models import ApiToken as ApiToken
+from cpo.operation_models import ChargingProfileTemplate as ChargingProfileTemplate
+from cpo.operation_models import IdTag as IdTag
+from cpo.operation_models import Report as Report
+from cpo.operation_models import ReportPart as ReportPart
 from ocpi.models import ClientOwnedObject, Platform
 
 _EMPTY_LIST = models.Value([], output_field=models.JSONField())
@@ -240,7 +245,10 @@ class Reservation(models.Model):
     country_code = models.CharField(max_length=2, help_text="the eMSP that asks")
     party_id = models.CharField(max_length=3)
     reservation_id = models.CharField(max_length=36, help_text="what the eMSP calls it")
-    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="+")
+    location = models.ForeignKey(
+        Location, on_delete=models.CASCADE, null=True, related_name="+",
+        help_text="none: the tenant's own, made over the operation API; it has no Session",
+    )  # fmt: skip
     charge_point = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="+")
     connector_id = models.PositiveIntegerField(help_text="of the charge point; 0: whichever is free")
     evse = models.ForeignKey(EVSE, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")

@@ -16,7 +16,7 @@ import msgspec
 
 from cpo import policy, recipients, whitelist_states
 from cpo.models import EVSE, AuthorizationAnswer, ChargePoint, CommandedToken, Transaction
-from cpo.modules import tokens
+from cpo.modules import id_tags, tokens
 from cpo.whitelist_states import ACCEPTED, BLOCKED, CONCURRENT, INVALID
 from ocpi import client, clock, defects, documents, exchanges, ours, snapshot, status
 from ocpi.enums import Role
@@ -43,6 +43,7 @@ class Verdict:
     authorization_reference: str = ""
     asked: bool = False
     commanded_id: int | None = None
+    parent: str = ""  # of a tag of the tenant's own, which has no Token
 
     @property
     def accepted(self) -> bool:
@@ -77,6 +78,9 @@ def prepare(charge_point: ChargePoint, id_tag: str, *, connector: int | None = N
         return Verdict(
             ACCEPTED, commanded.document, "COMMAND", commanded.authorization_reference, commanded_id=commanded.id
         )
+    own = id_tags.decide(charge_point, id_tag, connector=connector)
+    if own is not None:
+        return Verdict(own.status, parent=own.parent)
     if connector is not None:
         remembered = _remembered(charge_point, id_tag)
         if remembered is not None:

@@ -54,8 +54,9 @@ class Wanted:
 def find_open(emsp: Address, owner: Address, reservation_id: str) -> Reservation | None:
     """Return what an eMSP has reserved with us under its own id; nobody finds another's (CMD-39, SEC-37)."""
     found = _named(emsp, reservation_id).select_related("charge_point", "evse", "location").order_by("-id")
+    places = ((row, row.location) for row in found)
     return next(
-        (row for row in found if Address(row.location.country_code, row.location.party_id).key == owner.key), None
+        (row for row, at in places if at is not None and Address(at.country_code, at.party_id).key == owner.key), None
     )
 
 
@@ -69,7 +70,7 @@ def ask_for(wanted: Wanted) -> Reservation:
     if known is not None:
         return known
     return Reservation.objects.create(
-        number=_new_number(),
+        number=new_number(),
         state=WAITING,
         country_code=wanted.emsp.country_code,
         party_id=wanted.emsp.party_id,
@@ -96,7 +97,8 @@ def _named(emsp: Address, reservation_id: str) -> QuerySet[Reservation]:
     )
 
 
-def _new_number() -> int:
+def new_number() -> int:
+    """Return a number that no reservation has (CMD-38)."""
     while True:
         number = secrets.randbelow(_MOST_NUMBER) + 1
         if not Reservation.objects.filter(number=number).exists():

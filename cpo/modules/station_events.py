@@ -13,7 +13,16 @@ from typing import Any
 
 from cpo.gateway import frames
 from cpo.models import InboxMessage
-from cpo.modules import boots, certificates, data_transfer, device_jobs, provisioning, security_events
+from cpo.modules import (
+    availability,
+    boots,
+    certificates,
+    data_transfer,
+    device_jobs,
+    provisioning,
+    reports,
+    security_events,
+)
 
 Payload = Mapping[str, Any]
 Handler = Callable[[InboxMessage, Payload], dict[str, Any] | None]
@@ -24,10 +33,16 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "DiagnosticsStatusNotification": (device_jobs.note_status,),
     "FirmwareStatusNotification": (device_jobs.note_status,),
     "LogStatusNotification": (device_jobs.note_status,),
-    "NotifyReport": (provisioning.note_report,),
+    "NotifyReport": (reports.take, provisioning.note_report),
     "SecurityEventNotification": (security_events.note,),
     "SignCertificate": (certificates.note_request,),
     "SignedFirmwareStatusNotification": (device_jobs.note_status,),
+    "StatusNotification": (availability.note_status,),
+    "NotifyMonitoringReport": (reports.take,),
+    "NotifyEvent": (reports.take,),
+    "NotifyCustomerInformation": (reports.take,),
+    "NotifyDisplayMessages": (reports.take,),
+    "ReportChargingProfiles": (reports.take,),
 }
 
 

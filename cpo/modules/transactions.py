@@ -18,7 +18,7 @@ from cpo.modules import chargingprofiles_installed as chargingprofiles
 from cpo.modules import credits_operations as credits
 from cpo.modules import locations_operations as locations
 from cpo.modules import preferences_operations as preferences
-from cpo.modules import readings, sessions_pending, snapshots
+from cpo.modules import readings, reservations_local, sessions_pending, snapshots
 from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Verdict
@@ -60,7 +60,10 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
         meter_start=event.meter_start_wh,
         flags=flags,
     )
-    place = locations.place_of(charge_point.id, event.connector) if authorised else None
+    if authorised:
+        reservations_local.use(charge_point.id, event)
+    # A tag of our own has no Token: it charges, and nothing of it is published or billed over OCPI (OCPP-122).
+    place = locations.place_of(charge_point.id, event.connector) if authorised and verdict.token else None
     reservation = reservations.taken_by(charge_point.id, event, verdict) if place is not None else None
     if place is not None:
         if reservation is None:
@@ -70,7 +73,7 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
             row.snapshot, odd = reservations.snapshot_of(reservation, place, verdict, row.started_at)
         row.flags += odd
         row.held = bool(odd)
-    elif authorised:
+    elif authorised and verdict.token:
         row.flags.append("no_evse")
         log.warning("connector %s of %s belongs to no EVSE: its session is not billed", event.connector, charge_point)
     row.save(force_insert=True)
@@ -157,15 +160,21 @@ def close_superseded() -> int:
     due = Transaction.objects.filter(stopped_at=None, superseded_at__lte=clock.now() - SUPERSEDED_WAIT)
     pks = list(due.values_list("pk", flat=True)[:200])
     for pk in pks:
-        with transaction.atomic():
-            row = Transaction.objects.select_for_update(of=("self",)).select_related("session").get(pk=pk)
-            if row.stopped_at is not None:
-                continue
-            last = row.readings.filter(flag="", register_wh__isnull=False).order_by("-at", "-id").first()
-            at, meter = (row.started_at, row.meter_start) if last is None else (last.at, last.register_wh)
-            row.synthetic = True
-            _stopped(row, at=at, meter=meter or row.meter_start, reason="Other", suspect=False)
+        close(pk)
     return len(pks)
+
+
+def close(pk: int) -> bool:
+    """Stop an open transaction with its last reading; its real stop takes the place of ours if it still comes."""
+    with transaction.atomic():
+        row = Transaction.objects.select_for_update(of=("self",)).select_related("session").get(pk=pk)
+        if row.stopped_at is not None:
+            return False
+        last = row.readings.filter(flag="", register_wh__isnull=False).order_by("-at", "-id").first()
+        at, meter = (row.started_at, row.meter_start) if last is None else (last.at, last.register_wh)
+        row.synthetic = True
+        _stopped(row, at=at, meter=meter or row.meter_start, reason="Other", suspect=False)
+        return True
 
 
 def settle_due() -> int:

@@ -208,7 +208,9 @@ def _answer(
     message: InboxMessage, event: events.AuthorizeAsked | events.TransactionStarted, verdict: Verdict
 ) -> dict[str, Any]:
     info: dict[str, Any] = {"status": verdict.status}
-    group = documents.get(verdict.token, "group_id") if verdict.token and message.protocol == "1.6" else None
+    group = documents.get(verdict.token, "group_id") if verdict.token else verdict.parent
+    if message.protocol != "1.6":
+        group = None
     if isinstance(group, str) and 0 < len(group) <= LONGEST_ID_TAG:
         info["parentIdTag"] = group
     if isinstance(event, events.AuthorizeAsked):
