@@ -20,7 +20,7 @@ from ocpi.headers import Address
 from ocpi.v2_2_1.types import format_datetime
 
 PROTOCOLS = {"1.6": ["ocpp1.6"], "2.0.1": ["ocpp2.0.1", "ocpp2.1"]}
-_IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
+IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
 _CAPABILITIES = ["REMOTE_START_STOP_CAPABLE", "RFID_READER"]
 _UNKNOWN = "UNKNOWN"  # until the charge point says something (M-3)
 
@@ -59,7 +59,7 @@ def add(
 
     :raises NotAdded: if the identity is none or is taken, or the Location is not known.
     """
-    if not _IDENTITY.fullmatch(identity):
+    if not IDENTITY.fullmatch(identity):
         raise NotAdded(f"{identity!r}: an identity has 1 to 48 characters: letters, digits, *-_=:+|@.")
     if ChargePoint.objects.filter(identity__iexact=identity).exists():
         raise NotAdded(f"There is a charge point {identity} already")

@@ -39,7 +39,12 @@ def written() -> dict[Path, str]:
     """Return the pages as they should be."""
     parts = {"ARCHITECTURE.md": ("states", states()), "CONFORMANCE.md": ("endpoints", endpoints())}
     pages = {docs() / name: _between((docs() / name).read_text(), *part) for name, part in parts.items()}
-    return {**pages, docs() / "openapi.json": openapi.text(openapi.SIDES, server="/ocpi")}
+    operations = import_module("cpo.api.openapi")
+    return {
+        **pages,
+        docs() / "openapi.json": openapi.text(openapi.SIDES, server="/ocpi"),
+        docs() / "openapi-ocpp.json": operations.text(server=operations.SERVER),
+    }
 
 
 def endpoints() -> str:
