@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cpo', '0006_tokens_received'),
+        ("cpo", "0013_devices"),
     ]
 
     operations = [
