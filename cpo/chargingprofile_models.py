@@ -12,6 +12,7 @@ from ocpi.models import Platform
 
 __all__ = [
     "ActiveChargingProfile",
+    "ChargePointAbilities",
     "ChargePointProfile",
     "ChargingPreferences",
     "ChargingProfileRequest",
@@ -34,6 +35,11 @@ class SmartCharging(models.Model):
     )
     operation = models.ForeignKey(Operation, on_delete=models.SET_NULL, null=True, related_name="+")
     read_at = models.DateTimeField(null=True, blank=True)
+    # The report of its profiles that was asked for, the ids in it so far, and those of nobody we know (OCPP-89).
+    report_id = models.PositiveIntegerField(null=True, blank=True)
+    reported = models.JSONField(default=list, db_default=[], blank=True)
+    foreign = models.JSONField(default=list, db_default=[], blank=True)
+    reported_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         app_label = "cpo"
@@ -50,6 +56,22 @@ class SmartCharging(models.Model):
     @property
     def units(self) -> list[str]:
         return self.rate_units.split(",") if self.rate_units else []
+
+
+class ChargePointAbilities(models.Model):
+    """What a charge point has said of its settings, named as in OCPP 1.6 and in lower case (M-12)."""
+
+    charge_point = models.OneToOneField(
+        ChargePoint, on_delete=models.CASCADE, primary_key=True, related_name="abilities"
+    )
+    said = models.JSONField(default=dict, db_default={}, blank=True)
+
+    class Meta:
+        app_label = "cpo"
+        verbose_name_plural = "charge point abilities"
+
+    def __str__(self) -> str:
+        return f"abilities of {self.charge_point_id}"
 
 
 class ChargePointProfile(models.Model):

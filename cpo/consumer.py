@@ -19,10 +19,12 @@ from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, conne
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cpo.modules import (
+    abilities,
     authorization,
     availability,
     certificates,
     certificates_installed,
+    chargingprofiles_reported,
     data_transfer,
     device_files,
     device_jobs,
@@ -36,6 +38,7 @@ from cpo.modules import (
     rollouts,
     sessions_pending,
     transactions,
+    unauthorised,
 )
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
@@ -58,6 +61,8 @@ _CHANNELS = ("ocpp_inbox", "ocpp_operation_done", commands.CHANNEL)
 _SETTLING: tuple[Callable[[UUID], None], ...] = (
     commands.settle,
     chargingprofiles.settle,
+    chargingprofiles_reported.settle,
+    abilities.settle,
     local_lists_sending.settle,
     provisioning.settle,
     passwords_rolling.settle,
@@ -79,6 +84,7 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (5, gateway_nodes.bury_silent),
     (10, transactions.close_superseded),
     (60, transactions.settle_due),
+    (2, unauthorised.stop_due),
     (600, inbox.forget_old),
     (5, local_lists_sending.sweep),
     (60, local_lists.gather),

@@ -12,6 +12,7 @@ from cpo.certificate_models import CertificateAuthority as CertificateAuthority
 from cpo.certificate_models import InstalledCertificate as InstalledCertificate
 from cpo.certificate_models import StationCertificate as StationCertificate
 from cpo.chargingprofile_models import ActiveChargingProfile as ActiveChargingProfile
+from cpo.chargingprofile_models import ChargePointAbilities as ChargePointAbilities
 from cpo.chargingprofile_models import ChargePointProfile as ChargePointProfile
 from cpo.chargingprofile_models import ChargingPreferences as ChargingPreferences
 from cpo.chargingprofile_models import ChargingProfileRequest as ChargingProfileRequest

@@ -35,6 +35,11 @@ def active_profile_seconds() -> int:
     return int(settings.OCPI_ACTIVE_PROFILE_SECONDS)
 
 
+def stops_refused() -> bool:
+    """Say whether a charge point that goes on for a driver who was refused is told to stop (OCPP-77)."""
+    return bool(settings.OCPP_STOP_REFUSED)
+
+
 def pending_seconds() -> float:
     """Return how long an accepted START_SESSION is shown as a PENDING Session; 0: not at all (M-4)."""
     return float(settings.OCPI_PENDING_SECONDS)

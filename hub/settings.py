@@ -236,6 +236,9 @@ OCPP_GATEWAY_URL = env.text("OCPP_GATEWAY_URL", f"ws://127.0.0.1:{OCPP_GATEWAY_P
 # Seconds between two Heartbeats of a charge point.
 OCPP_HEARTBEAT = env.integer("OCPP_HEARTBEAT", 300, at_least=1)
 
+# Whether a charge point that lets a refused driver charge (StopTransactionOnInvalidId is false) is told to stop.
+OCPP_STOP_REFUSED = env.flag("OCPP_STOP_REFUSED")
+
 # What happens to a charge point nobody has added: refused, kept waiting, or taken in.
 OCPP_UNKNOWN = env.choice("OCPP_UNKNOWN", "reject", ("reject", "pending", "accept"))
 

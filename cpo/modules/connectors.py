@@ -1,4 +1,4 @@
-"""Which of our EVSEs a charge point of OCPP 2.0.1 means, and what it calls one of them.
+"""Which of our EVSEs a charge point of OCPP 2.0.1 means, and the other way round in `cpo.ocpp.calls`.
 
 There an EVSE is an EVSE: its number is in `EVSE.connector_id`, and its connectors are those of its document. Where
 several EVSEs of ours share one hardware EVSE (LOC-67), that one's number is `EVSE.hardware`, and each of ours is a
@@ -30,11 +30,3 @@ def numbers_of(charge_point_id: int, evse: int) -> list[int]:
     rows = EVSE.objects.filter(charge_point_id=charge_point_id, hardware=evse, connector_id__isnull=False)
     sharing = list(rows.order_by("connector_id").values_list("connector_id", flat=True))
     return [number for number in sharing if number is not None] or [number_of(charge_point_id, evse, None)]
-
-
-def address_of(row: EVSE) -> tuple[int, int]:
-    """Return EVSE and connector as a charge point of OCPP 2.0.1 numbers them."""
-    if row.hardware is None:
-        return row.connector_id or 0, 1
-    sharing = EVSE.objects.filter(charge_point=row.charge_point, hardware=row.hardware, connector_id__isnull=False)
-    return row.hardware, sharing.filter(connector_id__lte=row.connector_id or 0).count()

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from cpo.gateway.operation_states import ENDED
 from cpo.models import EVSE, ChargePoint, Operation, SmartCharging
-from cpo.modules import locations_operations as locations
+from cpo.modules import abilities
 from cpo.ocpp import calls
 
 log = logging.getLogger(__name__)
@@ -19,10 +19,10 @@ UNITS = "ChargingScheduleAllowedChargingRateUnit"
 PERIODS = "ChargingScheduleMaxPeriods"
 LEVEL = "ChargeProfileMaxStackLevel"
 FEATURES = "SupportedFeatureProfiles"
-KEYS = (UNITS, PERIODS, LEVEL, FEATURES)
+STOPS_REFUSED = "StopTransactionOnInvalidId"  # kept by `abilities`, as are the features
+KEYS = (UNITS, PERIODS, LEVEL, FEATURES, STOPS_REFUSED)
 # "Current" and "Power" are the words of OCPP 1.6; some say the units themselves.
 _UNIT_OF = {"current": "A", "a": "A", "power": "W", "w": "W"}
-_CAPABLE = frozenset({"CHARGING_PROFILE_CAPABLE", "CHARGING_PREFERENCES_CAPABLE"})
 _LARGEST = 2**31 - 1
 
 
@@ -32,12 +32,11 @@ def of(charge_point: ChargePoint) -> SmartCharging | None:
 
 
 def note_boot(charge_point_id: int) -> None:
-    """Ask a charge point whose EVSEs take profiles what it can do with them, in the caller's transaction."""
+    """Ask a charge point behind our EVSEs what it can do, in the caller's transaction."""
     rows = EVSE.objects.filter(charge_point_id=charge_point_id).exclude(status="REMOVED").select_related("charge_point")
-    for row in rows:
-        if row.charge_point is not None and locations.capabilities(row) & _CAPABLE:
-            ask(row.charge_point)
-            return
+    row = rows.first()
+    if row is not None and row.charge_point is not None:
+        ask(row.charge_point)
 
 
 def ask(charge_point: ChargePoint) -> None:
@@ -63,6 +62,7 @@ def settle(operation_id: UUID) -> None:
         for name, value in read(calls.answer(operation)).items():
             setattr(row, name, value)
         row.read_at = timezone.now()
+        abilities.learn(operation)
     row.save()
 
 

@@ -14,13 +14,16 @@ from typing import Any
 from cpo.gateway import frames
 from cpo.models import InboxMessage
 from cpo.modules import (
+    abilities,
     availability,
     boots,
     certificates,
+    chargingprofiles_reported,
     data_transfer,
     device_jobs,
     provisioning,
     reports,
+    reservations_reports,
     security_events,
 )
 
@@ -28,12 +31,14 @@ Payload = Mapping[str, Any]
 Handler = Callable[[InboxMessage, Payload], dict[str, Any] | None]
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {
-    "BootNotification": (boots.note,),
+    "BootNotification": (boots.note, chargingprofiles_reported.note_boot),
     "DataTransfer": (data_transfer.note,),
     "DiagnosticsStatusNotification": (device_jobs.note_status,),
     "FirmwareStatusNotification": (device_jobs.note_status,),
     "LogStatusNotification": (device_jobs.note_status,),
-    "NotifyReport": (reports.take, provisioning.note_report),
+    "NotifyReport": (reports.take, provisioning.note_report, abilities.note_report),
+    "ReportChargingProfiles": (chargingprofiles_reported.note_report,),
+    "ReservationStatusUpdate": (reservations_reports.note,),
     "SecurityEventNotification": (security_events.note,),
     "SignCertificate": (certificates.note_request,),
     "SignedFirmwareStatusNotification": (device_jobs.note_status,),

@@ -7,7 +7,7 @@ row however often it is asked for, so nothing reaches a charge point twice (REL-
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from cpo.gateway import frames, operations
-from cpo.models import ChargePoint, Operation, Transaction
+from cpo.models import EVSE, ChargePoint, Operation, Transaction
 from cpo.ocpp import events, v16, v201_write
 from cpo.ocpp.events import Request
 
@@ -42,7 +42,7 @@ def speaks_201(charge_point: ChargePoint) -> bool:
 
 def number_of(row: Transaction) -> int | str:
     """Return what its charge point calls a transaction."""
-    return row.transaction_id
+    return row.ocpp_id or row.transaction_id
 
 
 def remote_start(
@@ -99,13 +99,18 @@ def composite_schedule(
     return _ask(charge_point, events.AskSchedule(connector=connector, seconds=seconds), asked_by, key, timeout)
 
 
-def answer(operation: Operation) -> dict[str, Any]:
-    """Return what the charge point answered, in the names of OCPP 1.6; nothing if that is no object."""
+def raw_answer(operation: Operation) -> dict[str, Any]:
+    """Return what the charge point answered, as it did; nothing if that is no object."""
     try:
         found = _numbers.decode(operation.answer or "{}")
     except msgspec.DecodeError:
         return {}
-    return v201_write.answer_of(operation.action, found) if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+
+def answer(operation: Operation) -> dict[str, Any]:
+    """Return what the charge point answered, in the names of OCPP 1.6."""
+    return v201_write.answer_of(operation.action, raw_answer(operation))
 
 
 def said(answer: Mapping[str, Any]) -> dict[str, str]:
@@ -171,10 +176,36 @@ def ending(operation: Operation) -> Ending:
     return Ending(operation.state, status if isinstance(status, str) else "", operation.error)
 
 
+def address_of(row: EVSE) -> tuple[int, int]:
+    """Return EVSE and connector as a charge point of OCPP 2.0.1 numbers them."""
+    if row.hardware is None:
+        return row.connector_id or 0, 1
+    sharing = EVSE.objects.filter(charge_point=row.charge_point, hardware=row.hardware, connector_id__isnull=False)
+    return row.hardware, sharing.filter(connector_id__lte=row.connector_id or 0).count()
+
+
+def _addressed(charge_point: ChargePoint, request: Request) -> Request:
+    """Return a request that names EVSE and connector as a charge point of OCPP 2.0.1 numbers them."""
+    number = getattr(request, "connector", None)
+    row = EVSE.objects.filter(charge_point=charge_point, connector_id=number).first() if number else None
+    if row is None or row.hardware is None:
+        return request
+    evse, plug = address_of(row)
+    match request:
+        case events.Unlock():
+            return replace(request, connector=evse, plug=plug)
+        case events.RemoteStart() | events.Reserve() | events.SetProfile() | events.AskSchedule():
+            return replace(request, connector=evse)
+    return request
+
+
 def _ask(
     charge_point: ChargePoint, request: Request, asked_by: str, key: str, timeout: float, until: datetime | None = None
 ) -> Operation:
-    action, payload = (v201_write if speaks_201(charge_point) else v16).write(request)
+    if speaks_201(charge_point):
+        action, payload = v201_write.write(_addressed(charge_point, request))
+    else:
+        action, payload = v16.write(request)
     try:
         return operations.ask(
             charge_point,

@@ -90,24 +90,38 @@ def answer_of(action: str, answer: Mapping[str, Any]) -> dict[str, Any]:
     if action == "GetCompositeSchedule":
         return _schedule(answer)
     if action == "GetVariables":
-        return {"configurationKey": configuration(_results(answer))}
+        return {"configurationKey": configuration(results(answer))}
     return dict(answer)
 
 
 def configuration(values: Mapping[tuple[str, str], str]) -> list[dict[str, str]]:
     """Return what variables say of settings, by the names of OCPP 1.6; a variable that is not there says nothing."""
     said = [{"key": key, "value": values[place]} for key, place in VARIABLES.items() if place in values]
-    able = {component: found for component in FEATURES.values() if (found := _is_able(component, values)) is not None}
+    able = {component: found for component in FEATURES.values() if (found := is_able(component, values)) is not None}
     if able:
         offered = [name for name, component in FEATURES.items() if able.get(component, True)]
         said.append({"key": FEATURE_PROFILES, "value": ",".join(sorted({*_ALWAYS, *offered}))})
     return said
 
 
-def _is_able(component: str, values: Mapping[tuple[str, str], str]) -> bool | None:
+def is_able(component: str, values: Mapping[tuple[str, str], str]) -> bool | None:
     """Say whether a component can be used; nothing if it has not been spoken of."""
     said = [values[component, name].strip().lower() == "true" for name in _ABILITY if (component, name) in values]
     return all(said) if said else None
+
+
+def reported(payload: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Return the values in one part of a report (NotifyReport)."""
+    found: dict[tuple[str, str], str] = {}
+    data = payload.get("reportData")
+    for each in data if isinstance(data, list) else ():
+        component, variable = each.get("component"), each.get("variable")
+        attributes = each.get("variableAttribute")
+        if isinstance(component, dict) and isinstance(variable, dict) and isinstance(attributes, list):
+            actual = [one for one in attributes if one.get("type", "Actual") == "Actual" and "value" in one]
+            if actual:
+                found[str(component.get("name")), str(variable.get("name"))] = str(actual[0]["value"])
+    return found
 
 
 def _asked(keys: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -121,7 +135,7 @@ def _variable(component: str, name: str) -> Payload:
     return {"component": {"name": component}, "variable": {"name": name}}
 
 
-def _results(answer: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+def results(answer: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """Return the values in an answer to GetVariables; a component that is not known cannot be used."""
     found: dict[tuple[str, str], str] = {}
     results = answer.get("getVariableResult")

@@ -226,7 +226,7 @@ def test_after_its_boot_a_charge_point_is_asked_what_it_can_do(session: Session,
     assert asked.action == "GetConfiguration"
     assert sorted(sent(asked)["key"]) == [
         "ChargeProfileMaxStackLevel", "ChargingScheduleAllowedChargingRateUnit", "ChargingScheduleMaxPeriods",
-        "SupportedFeatureProfiles",
+        "StopTransactionOnInvalidId", "SupportedFeatureProfiles",
     ]  # fmt: skip
     profile = sent()["csChargingProfiles"]
     assert profile["stackLevel"] == 0
