@@ -37,7 +37,7 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "FirmwareStatusNotification": (device_jobs.note_status,),
     "LogStatusNotification": (device_jobs.note_status,),
     "NotifyReport": (reports.take, provisioning.note_report, abilities.note_report),
-    "ReportChargingProfiles": (chargingprofiles_reported.note_report,),
+    "ReportChargingProfiles": (reports.take, chargingprofiles_reported.note_report,),
     "ReservationStatusUpdate": (reservations_reports.note,),
     "SecurityEventNotification": (security_events.note,),
     "SignCertificate": (certificates.note_request,),
@@ -47,7 +47,6 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "NotifyEvent": (reports.take,),
     "NotifyCustomerInformation": (reports.take,),
     "NotifyDisplayMessages": (reports.take,),
-    "ReportChargingProfiles": (reports.take,),
 }
 
 
