@@ -56,7 +56,7 @@ format: setup ## let ruff repair what it can
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-.PHONY: chaos chaos-slow outage hostile forwards tenants ssrf twice together
+.PHONY: chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos
 chaos: setup ## 30,000 messages while processes, PostgreSQL and Redis fall: nothing lost, nothing out of order
 chaos-slow: setup ## 6 of 20 receivers never answer: the others notice nothing
 outage: setup ## a day away, then back: both kinds of receiver end equal to the source
@@ -66,7 +66,8 @@ tenants: setup ## 5,000 attempts to touch what is another's
 ssrf: setup ## every URL we take in, in every spelling of an address we must not call
 twice: setup ## the same CDRs and commands from 16 clients at once, web processes killed
 together: setup ## five instances for ten minutes with random stops: all stores agree
-chaos chaos-slow outage hostile forwards tenants ssrf twice together:
+gateway-chaos: setup ## 200 charge points charge while gateway, worker, PostgreSQL and Redis are killed: books exact
+chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos:
 	@$(PYTHON) -m tests.figures $@ $(ARGS)
 
 .PHONY: docs

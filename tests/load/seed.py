@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import django
 
@@ -13,6 +15,11 @@ def main() -> None:
     """Create the platforms and print their ids by name."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     django.setup()
+    print(json.dumps(fill(json.load(sys.stdin))))
+
+
+def fill(platforms: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Register platforms as if they had done it themselves; return their ids by name."""
     from django.db import transaction
 
     from ocpi import secrets, snapshot
@@ -21,7 +28,7 @@ def main() -> None:
 
     ids = {}
     with transaction.atomic():
-        for found in json.load(sys.stdin):
+        for found in platforms:
             platform = Platform.objects.create(
                 name=found["name"],
                 state="REGISTERED",
@@ -50,7 +57,7 @@ def main() -> None:
                 for role in InterfaceRole
             )
             ids[platform.name] = platform.pk
-    print(json.dumps(ids))
+    return ids
 
 
 if __name__ == "__main__":
