@@ -86,11 +86,13 @@ class Rules:
 
     rules: tuple[Rule, ...] = ()
     default: bool = True
+    dated: bool = False  # some hold for a time only
     _answers: dict[tuple[Key, Key, str, str], tuple[dict[Wanted, bool], float, float]] = field(default_factory=dict)
     # By the parties they name (None = no party by name), each way that they are about: a rule is soon found.
     _ways: dict[tuple[Key | None, Key | None], list[tuple[Who, Who, Rule]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.dated = any(rule.since is not None or rule.until is not None for rule in self.rules)
         for rule in self.rules:
             for one, two in ((rule.first, rule.second), (rule.second, rule.first))[: 2 if rule.mutual else 1]:
                 self._ways.setdefault((one.named, two.named), []).append((one, two, rule))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hub import permissions, roles
@@ -50,12 +51,33 @@ def connected(place: Place) -> bool:
     return place.platform.reachable and (not place.party.through_hub or place.party.status == CONNECTED)
 
 
-def receivers(snapshot: Snapshot, caller: KnownPlatform, sender: Address, module: str) -> list[Place]:
+def receivers(snapshot: Snapshot, caller: KnownPlatform, sender: Address, module: str) -> Sequence[Place]:
     """Return who gets a broadcast, one place per party (HUB-35, HUB-37, HUB-38).
 
     A platform that is OFFLINE keeps its place: what it misses becomes a mark. A party behind another hub that is not
     connected there has none, and what came from a hub goes to no other hub: it would go round.
     """
+    global _known
+    if permissions.rules_of(snapshot).dated:  # another moment, other receivers
+        return _receivers(snapshot, caller, sender, module)
+    of, known = _known
+    if of is not snapshot:
+        _, known = _known = snapshot, {}
+    question = (caller.id, sender.key, module)
+    found = known.get(question)
+    if found is None:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        found = known[question] = tuple(_receivers(snapshot, caller, sender, module))
+    return found
+
+
+# Who gets the broadcasts of a party is the same until the registry changes, and is asked for each of them.
+_MOST_KNOWN = 1_000
+_known: tuple[Snapshot | None, dict[tuple[int, tuple[str, str], str], Sequence[Place]]] = (None, {})
+
+
+def _receivers(snapshot: Snapshot, caller: KnownPlatform, sender: Address, module: str) -> list[Place]:
     audience: set[str] = set()
     for party in caller.parties:
         if party.active and party.address.key == sender.key:

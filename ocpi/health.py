@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -35,11 +35,24 @@ def succeeded(platform_id: int, elapsed: float, *, was_well: bool = True) -> Non
 
     Who knows that the platform was not well, perhaps by another process's failure, says so and is not kept waiting.
     """
+    all_succeeded({platform_id: elapsed}, unwell=() if was_well else (platform_id,))
+
+
+def all_succeeded(elapsed: Mapping[int, float], *, unwell: Collection[int] = ()) -> None:
+    """Note calls to many platforms that were answered properly, in one statement.
+
+    :param elapsed: seconds by platform id.
+    :param unwell: the platforms that are known not to have been well.
+    """
     now = time.monotonic()
-    if was_well and now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
-        return
-    _written[platform_id] = now
-    _well(platform_id, elapsed * 1000)
+    due = {
+        platform_id: seconds * 1000
+        for platform_id, seconds in elapsed.items()
+        if platform_id in unwell or now - _written.get(platform_id, -_WRITE_SECONDS) >= _WRITE_SECONDS
+    }
+    if due:
+        _written.update(dict.fromkeys(due, now))
+        _well(due)
 
 
 def answered(platform_id: int) -> None:
@@ -48,7 +61,7 @@ def answered(platform_id: int) -> None:
     if now - _written.get(platform_id, -_WRITE_SECONDS) < _WRITE_SECONDS:
         return
     _written[platform_id] = now
-    _well(platform_id, None)
+    _well({platform_id: None})
 
 
 def failed(platform_id: int, error: str, *, retry_after: float | None = None) -> None:
@@ -87,7 +100,7 @@ def heard_from(platform_id: int) -> None:
         return
     _heard[platform_id] = now
     if is_offline:
-        _well(platform_id, None)
+        _well({platform_id: None})
     else:  # its requests say nothing about how it answers ours
         Platform.objects.filter(pk=platform_id).update(last_heard_at=Now())
 
@@ -103,7 +116,7 @@ def resume(platform_id: int) -> None:
     """Send again to a paused or OFFLINE platform: its credentials are new, or an operator says so."""
     Platform.objects.filter(pk=platform_id).update(paused_reason="")
     _written.pop(platform_id, None)
-    _well(platform_id, None)
+    _well({platform_id: None})
     snapshot.changed()
 
 
@@ -114,17 +127,22 @@ def forget_written(platform_ids: Iterable[int] | None = None) -> None:
         _heard.pop(platform_id, None)
 
 
-def _well(platform_id: int, milliseconds: float | None) -> None:
+def _well(milliseconds: Mapping[int, float | None]) -> None:
+    """Write down that platforms are well; those that were OFFLINE are CONNECTED again."""
+    ids = sorted(milliseconds)
+    back = []
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_WELL, {"id": platform_id, "milliseconds": milliseconds, "weight": _AVERAGE_WEIGHT})
-        row = cursor.fetchone()
-        came_back = bool(row and row[0])
-        if row and row[1]:
-            pull_rows.recover(platform_id, row[1])
-        if came_back:
-            give_grace(platform_id)
-    if came_back:
+        times = [milliseconds[platform_id] for platform_id in ids]
+        cursor.execute(_WELL, {"ids": ids, "milliseconds": times, "weight": _AVERAGE_WEIGHT})
+        for platform_id, was_offline, since in cursor.fetchall():
+            if since:
+                pull_rows.recover(platform_id, since)
+            if was_offline:
+                give_grace(platform_id)
+                back.append(platform_id)
+    for platform_id in back:
         log.warning("platform %s is CONNECTED again", platform_id)
+    if back:
         snapshot.changed()
 
 
@@ -178,16 +196,18 @@ WHERE p.id = old.id AND (p.backoff_until IS NULL OR p.backoff_until <= statement
 RETURNING old.goes_offline, p.failures
 """
 
+# Who writes several rows locks them in the order of their ids.
 _WELL = """
 UPDATE ocpi_platform p SET
     failures = 0, failing_since = NULL, backoff_until = NULL, last_error = '', last_heard_at = statement_timestamp(),
     connection = CASE WHEN p.connection = 'OFFLINE' THEN 'CONNECTED' ELSE p.connection END,
     offline_since = CASE WHEN p.connection = 'OFFLINE' THEN NULL ELSE p.offline_since END,
-    average_ms = CASE WHEN %(milliseconds)s::float8 IS NULL THEN p.average_ms
-                      WHEN p.average_ms IS NULL THEN %(milliseconds)s
-                      ELSE p.average_ms + %(weight)s * (%(milliseconds)s - p.average_ms) END
-FROM (SELECT id, connection = 'OFFLINE' AS was_offline, least(failing_since, offline_since) AS since
-      FROM ocpi_platform WHERE id = %(id)s FOR UPDATE) old
+    average_ms = CASE WHEN well.milliseconds IS NULL THEN p.average_ms
+                      WHEN p.average_ms IS NULL THEN well.milliseconds
+                      ELSE p.average_ms + %(weight)s * (well.milliseconds - p.average_ms) END
+FROM unnest(%(ids)s::bigint[], %(milliseconds)s::float8[]) AS well(id, milliseconds)
+JOIN (SELECT id, connection = 'OFFLINE' AS was_offline, least(failing_since, offline_since) AS since
+      FROM ocpi_platform WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE) old ON old.id = well.id
 WHERE p.id = old.id
-RETURNING old.was_offline, old.since
+RETURNING p.id, old.was_offline, old.since
 """

@@ -65,25 +65,41 @@ def report_health(outcomes: Iterable[Outcome], *, unwell: Collection[int]) -> No
     by_platform: dict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_platform[outcome.row.platform_id].append(outcome)
+    health.all_succeeded(
+        {
+            platform_id: elapsed
+            for platform_id, found in by_platform.items()
+            if (elapsed := _answered_in(found)) is not None
+        },
+        unwell={*unwell, *(each for each, found in by_platform.items() if any(map(_failed, found)))},
+    )
     for platform_id, found in by_platform.items():
-        _report(platform_id, found, was_well=platform_id not in unwell)
+        _report_failures(platform_id, found)
 
 
-def _report(platform_id: int, found: list[Outcome], *, was_well: bool) -> None:
-    """Tell how one platform did."""
+def _answered_in(found: Collection[Outcome]) -> float | None:
+    """Return the seconds that the answers of one platform took on average, if they say that it is well."""
+    if any(outcome.ended is Ended.PAUSED for outcome in found):
+        return None
+    times = [outcome.elapsed for outcome in found if not _failed(outcome) and outcome.elapsed is not None]
+    return sum(times) / len(times) if times else None
+
+
+def _failed(outcome: Outcome) -> bool:
+    return outcome.ended is Ended.FAILED
+
+
+def _report_failures(platform_id: int, found: list[Outcome]) -> None:
+    """Tell what did not go well with one platform."""
     paused = next((outcome for outcome in found if outcome.ended is Ended.PAUSED), None)
     if paused is not None:
         health.pause(platform_id, f"it refuses our token: {paused.error}")
         return
-    failures = [outcome for outcome in found if outcome.ended is Ended.FAILED]
-    answered = [outcome for outcome in found if outcome.ended is not Ended.FAILED and outcome.elapsed is not None]
-    if answered:
-        elapsed = sum(outcome.elapsed or 0.0 for outcome in answered) / len(answered)
-        health.succeeded(platform_id, elapsed, was_well=was_well and not failures)
+    failures = [outcome for outcome in found if _failed(outcome)]
     if not failures:
         return
-    last = next(outcome for outcome in reversed(found) if outcome in failures or outcome in answered)
+    last = next(outcome for outcome in reversed(found) if _failed(outcome) or outcome.elapsed is not None)
     asks_for_rest = next((outcome for outcome in failures if outcome.retry_after), None)
-    if asks_for_rest is not None or last.ended is Ended.FAILED:
+    if asks_for_rest is not None or _failed(last):
         failed = asks_for_rest or last
         health.failed(platform_id, failed.error, retry_after=failed.retry_after)

@@ -242,8 +242,10 @@ _parts = msgspec.json.Decoder(_Parts)
 def _new_evse(document: str) -> rows.NewEvse:
     """Return an EVSE to be stored; it is never older than its Connectors (LOC-12)."""
     found = _parts.decode(document)
-    stamps = {found.last_updated, *(each.last_updated for each in found.connectors or ())}
-    updated, newest = keeping.read_moment(found.last_updated), max(map(keeping.read_moment, stamps))
+    updated = newest = keeping.read_moment(found.last_updated)
+    stamps = {each.last_updated for each in found.connectors or ()} - {found.last_updated}
+    if stamps:
+        newest = max(updated, *map(keeping.read_moment, stamps))
     if newest > updated:
         document = documents.set_member(document, "last_updated", format_datetime(newest))
     return rows.NewEvse(found.uid, found.status, newest, document)

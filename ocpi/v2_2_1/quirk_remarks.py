@@ -97,7 +97,7 @@ def _cdr(found: Any) -> Iterator[str]:
 def _twice(found: Any, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         values = getattr(found, name)
-        if values and len(values) > 1 and len({str(value).casefold() for value in values}) < len(values):
+        if values and len(values) > 1 and len({value.casefold() for value in values}) < len(values):
             yield f"QRK-21 {name} with the same value twice"
 
 

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from auditlog.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -204,3 +205,26 @@ def test_the_command_line_writes_and_explains_rules(cpo: Person, emsp: Person) -
     for wrong in (("deny", "--from", "NLTNM"), ("remove", "77"), ("check", "--from", "NL", "--to", "DE*EMS")):
         with pytest.raises(CommandError):
             run(*wrong)
+
+
+@pytest.mark.req("SEC-40", "HUB-35")
+def test_who_gets_a_broadcast_is_asked_once_for_each_state_of_the_registry(
+    partner: Partner, document: Document
+) -> None:
+    cpo = partner("NL*TNM:CPO")
+    emsp = partner("DE*EMS:EMSP")
+
+    def marked() -> int:
+        Delivery.objects.all().delete()
+        cpo.put("hub/2.2.1/receiver/locations/NL/TNM/LOC1", document("location", id="LOC1"), to="NL*HUB")
+        return Delivery.objects.filter(platform_id=emsp.id).count()
+
+    assert (marked(), marked()) == (1, 1)
+    denied = rule("DENY", "NL*TNM")
+    assert marked() == 0
+    # A rule that ends is asked every time: it may end between two broadcasts.
+    Permission.objects.filter(pk=denied.pk).update(valid_until=timezone.now() + timedelta(hours=1))
+    snapshot.changed()
+    assert marked() == 0
+    with time_machine.travel(timezone.now() + timedelta(hours=2), tick=True):
+        assert marked() == 1

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from ocpi import health, outbox_care, outbox_outcomes, outbox_policy, outbox_probe, outbox_rows
@@ -394,3 +396,20 @@ def test_whoever_comes_back_is_connected_with_its_first_request(emsp_platform: P
     health.heard_from(emsp_platform.pk)
 
     assert Platform.objects.get().connection == "CONNECTED"
+
+
+@pytest.mark.req("REL-26", "REL-38", "BENCH-05")
+def test_a_hundred_platforms_that_answered_are_written_down_in_one_statement() -> None:
+    platforms = [add_platform(f"eMSP {number}", "http://127.0.0.1:1") for number in range(100)]
+    away = platforms[7]
+    Platform.objects.update(average_ms=None)
+    Platform.objects.filter(pk=away.pk).update(connection="OFFLINE", failures=3, failing_since=datetime.now(UTC))
+    health.forget_written()
+
+    with CaptureQueriesContext(connection) as asked:
+        health.all_succeeded({platform.pk: 0.25 for platform in platforms if platform != away})
+
+    assert [query["sql"].split()[0] for query in asked if "SAVEPOINT" not in query["sql"]] == ["UPDATE"]
+    health.all_succeeded({away.pk: 0.5}, unwell=[away.pk])
+    found = {row.pk: (row.connection, row.failures, row.average_ms) for row in Platform.objects.all()}
+    assert found == {platform.pk: ("CONNECTED", 0, 500.0 if platform == away else 250.0) for platform in platforms}
