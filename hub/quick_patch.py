@@ -25,11 +25,15 @@ FROM hub_sharedobject o LEFT JOIN hub_sharedobject c ON c.id = o.container_id
 WHERE o.module = %s AND UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s AND UPPER(o.path) = UPPER(%s)
     AND o.kind = %s AND o.receiver = %s
 """
-# `last_updated` is always the last member of a kept document, so the database can replace it without parsing.
+# A Location is locked before its EVSE, as everywhere. `last_updated` is always the last member of a kept document, so
+# the database can replace it without parsing.
 _WRITE = rf"""
-WITH written AS (
+WITH held AS MATERIALIZED (
+    SELECT id FROM hub_sharedobject WHERE id = %(container_id)s::bigint FOR NO KEY UPDATE
+), written AS (
     UPDATE hub_sharedobject SET document = %(document)s, last_updated = %(updated)s, received_at = now()
     WHERE id = %(source_id)s AND xmin::text || ctid::text = %(version)s::text
+        AND (%(container_id)s::bigint IS NULL OR EXISTS (SELECT FROM held))
     RETURNING id
 ), stamped AS (
     UPDATE hub_sharedobject SET last_updated = %(updated)s, received_at = now(),

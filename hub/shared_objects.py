@@ -164,6 +164,8 @@ def apply(push: Push) -> Applied:
     :raises UnknownObject: for a PATCH or DELETE of what was never pushed, and for parts of an unknown parent.
     :raises InvalidParameters: if the push is older than what is kept (TRN-091).
     """
+    if len(push.path) > 1:
+        _find(push, push.path[:1])  # a whole is locked before its parts, else a PUT of it and this wait for each other
     if len(push.path) > ROW_LEVELS:
         return _apply_to_member(push)
     row = _find(push, push.path)
