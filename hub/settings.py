@@ -254,6 +254,19 @@ OCPP_FRAME_LOG = env.flag("OCPP_FRAME_LOG", default=True)
 # Addresses of proxies whose X-Forwarded-For the gateway believes.
 OCPP_TRUSTED_PROXIES = env.names("OCPP_TRUSTED_PROXIES")
 
+# Header in which such a proxy passes on the certificate of a charge point: PEM, with percent signs or in one line.
+OCPP_CERTIFICATE_HEADER = env.text("OCPP_CERTIFICATE_HEADER", "X-SSL-Client-Cert")
+
+# Files with the gateway's certificate (chain) and key in PEM; without a certificate the gateway speaks no TLS itself.
+OCPP_TLS_CERT = env.text("OCPP_TLS_CERT", "")
+OCPP_TLS_KEY = env.text("OCPP_TLS_KEY", "")
+# TCP port that charge points connect to with TLS.
+OCPP_TLS_PORT = env.integer("OCPP_TLS_PORT", 8888, at_least=1)
+# Cipher suites in OpenSSL's words; empty = those that OCPP asks for. TLS 1.2 and 1.3 only, always.
+OCPP_TLS_CIPHERS = env.text("OCPP_TLS_CIPHERS", "")
+# Whether charge points may connect without TLS (security profiles 0 and 1).
+OCPP_PLAIN = env.flag("OCPP_PLAIN", default=True)
+
 # Where firmware is kept that charge points fetch, and what they upload; never inside of what a web server serves.
 OCPP_FILES_DIR = env.text("OCPP_FILES_DIR", str(BASE_DIR / ".files"))
 # Where charge points reach this instance's web server for these files.

@@ -8,6 +8,9 @@ import asyncio
 import ipaddress
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from websockets.http11 import Request
 
@@ -17,9 +20,13 @@ from cpo.gateway.config import Config
 from cpo.gateway.handshake import Failures, Pace, Refused
 from cpo.gateway.store import Record, Store
 
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
 logger = logging.getLogger(__name__)
 
 _WINDOW_SECONDS = 300
+_MUTUAL = 3
 _UNAUTHORISED = "authentication failed"
 
 
@@ -34,6 +41,15 @@ class Admission:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a handshake comes from, and how safely."""
+
+    address: str
+    secure: bool
+    certificate: "Certificate | None" = None
+
+
 class Door:
     """The handshakes of one node."""
 
@@ -42,49 +58,87 @@ class Door:
         self._store = store
         self._failures = Failures(5, _WINDOW_SECONDS)
         self._takeovers = Failures(4, _WINDOW_SECONDS)
+        self._objections = Failures(1, _WINDOW_SECONDS)
+        # Loaded where somebody can show a certificate: it takes 16 MiB.
+        able = config.tls_certificate or config.trusted_proxies
+        self._certificates: Any = import_module("cpo.gateway.client_certificates") if able else None
         self._pace = Pace(config.handshakes_per_second, config.handshakes_burst)
 
-    async def admit(self, request: Request, peer: str) -> Admission:
-        """Return the admission.
+    async def admit(
+        self, request: Request, peer: str, *, secure: bool = False, shown: bytes | None = None
+    ) -> Admission:
+        """Return the admission; `secure` and `shown`, a certificate in DER, are those of the socket itself.
 
         :raises Refused: with the HTTP status to answer.
         """
         identity = handshake.identity(request.path)
-        address, secure = self._origin(request, peer)
+        origin = self._origin(request, peer, secure=secure, shown=shown)
         loop = asyncio.get_running_loop()
-        if not (_here(address) or self._pace.allows(address, loop.time())):
+        if not (_here(origin.address) or self._pace.allows(origin.address, loop.time())):
             raise Refused(429, "too many connections at once")
-        pair = (address, identity.lower())
+        if not (origin.secure or self._config.plain):
+            raise Refused(403, "charge points connect with TLS (wss) here")
+        pair = (origin.address, identity.lower())
         if self._failures.blocked(pair, loop.time()):
             raise Refused(429, "too many failed attempts")
         started_at = loop.time()
         names = handshake.offered(request.headers.get_all("Sec-WebSocket-Protocol"))
-        record = await self._record(identity, address, request.path, names)
-        authenticated = await self._authenticate(record, identity, request.headers.get("Authorization"))
-        reached = handshake.profile(authenticated=bool(authenticated), secure=secure)
-        if record is None or authenticated is None or reached < record.security_profile:
+        record = await self._record(identity, origin.address, request.path, names)
+        certified = record is not None and await self._certified(record, origin)
+        authenticated = certified or await self._authenticate(record, identity, request.headers.get("Authorization"))
+        if record is None or authenticated is None or not _reaches(record, origin, authenticated, certified):
             if self._failures.add(pair, loop.time()):
-                logger.warning("ocpp security event: repeated failed authentication for %s from %s", identity, address)
+                await self._too_often("RepeatedAuthenticationFailures", record, identity, origin.address)
             await asyncio.sleep(max(0.0, self._config.refusal_seconds - (loop.time() - started_at)))
             raise Refused(401, _UNAUTHORISED)
         if self._takeovers.blocked(record.id, loop.time()):
             raise Refused(429, "too many takeovers")
         subprotocol = handshake.subprotocol(names, record.protocols, none_is_16=record.no_subprotocol_is_16)
-        return Admission(record, subprotocol, SUBPROTOCOLS[subprotocol or "ocpp1.6"], authenticated, address)
+        return Admission(
+            record, subprotocol, SUBPROTOCOLS[subprotocol or "ocpp1.6"], bool(authenticated), origin.address
+        )
 
-    def took_over(self, record: Record) -> None:
+    async def took_over(self, record: Record, address: str) -> None:
         """Count a newer connection that pushed out an older one (SEC-61)."""
         if self._takeovers.add(record.id, asyncio.get_running_loop().time()):
-            logger.warning("ocpp security event: repeated takeovers of %s", record.identity)
+            await self._too_often("RepeatedTakeovers", record, record.identity, address)
 
-    def _origin(self, request: Request, peer: str) -> tuple[str, bool]:
+    async def _too_often(self, kind: str, record: Record | None, identity: str, address: str) -> None:
+        logger.warning("ocpp security event: %s of %s from %s", kind, identity, address)
+        await self._store.note_event(
+            kind, identity=identity, charge_point=record.id if record is not None else None, info=f"from {address}"
+        )
+
+    def _origin(self, request: Request, peer: str, *, secure: bool, shown: bytes | None) -> Origin:
         # What a proxy says counts only if it is ours (OCPP-07).
         if peer not in self._config.trusted_proxies:
-            return peer, False
+            return Origin(peer, secure, self._certificates.from_socket(shown) if shown else None)
         forwarded = request.headers.get_all("X-Forwarded-For")
         address = forwarded[-1].rpartition(",")[2].strip() if forwarded else peer
         protocols = request.headers.get_all("X-Forwarded-Proto")
-        return address, bool(protocols) and protocols[-1].strip().lower() in {"https", "wss"}
+        is_secure = bool(protocols) and protocols[-1].strip().lower() in {"https", "wss"}
+        passed = request.headers.get_all(self._config.certificate_header)
+        certificate = self._certificates.from_header(passed[-1]) if passed and is_secure else None
+        return Origin(address, is_secure, certificate)
+
+    async def _certified(self, record: Record, origin: Origin) -> bool:
+        """Say whether the certificate that was shown is this charge point's (OCPP-06)."""
+        if origin.certificate is None:
+            return False
+        objection = await self._certificates.objection(self._store, record, origin.certificate, datetime.now(UTC))
+        if objection:
+            now, key = asyncio.get_running_loop().time(), (record.id, objection)
+            logger.info("ocpp client certificate of %s refused: %s", record.identity, objection)
+            # Once in a while: a charge point tries again and again.
+            if record.security_profile == _MUTUAL and not self._objections.blocked(key, now):
+                self._objections.add(key, now)
+                await self._store.note_event(
+                    "ClientCertificateRefused",
+                    identity=record.identity,
+                    charge_point=record.id,
+                    info=f"{objection} (from {origin.address})",
+                )
+        return not objection
 
     async def _record(self, identity: str, address: str, path: str, names: list[str]) -> Record | None:
         record = await self._store.find(identity)
@@ -102,14 +156,25 @@ class Door:
         shown = handshake.credentials(header)
         stored = record.password_digest if record is not None else ""
         password = shown.password if shown is not None else b""
-        if passwords.is_slow(stored):
-            right = await asyncio.to_thread(passwords.matches, stored, password, self._config.secret_key)
-        else:
-            right = passwords.matches(stored, password, self._config.secret_key)
+        right = await self._matches(stored, password)
+        if not right and record is not None and record.next_password_digest and shown is not None:
+            right = await self._matches(record.next_password_digest, password)
+            if right and shown.user.lower() == identity.lower():
+                await self._store.use_next_password(record.id, record.next_password_digest)
         if shown is None or not stored:
             # Without a stored password only profile 0 lets anyone in, whatever is shown.
             return False
         return True if right and shown.user.lower() == identity.lower() else None
+
+    async def _matches(self, stored: str, password: bytes) -> bool:
+        if passwords.is_slow(stored):
+            return await asyncio.to_thread(passwords.matches, stored, password, self._config.secret_key)
+        return passwords.matches(stored, password, self._config.secret_key)
+
+
+def _reaches(record: Record, origin: Origin, authenticated: bool, certified: bool) -> bool:
+    reached = handshake.profile(authenticated=authenticated, secure=origin.secure, certified=certified)
+    return handshake.admits(reached, record.security_profile, secure=origin.secure, refuses_tls=record.refuses_tls)
 
 
 def _here(address: str) -> bool:

@@ -45,6 +45,12 @@ class Config:
     handshakes_burst: float = 50
     refusal_seconds: float = 0.25  # every 401 takes this long, so that its time tells nothing (SEC-60)
     trusted_proxies: frozenset[str] = frozenset()
+    certificate_header: str = "X-SSL-Client-Cert"  # in which such a proxy passes a client certificate on
+    tls_certificate: str = ""  # file; empty: no TLS here
+    tls_key: str = ""  # file; empty: it is in the other one
+    tls_port: int = 8888
+    tls_ciphers: str = ""  # OpenSSL's words; empty: what OCPP asks for
+    plain: bool = True  # whether charge points may connect without TLS
     metrics_token: str = field(default="", repr=False)
 
 
@@ -92,5 +98,11 @@ def read(*, host: str | None = None, port: int | None = None) -> Config:
         drain_seconds=drain_seconds,
         frame_log=os.environ.get("OCPP_FRAME_LOG", "true").lower() not in {"0", "false", "no", "off"},
         metrics_token=settings.METRICS_TOKEN,
+        certificate_header=settings.OCPP_CERTIFICATE_HEADER,
+        tls_certificate=settings.OCPP_TLS_CERT,
+        tls_key=settings.OCPP_TLS_KEY,
+        tls_port=settings.OCPP_TLS_PORT,
+        tls_ciphers=settings.OCPP_TLS_CIPHERS,
+        plain=settings.OCPP_PLAIN,
         trusted_proxies=frozenset(name.strip() for name in proxies.split(",") if name.strip()),
     )

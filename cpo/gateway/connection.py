@@ -198,6 +198,8 @@ class Connection:
         :raises ConnectionLost: if the socket closes first.
         :raises TimeoutError: if no answer comes in time.
         """
+        if action == "CertificateSigned":
+            await self._answered()
         if self._ended or self.socket.state is not State.OPEN:
             raise NotSent
         future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
@@ -215,6 +217,18 @@ class Connection:
             self._open.pop(message_id, None)
             if future.done() and not future.cancelled():
                 future.exception()  # taken note of, also when the send failed first
+
+    async def _answered(self) -> None:
+        """Wait until its CALLs are answered: SignCertificate has its answer before what was signed comes (OCPP-90)."""
+        loop = asyncio.get_running_loop()
+        # No answer takes longer than a decision; who never stops calling cannot put us off for ever.
+        deadline = loop.time() + self.services.config.decision_seconds + 3
+        while self._calls_open and not self._ended and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+
+    @property
+    def _calls_open(self) -> bool:
+        return bool(self._line) or (self._worker is not None and not self._worker.done())
 
     async def _send(self, text: str, *, action: str, message_id: str) -> None:
         self._log(text, outgoing=True, action=action, message_id=message_id)

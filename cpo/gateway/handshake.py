@@ -75,11 +75,20 @@ def credentials(header: str | None) -> Credentials | None:
         return None
 
 
-def profile(*, authenticated: bool, secure: bool) -> int:
-    """Return the security profile a connection has reached (OCPP-04)."""
+def profile(*, authenticated: bool, secure: bool, certified: bool = False) -> int:
+    """Return the security profile a connection has reached (OCPP-04); a good certificate needs no password."""
+    if certified and secure:
+        return 3
     if not authenticated:
         return 0
     return 2 if secure else 1
+
+
+def admits(reached: int, required: int, *, secure: bool, refuses_tls: bool) -> bool:
+    """Say whether a connection that has reached a profile may come in (OCPP-04): below is refused, above is not."""
+    if required == 1 and secure and refuses_tls:
+        return False
+    return reached >= required
 
 
 class Failures:

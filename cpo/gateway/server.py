@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from cpo.gateway.registry import Entry, Registry
 from cpo.gateway.sockets import Socket
 from cpo.gateway.store import Store
 from cpo.gateway.takeovers import Takeovers
+from cpo.gateway.tls import Tls, is_secure, peer_certificate
 from cpo.gateway.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -67,7 +69,9 @@ class Gateway:
         self._heard_by: float = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
-        self._server: Server | None = None
+        self._servers: list[Server] = []
+        self._tls = Tls(config, self.store) if config.tls_certificate else None
+        self.tls_port = 0
         self._alive = False
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -103,10 +107,20 @@ class Gateway:
                 self._every(30, self._tell_clocks),
             )
         ]
-        self._server = await serve(
+        port = await self._listen(self.config.port)
+        if self._tls is not None:
+            await self._quietly(self._tls.refresh())
+            self._loops.append(asyncio.create_task(self._every(30, self._tls.refresh)))
+            self.tls_port = await self._listen(self.config.tls_port, self._tls.context)
+        return port
+
+    async def _listen(self, port: int, context: ssl.SSLContext | None = None) -> int:
+        """Open a port, with TLS if there is a context; return its number."""
+        server = await serve(
             self._handle,
             self.config.host,
-            self.config.port,
+            port,
+            ssl=context,
             create_connection=Socket,
             process_request=self._process_request,
             select_subprotocol=sockets.select_subprotocol,
@@ -118,8 +132,10 @@ class Gateway:
             max_queue=8,
             server_header=None,
         )
-        port = int(next(iter(self._server.sockets)).getsockname()[1])
-        logger.info("ocpp gateway %s listens on %s:%s", self.config.node, self.config.host, port)
+        self._servers.append(server)
+        port = int(next(iter(server.sockets)).getsockname()[1])
+        tls = " with TLS" if context is not None else ""
+        logger.info("ocpp gateway %s listens on %s:%s%s", self.config.node, self.config.host, port, tls)
         return port
 
     async def drain(self) -> None:
@@ -139,8 +155,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Close everything that is still open, in limited time whatever hangs or is gone."""
-        if self._server is not None:
-            await sockets.close_all(self._server)
+        await asyncio.gather(*(sockets.close_all(server) for server in self._servers))
         # What is left undone here, `bury` does for the whole node.
         await asyncio.gather(ending.settle(self._tasks, 0.5), self.runner.stop())
         await asyncio.gather(ending.cancel(self._loops, 1), self.inbox.stop())
@@ -234,14 +249,19 @@ class Gateway:
         if self.draining:
             return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n")
         try:
-            admission = await self._door.admit(request, str(socket.remote_address[0]))
+            admission = await self._door.admit(
+                request,
+                str(socket.remote_address[0]),
+                secure=is_secure(socket.transport),
+                shown=peer_certificate(socket.transport),
+            )
             record = admission.record
             here = record.id in self.connections
             if here or record.online:
                 if not admission.authenticated and await self._takeovers.older_answers(record):
                     raise Refused(HTTPStatus.CONFLICT, "already connected")
                 if here or await self._takeovers.is_held(record):
-                    self._door.took_over(record)
+                    await self._door.took_over(record, admission.address)
         except Refused as refused:
             response = socket.respond(HTTPStatus(refused.status), refused.text + "\n")
             if refused.status == HTTPStatus.UNAUTHORIZED:

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 UNKNOWN_KEPT = 10_000
 
 _RECORD = """
-    id, identity, password_digest, security_profile, protocols, no_subprotocol_is_16, strictness, boot_status,
+    id, identity, password_digest, next_password_digest, security_profile, refuses_tls, protocols,
+    no_subprotocol_is_16, strictness, boot_status,
     boot_data IS NOT NULL AS booted, heartbeat_seconds, ping_seconds, online, node,
     country_code || '*' || party_id AS tenant
 """
@@ -32,7 +33,9 @@ class Record:
     id: int
     identity: str
     password_digest: str
+    next_password_digest: str
     security_profile: int
+    refuses_tls: bool
     protocols: list[str]
     no_subprotocol_is_16: bool
     strictness: str
@@ -120,6 +123,24 @@ class Store:
                    (SELECT id FROM cpo_unknownchargepoint ORDER BY last_seen_at DESC, id DESC OFFSET %s)""",
                 (UNKNOWN_KEPT,),
             )
+
+    async def note_event(
+        self, kind: str, *, identity: str, charge_point: int | None, info: str, critical: bool = True
+    ) -> None:
+        """Write down a security event that was seen at the door (OCPP-08, OCPP-09)."""
+        await self.execute(
+            """INSERT INTO cpo_stationevent (charge_point_id, identity, source, kind, critical, info, at)
+               VALUES (%s, %s, 'GATEWAY', %s, %s, %s, clock_timestamp())""",
+            (charge_point, identity, kind, critical, info[:255]),
+        )
+
+    async def use_next_password(self, charge_point: int, digest: str) -> None:
+        """Make the password a charge point has come with the only one (OCPP-05)."""
+        await self.execute(
+            """UPDATE cpo_chargepoint SET password_digest = next_password_digest, next_password_digest = ''
+               WHERE id = %s AND next_password_digest = %s""",
+            (charge_point, digest),
+        )
 
     async def connected(self, charge_point: int, *, protocol: str, address: str) -> int:
         """Make a connection the newest one of its charge point; return its epoch and tell the other nodes (OCPP-09)."""
