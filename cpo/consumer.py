@@ -39,6 +39,7 @@ from cpo.modules import (
     sessions_pending,
     transactions,
     unauthorised,
+    transactions_201,
 )
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
@@ -85,6 +86,8 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (10, transactions.close_superseded),
     (60, transactions.settle_due),
     (2, unauthorised.stop_due),
+    (300, transactions.close_stale),
+    (5, transactions_201.complete_due),
     (600, inbox.forget_old),
     (5, local_lists_sending.sweep),
     (60, local_lists.gather),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -25,6 +25,7 @@ PHASE_OF = {
     "Finishing": PARKING,
 }
 _THOUSAND = Decimal(1000)
+_MILLI = Decimal("0.001")
 _TOLERANCE = Decimal("1.1")
 _UNIT_FACTOR = 20
 _CLOCK_SLACK = Decimal(60)  # seconds: meters and clocks are not read in the same instant
@@ -38,6 +39,7 @@ class Reading:
     register: Decimal | None
     power: Decimal | None = None
     current: Decimal | None = None
+    interval: Decimal | None = None  # Wh since the reading before
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,29 @@ def course(
     end = max(stop, start) if stop is not None else at
     meter_end = meter_stop if meter_stop is not None else register
     return Course(start, meter_start, end, meter_end, tuple(counted), tuple(dict.fromkeys(flags)))
+
+
+def with_registers(readings: Iterable[Reading]) -> list[Reading]:
+    """Return readings by time, with a register counted from 0 where the meter gives none (OCPP-67).
+
+    It sums up what it says of intervals, else power over time.
+    """
+    ordered = sorted(readings, key=lambda each: each.at)
+    if any(each.register is not None for each in ordered):
+        return ordered
+    intervals = any(each.interval is not None for each in ordered)
+    counted: list[Reading] = []
+    register, before = Decimal(0), None
+    for each in ordered:
+        if intervals:
+            register += each.interval or 0
+        elif each.power is not None:
+            if before is not None and before.power is not None:
+                hours = Decimal((each.at - before.at) // timedelta(milliseconds=1)) / 3_600_000
+                register += (each.power + before.power) / 2 * hours
+            before = each
+        counted.append(replace(each, register=register.quantize(_MILLI)))
+    return counted if intervals or before is not None else ordered
 
 
 def faults_of_stop(

@@ -188,7 +188,11 @@ class Token(ClientOwnedObject):
                 Upper("country_code"), Upper("party_id"), Upper("object_id"), "type", name="cpo_token_identity"
             ),
         ]
-        indexes = [*ClientOwnedObject.Meta.indexes, models.Index(Upper("id_tag"), name="cpo_token_id_tag")]
+        indexes = [
+            *ClientOwnedObject.Meta.indexes,
+            models.Index(Upper("id_tag"), name="cpo_token_id_tag"),
+            models.Index(Upper("uid"), name="cpo_token_uid"),
+        ]
 
 
 class Command(models.Model):
@@ -371,6 +375,7 @@ class Transaction(models.Model):
     stopped_at = models.DateTimeField(null=True, blank=True)
     meter_stop = models.DecimalField(max_digits=18, decimal_places=3, null=True, blank=True, help_text="Wh")
     reason = models.CharField(max_length=20, blank=True)
+    ended_by = models.UUIDField(null=True, blank=True, help_text="the operation that ended it (M-5)")
     synthetic = models.BooleanField(default=False, db_default=False, help_text="the stop is ours (OCPP-41)")
     superseded_at = models.DateTimeField(null=True, blank=True)
     # From when on the car draws or only parks: [[DateTime, "CHARGING" or "PARKING"], …] (M-10).

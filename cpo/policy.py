@@ -43,3 +43,8 @@ def stops_refused() -> bool:
 def pending_seconds() -> float:
     """Return how long an accepted START_SESSION is shown as a PENDING Session; 0: not at all (M-4)."""
     return float(settings.OCPI_PENDING_SECONDS)
+
+
+def stale_hours() -> float:
+    """Return after how many hours of silence a transaction may be over (OCPP-48)."""
+    return float(settings.OCPP_STALE_HOURS)

@@ -1,4 +1,4 @@
-"""May a Token charge? The whitelist table (OCPI 2.2.1, Tokens) and what an OCPP 1.6 charge point is told.
+"""May a Token charge? The whitelist table (OCPI 2.2.1, Tokens) and what a charge point is told (M-7, M-8).
 
 Pure: who was asked and what was answered is known by the caller.
 """
@@ -27,7 +27,21 @@ OCPP_16 = {
     "NO_CREDIT": "Blocked",
     "NOT_ALLOWED": "Invalid",
 }
+# AllowedType → idTokenInfo status of OCPP 2.0.1 (M-8).
+OCPP_201 = OCPP_16 | {"NO_CREDIT": "NoCredit", "NOT_ALLOWED": "NotAtThisLocation"}
 ACCEPTED, BLOCKED, INVALID, CONCURRENT = "Accepted", "Blocked", "Invalid", "ConcurrentTx"
+UNKNOWN, NOT_HERE = "Unknown", "NotAtThisLocation"  # of 2.0.1 alone
+
+# Type of an idToken in OCPP 2.0.1 → TokenTypes it may be here, the likeliest first (M-7).
+TOKEN_TYPES = {
+    "ISO14443": ("RFID",),
+    "ISO15693": ("RFID",),
+    "Central": ("APP_USER", "AD_HOC_USER", "OTHER"),
+    "Local": ("AD_HOC_USER",),
+    "eMAID": ("OTHER",),
+    "KeyCode": ("OTHER",),
+    "MacAddress": ("OTHER",),
+}
 
 
 def decide(whitelist: str, *, valid: bool) -> tuple[str, str]:

@@ -239,6 +239,9 @@ OCPP_HEARTBEAT = env.integer("OCPP_HEARTBEAT", 300, at_least=1)
 # Whether a charge point that lets a refused driver charge (StopTransactionOnInvalidId is false) is told to stop.
 OCPP_STOP_REFUSED = env.flag("OCPP_STOP_REFUSED")
 
+# Hours of silence after which a transaction of a charge point that says its connector is free or broken is closed.
+OCPP_STALE_HOURS = env.seconds("OCPP_STALE_HOURS", 24)
+
 # What happens to a charge point nobody has added: refused, kept waiting, or taken in.
 OCPP_UNKNOWN = env.choice("OCPP_UNKNOWN", "reject", ("reject", "pending", "accept"))
 

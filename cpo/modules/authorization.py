@@ -31,6 +31,7 @@ _REMEMBERED = timedelta(minutes=5)
 _APP_TYPES = frozenset({"APP_USER", "AD_HOC_USER"})
 _UNREACHABLE = frozenset({4002, 4003})
 _MOST_CANDIDATES = 5
+_LONGEST_UID = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,18 @@ class Verdict:
     asked: bool = False
     commanded_id: int | None = None
     parent: str = ""  # of a tag of the tenant's own, which has no Token
+    status_201: str = ""  # idTokenInfo of OCPP 2.0.1, where that says more
+
+    def told(self, protocol: str) -> str:
+        """Return what a charge point of this OCPP version is told (M-8)."""
+        return self.status if protocol == "1.6" else self.status_201 or self.status
 
     @property
     def accepted(self) -> bool:
         return self.status == ACCEPTED
+
+
+_UNKNOWN = Verdict(INVALID, status_201=whitelist_states.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,13 @@ class Question:
     sender: Address | None = None
 
 
-def prepare(charge_point: ChargePoint, id_tag: str, *, connector: int | None = None) -> Verdict | Question:
-    """Return the decision about a tag, or what has to be asked first; `connector` is known when a session starts."""
+def prepare(
+    charge_point: ChargePoint, id_tag: str, *, connector: int | None = None, token_type: str = ""
+) -> Verdict | Question:
+    """Return the decision about a tag, or what has to be asked first; `connector` is known when a session starts.
+
+    `token_type` is the type of an idToken of OCPP 2.0.1.
+    """
     commanded = _commanded(charge_point, id_tag, connector)
     if commanded is not None:
         return Verdict(
@@ -86,10 +100,13 @@ def prepare(charge_point: ChargePoint, id_tag: str, *, connector: int | None = N
         if remembered is not None:
             return remembered
     location = _location(charge_point, connector)
-    known = tokens.with_tag(id_tag)
+    types = whitelist_states.TOKEN_TYPES.get(token_type, (tokens.RFID,))
+    known = tokens.with_id_token(id_tag, types) if token_type else tokens.with_tag(id_tag)
     sender = Address(charge_point.country_code, charge_point.party_id)
     if not known:
-        return Question(id_tag, "RFID", _everybody(), Verdict(INVALID), location=location, sender=sender)
+        if len(id_tag) > _LONGEST_UID:
+            return _UNKNOWN  # no Token of OCPI can be meant
+        return Question(id_tag, types[0], _everybody(), _UNKNOWN, location=location, sender=sender)
     token = known[0]
     if _in_use(charge_point, token, connector):
         return Verdict(CONCURRENT, token.document)
@@ -179,7 +196,8 @@ def _in_use(charge_point: ChargePoint, token: Any, connector: int | None) -> boo
     """Say whether a card charges elsewhere already (OCPP-76); apps may start as many sessions as they like."""
     if token.type in _APP_TYPES:
         return False
-    rows = Transaction.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[token.id_tag]).filter(
+    names = [token.id_tag.upper(), token.uid.upper()]  # one of 1.6, one of 2.0.1
+    rows = Transaction.objects.extra(where=["UPPER(id_tag) = ANY(%s)"], params=[names]).filter(
         stopped_at=None, authorised=True, superseded_at=None
     )
     here = rows.filter(charge_point=charge_point)
@@ -249,7 +267,8 @@ def _ask_one(question: Question, candidate: Candidate, seconds: float) -> Verdic
 
 def _read(question: Question, candidate: Candidate, answer: client.Answer) -> Verdict | None:
     if answer.http_status == 404 or answer.status_code == 2004:
-        return Verdict(INVALID, question.token, asked=True)  # TOK-28: unknown there, with whatever body
+        # TOK-28: unknown there, with whatever body
+        return Verdict(INVALID, question.token, asked=True, status_201=whitelist_states.UNKNOWN)
     if answer.http_status >= 500 or answer.status_code in _UNREACHABLE:
         return None
     if not answer.ok:
@@ -265,12 +284,14 @@ def _read(question: Question, candidate: Candidate, answer: client.Answer) -> Ve
         log.warning("an AuthorizationInfo that cannot be read")
         return None
     told = whitelist_states.OCPP_16.get(allowed, INVALID)
+    told_201 = whitelist_states.OCPP_201.get(allowed, INVALID)
     if token and not _theirs(token, question, candidate):
         log.warning("%s answers for a Token that is not its own", candidate.platform.name)
         return Verdict(INVALID, question.token, asked=True)
     if told == ACCEPTED and not (token and _here(info, question)):
-        told = INVALID
-    return Verdict(told, token, "AUTH_REQUEST", _text(info, "authorization_reference")[:36], asked=True)
+        told, told_201 = INVALID, whitelist_states.NOT_HERE if token else INVALID
+    reference = _text(info, "authorization_reference")[:36]
+    return Verdict(told, token, "AUTH_REQUEST", reference, asked=True, status_201=told_201)
 
 
 def _token(info: dict[str, msgspec.Raw]) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
-from cpo import recipients
+from cpo import recipients, stop_reasons
 from cpo.models import CDR, Transaction
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, snapshots
@@ -24,8 +23,6 @@ from ocpi.v2_2_1.types import format_datetime, plain
 
 _MODULE = "cdrs"
 SOURCE = "cpo.CDR"
-LEAST_ENERGY = Decimal("0.01")  # kWh; with less there is a CDR only if something is to be paid (M-5)
-_DEAUTHORIZED_ENERGY, _DEAUTHORIZED_SECONDS = Decimal("0.05"), 120
 _NOT_AVAILABLE = "#NA"
 # Lengths of CdrLocation, where they are shorter than a Location's (PIT-37).
 _SHORTER = {"address": 45, "state": 20}
@@ -38,12 +35,12 @@ def fetch(owner: Address, emsps: Sequence[Address], page: Page, reader: Reader) 
 
 def is_due(row: Transaction, metered: Metered) -> bool:
     """Say whether an ended session has anything to settle (M-5, PRI-100)."""
-    energy, seconds = metered.course.energy, (metered.course.end - metered.course.start).total_seconds()
-    if row.reason == "DeAuthorized" and energy < _DEAUTHORIZED_ENERGY and seconds < _DEAUTHORIZED_SECONDS:
+    energy = metered.course.energy
+    if not stop_reasons.is_billed(row.reason, energy, metered.course.end - metered.course.start):
         return False
     if metered.priced is None or not metered.periods:
         return False
-    return energy >= LEAST_ENERGY or metered.priced.total_cost.excl_vat > 0
+    return energy >= stop_reasons.LEAST_ENERGY or metered.priced.total_cost.excl_vat > 0
 
 
 def produce(row: Transaction, metered: Metered) -> CDR | None:

@@ -90,11 +90,18 @@ def find(owner: Address, location_id: str) -> Location | None:
     return keeping.find(Location, owner=owner, object_id=location_id)
 
 
-def place_of(charge_point_id: int, connector_id: int) -> Place | None:
-    """Return what a connector of a charge point is to the world; nothing if it is not published."""
+def place_of(charge_point_id: int, connector_id: int, plug: int = 0) -> Place | None:
+    """Return what a connector of a charge point is to the world; nothing if it is not published.
+
+    `plug` says which of the EVSE's Connectors it is, in their order, where a charge point tells (OCPP 2.0.1).
+    """
     rows = EVSE.objects.select_related("location")
     evse = rows.filter(charge_point_id=charge_point_id, connector_id=connector_id).first()
-    return None if evse is None else Place(evse.location, evse, first_connector(evse))
+    if evse is None:
+        return None
+    known = documents.get(evse.document, "connectors") or []
+    connector = known[plug - 1] if 0 < plug <= len(known) else first_connector(evse)
+    return Place(evse.location, evse, connector)
 
 
 def first_connector(evse: EVSE, connector_id: str = "") -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 from django.db import transaction
 
 from cpo import metering, policy, recipients, session_states
-from cpo.models import MeterReading, Session, Transaction
+from cpo.models import Session, Transaction
 from cpo.modules import locations_operations as locations
-from cpo.modules import snapshots
+from cpo.modules import readings, snapshots
 from cpo.modules.snapshots import Snapshot
 from ocpi import clock, documents, lists, outbox, outbox_pulled, tariff_pricing
 from ocpi.headers import Address
@@ -157,16 +157,10 @@ def push_due() -> int:
 
 def meter(row: Transaction, seen: Snapshot) -> Metered:
     """Return what a transaction comes to so far, or in all once it has stopped."""
-    readings = [
-        metering.Reading(at, register, power, current)
-        for at, register, power, current in MeterReading.objects.filter(transaction=row, flag="")
-        .order_by("at", "id")
-        .values_list("at", "register_wh", "power_w", "current_a")
-    ]
     course = metering.course(
         row.started_at,
         row.meter_start,
-        readings,
+        readings.of(row),
         stop=row.stopped_at,
         meter_stop=row.meter_stop,
         rated_power=seen.rated_power,

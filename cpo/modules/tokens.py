@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ from ocpi.v2_2_1.tokens import TokenType
 from ocpi.views import OcpiView
 
 RFID = "RFID"
+_SEPARATORS = re.compile(r"[-*:. ]")
 LONGEST_ID_TAG = 20  # of OCPP 1.6
 _PATCHED = ("contract_id", "group_id", "valid", "whitelist", "document", "last_updated", "gone_at", "received_at")
 _COLUMNS = ("uid", "type", "contract_id", "group_id", "valid", "whitelist")
@@ -100,6 +103,28 @@ def with_tag(tag: str) -> list[Token]:
     if not rows and other_end:  # its reader, or the eMSP's, begins at the other end of the uid (QRK-33)
         rows = list(Token.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[other_end]).filter(type=RFID)[:20])
     return sorted(rows, key=lambda row: (order.get(row.type, 3), not row.valid, row.id))
+
+
+def with_id_token(uid: str, token_types: Sequence[str]) -> list[Token]:
+    """Return the Tokens that a charge point of OCPP 2.0.1 means by an idToken, the likeliest first (M-7)."""
+    found = _of_types([uid], token_types) or _of_types([_SEPARATORS.sub("", uid)], token_types)
+    other_end = normal_ids.reversed_uid(uid)
+    if not found and other_end and RFID in token_types:
+        found = _of_types([other_end], [RFID])
+    order = {token_type: number for number, token_type in enumerate(token_types)}
+    return sorted(found, key=lambda row: (order[row.type], not row.valid, row.id))
+
+
+def in_one_group(tag: str, other: str) -> bool:
+    """Say whether two id tags are of one group of the same eMSP (OCPP-47)."""
+    ours, theirs = with_tag(tag), with_tag(other)
+    groups = {(row.country_code.upper(), row.party_id.upper(), row.group_id.upper()) for row in ours if row.group_id}
+    return any((row.country_code.upper(), row.party_id.upper(), row.group_id.upper()) in groups for row in theirs)
+
+
+def _of_types(uids: Sequence[str], token_types: Sequence[str]) -> list[Token]:
+    same = Token.objects.extra(where=["UPPER(uid) = ANY(%s)"], params=[[uid.upper() for uid in uids]])
+    return list(same.filter(type__in=token_types)[:20])
 
 
 def id_tag(owner: Address, token_type: str, uid: str) -> str:

@@ -29,7 +29,16 @@ from django.db.models.functions import Now
 from cpo.gateway.frames import FrameError, PayloadError
 from cpo.gateway_models import InboxState
 from cpo.models import InboxMessage
-from cpo.modules import authorization, connector_states, features, smart_charging, station_events, transactions
+from cpo.modules import (
+    authorization,
+    connector_states,
+    features,
+    smart_charging,
+    station_events,
+    transactions,
+    transactions_201,
+    transactions_tokens,
+)
 from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.authorization import Question, Verdict
@@ -38,6 +47,7 @@ from cpo.ocpp import events, fields, v16, v201
 from cpo.ocpp.events import Event
 from cpo.ocpp.inbox_order import next_message
 from cpo.ocpp.inbox_order import waiting as waiting
+from cpo.whitelist_states import ACCEPTED
 from ocpi import documents
 
 log = logging.getLogger(__name__)
@@ -163,6 +173,13 @@ def _apply(message: InboxMessage, event: Event, verdicts: Mapping[int, Verdict])
             answer = _answer(message, event, decided)
         case events.TransactionStopped():
             transactions.stop(message, event)
+        case events.TransactionEvent():
+            found = _take_event(message, event, verdicts)
+            if isinstance(found, Asking):
+                return found
+            answer = found
+        case events.MeterValues() if event.evse is not None:
+            transactions_201.add_values(message, event)
         case events.MeterValues():
             transactions.add_values(message.charge_point_id, event)
         case events.ConnectorStatus():
@@ -200,24 +217,43 @@ def _decide(
     if known is not None:
         return known
     connector = event.connector if isinstance(event, events.TransactionStarted) else None
-    decided = authorization.prepare(message.charge_point, event.id_token, connector=connector)
+    token_type = event.token_type if isinstance(event, events.AuthorizeAsked) else ""
+    if token_type == transactions_tokens.NO_AUTHORIZATION:
+        return Verdict(ACCEPTED)
+    decided = authorization.prepare(message.charge_point, event.id_token, connector=connector, token_type=token_type)
     return Asking(message.pk, decided) if isinstance(decided, Question) else decided
+
+
+def _take_event(
+    message: InboxMessage, event: events.TransactionEvent, verdicts: Mapping[int, Verdict]
+) -> dict[str, Any] | Asking:
+    row = transactions_201.find(message.charge_point_id, event.transaction_id)
+    verdict: Verdict | Question | None = verdicts.get(message.pk)
+    if verdict is None and transactions_201.known_event(row, event) is None:
+        verdict = transactions_tokens.prepare(message, row, event)
+    if isinstance(verdict, Question):
+        return Asking(message.pk, verdict)
+    return transactions_201.take(message, event, verdict)
 
 
 def _answer(
     message: InboxMessage, event: events.AuthorizeAsked | events.TransactionStarted, verdict: Verdict
 ) -> dict[str, Any]:
-    info: dict[str, Any] = {"status": verdict.status}
-    group = documents.get(verdict.token, "group_id") if verdict.token else verdict.parent
-    if message.protocol != "1.6":
-        group = None
-    if isinstance(group, str) and 0 < len(group) <= LONGEST_ID_TAG:
-        info["parentIdTag"] = group
     if isinstance(event, events.AuthorizeAsked):
         authorization.remember(message.charge_point, event.id_token, verdict)
-        return {"idTagInfo" if message.protocol == "1.6" else "idTokenInfo": info}
+        if message.protocol != "1.6":
+            return transactions_tokens.authorize_answer(event, verdict)
+        return {"idTagInfo": _id_tag_info(verdict)}
     row = transactions.start(message, event, verdict)
-    return {"idTagInfo": info, "transactionId": row.transaction_id}
+    return {"idTagInfo": _id_tag_info(verdict), "transactionId": row.transaction_id}
+
+
+def _id_tag_info(verdict: Verdict) -> dict[str, Any]:
+    info: dict[str, Any] = {"status": verdict.told("1.6")}
+    group = documents.get(verdict.token, "group_id") if verdict.token else verdict.parent
+    if isinstance(group, str) and 0 < len(group) <= LONGEST_ID_TAG:
+        info["parentIdTag"] = group
+    return info
 
 
 def _settle(message: InboxMessage, state: InboxState, *, answer: dict[str, Any] | None = None, error: str = "") -> None:
