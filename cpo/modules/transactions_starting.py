@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from cpo.models import CommandedToken, Reservation, Transaction
 from cpo.modules import locations_operations as locations
 from cpo.modules import preferences_operations as preferences
+from cpo.modules import reservations_local, sessions_pending, snapshots, transactions_causes
 from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
-from cpo.modules import reservations_local, sessions_pending, snapshots, transactions_causes
 from cpo.modules.authorization import Verdict
 from cpo.modules.locations_operations import Place
 from cpo.ocpp.events import TransactionStarted
