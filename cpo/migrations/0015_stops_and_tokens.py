@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('cpo', '0009_ocpp_201_indexes'),
+        ('cpo', '0014_operation_api'),
     ]
 
     operations = [
