@@ -38,8 +38,8 @@ from cpo.modules import (
     rollouts,
     sessions_pending,
     transactions,
-    unauthorised,
     transactions_201,
+    unauthorised,
 )
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands

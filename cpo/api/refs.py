@@ -86,8 +86,7 @@ def _transaction(charge_point: ChargePoint, text: str) -> Transaction:
 
 def wire_id(row: Transaction) -> int | str:
     """Return what the charge point calls a transaction: a number of ours in 1.6, a text of its own in 2.0.1."""
-    own = getattr(row, "station_transaction_id", "")
-    return own or row.transaction_id
+    return row.ocpp_id or row.transaction_id
 
 
 def _put_transaction(version: str, action: str, payload: Payload, row: Transaction) -> None:

@@ -37,7 +37,10 @@ HANDLERS: dict[str, tuple[Handler, ...]] = {
     "FirmwareStatusNotification": (device_jobs.note_status,),
     "LogStatusNotification": (device_jobs.note_status,),
     "NotifyReport": (reports.take, provisioning.note_report, abilities.note_report),
-    "ReportChargingProfiles": (reports.take, chargingprofiles_reported.note_report,),
+    "ReportChargingProfiles": (
+        reports.take,
+        chargingprofiles_reported.note_report,
+    ),
     "ReservationStatusUpdate": (reservations_reports.note,),
     "SecurityEventNotification": (security_events.note,),
     "SignCertificate": (certificates.note_request,),
