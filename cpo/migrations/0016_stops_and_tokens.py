@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('cpo', '0014_operation_api'),
+        ("cpo", "0015_abilities"),
     ]
 
     operations = [
