@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cpo', '0013_devices'),
+        ("cpo", "0015_abilities"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("cpo", "0014_network"),
+        ("cpo", "0016_network"),
     ]
 
     operations = [
