@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("cpo", "0015_abilities"),
+        ("cpo", "0016_stops_and_tokens"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("cpo", "0016_network"),
+        ("cpo", "0017_network"),
     ]
 
     operations = [
