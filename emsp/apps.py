@@ -9,3 +9,9 @@ class EmspConfig(AppConfig):
     name = "emsp"
     verbose_name = "eMSP"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Say where this side keeps CDRs."""
+        from ocpi import cdr_finders
+
+        cdr_finders.register("emsp.modules.cdr_facts.find")

@@ -18,6 +18,7 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
                       ("ocpi.Deviation", "rule"), ("ocpi.RequestedHost", "dns"))),
     ("Outbox", "", (("ocpi.Delivery", "outbox"), ("ocpi.FinishedDelivery", "mark_email_read"),
                     ("ocpi.WorkerHeartbeat", "monitor_heart"))),
+    ("Money", "", (("ocpi.CdrReview", "fact_check"), ("ocpi.MeterKey", "key"))),
     ("Pulls", "", (("ocpi.PullCursor", "download"), ("ocpi.PulledInvalid", "report_problem"))),
     ("Hub", "hub", (("hub.Permission", "handshake"), ("hub.ClientInfo", "cell_tower"), ("hub.SharedObject", "dataset"),
                      ("hub.KnownObject", "key"), ("hub.Callback", "reply"))),

@@ -15,13 +15,14 @@ class HubConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Read permissions with the registry, and note who changes them."""
+        """Read permissions with the registry, note who changes them, and say where the hub keeps CDRs."""
         from auditlog.registry import auditlog
 
         from hub import permissions
         from hub.models import Permission
-        from ocpi import snapshot
+        from ocpi import cdr_finders, snapshot
 
         snapshot.also_load(permissions.NAME, permissions.load)
+        cdr_finders.register("hub.cdr_facts.find")
         if not auditlog.contains(Permission):
             auditlog.register(Permission)

@@ -342,6 +342,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
 FORMAT_MODULE_PATH = "hub.formats"
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True  # what a partner sends is no formula in a spreadsheet
 
 # OCPI requests pass through nothing but the view; the admin's middleware stays with the admin's pages.
 MIDDLEWARE = ["hub.middleware.PagesOnly"]

@@ -16,6 +16,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from ocpi import admin_audit as admin_audit  # registers its page
+from ocpi import admin_cdr_reviews as admin_cdr_reviews  # registers its pages
 from ocpi import admin_connections as admin_connections  # registers its pages
 from ocpi import admin_dead_letters as admin_dead_letters  # registers its page
 from ocpi import admin_deliveries as admin_deliveries  # registers its pages

@@ -47,7 +47,8 @@ RETURNING id
 _COLUMNS = (
     """cdr_id, session_id, token_uid, token_type, evse_uid, location_id, connector_id, start_at, end_at, energy"""
 )
-_OTHERS = "id <> %(id)s AND credit_reference_id = '' AND NOT taken_back"
+# Of two that bill the same, the one that came later is to be explained.
+_OTHERS = "id < %(id)s AND credit_reference_id = '' AND NOT taken_back"
 # A session of the same owner; and what the Token or the Connector did at the time.
 _NEIGHBOURS = f"""
 (SELECT {_COLUMNS} FROM ocpi_cdrreview
@@ -78,8 +79,8 @@ class Known:
     credited_before: bool
 
 
-# What a side knows around a CDR: its text is None if the side no longer has it.
 Collector = Callable[[dict[str, Any], Known], Facts]
+# Returns the text of a CDR, or None if this side does not keep it.
 Finder = Callable[[CdrReview], str | None]
 
 
