@@ -41,6 +41,7 @@ class Config:
     drain_calls_seconds: float = _DRAIN_CALLS_SECONDS
     drain_seconds: float = 30
     frame_log: bool = True
+    handshake_seconds: float = 20  # from the first octet to the end of a handshake
     handshakes_per_second: float = 10  # per address, but not from this machine (SEC-64)
     handshakes_burst: float = 50
     refusal_seconds: float = 0.25  # every 401 takes this long, so that its time tells nothing (SEC-60)
@@ -94,6 +95,7 @@ def read(*, host: str | None = None, port: int | None = None) -> Config:
         unknown=settings.OCPP_UNKNOWN,
         heartbeat_seconds=settings.OCPP_HEARTBEAT,
         ping_seconds=_number("OCPP_PING", 60),
+        handshake_seconds=_number("OCPP_HANDSHAKE_SECONDS", 20),
         drain_calls_seconds=min(_DRAIN_CALLS_SECONDS, drain_seconds),  # who wants a short end does not wait for these
         drain_seconds=drain_seconds,
         frame_log=os.environ.get("OCPP_FRAME_LOG", "true").lower() not in {"0", "false", "no", "off"},

@@ -127,10 +127,11 @@ class Gateway:
             compression=None,
             ping_interval=None,  # one sweep pings all: no task per connection
             close_timeout=1,
-            open_timeout=20,
+            open_timeout=self.config.handshake_seconds,
             max_size=self.config.frame_bytes,
             max_queue=8,
             server_header=None,
+            logger=sockets.library_logger,
         )
         self._servers.append(server)
         port = int(next(iter(server.sockets)).getsockname()[1])

@@ -1,6 +1,7 @@
 """The sockets of a node: what a handshake has found stays with its socket, and all of them close in limited time."""
 
 import asyncio
+import logging
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -8,6 +9,10 @@ from websockets.typing import Subprotocol
 
 from cpo.gateway import ending
 from cpo.gateway.admission import Admission
+
+# Strangers fail at the handshake all day; a traceback of each would be the easiest way to fill a disk.
+library_logger = logging.getLogger("websockets.gateway")
+library_logger.addFilter(lambda record: record.msg != "opening handshake failed")
 
 # Enough for a close frame and its answer (`close_timeout` is one second).
 _GOODBYE_SECONDS = 1.2

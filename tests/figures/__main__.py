@@ -18,6 +18,7 @@ FIGURES = {
     "tenants": "FIG-07",
     "ssrf": "FIG-08",
     "twice": "FIG-10",
+    "hijack": "FIG-12",
     "gateway-chaos": "the gateway killed",
     "together": "five instances",
 }

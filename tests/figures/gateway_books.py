@@ -73,7 +73,7 @@ class Audit:
             self._session(metered, by_start.pop((metered.identity, metered.started_at), []), cdrs, found)
         found.transactions += [f"nobody started {key}" for key in by_start]
         self._readings(books, found)
-        self._messages(books.answered, found)
+        self.messages(books.answered, found)
         found.parked = self._rows("SELECT count(*) FROM cpo_inboxmessage WHERE state = 'FAILED'")[0][0]
         found.unmatched = self._rows("SELECT count(*) FROM cpo_unmatchedstop")[0][0]
         return found
@@ -116,7 +116,8 @@ class Audit:
                 found.readings.append(f"{metered.identity} {metered.started_at:%H:%M}: "
                                       f"{told[metered.identity, metered.started_at]} of {metered.samples}")  # fmt: skip
 
-    def _messages(self, answered: list[Answered], found: Difference) -> None:
+    def messages(self, answered: list[Answered], found: Difference) -> None:
+        """Hold the inbox against what was answered."""
         kept: Counter[tuple[str, str, str]] = Counter()
         ids: Counter[tuple[str, str, str]] = Counter()
         for identity, action, message_id, payload in self._rows(

@@ -140,6 +140,19 @@ class Point:
             await (self._session_16 if self.version == "1.6" else self._session_201)(next(cards))
             await asyncio.sleep(self._pause)
 
+    async def say_something(self) -> None:
+        """Send one of the messages a charge point sends all day."""
+        chosen = self._random.randrange(3)
+        if chosen == 0:
+            await self.tell("Heartbeat", {})
+        elif chosen == 1:
+            await self._status(self._random.choice(["Available", "Preparing"]))
+        else:
+            self._next_sample()
+            value = {"value": str(self._register), "measurand": "Energy.Active.Import.Register"}
+            sample = {"timestamp": _write(self._clock), "sampledValue": [value]}
+            await self.tell("MeterValues", {"connectorId": 1, "meterValue": [sample]})
+
     # ------------------------------------------------------------ one session
 
     def _begin(self) -> Metered:

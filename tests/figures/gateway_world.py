@@ -65,7 +65,8 @@ class Cpo:
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
         wanted = {"platforms": [emsp], "points": list(points), "password": PASSWORD, "cards": CARDS}
-        place.run([sys.executable, "-m", "tests.figures.gateway_seed"], self.environment, given=json.dumps(wanted))
+        patient = {**self.environment, "OCPI_TRANSACTION_TIMEOUT": "0"}
+        place.run([sys.executable, "-m", "tests.figures.gateway_seed"], patient, given=json.dumps(wanted))
 
     def _keep(self) -> None:
         while not self._stopped.is_set():
