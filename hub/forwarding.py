@@ -19,7 +19,7 @@ from django.conf import settings
 from hub import callbacks, direct_versions, known_objects, loops, passing
 from hub.models import Callback
 from hub.routing import Asked, Direct
-from ocpi import client, client_async, exchanges, health, status
+from ocpi import client, client_async, exchanges, health, status, token_doubt
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Routing, new_id, read_routing
 from ocpi.links import next_reference
 from ocpi.snapshot import KnownPlatform
@@ -187,9 +187,13 @@ async def _send(
             await doors.failed(platform.id, type(error).__name__)
         raise _as_hub_error(error, platform) from error
     exchanges.record_out(answer, platform_id=platform.id, module=module, routing=routing)
-    if answer.http_status in (401, 403):
+    if answer.http_status in token_doubt.REFUSALS:
         # Never passed on: the requester would think that its own token is bad.
-        await doors.refused(platform.id, f"it refuses our token: HTTP {answer.http_status}")
+        refuses_us = await _refuses_us(platform, doors)
+        if refuses_us is False:
+            raise status.HubError(f"{platform.name} refuses this request (HTTP {answer.http_status})")
+        if refuses_us:
+            await doors.refused(platform.id, f"it refuses our token: HTTP {answer.http_status}")
         raise status.ReceiverUnreachable(f"{platform.name} does not accept the hub's credentials")
     if answer.status_code is None or 300 <= answer.http_status < 400:  # nobody follows a redirect (TRN-023)
         await doors.failed(platform.id, f"HTTP {answer.http_status} without an envelope")
@@ -199,6 +203,23 @@ async def _send(
     else:
         doors.succeeded(platform.id, answer.elapsed)
     return answer
+
+
+async def _refuses_us(platform: KnownPlatform, doors: Doors) -> bool | None:
+    """Ask a platform whether it refuses our token, or only what was sent through us (REL-25)."""
+    if token_doubt.is_accepted(platform.id):
+        return False
+    url = await doors.run(token_doubt.versions_url, platform.id)
+    if not url:
+        return True
+    result: client.Answer | client.ClientError
+    try:
+        result = await doors.send(
+            platform, "GET", url, body=None, headers=token_doubt.new_headers(), timeout=token_doubt.SECONDS
+        )
+    except client.ClientError as error:
+        result = error
+    return token_doubt.judge(platform.id, result)
 
 
 def _as_hub_error(error: client.ClientError, platform: KnownPlatform) -> status.OcpiError:

@@ -24,6 +24,7 @@ class SharedObject(models.Model):
     # Member, model and column of the rows that belong inside this one (ocpi/stored.py).
     parts: ClassVar[tuple[str, str, str]] = ("evses", "hub.SharedObject", "container_id")
     parent: ClassVar[tuple[str, str]] = ("hub.SharedObject", "container_id")
+    of_others: ClassVar[bool] = True
 
     platform = models.ForeignKey(Platform, on_delete=models.PROTECT, related_name="+", help_text="who pushed it")
     module = models.CharField(max_length=50)

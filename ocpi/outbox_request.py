@@ -13,7 +13,7 @@ import msgspec
 from django.conf import settings
 from msgspec import Raw
 
-from ocpi import client, documents, exchanges, stored
+from ocpi import client, documents, exchanges, stored, token_doubt
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.outbox_policy import CDR, RESULT
 from ocpi.outbox_rows import Ended, Outcome, Row
@@ -40,6 +40,16 @@ class Receiver:
 
 def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     """Send one delivery: a PATCH of what changed, or the whole object; never raises for what a platform does."""
+    outcome = _deliver(row, document, receiver)
+    if outcome.ended is Ended.PAUSED and row.source and stored.is_of_others(row.source):
+        is_refused = token_doubt.is_refused(receiver.target)
+        if is_refused is None:
+            return replace(outcome, ended=Ended.LATER)
+        return outcome if is_refused else replace(outcome, ended=Ended.REFUSED)
+    return outcome
+
+
+def _deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     if row.kind != RESULT and not row.deleted and document is None:
         return Outcome(row, Ended.DROPPED, error="the object is no longer stored")
     if row.left is not None and row.left <= 0:
@@ -163,7 +173,7 @@ def _read(row: Row, method: str, answer: client.Answer) -> Outcome:
     )
     if ok:
         return outcome
-    if http_status in (401, 403):
+    if http_status in token_doubt.REFUSALS:
         return replace(outcome, ended=Ended.PAUSED)
     if http_status in _OVERLOADED:
         return replace(outcome, retry_after=retry_after(answer.headers.get("retry-after", "")))

@@ -54,6 +54,12 @@ def interface_of(label: str) -> str:
     return str(getattr(apps.get_model(label), "pushed_to", "RECEIVER"))
 
 
+@lru_cache(maxsize=64)
+def is_of_others(label: str) -> bool:
+    """Say whether these are objects that others sent us to pass on: what a receiver makes of them is not ours."""
+    return bool(getattr(apps.get_model(label), "of_others", False))
+
+
 def parent_of(label: str, source_id: int) -> tuple[str, int] | None:
     """Return the object that this one is a part of, as (model label, id): the Location of an EVSE."""
     model = apps.get_model(label)

@@ -27,7 +27,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from hub import known_objects, passing
-from ocpi import defects, hosts, kept, secrets, snapshot, tallies, traffic
+from ocpi import defects, hosts, kept, secrets, snapshot, tallies, token_doubt, traffic
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 from tests.people import Person, at
@@ -61,6 +61,7 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
     traffic.forget()
     tallies.forget()
     kept.forget()
+    token_doubt.forget()
     yield
     snapshot.changed()
 

@@ -169,6 +169,7 @@ def test_a_refused_hub_token_is_4003_and_nothing_more_is_sent_until_an_operator_
     far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], http: int
 ) -> None:
     listener.reply("POST", "/", status=http, code=2000, times=1)
+    listener.reply("GET", "/ocpi/versions", status=http, code=2000, times=1)
 
     assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4003)
     assert Platform.objects.get(pk=far_cpo.id).paused_reason == f"it refuses our token: HTTP {http}"
@@ -177,6 +178,34 @@ def test_a_refused_hub_token_is_4003_and_nothing_more_is_sent_until_an_operator_
 
     health.resume(far_cpo.id)
     assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 1000)
+
+
+@pytest.mark.req("REL-25", "HUB-67")
+@pytest.mark.parametrize("http", [401, 403])
+def test_a_receiver_that_refuses_only_what_another_party_sent_is_not_paused(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], http: int
+) -> None:
+    listener.reply("POST", "/", status=http, code=2000, times=3)
+
+    for _ in range(3):
+        answer = emsp.post(COMMAND, command, to="NL*TNM")
+        assert answer.codes == (200, 4000)
+        assert str(http) in str(answer.message)
+
+    assert Platform.objects.get(pk=far_cpo.id).paused_reason == ""
+    assert len(listener.received("GET", "/ocpi/versions")) == 1  # one question for a flood of refusals
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 1000)
+
+
+@pytest.mark.req("REL-25")
+def test_nobody_is_paused_while_it_cannot_be_told_what_is_refused(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    listener.reply("POST", "/", status=403, code=2000)
+    listener.reply("GET", "/ocpi/versions", status=503, code=3000)
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4003)
+    assert Platform.objects.get(pk=far_cpo.id).paused_reason == ""
 
 
 @pytest.mark.req("REL-25", "REL-26", "HUB-22")

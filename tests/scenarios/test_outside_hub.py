@@ -275,7 +275,7 @@ def test_the_hub_says_what_went_wrong_with_its_own_codes(hub: Instance, cpo: Par
     assert code(emsp.address) == 4000
     emsp.listener.reply("PUT", SESSIONS, status=302, raw=b"", headers={"Location": emsp.listener.url})
     assert code(emsp.address) == 4000
-    emsp.listener.reply("PUT", SESSIONS, status=401, code=2000)
+    emsp.listener.reply("*", "/", status=401, code=2000)
     assert code(emsp.address) == 4003
     emsp.listener.restore()
     (lane,) = hub.manage("deliveries", "lanes", "--platform", "DE*OUT:EMSP")

@@ -1,0 +1,69 @@
+"""A platform answers 401 or 403: is it our token that it refuses, or what somebody else sent through us?
+
+Whoever can make a receiver answer 403 to one odd object could have the whole platform paused, for everybody. So before
+that, a request of our own with nobody's content in it is made: GET versions. What it said is remembered for a while, so
+that a flood of refused objects is not a flood of questions (REL-25).
+"""
+
+from __future__ import annotations
+
+import time
+
+from ocpi import client, exchanges
+from ocpi.headers import CORRELATION_ID, REQUEST_ID, new_id
+from ocpi.models import Platform
+
+SECONDS = 5.0  # for the answer: somebody may be waiting for it
+REFUSALS = frozenset((401, 403))
+_REMEMBERED_SECONDS = 10.0
+
+# When this process last saw that a platform takes our token (monotonic).
+_accepted: dict[int, float] = {}
+
+
+def is_accepted(platform_id: int) -> bool:
+    """Say whether a platform has taken our token a moment ago."""
+    return time.monotonic() - _accepted.get(platform_id, -_REMEMBERED_SECONDS) < _REMEMBERED_SECONDS
+
+
+def versions_url(platform_id: int) -> str:
+    """Return where a platform can be asked, or nothing."""
+    return Platform.objects.filter(pk=platform_id).values_list("versions_url", flat=True).first() or ""
+
+
+def new_headers() -> dict[str, str]:
+    """Return the headers of the question."""
+    return {REQUEST_ID: new_id(), CORRELATION_ID: new_id()}
+
+
+def judge(platform_id: int, result: client.Answer | client.ClientError) -> bool | None:
+    """Say whether our token is refused; None if that cannot be told now. The question goes into the exchanges."""
+    exchanges.record_out(result, platform_id=platform_id, module="versions")
+    if isinstance(result, client.ClientError) or result.http_status >= 500:
+        return None
+    if result.http_status in REFUSALS:
+        _accepted.pop(platform_id, None)
+        return True
+    _accepted[platform_id] = time.monotonic()
+    return False
+
+
+def is_refused(target: client.Target) -> bool | None:
+    """Ask a platform whether it refuses our token, and wait for the answer; None if that cannot be told now."""
+    platform_id = target.platform_id
+    if is_accepted(platform_id):
+        return False
+    url = versions_url(platform_id)
+    if not url:
+        return True
+    result: client.Answer | client.ClientError
+    try:
+        result = client.send(target, "GET", url, headers=new_headers(), timeout=SECONDS)
+    except client.ClientError as error:
+        result = error
+    return judge(platform_id, result)
+
+
+def forget() -> None:
+    """Forget what was seen: of another test."""
+    _accepted.clear()
