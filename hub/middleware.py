@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 # Machines only: partners, charge point operations, probes. Sessions and cookies mean nothing there.
-_MACHINES = frozenset({"ocpi", "api", "livez", "readyz", "metrics"})
+_MACHINES = frozenset({"ocpi", "ocpp", "api", "livez", "readyz", "metrics"})
 
 
 def _for_machines(request: HttpRequest) -> bool:

@@ -35,6 +35,7 @@ ATTEMPTS = 5
 _SOON = timedelta(seconds=2)
 _CLAIMED = timedelta(seconds=90)
 _DELIVERED_FOR = timedelta(days=7)
+_WARNED = timedelta(days=30)
 _AT_ONCE = 20
 
 
@@ -181,6 +182,14 @@ def _failed(row: StationCertificate, why: str) -> None:
     row.state, row.error = states.next_state(row.state, "undelivered"), why[:255]
     row.save(update_fields=["state", "error"])
     station_log.note(row.charge_point_id, "CertificateNotDelivered", at=clock.now(), info=why, critical=True)
+
+
+def ending_soon() -> list[StationCertificate]:
+    """Return the certificates in use that end within 30 days, the first first."""
+    rows = StationCertificate.objects.filter(
+        state=states.INSTALLED, revoked_at=None, valid_until__lt=clock.now() + _WARNED
+    )
+    return list(rows.select_related("charge_point").order_by("valid_until")[:_AT_ONCE])
 
 
 def revoke(certificate_id: int, *, because: str, by: str) -> bool:

@@ -35,6 +35,10 @@ class TooLarge(Exception):
     """What comes is larger than the limit."""
 
 
+class Empty(Exception):
+    """Nothing came."""
+
+
 class NoLink(Exception):
     """There is no such link, or it is used up or over."""
 
@@ -98,6 +102,7 @@ def store(chunks: Iterable[bytes], *, name: str, limit: int) -> DeviceFile:
     """Write what comes to disk.
 
     :raises TooLarge: if it is more than `limit` bytes; nothing is left of it then.
+    :raises Empty: if there are none.
     """
     folder = _folder()
     stored_as = secrets.token_hex(16)
@@ -111,6 +116,8 @@ def store(chunks: Iterable[bytes], *, name: str, limit: int) -> DeviceFile:
                     raise TooLarge(f"more than {limit:,} bytes")
                 digest.update(chunk)
                 file.write(chunk)
+            if not size:
+                raise Empty
             file.flush()
             os.fsync(file.fileno())
         shown = os.path.basename(name.replace("\\", "/").replace("\x00", ""))[:150]

@@ -27,6 +27,7 @@ from ocpi import audit, clock
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(hours=24)  # of silence about a job
+_LATE = timedelta(hours=1)
 _DELIVERED_FOR = timedelta(days=7)
 _AT_ONCE = 100
 _FIRMWARE = (DeviceJob.Kind.FIRMWARE,)
@@ -135,7 +136,9 @@ def note_status(message: InboxMessage, payload: Mapping[str, Any]) -> None:
     if isinstance(request_id, int) and not isinstance(request_id, bool) and 0 < request_id < 2**31:
         job = rows.filter(pk=request_id).first()
     else:
-        job = rows.filter(state__in=states.OPEN).order_by("-pk").first()
+        # The file may have come before the last word about it: then the job is over already.
+        late = rows.filter(ended_at__gt=clock.now() - _LATE).order_by("-pk")
+        job = rows.filter(state__in=states.OPEN).order_by("-pk").first() or late.first()
     if job is None:
         log.info("%s of charge point %s belongs to no job of ours", message.action, message.charge_point_id)
         return
