@@ -25,6 +25,7 @@ from cpo.modules import (
     certificates,
     certificates_installed,
     chargingprofiles_reported,
+    closings,
     data_transfer,
     device_files,
     device_jobs,
@@ -35,11 +36,13 @@ from cpo.modules import (
     provisioning,
     reports,
     reservations_local,
+    retention,
     rollouts,
     sessions_pending,
     transactions,
     transactions_201,
     unauthorised,
+    watching,
 )
 from cpo.modules import chargingprofiles_operations as chargingprofiles
 from cpo.modules import commands_operations as commands
@@ -91,6 +94,11 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (600, inbox.forget_old),
     (5, local_lists_sending.sweep),
     (60, local_lists.gather),
+    (15, watching.look),
+    (2, closings.begin_and_end_due),
+    (60, retention.close_lost),
+    (60, retention.forget),
+    (60, retention.thin),
     (5, provisioning.sweep),
     (30, passwords_rolling.sweep),
     (2, certificates.sign_due),

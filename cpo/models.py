@@ -48,6 +48,10 @@ from cpo.operation_models import ChargingProfileTemplate as ChargingProfileTempl
 from cpo.operation_models import IdTag as IdTag
 from cpo.operation_models import Report as Report
 from cpo.operation_models import ReportPart as ReportPart
+from cpo.operator_models import Closing as Closing
+from cpo.operator_models import ConnectorHistory as ConnectorHistory
+from cpo.operator_models import StationAlarm as StationAlarm
+from cpo.operator_models import TenantPolicy as TenantPolicy
 from ocpi.models import ClientOwnedObject, Platform
 
 _EMPTY_LIST = models.Value([], output_field=models.JSONField())
@@ -389,6 +393,7 @@ class Transaction(models.Model):
     # The Tariffs that took its Tariff's place: [[DateTime, text of the Tariff], …] (SES-42).
     tariff_changes = models.JSONField(default=list, db_default=[], blank=True)
     last_at = models.DateTimeField(null=True, blank=True, help_text="the newest reading")
+    thinned_at = models.DateTimeField(null=True, blank=True, help_text="only some of its readings are left (OCPP-71)")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -403,6 +408,11 @@ class Transaction(models.Model):
                 "charge_point", "connector_id", condition=models.Q(stopped_at=None), name="cpo_transaction_open"
             ),
             models.Index("cdr_due_at", condition=models.Q(cdr_due_at__isnull=False), name="cpo_transaction_cdr_due"),
+            models.Index(
+                "stopped_at",
+                condition=models.Q(thinned_at=None, stopped_at__isnull=False),
+                name="cpo_transaction_to_thin",
+            ),
             models.Index("gap_since", condition=models.Q(gap_since__isnull=False), name="cpo_transaction_gap"),
         ]
 

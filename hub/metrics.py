@@ -119,9 +119,9 @@ def _traffic(names: dict[int, str]) -> Iterator[Metric]:
 
 def _alarms() -> Iterator[Metric]:
     facts = alarms.read()
-    fired = {alarm.name for alarm in alarms.alarms(facts)}
+    fired = {alarm.name for alarm in [*alarms.alarms(facts), *alarms.of_sides()]}
     alarm = _gauge("ocpi_alarm", "1 if an operator has to look at it (docs/OPERATIONS.md)", "name")
-    for name in alarms.NAMES:
+    for name in alarms.names():
         alarm.add_metric([name], float(name in fired))
     oldest = _gauge("ocpi_oldest_transaction_seconds", "the longest open transaction of the database")
     oldest.add_metric([], facts.transaction)

@@ -9,7 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 MOST_PENDING = 200_000  # deliveries of all platforms together (REL-51)
@@ -82,11 +86,28 @@ def alarms(facts: Facts) -> list[Alarm]:
 
 
 def current() -> list[Alarm]:
-    """Return what has to be told right now.
+    """Return what has to be told right now, the sides' own alarms included: those of `<side>/alarms.py`.
 
     :raises django.db.Error: if the database is away.
     """
-    return alarms(read())
+    return sorted(alarms(read()) + of_sides(), key=lambda alarm: not alarm.degraded)
+
+
+def of_sides() -> list[Alarm]:
+    """Return what the sides of this instance have to tell.
+
+    :raises django.db.Error: if the database is away.
+    """
+    return [alarm for side in _sides() for alarm in side.current()]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all alarms that this instance may give."""
+    return (*NAMES, *(name for side in _sides() for name in side.NAMES))
+
+
+def _sides() -> list[Any]:
+    return [import_module(f"{side}.alarms") for side in settings.OCPI_SIDES if find_spec(f"{side}.alarms")]
 
 
 def _too_much_pending(facts: Facts) -> Alarm | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -26,8 +26,6 @@ from cpo import local_lists, recipients
 from cpo.local_list_states import ListState
 from cpo.local_lists import Entry
 from cpo.models import InboxMessage, LocalList, LocalListContents, Location, TokenUse
-from cpo.modules import station_events
-from cpo.modules.station_events import Payload
 from ocpi import clock, documents
 from ocpi.headers import Address
 
@@ -59,7 +57,7 @@ class Scope:
     location: tuple[str, str, str] | None = None  # one that is open to some only
 
 
-def note_use(message: InboxMessage, payload: Payload) -> None:
+def note_use(message: InboxMessage, payload: Mapping[str, Any]) -> None:
     """Note the day on which a token was used to charge, in the transaction that settles the message."""
     found: Any = payload
     for name in _TAGS[message.action]:
@@ -69,7 +67,7 @@ def note_use(message: InboxMessage, payload: Payload) -> None:
             cursor.execute(_USED, [found.upper(), message.received_at.date()])
 
 
-def note_boot(message: InboxMessage, payload: Payload) -> None:
+def note_boot(message: InboxMessage, payload: Mapping[str, Any]) -> None:
     """Look at a charge point's list anew after a boot, in the transaction that settles the message."""
     with connection.cursor() as cursor:
         cursor.execute(_BOOTED, [message.charge_point_id, *SPREAD_SECONDS])
@@ -207,10 +205,6 @@ def _forget() -> None:
     LocalListContents.objects.filter(~Exists(needed)).delete()
     TokenUse.objects.filter(day__lt=clock.now().date() - _USES_KEPT).delete()
 
-
-station_events.HANDLERS["BootNotification"] = (*station_events.HANDLERS.get("BootNotification", ()), note_boot)
-for _action in _TAGS:
-    station_events.HANDLERS[_action] = (*station_events.HANDLERS.get(_action, ()), note_use)
 
 _USED = """
 INSERT INTO cpo_tokenuse AS u (id_tag, day) VALUES (%s, %s)

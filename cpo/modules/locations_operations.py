@@ -126,7 +126,8 @@ def refresh(charge_point_id: int, connector_id: int | None = None, *, correlatio
         cursor.execute(_KNOWN, {"charge_point": charge_point_id, "connector": connector_id or None})
         known = cursor.fetchall()
     changed = 0
-    for evse_id, current, version, own, since, plugs, whole, running, ended_at, online, last_seen_at, sibling in known:
+    for evse_id, current, version, own, since, plugs, whole, running, ended_at, online, last_seen_at, *more in known:
+        sibling, closed = more
         if version.startswith("2."):
             kept = json.loads(plugs) if plugs else {}
             what = json.loads(running) if isinstance(running, str) else running
@@ -141,6 +142,7 @@ def refresh(charge_point_id: int, connector_id: int | None = None, *, correlatio
         found = evse_states.precedence(
             said,
             open_transaction=running is not None,
+            blocked=closed,
             offline_for=None if online or last_seen_at is None else now - last_seen_at,
             sibling_in_use=sibling and running is None,
         )
@@ -194,6 +196,17 @@ def set_capability(evse_id: int, capability: str, *, present: bool) -> bool:
             return False
         wanted = [*kept, capability] if present else [each for each in kept if each != capability]
         _rewrite(cursor, evse_id, row, {"capabilities": wanted}, None)
+    return True
+
+
+def set_schedule(evse_id: int, schedule: list[dict[str, str]]) -> bool:
+    """Give an EVSE its status_schedule, and tell everybody; say whether that is a change."""
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute(_LOCK, [evse_id])
+        row = cursor.fetchone()
+        if row is None or (documents.get(row[2], "status_schedule") or []) == schedule:
+            return False
+        _rewrite(cursor, evse_id, row, {"status_schedule": schedule}, None)
     return True
 
 
@@ -316,7 +329,8 @@ SELECT e.id, e.status, p.protocol, c.status, c.status_at, c.plugs, whole.status,
                WHERE s.charge_point_id = e.charge_point_id AND s.hardware = e.hardware AND s.id <> e.id
                AND (sc.status IN ('Charging', 'SuspendedEV', 'SuspendedEVSE', 'Finishing', 'Reserved', 'Occupied')
                     OR EXISTS (SELECT FROM cpo_transaction t WHERE t.charge_point_id = s.charge_point_id
-                               AND t.connector_id = s.connector_id AND t.stopped_at IS NULL)))
+                               AND t.connector_id = s.connector_id AND t.stopped_at IS NULL))),
+       EXISTS (SELECT FROM cpo_closing g WHERE g.evse_id = e.id AND g.state = 'IN_FORCE')
 FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
 LEFT JOIN cpo_chargepointconnector c ON c.charge_point_id = p.id AND c.connector_id = e.connector_id
 LEFT JOIN cpo_chargepointconnector whole ON whole.charge_point_id = p.id AND whole.connector_id = 0
@@ -353,5 +367,6 @@ WHERE e.status NOT IN ('REMOVED', 'PLANNED') AND (
      AND c.status_at < statement_timestamp() - make_interval(secs => %s))
     OR (e.status <> 'UNKNOWN' AND NOT p.online AND p.last_seen_at < statement_timestamp() - make_interval(secs => %s))
     OR (e.status = 'UNKNOWN' AND p.online AND c.status <> ''))
+  AND NOT EXISTS (SELECT FROM cpo_closing g WHERE g.evse_id = e.id AND g.state = 'IN_FORCE')
 LIMIT 500
 """

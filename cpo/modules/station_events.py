@@ -19,8 +19,10 @@ from cpo.modules import (
     boots,
     certificates,
     chargingprofiles_reported,
+    connector_history,
     data_transfer,
     device_jobs,
+    local_lists,
     provisioning,
     reports,
     reservations_reports,
@@ -31,25 +33,24 @@ Payload = Mapping[str, Any]
 Handler = Callable[[InboxMessage, Payload], dict[str, Any] | None]
 
 HANDLERS: dict[str, tuple[Handler, ...]] = {
-    "BootNotification": (boots.note, chargingprofiles_reported.note_boot),
+    "BootNotification": (boots.note, chargingprofiles_reported.note_boot, local_lists.note_boot),
     "DataTransfer": (data_transfer.note,),
     "DiagnosticsStatusNotification": (device_jobs.note_status,),
     "FirmwareStatusNotification": (device_jobs.note_status,),
     "LogStatusNotification": (device_jobs.note_status,),
+    "NotifyCustomerInformation": (reports.take,),
+    "NotifyDisplayMessages": (reports.take,),
+    "NotifyEvent": (reports.take, connector_history.note),
+    "NotifyMonitoringReport": (reports.take,),
     "NotifyReport": (reports.take, provisioning.note_report, abilities.note_report),
-    "ReportChargingProfiles": (
-        reports.take,
-        chargingprofiles_reported.note_report,
-    ),
+    "ReportChargingProfiles": (reports.take, chargingprofiles_reported.note_report),
     "ReservationStatusUpdate": (reservations_reports.note,),
     "SecurityEventNotification": (security_events.note,),
     "SignCertificate": (certificates.note_request,),
     "SignedFirmwareStatusNotification": (device_jobs.note_status,),
-    "StatusNotification": (availability.note_status,),
-    "NotifyMonitoringReport": (reports.take,),
-    "NotifyEvent": (reports.take,),
-    "NotifyCustomerInformation": (reports.take,),
-    "NotifyDisplayMessages": (reports.take,),
+    "StartTransaction": (local_lists.note_use,),
+    "StatusNotification": (availability.note_status, connector_history.note),
+    "TransactionEvent": (local_lists.note_use,),
 }
 
 
