@@ -13,9 +13,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        # Ids of what charge points report on our request (OCPP-83); 1.6 and 2.0.1 take a signed 32-bit number.
+        # Ids of what charge points report on our request (OCPP-83): signed 32-bit numbers, far from the keys of jobs.
         migrations.RunSQL(
-            "CREATE SEQUENCE ocpp_request_id AS integer MINVALUE 1 CYCLE;", "DROP SEQUENCE ocpp_request_id;"
+            "CREATE SEQUENCE ocpp_request_id AS integer MINVALUE 1000000000 CYCLE;", "DROP SEQUENCE ocpp_request_id;"
         ),
         migrations.CreateModel(
             name='ApiToken',
