@@ -7,6 +7,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from cpo.admin_chargingprofiles import AbilityRows, Limits, ProfileRows
+from cpo.admin_operations import Operating
 from cpo.models import (
     EVSE,
     ChargePoint,
@@ -55,7 +56,7 @@ class MissingFeatureRows(Rows):
 
 
 @admin.register(ChargePoint)
-class ChargePointPage(Limits, Pages):
+class ChargePointPage(Operating, Limits, Pages):
     """Charge points and their connectors; a password is only known by its hash, and not shown at all."""
 
     list_display = ("identity", "show_online", "show_party", "location_id", "protocol", "boot_status", "last_seen_at",
@@ -68,7 +69,7 @@ class ChargePointPage(Limits, Pages):
     shown = ("show_transaction", "pretty_protocols", "pretty_boot_data")
     deferred = ("boot_data", "password_digest")
     inlines = (ConnectorRows, DeviationRows, MissingFeatureRows, AbilityRows, ProfileRows)
-    actions_detail = ("set_limit",)
+    actions_detail = ("send_operation", "set_limit")
     show_online = read_only("connection", lambda page, row: badge("online" if row.online else "offline"))
     show_party = read_only("party", lambda page, row: f"{row.country_code}*{row.party_id}")
     pretty_protocols = pretty("protocols")

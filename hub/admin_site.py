@@ -29,6 +29,8 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
                          ("cpo.ActiveChargingProfile", "monitoring"), ("cpo.ChargingPreferences", "tune"))),
     ("Charge points", "cpo", (("cpo.ChargePoint", "charger"), ("cpo.Transaction", "electric_meter"),
                               ("cpo.InboxMessage", "inbox"), ("cpo.Operation", "outgoing_mail"),
+                              ("cpo.Report", "summarize"), ("cpo.IdTag", "contactless"),
+                              ("cpo.ChargingProfileTemplate", "stacked_line_chart"), ("cpo.ApiToken", "key"),
                               ("cpo.UnknownChargePoint", "help"), ("cpo.UnmatchedStop", "report"))),
     ("Charging (drivers)", "emsp", (("emsp.Location", "location_on"), ("emsp.EVSE", "ev_station"),
                            ("emsp.Tariff", "sell"), ("emsp.Session", "bolt"), ("emsp.CDR", "receipt_long"),

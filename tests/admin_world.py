@@ -34,6 +34,7 @@ CALLBACK_KEY = "c" * 20 + "allback-key-of-43-charac"[:19] + "tail"
 COMMAND_KEY = "command-key-that-nobody-sees-tail"
 CDR_KEY = "cdr-key-that-nobody-sees-at-tail"
 PASSWORD_HASH = "hash-of-a-charge-points-password"
+API_TOKEN_DIGEST = "digest-of-a-token-of-the-operation-api"
 PARTNER_PATH = "unguessable-path-of-a-partner"
 
 
@@ -200,6 +201,15 @@ def _messages_of_cpo(point: cpo_models.ChargePoint, transaction: cpo_models.Tran
         payload=_text({"key": "AuthorizationKey", "value": PASSWORD_HASH}),
     )  # fmt: skip
     models.UnknownChargePoint.objects.create(identity=EVIL)
+    models.ApiToken.objects.create(name=EVIL, digest=API_TOKEN_DIGEST, ending="tail", scopes=["read"])
+    models.IdTag.objects.create(country_code="NL", party_id="TNM", id_tag="TAG1", note=EVIL)
+    models.ChargingProfileTemplate.objects.create(
+        country_code="NL", party_id="TNM", description=EVIL, document=_text({"purpose": "TxProfile"})
+    )
+    report = models.Report.objects.create(charge_point=point, action="NotifyReport", request_id=1, due_at=NOW)
+    models.ReportPart.objects.create(
+        report=report, number=0, last=True, received_at=NOW, payload=_text({"requestId": 1, "x": EVIL})
+    )
     models.FrameLog.objects.create(
         at=NOW, charge_point=point, node="n", epoch=1, outgoing=False, action="Heartbeat", message_id="m", text="[2]"
     )

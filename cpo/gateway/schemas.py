@@ -120,3 +120,15 @@ def check(version: str, action: str, *, answer: bool = False, lenient: bool = Fa
     if action not in actions(version):
         raise KeyError(action)
     return _compile(version, action, answer=answer, lenient=lenient)
+
+
+@cache
+def of_request(version: str, action: str) -> Schema:
+    """Return the schema of an action's request, as the specification has it; nobody may change it.
+
+    :raises KeyError: if the version has no such action.
+    """
+    if action not in actions(version):
+        raise KeyError(action)
+    found: Schema = json.loads(_path(version, action, answer=False).read_text(encoding="utf-8-sig"))
+    return found

@@ -72,7 +72,7 @@ def test_every_operation_of_2_0_1_is_asked_as_it_was_given(api: Caller, world: W
     with station(world, "2.0.1", answers("2.0.1")) as point:
         assert _failures(api, point, CASES_201) == []
         asked = ask(api, "GetLog", {"logType": "SecurityLog", "log": {"remoteLocation": "https://x.example/log"}})
-        assert asked["payload"]["requestId"] == point.last[1]["requestId"] > 0
+        assert asked["payload"]["requestId"] == point.asked[-1][1]["requestId"] > 0
         refused = api.post("charge-points/CP-1/operations", {"action": "ClearCache", "protocol": "1.6"})
         assert refused.code == (409, "PROTOCOL_MISMATCH")
 
@@ -84,7 +84,7 @@ def _eventually(true: Any) -> None:
         time.sleep(0.02)
 
 
-TEMPLATE = {
+TEMPLATE: dict[str, Any] = {
     "description": "night", "purpose": "TxProfile", "kind": "Relative", "unit": "A", "stack_level": 2,
     "periods": [{"start_period": 0, "limit": 16.0}, {"start_period": 600, "limit": 6.5}],
 }  # fmt: skip
@@ -102,7 +102,7 @@ def test_refs_are_filled_in_with_wire_ids(api: Caller, world: World) -> None:
 
         refs = {"transaction": ref, "charging_profile": template}
         sent = ask(api, "SetChargingProfile", {"connectorId": 1}, refs=refs)
-        profile = point.last[1]["csChargingProfiles"]
+        profile = point.asked[-1][1]["csChargingProfiles"]
         schedule = profile["chargingSchedule"]
         assert (profile["transactionId"], profile["stackLevel"]) == (815, 2)
         assert [period["limit"] for period in schedule["chargingSchedulePeriod"]] == [16.0, 6.5]
@@ -113,7 +113,7 @@ def test_refs_are_filled_in_with_wire_ids(api: Caller, world: World) -> None:
         assert point.last == ("ClearChargingProfile", {"id": profile["chargingProfileId"]})
 
         ask(api, "RemoteStartTransaction", {"idTag": "TAG1"}, refs={"charging_profile": template})
-        started = point.last[1]["chargingProfile"]
+        started = point.asked[-1][1]["chargingProfile"]
         assert "transactionId" not in started
         assert started["chargingProfileId"] != profile["chargingProfileId"]
 
@@ -147,12 +147,12 @@ def test_a_reservation_is_made_here_unless_the_caller_names_one(api: Caller, wor
         assert len(listed) == 1
         assert (listed[0]["state"], listed[0]["own"], listed[0]["id_tag"]) == ("WAITING", True, "TAG1")
         assert asked["refs"] == {"reservation": listed[0]["ref"]}
-        assert point.last[1]["reservationId"] == listed[0]["reservation_id"] > 0
+        assert point.asked[-1][1]["reservationId"] == listed[0]["reservation_id"] > 0
 
         reservations_local.settle(Operation.objects.get(pk=asked["id"]).pk)
         assert api.get(f"reservations/{listed[0]['ref']}").json["state"] == "ACCEPTED"
         cancelled = ask(api, "CancelReservation", refs={"reservation": listed[0]["ref"]})
-        assert point.last[1] == {"reservationId": listed[0]["reservation_id"]}
+        assert point.asked[-1][1] == {"reservationId": listed[0]["reservation_id"]}
         reservations_local.settle(Operation.objects.get(pk=cancelled["id"]).pk)
         assert api.get(f"reservations/{listed[0]['ref']}").json["state"] == "CANCELLED"
 

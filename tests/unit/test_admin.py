@@ -33,7 +33,17 @@ from ocpi.models import (
     Party,
     Platform,
 )
-from tests.admin_world import CALLBACK_KEY, CDR_KEY, COMMAND_KEY, EVIL, NOW, PARTNER_PATH, PASSWORD_HASH, owned
+from tests.admin_world import (
+    API_TOKEN_DIGEST,
+    CALLBACK_KEY,
+    CDR_KEY,
+    COMMAND_KEY,
+    EVIL,
+    NOW,
+    PARTNER_PATH,
+    PASSWORD_HASH,
+    owned,
+)
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
 from tests.admin_world import world_fixture as world_fixture
@@ -75,7 +85,7 @@ def test_no_page_of_the_admin_shows_a_secret(operator: Client, world: dict[str, 
     people = [world["owner"], world["drivers"]]
     tokens = [text for person in people for text in (person.token, person.token_out, secrets.digest(person.token))]
     sealed = [str(Platform.objects.get(pk=person.id).token_out) for person in people]
-    hidden = [*tokens, *sealed, CALLBACK_KEY, COMMAND_KEY, CDR_KEY, PASSWORD_HASH, PARTNER_PATH]
+    hidden = [*tokens, *sealed, API_TOKEN_DIGEST, CALLBACK_KEY, COMMAND_KEY, CDR_KEY, PASSWORD_HASH, PARTNER_PATH]
     assert all(hidden)
 
     for url in ["/admin/", *(url for model in REGISTERED for url in _pages(model))]:
