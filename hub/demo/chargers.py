@@ -12,7 +12,7 @@ _STATUSES = {"Available": "AVAILABLE", "Preparing": "AVAILABLE", "Charging": "CH
 
 
 def work(url: str, points: list[dict[str, Any]], telling: Any, stopping: Any) -> Callable[[], None]:
-    """Return the work of the charge points' process. Each: {"identity", "password", "evses", "power_w"}."""
+    """Return the work of the charge points' process. Each: {"identity", "protocol", "password", "evses", "power_w"}."""
 
     def charge() -> None:
         asyncio.run(_run(url, points, telling, stopping))
@@ -30,7 +30,8 @@ def power_of(location: dict[str, Any]) -> float:
 
 
 async def _run(url: str, points: list[dict[str, Any]], telling: Any, stopping: Any) -> None:
-    simulator = import_module("cpo.simulator.charge_point")
+    simulator, stations = import_module("cpo.simulator.charge_point"), import_module("cpo.simulator.station")
+    kinds = {"1.6": simulator.SimulatedChargePoint, "2.0.1": stations.SimulatedStation}
     running = []
     for number, point in enumerate(points):
         behavior = simulator.Behavior(
@@ -40,14 +41,15 @@ async def _run(url: str, points: list[dict[str, Any]], telling: Any, stopping: A
             answer_seconds=10,
             model=f"Demo {number % 3 + 1}",
         )
-        simulated = simulator.SimulatedChargePoint(
-            url, point["identity"], password=point["password"], behavior=behavior, seed=number
-        )
+        kind = kinds[point["protocol"]]
+        simulated = kind(url, point["identity"], password=point["password"], behavior=behavior, seed=number)
         _report_statuses(simulated, point["evses"], telling)
         running.append(simulated)
     tasks = [asyncio.create_task(each.run()) for each in running]
     await asyncio.wait([asyncio.create_task(each.booted.wait()) for each in running], timeout=20)
-    telling.put({"event": "booted", "count": sum(each.booted.is_set() for each in running)})
+    booted = [each for each in running if each.booted.is_set()]
+    newer = sum(isinstance(each, kinds["2.0.1"]) for each in booted)
+    telling.put({"event": "booted", "count": len(booted), "ocpp201": newer})
     await asyncio.get_running_loop().run_in_executor(None, stopping.wait)
     for each in running:
         await each.close()
@@ -57,14 +59,26 @@ async def _run(url: str, points: list[dict[str, Any]], telling: Any, stopping: A
 
 
 def _report_statuses(simulated: Any, evses: list[str], telling: Any) -> None:
-    """Note when each StatusNotification leaves the charge point: the beginning of the status latency."""
+    """Note when each message that changes a status leaves the charge point: the beginning of the status latency."""
     call = simulated.link.call
 
     async def noted(action: str, payload: dict[str, Any]) -> Any:
-        if action == "StatusNotification" and payload["connectorId"] > 0:
-            status = _STATUSES.get(payload["status"], payload["status"].upper())
-            evse = evses[payload["connectorId"] - 1]
-            telling.put({"event": "status", "evse": evse, "status": status, "at": time.time()})
+        found = _status_in(action, payload)
+        if found is not None:
+            number, status = found
+            telling.put({"event": "status", "evse": evses[number - 1], "status": status, "at": time.time()})
         return await call(action, payload)
 
     simulated.link.call = noted
+
+
+def _status_in(action: str, payload: dict[str, Any]) -> tuple[int, str] | None:
+    """Return which connector has which Status by a message, of either OCPP version, if it says one."""
+    if action == "TransactionEvent":
+        return (payload["evse"]["id"], "CHARGING") if payload["eventType"] == "Started" else None
+    if action != "StatusNotification":
+        return None
+    number = payload.get("connectorId", 0) if "status" in payload else payload["evseId"]
+    said = payload.get("status") or payload["connectorStatus"]
+    # An EVSE that is Occupied is what its transaction makes of it.
+    return None if number == 0 or said == "Occupied" else (number, _STATUSES.get(said, said.upper()))

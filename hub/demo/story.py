@@ -100,13 +100,13 @@ class Demo:
         self.say(f"{len(locations)} Locations, {len(tariffs)} Tariffs, {len(tokens)} Tokens are on their way")
         points = []
         for number, location in enumerate(locations, 1):
-            identity = f"DEMO-{number:03}"
-            added = json.loads(
-                cpo.run("add_charge_point", identity, "--party", CPO, "--location", location["id"], "--json")
-            )
+            identity, protocol = f"DEMO-{number:03}", "2.0.1" if number % 3 == 1 else "1.6"
+            where = ("--party", CPO, "--location", location["id"], "--protocol", protocol)
+            added = json.loads(cpo.run("add_charge_point", identity, *where, "--json"))
             points.append(
                 {
                     "identity": identity,
+                    "protocol": protocol,
                     "password": added["password"],
                     "evses": added["evses"],
                     "power_w": chargers.power_of(location),
@@ -230,7 +230,7 @@ class Demo:
             case "status":
                 self.statuses.append(event)
             case "booted":
-                self.say(f"{event['count']} charge points booted")
+                self.say(f"{event['count']} charge points booted, {event['ocpp201']} of them with OCPP 2.0.1")
             case "started":
                 self.say(f"session {event['session'][:8]} started at {event['evse']} with token {event['token']}")
             case "stopped":
