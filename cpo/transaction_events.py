@@ -87,9 +87,9 @@ def course(events: Iterable[Told]) -> Course:
     ended = next((each for each in reversed(told) if each.kind == ENDED), None)
     started = next((each for each in told if each.kind == STARTED), None)
     counted = told if ended is None else [each for each in told if each.order <= ended.order and each.at <= ended.at]
-    token = _token(told)
+    token = _token(counted, told)
     first_at = started.at if started is not None else min(each.at for each in told)
-    begins_at = _begins_at(counted, token)
+    begins_at = _begins_at(counted, token, ended)
     start = begins_at or first_at
     return Course(
         started_at=start,
@@ -123,21 +123,18 @@ def outer_registers(
     return begin, ends[0] if ends else None
 
 
-def _token(told: Sequence[Told]) -> Told | None:
+def _token(counted: Sequence[Told], told: Sequence[Told]) -> Told | None:
     """Return the event whose token the transaction is for: the first that was accepted, else the first of all.
 
-    A card at the very end only ends it, unless nothing else is known.
+    A card at the very end only ends it, unless nothing else is known; what is said to be after the end counts last.
     """
-    asked = [each for each in told if each.status]
-    inside = [each for each in asked if each.kind != ENDED]
-    for group in (inside, asked):
-        accepted = next((each for each in group if each.status == _ACCEPTED), None)
-        if accepted is not None:
-            return accepted
-    return next(iter(inside or asked), None)
+    inside = [each for each in counted if each.status and each.kind != ENDED]
+    asked = [each for each in (*counted, *told) if each.status]
+    accepted = [each for each in (*inside, *asked) if each.status == _ACCEPTED]
+    return next(iter(accepted or inside or asked), None)
 
 
-def _begins_at(counted: Sequence[Told], token: Told | None) -> datetime | None:
+def _begins_at(counted: Sequence[Told], token: Told | None, ended: Told | None) -> datetime | None:
     if token is None or token.status != _ACCEPTED:
         return None
     state, connected = "", None
@@ -148,7 +145,8 @@ def _begins_at(counted: Sequence[Told], token: Told | None) -> datetime | None:
             break
     if connected is None or token.kind == ENDED:
         return None if connected is None else connected.at
-    return max(connected.at, token.at)
+    both = max(connected.at, token.at)
+    return both if ended is None else min(both, max(ended.at, connected.at))
 
 
 def _phases(counted: Sequence[Told], start: datetime) -> tuple[tuple[datetime, str], ...]:
