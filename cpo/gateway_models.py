@@ -105,6 +105,11 @@ class ChargePoint(models.Model):
     def __str__(self) -> str:
         return self.identity
 
+    @property
+    def is_accepted(self) -> bool:
+        """Say whether what it tells is published, and its drivers are let in (OCPP-32)."""
+        return self.boot_status == BootStatus.ACCEPTED
+
 
 class ChargePointConnection(models.Model):
     """One connection of a charge point, from its handshake to its end (OCPP-107)."""

@@ -129,9 +129,8 @@ def refresh(charge_point_id: int, connector_id: int | None = None, *, correlatio
     for evse_id, current, version, own, since, plugs, whole, running, ended_at, online, last_seen_at, *more in known:
         sibling, closed = more
         if version.startswith("2."):
-            kept = json.loads(plugs) if plugs else {}
-            what = json.loads(running) if isinstance(running, str) else running
-            said = evse_states.status_of_evse(_plugs(kept, what, ended_at, now), charge_point_status=whole or "")
+            at_work = _plugs(json.loads(plugs or "{}"), json.loads(running or "null"), ended_at, now)
+            said = evse_states.status_of_evse(at_work, charge_point_status=whole or "")
         else:
             said = evse_states.status_of_connector(
                 own or "",
@@ -335,6 +334,7 @@ FROM cpo_evse e JOIN cpo_chargepoint p ON p.id = e.charge_point_id
 LEFT JOIN cpo_chargepointconnector c ON c.charge_point_id = p.id AND c.connector_id = e.connector_id
 LEFT JOIN cpo_chargepointconnector whole ON whole.charge_point_id = p.id AND whole.connector_id = 0
 WHERE e.charge_point_id = %(charge_point)s AND e.status NOT IN ('REMOVED', 'PLANNED')
+  AND (p.boot_status = 'Accepted' OR NOT p.online)  -- nothing is published before (OCPP-32)
   AND (%(connector)s::int IS NULL OR e.connector_id = %(connector)s
        OR e.hardware = (SELECT h.hardware FROM cpo_evse h
                         WHERE h.charge_point_id = e.charge_point_id AND h.connector_id = %(connector)s))
@@ -366,7 +366,7 @@ WHERE e.status NOT IN ('REMOVED', 'PLANNED') AND (
     (e.status = 'AVAILABLE' AND c.status IN ('Preparing', 'Occupied') AND p.online
      AND c.status_at < statement_timestamp() - make_interval(secs => %s))
     OR (e.status <> 'UNKNOWN' AND NOT p.online AND p.last_seen_at < statement_timestamp() - make_interval(secs => %s))
-    OR (e.status = 'UNKNOWN' AND p.online AND c.status <> ''))
+    OR (e.status = 'UNKNOWN' AND p.online AND p.boot_status = 'Accepted' AND c.status <> ''))
   AND NOT EXISTS (SELECT FROM cpo_closing g WHERE g.evse_id = e.id AND g.state = 'IN_FORCE')
 LIMIT 500
 """

@@ -22,10 +22,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-import msgspec
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
+from cpo.gateway import frames
 from cpo.gateway.frames import FrameError, PayloadError
 from cpo.gateway_models import InboxState
 from cpo.models import InboxMessage
@@ -47,7 +47,7 @@ from cpo.ocpp import events, fields, v16, v201
 from cpo.ocpp.events import Event
 from cpo.ocpp.inbox_order import next_message
 from cpo.ocpp.inbox_order import waiting as waiting
-from cpo.whitelist_states import ACCEPTED
+from cpo.whitelist_states import ACCEPTED, INVALID
 from ocpi import documents
 
 log = logging.getLogger(__name__)
@@ -220,6 +220,8 @@ def _decide(
     token_type = event.token_type if isinstance(event, events.AuthorizeAsked) else ""
     if token_type == transactions_tokens.NO_AUTHORIZATION:
         return Verdict(ACCEPTED)
+    if not message.charge_point.is_accepted:
+        return Verdict(INVALID)  # kept and answered; nothing of it is published, and no eMSP is asked (OCPP-32)
     decided = authorization.prepare(message.charge_point, event.id_token, connector=connector, token_type=token_type)
     return Asking(message.pk, decided) if isinstance(decided, Question) else decided
 
@@ -230,7 +232,7 @@ def _take_event(
     row = transactions_201.find(message.charge_point_id, event.transaction_id)
     verdict: Verdict | Question | None = verdicts.get(message.pk)
     if verdict is None and transactions_201.known_event(row, event) is None:
-        verdict = transactions_tokens.prepare(message, row, event)
+        verdict = transactions_tokens.prepare(message, row, event) if message.charge_point.is_accepted else None
     if isinstance(verdict, Question):
         return Asking(message.pk, verdict)
     return transactions_201.take(message, event, verdict)
@@ -261,7 +263,7 @@ def _settle(message: InboxMessage, state: InboxState, *, answer: dict[str, Any] 
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE cpo_inboxmessage SET state = %s, error = %s, answer = COALESCE(answer, %s) WHERE id = %s",
-            [state.value, error[:2000], None if answer is None else msgspec.json.encode(answer).decode(), message.pk],
+            [state.value, error[:2000], None if answer is None else frames.payload_text(answer), message.pk],
         )
 
 

@@ -173,12 +173,15 @@ def test_the_end_has_the_outer_registers(begin: int | None, end: int | None, exp
     )  # fmt: skip
     readings = [(at(0), Decimal(1010)), (at(1), Decimal(1050)), (at(30), Decimal(5000))]
 
-    assert outer_registers([*WHOLE[:4], ended], readings, at(2)) == expected
+    begins, ends = outer_registers([*WHOLE[:4], ended], readings, at(2))
+
+    assert begins == expected[0]
+    assert ends == expected[1]
 
 
 @pytest.mark.req("OCPP-67")
 def test_without_a_reading_before_it_the_first_is_the_begin() -> None:
-    assert outer_registers(WHOLE, [(at(5), Decimal(7))], at(2)) == (7, None)
+    assert outer_registers(WHOLE, [(at(5), Decimal(7))], at(2)) == (Decimal(7), None)
     assert outer_registers(WHOLE, [], at(2)) == (None, None)
 
 
