@@ -7,12 +7,14 @@ are found in any case (TYP-12).
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 LONGEST_ID, LONGEST_OWNER = 100, 6
 _ASKING = ("commands", "chargingprofiles")
+_BY_PATH = frozenset(("locations", "sessions", "tariffs", "tokens", "chargingprofiles"))  # their object is in the path
 _OWNED = ("locations", "sessions", "cdrs", "tariffs", "tokens", "hubclientinfo")
 
 
@@ -40,14 +42,11 @@ def about(module: str, method: str, url: str, below: str, body: bytes | None, an
 
     The result of a command or charging profile has the id of its URL (`result_id`), which is in the request as well.
     """
+    if method != "POST" and module in _BY_PATH:
+        return _by_path(module, below)
     if is_result(module, method, url, body):
         return "", result_id(url)
-    parts = below.split("/") if below else []
-    if "%" in below:
-        parts = [unquote(part) for part in parts]
-    owner = ""
-    if module in _OWNED and len(parts) > 1 and len(parts[0]) == 2 and parts[0].isalpha() and len(parts[1]) <= 3:
-        owner, parts = f"{parts[0]}*{parts[1]}", parts[2:]
+    owner, parts = _named_in(module, below)
     match module:
         case "cdrs":
             # The last part of a CDR's own URL is a key, not its id (CDR-07).
@@ -55,9 +54,24 @@ def about(module: str, method: str, url: str, below: str, body: bytes | None, an
             return _fit(_owner(found) or owner, found.id if found else "")
         case "commands":
             return _fit("", _of_command(parts[0] if parts else "", _read(_named, body)))
-        case "locations" | "sessions" | "tariffs" | "tokens" | "chargingprofiles":
-            return _fit(owner, parts[0] if parts else "")
-    return _fit(owner, "")
+    return _by_path(module, below)
+
+
+@lru_cache(maxsize=4096)
+def _by_path(module: str, below: str) -> tuple[str, str]:
+    owner, parts = _named_in(module, below)
+    return _fit(owner, parts[0] if parts and module in _BY_PATH else "")
+
+
+def _named_in(module: str, below: str) -> tuple[str, list[str]]:
+    """Return the owner that a path names, if it does, and what follows in it."""
+    parts = below.split("/") if below else []
+    if "%" in below:
+        parts = [unquote(part) for part in parts]
+    owner = ""
+    if module in _OWNED and len(parts) > 1 and len(parts[0]) == 2 and parts[0].isalpha() and len(parts[1]) <= 3:
+        owner, parts = f"{parts[0]}*{parts[1]}", parts[2:]
+    return owner, parts
 
 
 def is_result(module: str, method: str, url: str, body: bytes | None) -> bool:

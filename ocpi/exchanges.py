@@ -10,14 +10,16 @@ import logging
 import os
 import time
 from collections import deque
+from collections.abc import Iterator, Sequence
 
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
-from ocpi import client, ours, traffic
+from ocpi import client, exchange_rows, ours, traffic
 from ocpi.background_writer import BackgroundWriter
-from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry, columns
+from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry
+from ocpi.exchange_forward import Forwarded
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Received, Routing
 
 __all__ = ["Entry", "flush", "lost", "record", "record_in", "record_out", "stop"]
@@ -29,25 +31,27 @@ MOST_BYTES = 64 << 20  # of bodies that wait
 _FLUSH_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
 _AT_ONCE = 2_000
-_STATUS_CODE = COPY.split(", ").index("status_code")
 
 
-_buffer: deque[Entry] = deque()
+_buffer: deque[Entry | Forwarded] = deque()
 _waiting_bytes = 0
 _lost = 0
 
 
-def record(entry: Entry) -> None:
+def record(entry: Entry | Forwarded) -> None:
     """Keep one exchange; never raises, never waits. When too much waits, the oldest are dropped and counted."""
     global _waiting_bytes, _lost
     if not ours.known_settings().OCPI_EXCHANGES:
         return
-    if entry.request_body is not None:
-        entry.request_body = bytes(entry.request_body[: BODY_LIMIT + 1])
-        _waiting_bytes += len(entry.request_body)
-    if entry.response_body is not None:
-        entry.response_body = bytes(entry.response_body[: BODY_LIMIT + 1])
-        _waiting_bytes += len(entry.response_body)
+    body, answer = entry.request_body, entry.response_body
+    if body is not None:
+        if len(body) > BODY_LIMIT or type(body) is not bytes:
+            entry.request_body = body = bytes(body[: BODY_LIMIT + 1])
+        _waiting_bytes += len(body)
+    if answer is not None:
+        if len(answer) > BODY_LIMIT or type(answer) is not bytes:
+            entry.response_body = answer = bytes(answer[: BODY_LIMIT + 1])
+        _waiting_bytes += len(answer)
     _buffer.append(entry)
     while len(_buffer) > MOST_WAITING or (_waiting_bytes > MOST_BYTES and _buffer):
         try:
@@ -55,8 +59,10 @@ def record(entry: Entry) -> None:
         except IndexError:  # the writer was faster
             break
         _waiting_bytes -= len(dropped.request_body or b"") + len(dropped.response_body or b"")
-        _lost += 1
-        traffic.note_log("lost")
+        number = 2 if isinstance(dropped, Forwarded) else 1
+        _lost += number
+        for _ in range(number):
+            traffic.note_log("lost")
     if not _writer.is_running and settings.OCPI_WAKE:
         _writer.start()
 
@@ -125,9 +131,9 @@ def lost() -> int:
     return _lost
 
 
-def _take() -> list[Entry]:
+def _take() -> list[Entry | Forwarded]:
     global _waiting_bytes
-    batch: list[Entry] = []
+    batch: list[Entry | Forwarded] = []
     while len(batch) < _AT_ONCE:
         try:
             entry = _buffer.popleft()
@@ -140,20 +146,17 @@ def _take() -> list[Entry]:
     return batch
 
 
-def _write(batch: list[Entry]) -> None:
-    rows = [columns(entry) for entry in batch]
+def _write(batch: Sequence[Entry | Forwarded]) -> None:
+    text, tallies = exchange_rows.lines(batch)
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        for row in rows:
-            copy.write_row(row)
-    for entry, row in zip(batch, rows, strict=True):
-        ended = traffic.outcome(entry.http_status, row[_STATUS_CODE], entry.error)
-        traffic.note(entry.platform_id, entry.direction, ended, entry.at, (entry.elapsed or 0.0) * 1000)
+        copy.write(text)
+    traffic.note_all(tallies)
 
 
-def _write_one_by_one(batch: list[Entry]) -> None:
+def _write_one_by_one(batch: list[Entry | Forwarded]) -> None:
     """Write what can be written: one bad entry does not take its neighbors along."""
     global _lost
-    for entry in batch:
+    for entry in _apart(batch):
         try:
             _write([entry])
         except Exception as error:
@@ -162,12 +165,20 @@ def _write_one_by_one(batch: list[Entry]) -> None:
             log.warning("an exchange with %s was lost: %s", entry.url[:200], error)
 
 
+def _apart(batch: list[Entry | Forwarded]) -> Iterator[Entry]:
+    for each in batch:
+        if isinstance(each, Forwarded):
+            yield from each.entries()
+        else:
+            yield each
+
+
 def stop() -> None:
     """End this process's writer and write what it left; recording starts another one."""
     _writer.stop()
 
 
-def _put_back(batch: list[Entry]) -> None:
+def _put_back(batch: list[Entry | Forwarded]) -> None:
     _buffer.extendleft(reversed(batch))
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -28,8 +28,8 @@ _WRITE_SECONDS, _PAUSE_SECONDS = 2.0, 2.0
 # Partners choose their status codes; labels are only those that exist.
 _CODES = frozenset((2000, 2001, 2002, 2003, 2004, 3000, 3001, 3002, 3003, 4000, 4001, 4002, 4003))
 
-_Key = tuple[int, int, str, str]  # platform, minute, direction, outcome
-_waiting: dict[_Key, list[float]] = defaultdict(lambda: [0, 0.0])
+Key = tuple[int, int, str, str]  # platform, minute, direction, outcome
+_waiting: dict[Key, list[float]] = defaultdict(lambda: [0, 0.0])
 _lock = threading.Lock()
 
 
@@ -63,10 +63,21 @@ def outcome(http_status: int | None, status_code: int | None, error: str) -> str
 
 def note(platform_id: int | None, direction: str, ended: str, at: float, milliseconds: float) -> None:
     """Count one exchange that began at `at` (seconds since 1970); no I/O."""
+    note_all({key(platform_id, direction, ended, at): [1, milliseconds]})
+
+
+def key(platform_id: int | None, direction: str, ended: str, at: float) -> Key:
+    """Return what an exchange that began at `at` (seconds since 1970) is counted under."""
+    return platform_id or 0, int(at) // MINUTE * MINUTE, direction, ended
+
+
+def note_all(tallies: Mapping[Key, Sequence[float]]) -> None:
+    """Count many exchanges: how many of each kind, and their milliseconds together; no I/O."""
     with _lock:
-        found = _waiting[(platform_id or 0, int(at) // MINUTE * MINUTE, direction, ended)]
-        found[0] += 1
-        found[1] += milliseconds
+        for kind, (number, milliseconds) in tallies.items():
+            found = _waiting[kind]
+            found[0] += number
+            found[1] += milliseconds
     if not _writer.is_running and settings.OCPI_WAKE:
         _writer.start()
 
@@ -131,14 +142,14 @@ def forget() -> None:
     _waiting.clear()
 
 
-def _take() -> dict[_Key, list[float]]:
+def _take() -> dict[Key, list[float]]:
     global _waiting
     with _lock:
         taken, _waiting = _waiting, defaultdict(lambda: [0, 0.0])
     return taken
 
 
-def _write(batch: dict[_Key, list[float]]) -> None:
+def _write(batch: dict[Key, list[float]]) -> None:
     keys = sorted(batch)  # one order for all processes: none waits for another in a circle
     with connection.cursor() as cursor:
         cursor.execute(
@@ -155,7 +166,7 @@ def _write(batch: dict[_Key, list[float]]) -> None:
         )
 
 
-def _put_back(batch: dict[_Key, list[float]]) -> None:
+def _put_back(batch: dict[Key, list[float]]) -> None:
     with _lock:
         for key, (number, milliseconds) in batch.items():
             found = _waiting[key]

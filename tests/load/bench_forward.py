@@ -7,6 +7,7 @@ All sides get the same 8 connections: so many requests to one platform the hub l
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def forward(lab: Lab) -> Iterable[Line]:
         "a push that the hub keeps": (hub, pushes),
         "DRF view with requests": (drf, request),
     }
+    sides["bare pass-through in Python"] = (_bare(lab, ports[0]), request)
     nginx = _nginx(lab, ports[0])
     if nginx:
         sides["nginx proxy_pass"] = (nginx, request)
@@ -81,6 +83,15 @@ def forward(lab: Lab) -> Iterable[Line]:
         "BENCH-01 Direct forward, beside DRF", found["hub"].per_cpu_second, "requests per CPU second",
         "bare DRF view with requests", found["DRF view with requests"].per_cpu_second, goal=8.0, details=details,
         note=trouble(found),
+    )  # fmt: skip
+    bare = found["bare pass-through in Python"]
+    yield Line(
+        "BENCH-01 Direct forward, beside a bare pass-through", found["hub"].per_cpu_second, "requests per CPU second",
+        "uvloop and httptools on both sides, no rules, no log", bare.per_cpu_second, note=trouble(found),
+    )  # fmt: skip
+    yield Line(
+        "BENCH-01 A bare pass-through in Python, beside nginx", bare.per_cpu_second, "requests per CPU second",
+        "nginx proxy_pass with token and route map", limit.per_cpu_second or None, note=trouble(found),
     )  # fmt: skip
     yield _kept(found)
 
@@ -185,6 +196,13 @@ def _hanging(lab: Lab) -> Line:
 
 def _to(party: list[str]) -> bytes:
     return http("PUT", _PATH, registry.headers(registry.CPO_TOKEN, registry.CPO, (party[0], party[1])), _BODY)
+
+
+def _bare(lab: Lab, upstream: int) -> Process:
+    port = free_port()
+    command = [sys.executable, "-m", "tests.load.baselines.pass_through", "--port", str(port)]
+    command += ["--upstream", str(upstream), "--authorization", registry.authorization(registry.CPO_TOKEN)]
+    return lab.start("bare", [*command, "--receiver", "*".join(registry.EMSP)], port=port)
 
 
 def _nginx(lab: Lab, upstream: int) -> Process | None:

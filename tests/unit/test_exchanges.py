@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
-from ocpi import client, exchange_columns, exchange_partitions, exchanges, registry_sql, traffic
+from ocpi import client, exchange_columns, exchange_partitions, exchange_text, exchanges, registry_sql, traffic
 from ocpi.answers import Answer, NoAnswer, Sent
 from ocpi.exchange_columns import Entry
 from ocpi.headers import Address, Ids, Routing
@@ -261,6 +261,6 @@ def test_registry_changes_are_announced_and_health_is_not() -> None:
 
 
 def test_json_of_masked_credentials_is_still_json() -> None:
-    masked = exchange_columns._body(b'{"token":"secret-secret-secret-9876","url":"https://a"}', secret=True)
+    masked = exchange_text.body_text(b'{"token":"secret-secret-secret-9876","url":"https://a"}', secret=True)
 
     assert json.loads(masked) == {"token": "…9876", "url": "https://a"}

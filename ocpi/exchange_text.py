@@ -1,0 +1,77 @@
+"""Texts of an exchange as they are stored: cut to size, fit for PostgreSQL, credentials taken out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ocpi import secrets
+from ocpi.headers import Received
+
+BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
+
+_SECRET_HEADERS = frozenset(("authorization", "cookie", "set-cookie", "proxy-authorization"))
+# What stands in nearly every message, and has no place for a token.
+_USUAL = (
+    "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Date", "Host", "Server",
+    "X-Correlation-ID", "X-Limit", "X-Request-ID", "X-Total-Count", "OCPI-from-country-code", "OCPI-from-party-id",
+    "OCPI-to-country-code", "OCPI-to-party-id",
+)  # fmt: skip
+USUAL_HEADERS = frozenset(spelled for name in _USUAL for spelled in (name, name.lower(), name.title()))
+
+Hide = Callable[[str], str]
+
+
+def header_lines(headers: Mapping[str, str] | Received | None, hide: Hide) -> str:
+    if not headers:
+        return ""
+    lines = [
+        f"{name}: {value if name in USUAL_HEADERS else header(name, value, hide)}" for name, value in headers.items()
+    ]
+    return text("\n".join(lines))
+
+
+def header(name: str, value: str, hide: Hide) -> str:
+    return secrets.mask(value) if name.lower() in _SECRET_HEADERS else hide(value)
+
+
+def body_text(octets: bytes | None, *, secret: bool) -> str:
+    if not octets:
+        return ""
+    if secret:
+        # What cannot be read cannot be masked, and a token in a log is worse than a gap.
+        try:
+            if len(octets) > BODY_LIMIT:
+                raise ValueError("cut")
+            octets = msgspec.json.encode(_masked(msgspec.json.decode(octets)))
+        except (ValueError, RecursionError):
+            return f"[{len(octets)} bytes, not kept: unreadable, and may hold a token]"
+    found = text(octets[:BODY_LIMIT].decode("utf-8", "replace"))
+    return found if len(octets) <= BODY_LIMIT else f"{found} […]"
+
+
+def _masked(value: Any) -> Any:
+    match value:
+        case dict():
+            return {
+                name: secrets.mask(str(member)) if str(name).lower() == "token" else _masked(member)
+                for name, member in value.items()
+            }
+        case list():
+            return [_masked(member) for member in value]
+        case _:
+            return value
+
+
+def text(given: str) -> str:
+    # PostgreSQL takes neither NUL nor half a surrogate pair.
+    if "\0" in given:
+        given = given.replace("\0", "�")
+    return given if given.isascii() else given.encode("utf-8", "replace").decode()
+
+
+def escaped(given: str) -> str:
+    """Return a text as a field of COPY."""
+    return given.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
