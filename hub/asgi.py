@@ -22,8 +22,8 @@ from django.conf import settings  # noqa: E402 - needs the applications
 
 from hub.fast_django import DjangoDoor, Receive, Scope, Send  # noqa: E402
 from hub.fast_doors import EventLoopDoors  # noqa: E402
-from hub.fast_lane import METHODS, Lane, limit_of  # noqa: E402
-from hub.fast_message import Headers, Message, Reply, place_of  # noqa: E402
+from hub.fast_lane import METHODS, Lane  # noqa: E402
+from hub.fast_message import Headers, Message, Reply, limit_of, place_of  # noqa: E402
 from hub.fast_threads import Threads  # noqa: E402
 from ocpi import exchanges  # noqa: E402
 

@@ -63,7 +63,7 @@ class EventLoopDoors(forwarding.Doors):
     def __init__(self, threads: Threads) -> None:
         self.in_flight = InFlight()
         self._threads = threads
-        self._pool = wire_async.Pool()
+        self.pool = wire_async.Pool()
         self._background: set[asyncio.Task[Any]] = set()
         self._well_at: dict[int, float] = {}
         self._heard_at: dict[int, float] = {}
@@ -75,7 +75,7 @@ class EventLoopDoors(forwarding.Doors):
         self.in_flight.enter(platform)
         try:
             return await client_async.send(
-                self._pool, platform.target(), method, url, body=body, headers=headers, timeout=timeout,
+                self.pool, platform.target(), method, url, body=body, headers=headers, timeout=timeout,
                 max_body=forwarding.MOST_OCTETS,
             )  # fmt: skip
         finally:
@@ -95,14 +95,14 @@ class EventLoopDoors(forwarding.Doors):
         now = time.monotonic()
         if now - self._well_at.get(platform_id, -_NOTE_SECONDS) >= _NOTE_SECONDS:
             self._well_at[platform_id] = now
-            self._behind(self.run(health.succeeded, platform_id, elapsed))
+            self.behind(self.run(health.succeeded, platform_id, elapsed))
 
     def heard_from(self, platform: KnownPlatform) -> None:
         """Note a valid request from a platform."""
         now = time.monotonic()
         if now - self._heard_at.get(platform.id, -_NOTE_SECONDS) >= _NOTE_SECONDS or platform.connection == "OFFLINE":
             self._heard_at[platform.id] = now
-            self._behind(self.run(health.heard_from, platform.id))
+            self.behind(self.run(health.heard_from, platform.id))
 
     async def settled(self) -> None:
         """Wait for what was left to be done behind the answers."""
@@ -111,9 +111,10 @@ class EventLoopDoors(forwarding.Doors):
 
     async def close(self) -> None:
         """Close what waits for its next request."""
-        await self._pool.close()
+        await self.pool.close()
 
-    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
+    def behind(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something be done by and by; `settled` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._done)

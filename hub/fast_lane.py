@@ -13,14 +13,14 @@ from django.db import InterfaceError, OperationalError
 
 from hub import forwarding, open_routing
 from hub.fast_doors import EventLoopDoors
-from hub.fast_message import Headers, Message, Place, Reply
+from hub.fast_message import Headers, Message, Reply, limit_of
+from hub.fast_replies import finish, refusal, reply_of
+from hub.fast_ways import ShortWays
 from hub.routing import Asked, Direct, NeedsLookup, decide
 from ocpi import (
     authentication,
     defects,
     door,
-    envelope,
-    exchanges,
     json_text,
     message_defects,
     ours,
@@ -28,7 +28,6 @@ from ocpi import (
     snapshot,
     status,
 )
-from ocpi.exchange_columns import Entry
 from ocpi.headers import (
     FROM_COUNTRY_CODE,
     FROM_PARTY_ID,
@@ -42,7 +41,7 @@ from ocpi.headers import (
     read_sender,
 )
 from ocpi.snapshot import Snapshot
-from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, check_encoding
+from ocpi.views import check_encoding
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _MOST_CALLERS = 10_000
@@ -55,9 +54,10 @@ class Lane:
 
     def __init__(self, doors: EventLoopDoors) -> None:
         self.doors = doors
-        self._registry: Snapshot | None = None
+        self.registry: Snapshot | None = None  # that what is remembered was found in
         self._callers: dict[str, authentication.Caller] = {}
-        self._ways: dict[tuple[object, ...], _Way] = {}
+        self._ways: dict[tuple[object, ...], Way] = {}
+        self.short_ways = ShortWays(self)
 
     async def answer(self, message: Message) -> Reply | None:
         """Answer a request, or return nothing if it is for Django."""
@@ -91,25 +91,29 @@ class Lane:
             passed = await forwarding.pass_on(
                 asked, route, query=message.query, body=message.body, ids=ids, doors=self.doors
             )
-            reply = Reply(passed.http_status, {"Content-Type": "application/json", **passed.headers}, passed.body)
+            reply = reply_of(passed)
         except Exception as error:  # the one exception handler; what we did not expect is 4000 at a hub
-            response = envelope.error(error, unexpected=status.HubError)
-            reply = Reply(response.status_code, dict(response.items()), response.content)
-        reply.headers.update(ids.as_headers())
-        for name, value in way.back.items():
-            reply.headers.setdefault(name, value)
-        _record(message, reply, ids, way.routing, caller.platform.id, time.perf_counter() - started)
+            reply = refusal(error)
+        finish(message, reply, ids, way.routing, way.back, caller.platform.id, time.perf_counter() - started)
         return reply
+
+    def known(self, authorization: str | None) -> authentication.Caller | None:
+        """Return who shows this, if that was found out already; ask only while `registry` is the one at hand."""
+        return self._callers.get(authorization or "")
+
+    def way(self, message: Message, caller: authentication.Caller) -> Way | None:
+        """Return where a message goes, as for `answer`; ask only while `registry` is the one at hand."""
+        return self._way(message, caller, self.registry, ours.addresses()[0]) if self.registry else None
 
     def _known(self, authorization: str | None, registry: Snapshot) -> authentication.Caller | None:
         """Return who shows this, if that was found out since the registry last changed."""
-        if registry is not self._registry:
-            self._registry = registry
+        if registry is not self.registry:
+            self.registry = registry
             self._callers.clear()
             self._ways.clear()
         return self._callers.get(authorization or "")
 
-    def _way(self, message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> _Way | None:
+    def _way(self, message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> Way | None:
         """Return where a message goes, from memory if one like it went the same way a moment ago.
 
         What `decide` looks at is in the key, or in the registry; agreements begin and end with time, so a way is
@@ -117,8 +121,9 @@ class Lane:
         """
         get, place, now = message.headers.get, message.place, time.monotonic()
         party = get(TO_PARTY_ID)
+        owner = place.tail[:2] if place.interface == "RECEIVER" else ()
         key = (
-            caller.platform.id, place.module, place.interface, message.method, len(place.tail), place.tail[:2],
+            caller.platform.id, place.module, place.interface, message.method, len(place.tail), owner,
             get(TO_COUNTRY_CODE), party, get(FROM_COUNTRY_CODE), get(FROM_PARTY_ID),
         )  # fmt: skip
         found = self._ways.get(key)
@@ -141,7 +146,7 @@ class Lane:
         header = headers.get("Authorization") or ""
         lasting = registry.tokens[secrets.digest(caller.token)].expires_at is None
         as_usual = (caller.token in secrets.readings(header, raw_allowed=False)) == caller.platform.base64_token
-        if lasting and as_usual and caller.platform.id not in registry.overlapping and registry is self._registry:
+        if lasting and as_usual and caller.platform.id not in registry.overlapping and registry is self.registry:
             if len(self._callers) >= _MOST_CALLERS:
                 self._callers.clear()
             self._callers[header] = caller
@@ -149,7 +154,7 @@ class Lane:
 
 
 @dataclass(slots=True)
-class _Way:
+class Way:
     """Where a message goes, or why it goes nowhere; and the routing headers of the hub's own answer."""
 
     routing: Routing
@@ -160,31 +165,34 @@ class _Way:
     until: float = 0.0
 
 
-def _found_way(message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> _Way | None:
+def _found_way(message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> Way | None:
     """Return where a message goes; nothing if that is not one party, so that it is for Django."""
     try:
         routing = read_routing(message.headers.get)
     except status.InvalidParameters as error:
         routing = Routing(sender=read_sender(message.headers.get))  # so that the refusal says whom it is for (HUB-09)
-        return _Way(routing, routing.answered_by(hub).as_headers(), is_readable=False, problem=error)
+        return Way(routing, routing.answered_by(hub).as_headers(), is_readable=False, problem=error)
     back = routing.answered_by(hub).as_headers()
     place = message.place
     asked = Asked(place.module, place.interface, message.method, place.tail, routing, caller.platform)
     try:
         route = decide(asked, registry, hub)
     except Exception as error:
-        return _Way(routing, back, problem=error)
-    return _Way(routing, back, route=route) if isinstance(route, Direct | NeedsLookup) else None
+        return Way(routing, back, problem=error)
+    return Way(routing, back, route=route) if isinstance(route, Direct | NeedsLookup) else None
 
 
-def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _Way) -> Direct | NeedsLookup:
+def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: Way) -> Direct | NeedsLookup:
     """Note what is odd and refuse what is wrong: addresses that cannot be read, then the body, then the receiver.
 
     :raises TooManyRequests: if the caller has made too many.
     :raises OcpiError: as `json_text.read`, `views.check_encoding`, `read_routing` and `decide`.
     """
     get, method = message.headers.get, message.method
-    door.limit(caller)
+    if message.admission is None:
+        door.limit(caller)
+    elif message.admission is not True:
+        raise message.admission
     # A POST may come without a body: the LocationReferences of an authorize are optional (TOK-02).
     has_body = way.is_readable and (method in ("PUT", "PATCH") or (method == "POST" and message.body != b""))
     declared = get("Content-Type") == "application/json" and get("Content-Encoding") is None
@@ -205,31 +213,3 @@ def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: _W
             defects.noted([message_defects.of_refusal(error)])
             raise
     return way.route
-
-
-def limit_of(place: Place) -> int:
-    """Return how long a body may be, in octets (SEC-45)."""
-    return MAX_LOCATION_BODY if place.module == "locations" else MAX_BODY
-
-
-def _record(message: Message, reply: Reply, ids: Ids, routing: Routing, platform_id: int, elapsed: float) -> None:
-    exchanges.record(
-        Entry(
-            "IN",
-            time.time() - elapsed,
-            message.method,
-            f"{message.path}?{message.query}" if message.query else message.path,
-            platform_id,
-            message.place.module,
-            ids.request_id,
-            ids.correlation_id,
-            routing,
-            reply.http_status,
-            elapsed,
-            "",
-            message.headers,
-            message.body,
-            reply.headers,
-            reply.body,
-        )
-    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
-from ocpi import endpoints
+from ocpi import endpoints, status
 from ocpi.enums import FUNCTIONAL_MODULES, InterfaceRole
 from ocpi.headers import Received
+from ocpi.views import MAX_BODY, MAX_LOCATION_BODY
 
 _MODULES = {str(module): str(module) for module in FUNCTIONAL_MODULES}
 _INTERFACES = {role.lower(): str(role) for role in InterfaceRole}
@@ -67,6 +69,8 @@ class Message:
     headers: Headers
     place: Place
     body: bytes
+    # Whether its platform may ask now, if somebody has counted it already.
+    admission: status.TooManyRequests | Literal[True] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,11 @@ class Reply:
     http_status: int
     headers: dict[str, str]
     body: bytes
+
+
+def limit_of(place: Place) -> int:
+    """Return how long a body may be, in octets (SEC-45)."""
+    return MAX_LOCATION_BODY if place.module == "locations" else MAX_BODY
 
 
 def place_of(path: str) -> Place | None:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from hub.asgi import Application
-from hub.fast_lane import METHODS, Lane, limit_of
-from hub.fast_message import Headers, Message, Place, Reply, place_of
+from hub.fast_again import SameRequests
+from hub.fast_lane import METHODS, Lane
+from hub.fast_message import Headers, Message, Place, Reply, limit_of, place_of
+from hub.fast_pass import Passage
+from ocpi import status
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +31,12 @@ MOST_HEADERS, LONGEST_HEADER = 100, 8 << 10
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@lru_cache(maxsize=4)  # they change with every second
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return b"".join([b"%s: %s\r\n" % each for each in headers])
-
-
 class _Passing:
     """A request on the short way, in the place of uvicorn's cycle of request and response."""
 
     __slots__ = (
-        "body", "disconnected", "headers", "is_first", "is_whole", "keep_alive", "limit", "method", "more_body", "path",
-        "place", "query", "response_complete", "too_long",
+        "admission", "body", "disconnected", "headers", "is_first", "is_whole", "keep_alive", "limit", "method",
+        "more_body", "path", "place", "query", "response_complete", "too_long",
     )  # fmt: skip
 
     def __init__(self, method: str, path: str, query: str, place: Place, headers: Any, keep_alive: bool) -> None:
@@ -47,6 +44,7 @@ class _Passing:
         self.keep_alive = keep_alive
         self.limit = limit_of(place)
         self.body: list[bytes] = []
+        self.admission: status.TooManyRequests | Literal[True] | None = None
         self.more_body = True
         self.is_first = self.is_whole = self.too_long = False
         self.response_complete = self.disconnected = False
@@ -67,6 +65,16 @@ class Protocol(HttpToolsProtocol):
     _is_odd = False  # a header is longer than it may be
     _timer: asyncio.TimerHandle | None = None
     _received = 0
+    _between = True  # the parser stands between two messages
+    _messages = 0  # that began in what came last
+    _quiet_since: float | None = None
+    _admission: status.TooManyRequests | Literal[True] | None = None
+    _default_of: object = None
+    _default = b""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._same = SameRequests()
 
     # ---- the parser's and the loop's calls
 
@@ -76,11 +84,20 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_timer()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        between = self._between
+        if between and self._same.known is not None and self._goes_the_short_way(data):
+            return
+        self._messages = 0
         super().data_received(data)
+        self._admission = None
         cycle: Any = self.cycle
+        if between and self._between and self._messages == 1 and isinstance(cycle, _Passing) and cycle.keep_alive:
+            self._same.learn(data)
         if isinstance(cycle, _Passing) and not self._in_head:
             # Most bodies come with their headers, so that no timer is needed.
             if not cycle.is_whole and self._timer is None:
@@ -92,7 +109,26 @@ class Protocol(HttpToolsProtocol):
             elif self._timer is None:
                 self._expect(HEAD_SECONDS)
 
+    def _goes_the_short_way(self, data: bytes) -> bool:
+        """Send a request on without the parser, if it is one like the one before it."""
+        cycle: Any = self.cycle
+        if self.pipeline or not (cycle is None or cycle.response_complete) or self.transport.is_closing():
+            return False
+        again = self._same.again(data)
+        if again is None:
+            return False
+        begun = self._lane().short_ways.begin(again, self)
+        if not isinstance(begun, Passage):
+            self._admission = begun or None
+            return False
+        self._quiet_since = None
+        self.cycle = begun  # type: ignore[assignment]
+        self.tasks.add(begun)  # type: ignore[arg-type]
+        return True
+
     def on_message_begin(self) -> None:
+        self._between = False
+        self._messages += 1
         self._in_head, self._head_octets, self._is_odd = True, 0, False
         self.url = b""
         self.expect_100_continue = False
@@ -121,6 +157,7 @@ class Protocol(HttpToolsProtocol):
             return
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
         cycle = _Passing(method, path, (url.query or b"").decode("latin-1"), place, headers, keep_alive)
+        cycle.admission, self._admission = self._admission, None
         before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
         self._received = 0
         if before is None or before.response_complete:
@@ -145,6 +182,7 @@ class Protocol(HttpToolsProtocol):
             self._whole(cycle)
 
     def on_message_complete(self) -> None:
+        self._between = True
         cycle: Any = self.cycle
         if not isinstance(cycle, _Passing):
             super().on_message_complete()
@@ -175,6 +213,7 @@ class Protocol(HttpToolsProtocol):
     async def _pass(self, cycle: _Passing) -> None:
         body = cycle.body[0] if len(cycle.body) == 1 else b"".join(cycle.body)
         message = Message(cycle.method, cycle.path, cycle.query, Headers(cycle.headers), cycle.place, body)
+        message.admission = cycle.admission
         try:
             reply = await self._lane().answer(message)
         except Exception:
@@ -191,7 +230,35 @@ class Protocol(HttpToolsProtocol):
         found: Lane = application.lane()
         return found
 
-    def _write(self, cycle: _Passing, reply: Reply) -> None:
+    def pass_back(self, passage: Passage, http_status: int, headers: bytes, body: bytes) -> None:
+        """Write the answer of a request that went the short way."""
+        self.tasks.discard(passage)
+        passage.response_complete = True
+        if passage.disconnected:
+            return
+        end = (
+            b"Content-Length: %d\r\n\r\n" if passage.keep_alive else b"Connection: close\r\nContent-Length: %d\r\n\r\n"
+        )
+        start = STATUS_LINE[http_status]
+        self.transport.write(b"".join((start, self._default_lines(), headers, end % len(body), body)))
+        if not passage.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def reply(self, passage: Passage, reply: Reply) -> None:
+        """Write what the lane answers to a request that went the short way."""
+        self.tasks.discard(passage)
+        self._write(passage, reply)
+
+    def _default_lines(self) -> bytes:
+        """Return the headers of every answer; they change with every second."""
+        headers = self.server_state.default_headers
+        if headers is not self._default_of:
+            self._default_of = headers
+            self._default = b"".join([b"%s: %s\r\n" % each for each in headers])
+        return self._default
+
+    def _write(self, cycle: _Passing | Passage, reply: Reply) -> None:
         cycle.response_complete = True
         if cycle.disconnected:
             return
@@ -204,8 +271,9 @@ class Protocol(HttpToolsProtocol):
             log.error("an answer had a line break in a header")
             self.transport.close()
             return
-        default = _lines(tuple(self.server_state.default_headers))
-        self.transport.write(b"".join((STATUS_LINE[reply.http_status], default, head.encode("latin-1"), reply.body)))
+        self.transport.write(
+            b"".join((STATUS_LINE[reply.http_status], self._default_lines(), head.encode("latin-1"), reply.body))
+        )
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -261,6 +329,35 @@ class Protocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, self.app)
 
     # ---- time
+
+    def on_response_complete(self) -> None:
+        """Go on with what the client sent ahead, or wait for its next request; one timer for all of these waits."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._quiet_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_for_next(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._quiet_since = None
+
+    def _wait_for_next(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._look_whether_quiet)
+
+    def _look_whether_quiet(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._quiet_since is None:  # the end of the request sets the next timer
+            return
+        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait_for_next(left)
+        else:
+            self.transport.close()
 
     def _expect(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self.transport.close)

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote, urljoin
 
-from django.conf import settings
-
 from hub import callbacks, direct_versions, known_objects, loops, passing
 from hub.models import Callback
 from hub.routing import Asked, Direct
-from ocpi import client, client_async, exchanges, health, status, token_doubt
+from ocpi import client, client_async, exchanges, health, ours, status, token_doubt
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Routing, new_id, read_routing
 from ocpi.links import next_reference
 from ocpi.snapshot import KnownPlatform
@@ -135,13 +133,31 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
         answer = await _send(platform, asked.method, url, sent_body, asked.module, route.routing, ids, doors)
     if callback is not None:
         await doors.run(_settle, callback, answer)
+    return await _passed(answer, asked, route, query=query, body=body, ids=ids, doors=doors)
+
+
+async def conclude(
+    outcome: client.Answer | client.ClientError, asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids,
+    doors: Doors,
+) -> Passed:  # fmt: skip
+    """Do what follows of a request that was sent, as `pass_on` does it, for whoever sent it otherwise.
+
+    :raises OcpiError: as `pass_on`.
+    """
+    answer = await _judged(outcome, route.place.platform, asked.module, route.routing, doors)
+    return await _passed(answer, asked, route, query=query, body=body, ids=ids, doors=doors)
+
+
+async def _passed(
+    answer: client.Answer, asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids, doors: Doors
+) -> Passed:
     if answer.ok:
         known_objects.learn(asked, to=route.routing.to, query=query, body=body)
         passing.note(asked, route, body=body)
     if direct_versions.concerned(asked) and answer.ok:
         # The caller's next push of the object must find this one kept.
         await doors.run(direct_versions.accepted, asked, route, query=query, body=body)
-    headers = await _headers(answer, asked, platform.id, ids, route.routing, doors)
+    headers = await _headers(answer, asked, route.place.platform.id, ids, route.routing, doors)
     return Passed(answer.http_status, answer.body, headers)
 
 
@@ -177,16 +193,33 @@ async def _send(
     platform: KnownPlatform, method: str, url: str, body: bytes, module: str, routing: Routing, ids: Ids, doors: Doors
 ) -> client.Answer:
     headers = {REQUEST_ID: new_id(), CORRELATION_ID: ids.correlation_id, **routing.as_headers()}
-    authorize = "/authorize" in url and url.partition("?")[0].endswith("/authorize")
-    timeout = settings.OCPI_AUTHORIZE_TIMEOUT if authorize else settings.OCPI_FORWARD_TIMEOUT  # HUB-69
+    outcome: client.Answer | client.ClientError
     try:
-        answer = await doors.send(platform, method, url, body=body or None, headers=headers, timeout=timeout)
+        outcome = await doors.send(
+            platform, method, url, body=body or None, headers=headers, timeout=timeout_for(url.partition("?")[0])
+        )
     except client.ClientError as error:
-        exchanges.record_out(error, platform_id=platform.id, module=module, routing=routing)
-        if not isinstance(error, client_async.Interrupted):
-            await doors.failed(platform.id, type(error).__name__)
-        raise _as_hub_error(error, platform) from error
-    exchanges.record_out(answer, platform_id=platform.id, module=module, routing=routing)
+        outcome = error
+    return await _judged(outcome, platform, module, routing, doors)
+
+
+def timeout_for(path: str) -> float:
+    """Return how long an answer may take, in seconds: somebody stands at the charge point and waits (HUB-69)."""
+    known = ours.known_settings()
+    found: float = known.OCPI_AUTHORIZE_TIMEOUT if path.endswith("/authorize") else known.OCPI_FORWARD_TIMEOUT
+    return found
+
+
+async def _judged(
+    outcome: client.Answer | client.ClientError, platform: KnownPlatform, module: str, routing: Routing, doors: Doors
+) -> client.Answer:
+    """Note what came of a request, for the log and for the health of its receiver, and return a proper answer."""
+    exchanges.record_out(outcome, platform_id=platform.id, module=module, routing=routing)
+    if isinstance(outcome, client.ClientError):
+        if not isinstance(outcome, client_async.Interrupted):
+            await doors.failed(platform.id, type(outcome).__name__)
+        raise _as_hub_error(outcome, platform) from outcome
+    answer = outcome
     if answer.http_status in token_doubt.REFUSALS:
         # Never passed on: the requester would think that its own token is bad.
         refuses_us = await _refuses_us(platform, doors)

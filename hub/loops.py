@@ -27,23 +27,42 @@ class guard:
     __slots__ = ("_key", "_request_id")
 
     def __init__(self, asked: Asked, routing: Routing, ids: Ids) -> None:
-        to, sender = routing.to, routing.sender
         self._request_id = ids.request_id
-        self._key: Key = (
-            ids.correlation_id, asked.method, asked.module, asked.interface, *asked.tail,
-            *(to.key if to else ()), *(sender.key if sender else ()),
-        )  # fmt: skip
+        start = (asked.method, asked.module, asked.interface)
+        self._key: Key = (ids.correlation_id, *start, *asked.tail, *parties(routing))
 
     def __enter__(self) -> None:
-        with _changing:
-            others = _passing.setdefault(self._key, [])
-            if any(request_id != self._request_id for request_id in others):
-                raise status.HubError("This request is already on its way: it goes round in a loop")
-            others.append(self._request_id)
+        enter(self._key, self._request_id)
 
     def __exit__(self, *error: object) -> None:
-        with _changing:
-            others = _passing[self._key]
-            others.remove(self._request_id)
-            if not others:
-                del _passing[self._key]
+        leave(self._key, self._request_id)
+
+
+def parties(routing: Routing) -> Key:
+    """Return what of a key the addresses are."""
+    to, sender = routing.to, routing.sender
+    return (*(to.key if to else ()), *(sender.key if sender else ()))
+
+
+def enter(key: Key, request_id: str) -> None:
+    """Note that a request begins to be passed on.
+
+    :raises HubError: as `guard`.
+    """
+    with _changing:
+        others = _passing.get(key)
+        if others is None:
+            _passing[key] = [request_id]
+            return
+        if any(other != request_id for other in others):
+            raise status.HubError("This request is already on its way: it goes round in a loop")
+        others.append(request_id)
+
+
+def leave(key: Key, request_id: str) -> None:
+    """Note that it is over."""
+    with _changing:
+        others = _passing[key]
+        others.remove(request_id)
+        if not others:
+            del _passing[key]

@@ -16,7 +16,7 @@ from ocpi import exchange_objects
 from ocpi.exchange_columns import Entry, new_id, object_path, party_text
 from ocpi.exchange_text import body_text, escaped, header_lines, text
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Routing
-from ocpi.same_head import Head
+from ocpi.same_head import Said
 
 
 @dataclass(slots=True)
@@ -50,14 +50,6 @@ def _pattern(headers: dict[str, str]) -> str:
     """Return header lines as a field of COPY, with places for both ids behind them."""
     lines = header_lines(headers, lambda value: value).replace("%", "%%")
     return escaped(f"{lines}\n{REQUEST_ID}: %s\n{CORRELATION_ID}: %s")
-
-
-@dataclass(slots=True)
-class Said:
-    """A head that was said again, and what was new in it."""
-
-    head: Head
-    values: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -95,7 +87,8 @@ class Forwarded:
             texts += self.answered.head.looked_at
             answered = self.answered.head.shown(self.answered.values)
         else:
-            answered = escaped(header_lines(self.answered, lambda value: texts.append(value) or value))
+            texts += self.answered.values()
+            answered = escaped(header_lines(self.answered, str))
         body, answer = escaped(body), escaped(answer)
         asked = self.asked.head.shown(self.asked.values)
         replied = legs.replied_lines % (escaped(self.request_id), correlation_id)
@@ -131,12 +124,12 @@ class Forwarded:
                 "OUT", self.sent_at, legs.method, self.url, legs.receiver_id, legs.module, self.sent_id,
                 self.correlation_id, legs.routing, self.http_status, self.sent_elapsed, "", legs.sent | sent_ids,
                 self.request_body,
-                answered.head.pairs(answered.values) if isinstance(answered, Said) else answered, self.response_body,
+                answered.pairs() if isinstance(answered, Said) else answered, self.response_body,
             ),
             Entry(
                 "IN", self.at, legs.method, self.target, legs.caller_id, legs.module, self.request_id,
                 self.correlation_id, legs.routing, self.http_status, self.elapsed, "",
-                self.asked.head.pairs(self.asked.values), self.request_body, legs.replied | ids, self.response_body,
+                self.asked.pairs(), self.request_body, legs.replied | ids, self.response_body,
             ),
         )  # fmt: skip
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import httptools
 
+from ocpi.same_head import Said
+
 HEADER_LIMIT = 16 * 1024
 # Of chunks; some stream a large list in pieces of a few octets, and none of those that do so is larger than this.
 _FRAMING_LIMIT = 1 << 20
@@ -18,11 +20,16 @@ _BODILESS = (204, 304)
 
 
 class Response(NamedTuple):
-    """An answer as it came: status, headers by lower-case name, body."""
+    """An answer as it came: status, headers by lower-case name, body; or, for headers, a head that was said before."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    said: Said | None = None
+
+    def written_out(self) -> "Response":
+        """Return the same with its headers."""
+        return Response(self.status, self.said.pairs(), self.body) if self.said else self
 
 
 class NotHttp(Exception):

@@ -1,15 +1,16 @@
 """Heads of HTTP messages that came before, and come again with other ids. Pure.
 
-Who keeps a connection sends the same lines over it again and again; only the first line, the ids, the length and the
-date change. A head that a parser has read once is remembered; the next one that has the very same lines but for those
-needs no parser, and all that was found out about the lines that stay is known. What differs in a single octet, has any
-other framing than a length, or a value with anything but plain characters in it, is for the parser again.
+Who keeps a connection sends the same lines over it again and again; only the first line, the ids, the addresses, the
+length and the date change. A head that a parser has read once is remembered; the next one that has the very same lines
+but for those needs no parser, and all that was found out about the lines that stay is known. What differs in a single
+octet, is framed by anything but its length, or has other than plain characters in a value, is for the parser again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from ocpi.exchange_text import USUAL_HEADERS, escaped, header
 
@@ -22,73 +23,56 @@ LENGTH, DATE = b"content-length", b"date"
 _FRAMING = frozenset((b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te", b"trailer", b"keep-alive"))
 _KEPT = b"keep-alive"
 
-Pair = tuple[bytes, bytes]
-
 
 class Head:
     """What one remembers of a head: the lines that stay, and where the others are."""
 
-    __slots__ = ("_count", "_lines", "_pattern", "_places", "_reader", "found", "looked_at", "slots")
+    __slots__ = ("_lines", "_pattern", "_places", "_spelled", "constant", "looked_at", "slots")
 
     def __init__(
-        self, lines: list[bytes], changing: Iterable[bytes], *, spelled: Callable[[str], str], between: str
+        self, lines: list[bytes], changing: frozenset[bytes], *, spelled: Callable[[str], str], between: str
     ) -> None:
-        """Remember these lines, the first of a message included.
+        """Remember the lines of a head, the first of a message included; `changing`: names, in lower case.
 
-        :raises ValueError: if the next one like it could not be told apart, or is not framed by its length.
+        Names are shown as `spelled`; what stands in several lines is joined with `between`.
+
+        :raises ValueError: if the next head like it could not be told from others, or has no length.
         """
-        self._count = len(lines)
-        if self._count > _MOST_LINES:
+        if len(lines) > _MOST_LINES:
             raise ValueError("too many lines")
         self._lines = [b"", *lines[1:]]
         self._places: list[tuple[int, bytes, int, re.Pattern[bytes]]] = []
-        self.slots: dict[bytes, int] = {}  # name: its number among the values
-        wanted = set(changing)
+        self.slots: dict[bytes, int] = {}  # of what changes: name, its number among the values
         found: dict[str, str | None] = {}
         for place, line in enumerate(lines[1:], 1):
-            octets, colon, value = line.partition(b": ")
-            name = octets.lower()
-            if not colon or not name or value != value.strip() or not value or b"\0" in value:
-                raise ValueError("not spelled as usual")
-            if name in _FRAMING and not (name == b"connection" and value.lower() == _KEPT):
-                raise ValueError("framed otherwise")
-            text = octets.decode("latin-1").lower()
-            if name in wanted:
-                if name in self.slots:
+            name, value = _parts(line)
+            known = name.decode("latin-1")
+            if name in changing:
+                if known in found:
                     raise ValueError("twice the same name")
-                self.slots[name] = len(self._places)
-                start = octets + b": "
-                self._places.append((place, start, len(start), _DATE if name == DATE else _PLAIN))
-                self._lines[place] = b""
-                found[text] = None
-            elif text in found:
-                before = found[text]
-                if before is None:
-                    raise ValueError("twice the same name")
-                found[text] = before + between + value.decode("latin-1")
+                self._change(place, name, line[: -len(value)])
+                found[known] = None
+            elif known not in found:
+                found[known] = value.decode("latin-1")
+            elif before := found[known]:
+                found[known] = before + between + value.decode("latin-1")
             else:
-                found[text] = value.decode("latin-1")
-        self._places = [*self._places]
-        self.found = {name: value for name, value in found.items() if value is not None}
-        self._reader = [(spelled(name), value) for name, value in found.items()]
-        shown, looked_at = [], []
-        for name, value in self._reader:
-            if value is None:
-                shown.append(f"{name}: %s")
-                continue
-            text = header(name, value, lambda each: each)
-            if name not in USUAL_HEADERS and text == value:
-                looked_at.append(value)
-            shown.append(f"{name}: {text}".replace("\0", "").replace("%", "%%"))
-        self.looked_at = tuple(looked_at)
-        self._pattern = escaped("\n".join(shown))
+                raise ValueError("twice the same name")
+        self.constant = {name: value for name, value in found.items() if value is not None}
+        self._spelled = [(spelled(name), value) for name, value in found.items()]
+        self._pattern, self.looked_at = _shown(self._spelled)
+
+    def _change(self, place: int, name: bytes, start: bytes) -> None:
+        self.slots[name] = len(self._places)
+        self._places.append((place, start, len(start), _DATE if name == DATE else _PLAIN))
+        self._lines[place] = b""
 
     def values(self, lines: list[bytes]) -> list[bytes] | None:
         """Return the values of the lines that change, in the order of `slots`, if all others are the same.
 
         Takes those and the first line out of the list.
         """
-        if len(lines) != self._count:
+        if len(lines) != len(self._lines):
             return None
         found = []
         lines[0] = b""
@@ -101,11 +85,56 @@ class Head:
             found.append(value)
         return found if lines == self._lines else None
 
-    def shown(self, values: Iterable[str]) -> str:
-        """Return the lines as a log shows them, as a field of COPY."""
-        return self._pattern % tuple(values)
+    def shown(self, values: Iterable[bytes]) -> str:
+        """Return the lines as a log shows them, as a field of COPY, as if no live token stood in `looked_at`."""
+        return self._pattern % tuple([value.decode() for value in values])
 
-    def pairs(self, values: Iterable[str]) -> dict[str, str]:
+    def pairs(self, values: Iterable[bytes]) -> dict[str, str]:
         """Return names and values of all headers."""
         left = iter(values)
-        return {name: next(left) if value is None else value for name, value in self._reader}
+        return {name: next(left).decode() if value is None else value for name, value in self._spelled}
+
+
+def _parts(line: bytes) -> tuple[bytes, bytes]:
+    """Return the name of a header, in lower case, and its value.
+
+    :raises ValueError: if it is spelled oddly, or says something about the framing.
+    """
+    octets, colon, value = line.partition(b": ")
+    name = octets.lower()
+    if not colon or not name or not value or value != value.strip() or b"\0" in value:
+        raise ValueError("not spelled as usual")
+    if name in _FRAMING and not (name == b"connection" and value.lower() == _KEPT):
+        raise ValueError("framed otherwise")
+    return name, value
+
+
+def _shown(spelled: list[tuple[str, str | None]]) -> tuple[str, tuple[str, ...]]:
+    """Return a pattern for the lines in a log, and the texts of it in which tokens may be."""
+    shown, looked_at = [], []
+    for name, value in spelled:
+        if value is None:
+            shown.append(f"{name}: %s")
+            continue
+        given = value if name in USUAL_HEADERS else header(name, value, lambda each: each)
+        if name not in USUAL_HEADERS and given == value:
+            looked_at.append(value)
+        shown.append(f"{name}: {given}".replace("%", "%%"))
+    return escaped("\n".join(shown)), tuple(looked_at)
+
+
+@dataclass(slots=True)
+class Said:
+    """A head that was said again, and what was new in it."""
+
+    head: Head
+    values: list[bytes]
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the value of a line that changes, by its name in lower case."""
+        slot = self.head.slots.get(name)
+        return None if slot is None else self.values[slot]
+
+    def pairs(self) -> dict[str, str]:
+        """Return names and values of all headers."""
+        return self.head.pairs(self.values)

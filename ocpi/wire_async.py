@@ -24,6 +24,7 @@ from ocpi.address_guard import SocketAddress, Url
 from ocpi.connection import tls_context
 from ocpi.egress import Proxy, ProxyRefused, Tunnel
 from ocpi.http_answer import AnswerReader, NotHttp, Response
+from ocpi.same_answer import SameAnswers
 from ocpi.wire import Lost, NotAnAnswer, NotConnected, Stale
 
 _IDLE_CONNECTIONS = 8  # per host and port
@@ -36,14 +37,16 @@ _LOOKUPS = 32  # names that are looked up at once
 _TUNNEL_OCTETS = 4096
 _TCP_INFO = struct.Struct("=B127xQ")  # of Linux: the state first, the count of octets that came last
 _ESTABLISHED = 1
-_Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None]
+Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None]
+Outcome = Response | Lost | NotAnAnswer
+Done = Callable[[Outcome], None]
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One socket, used for one request at a time."""
 
-    def __init__(self, sock: socket.socket, alive: set[_Connection]) -> None:
-        self._alive = alive
+    def __init__(self, sock: socket.socket, alive: set[Connection], waiting: set[Connection]) -> None:
+        self._alive, self._waiting = alive, waiting
         self._socket = sock
         self._came = 0
         self.reader = AnswerReader()
@@ -51,7 +54,11 @@ class _Connection(asyncio.Protocol):
         self.closed = False
         self.idle_since = 0.0
         self.deadline = 0.0
-        self._waiter: asyncio.Future[None] | None = None
+        self._done: Done | None = None
+        self.keep_alive = False
+        self._is_reading = False  # else the reader still has the answer before
+        self._max_body = 0
+        self._heads = SameAnswers()
         self._poller = select.poll()
         self._poller.register(sock.fileno(), select.POLLIN)
 
@@ -70,31 +77,34 @@ class _Connection(asyncio.Protocol):
         self.reader.forget()
         self._transport.abort()
 
-    async def ask(self, request: bytes, deadline: float, max_body: int, waiting: set[_Connection]) -> Response:
-        """Send a request and return its answer.
+    def ask(self, request: bytes, deadline: float, max_body: int, done: Done) -> None:
+        """Send a request; `done` is called once, with its answer or with `Lost` or `NotAnAnswer`.
 
-        :raises Lost: as `wire.exchange`.
-        :raises NotAnAnswer: as `wire.exchange`.
+        An answer whose head came before has it as `said`, and no headers written out.
         """
-        loop = asyncio.get_running_loop()
-        reader = self.reader
-        reader.expect(max_body)
-        self._waiter = waiter = loop.create_future()
-        self.deadline = deadline
-        waiting.add(self)
+        self._is_reading, self._max_body = False, max_body
+        self._done, self.deadline = done, deadline
+        self._waiting.add(self)
         self._transport.write(request)
-        try:
-            await waiter
-        except ConnectionError as error:
-            if self.reused and not reader.started:
-                raise Stale(str(error), nothing_sent=False) from error
-            raise Lost(str(error)) from error
-        finally:
-            waiting.discard(self)
-            self._waiter = None
-        if self._transport.get_write_buffer_size():  # an answer to half a request
-            reader.keep_alive = False
-        return reader.response
+
+    def interrupt(self) -> None:
+        """Wait no longer."""
+        self._done = None
+        self._waiting.discard(self)
+        self.close()
+
+    def _settle(self, outcome: Outcome) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        self._waiting.discard(self)
+        self.keep_alive = (
+            isinstance(outcome, Response)
+            and (outcome.said is not None or self.reader.keep_alive)
+            and not self.closed
+            and not self._transport.get_write_buffer_size()  # else it is an answer to half a request
+        )
+        done(outcome)
 
     # ---- what the event loop calls
 
@@ -107,17 +117,28 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._came += len(data)
-        waiter = self._waiter
-        if waiter is None or waiter.done():  # nothing that we asked for
+        if self._done is None:  # nothing that we asked for
             self.close()
             return
+        is_first, reader = not self._is_reading, self.reader
+        if is_first:
+            if self._heads.known is not None and (answer := self._heads.again(data, self._max_body)) is not None:
+                self._settle(answer)
+                return
+            self._read()
         try:
-            self.reader.feed(data)
+            reader.feed(data)
         except NotHttp as problem:
-            waiter.set_exception(NotAnAnswer(str(problem), self.reader.beginning))
+            self._settle(NotAnAnswer(str(problem), reader.beginning))
             return
-        if self.reader.complete:
-            waiter.set_result(None)
+        if reader.complete:
+            if is_first and reader.keep_alive:
+                self._heads.learn(data)
+            self._settle(reader.response)
+
+    def _read(self) -> None:
+        self._is_reading = True
+        self.reader.expect(self._max_body)
 
     def eof_received(self) -> None:
         self._ended(None)
@@ -128,31 +149,32 @@ class _Connection(asyncio.Protocol):
 
     def _ended(self, error: Exception | None) -> None:
         self.closed = True
-        waiter = self._waiter
-        if waiter is None or waiter.done():
+        if self._done is None:
             return
+        if not self._is_reading:
+            self._read()
         # A body that ends with the connection is whole only if nobody cut that in between. The event loop does not tell
         # whether TLS was ended or cut, so over TLS such a body counts as cut.
         if error is None and not self._is_guarded and self.reader.end():
-            waiter.set_result(None)
-        else:
-            reason = str(error) if error else "the connection was closed before the answer was complete"
-            waiter.set_exception(ConnectionError(reason))
+            self._settle(self.reader.response)
+            return
+        reason = str(error) if error else "the connection was closed before the answer was complete"
+        stale = self.reused and not self.reader.started
+        self._settle(Stale(reason, nothing_sent=False) if stale else Lost(reason))
 
     def too_late(self) -> None:
         """Stop waiting: the time limit is over."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(Lost("the time limit is over"))
+        self._settle(Lost("the time limit is over"))
 
 
 class Pool:
     """The connections of one event loop."""
 
     def __init__(self) -> None:
-        self._idle: dict[_Key, deque[_Connection]] = {}
+        self._idle: dict[Key, deque[Connection]] = {}
         self._swept_at = time.monotonic()
-        self._waiting: set[_Connection] = set()
-        self._alive: set[_Connection] = set()
+        self._waiting: set[Connection] = set()
+        self._alive: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="look up")
 
@@ -188,16 +210,37 @@ class Pool:
             connection = await self._connect(url, until, allowed_networks, context, proxy)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._look_round)
-        keep = False
-        try:
-            response = await connection.ask(request, deadline, max_body, self._waiting)
-            keep = connection.reader.keep_alive and not connection.closed
-        finally:
-            if keep:
-                self._give(key, connection)
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Outcome) -> None:
+            self.settled(key, connection, outcome)
+            if answered.done():
+                return
+            if isinstance(outcome, Response):
+                answered.set_result(outcome.written_out())
             else:
-                connection.close()
-        return response
+                answered.set_exception(outcome)
+
+        connection.ask(request, deadline, max_body, done)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            connection.interrupt()
+            raise
+
+    def at_hand(self, key: Key) -> Connection | None:
+        """Return a kept connection that is usable, if there is one: for `ask`, and `settled` when that is done."""
+        connection = self._take(key)
+        if connection is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._look_round)
+        return connection
+
+    def settled(self, key: Key, connection: Connection, outcome: Outcome) -> None:
+        """Keep a connection for the next request, or close it."""
+        if connection.keep_alive and not connection.closed and isinstance(outcome, Response):
+            self._give(key, connection)
+        else:
+            connection.close()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -219,7 +262,7 @@ class Pool:
         again = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._look_round) if self._waiting else None
         self._timer = again
 
-    def _take(self, key: _Key) -> _Connection | None:
+    def _take(self, key: Key) -> Connection | None:
         idle = self._idle.get(key)
         while idle:
             connection = idle.pop()
@@ -229,7 +272,7 @@ class Pool:
             connection.close()
         return None
 
-    def _give(self, key: _Key, connection: _Connection) -> None:
+    def _give(self, key: Key, connection: Connection) -> None:
         now = connection.idle_since = time.monotonic()
         connection.reader.forget()
         idle = self._idle.setdefault(key, deque())
@@ -255,7 +298,7 @@ class Pool:
         allowed: tuple[str, ...],
         context: ssl.SSLContext | None,
         proxy: Proxy | None,
-    ) -> _Connection:
+    ) -> Connection:
         addresses = await self._resolve(url, deadline, allowed)
         problem = "no address"
         for number, address in enumerate(addresses):
@@ -268,10 +311,13 @@ class Pool:
                     await _tunnel(sock, Tunnel(proxy, address), deadline)
                 else:
                     sock = await _dial(address, until)
-                return await _begin(sock, url, deadline, context, self._alive)
+                return await _begin(sock, url, deadline, context, self._made)
             except (OSError, ValueError, ProxyRefused) as error:  # ValueError: a name that TLS cannot check
                 problem = str(error) or type(error).__name__
         raise NotConnected(f"{url.host} port {url.port}: {problem}")
+
+    def _made(self, sock: socket.socket) -> Connection:
+        return Connection(sock, self._alive, self._waiting)
 
     async def _resolve(self, url: Url, deadline: float, allowed: tuple[str, ...]) -> list[SocketAddress]:
         look_up: Callable[[], list[SocketAddress]] = partial(
@@ -339,14 +385,18 @@ async def _tunnel(sock: socket.socket, tunnel: Tunnel, deadline: float) -> None:
 
 
 async def _begin(
-    sock: socket.socket, url: Url, deadline: float, context: ssl.SSLContext | None, alive: set[_Connection]
-) -> _Connection:
+    sock: socket.socket,
+    url: Url,
+    deadline: float,
+    context: ssl.SSLContext | None,
+    made: Callable[[socket.socket], Connection],
+) -> Connection:
     """Shake hands if need be; the certificate is checked for the name, though we are connected to an address."""
     name = url.host if context is not None else None
     try:
         async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(sock, alive), sock=sock, ssl=context, server_hostname=name
+                lambda: made(sock), sock=sock, ssl=context, server_hostname=name
             )
     except BaseException:
         sock.close()

@@ -97,4 +97,4 @@ def test_the_rule_sees_every_way_to_import_one(text: str) -> None:
 def test_only_the_client_uses_the_wire() -> None:
     users = {file for file, module in sources() if "ocpi.wire" in set(imported(module))}
 
-    assert users <= {"ocpi/client.py", "ocpi/client_async.py", "ocpi/wire_async.py"}
+    assert users <= {"ocpi/attempts.py", "ocpi/client.py", "ocpi/client_async.py", "ocpi/wire_async.py"}

@@ -1,0 +1,216 @@
+"""What is the same for every request that goes one way through the hub, found once and finished for the wire.
+
+A way is made by the rules of `fast_lane` and is good for as long as those remember it: until the registry changes, for
+a second at most. A request that goes it adds its ids, the end of its path and its body.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hub import callbacks, direct_versions, loops
+from hub.fast_again import ADDRESSES, Again
+from hub.fast_message import Headers, Message, Place, limit_of, place_of
+from hub.fast_pass import Asker, Passage
+from hub.routing import Asked, Direct
+from ocpi import (
+    address_guard,
+    attempts,
+    authentication,
+    door,
+    egress,
+    json_text,
+    ours,
+    secrets,
+    snapshot,
+    status,
+    wire_async,
+)
+from ocpi.attempts import Target
+from ocpi.connection import tls_context
+from ocpi.exchange_forward import Legs
+from ocpi.snapshot import KnownPlatform
+
+if TYPE_CHECKING:
+    from hub.fast_lane import Lane
+
+_TYPE = {"Content-Type": "application/json"}
+_WITH_BODY = ("PUT", "PATCH")
+_MOST_WAYS = 20_000
+_LONGEST_URL = 2048
+_LEFT_SECONDS = 1.0  # for so long requests of a kind that is for others are left to them
+_CREDENTIALS = "/credentials"  # what has these in it is masked in the log
+
+
+@dataclass(slots=True)
+class ShortWay:
+    """From one platform to an interface of another, for one pair of addresses."""
+
+    caller: authentication.Caller
+    route: Direct
+    receiver: KnownPlatform
+    target: Target
+    place: Place  # of requests that go it; their tails differ
+    key: wire_async.Key
+    base: str  # the receiver's URL, without what follows the module
+    start: bytes  # of the first line to the receiver
+    head: bytes  # from behind the first line's URL to the value of X-Request-ID
+    addresses: bytes  # from behind the value of X-Correlation-ID to that of Content-Length, or to the end
+    back: bytes  # headers of our answer
+    replied: dict[str, str]  # the same
+    expected: tuple[bytes, ...]  # of the receiver's answer, if it has any; in the order of ADDRESSES
+    start_of_guard: tuple[str, ...]  # of what the loop guard knows a request by
+    parties: tuple[str, ...]  # the end of that
+    shown: dict[str, str]  # headers to the receiver but for ids and addresses, as a log shows them
+    legs: Legs
+    is_learnt_from: bool  # what is accepted tells the hub something
+
+    def asked(self, tail: tuple[str, ...]) -> Asked:
+        """Return a request that goes this way."""
+        place = self.place
+        return Asked(place.module, place.interface, self.legs.method, tail, self.route.routing, self.caller.platform)
+
+
+class ShortWays:
+    """The ways of one event loop."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._ways: dict[tuple[object, ...], tuple[float, ShortWay | None]] = {}
+        self._registry: snapshot.Snapshot | None = None
+
+    def begin(self, again: Again, asker: Asker) -> Passage | status.TooManyRequests | bool:
+        """Send a request on. Else: False, it was not looked at; True, it was counted for its platform; or it may not
+        come now, which was counted, too.
+        """
+        registry = snapshot.at_hand()
+        if registry is None or registry is not self._lane.registry:
+            return False
+        if registry is not self._registry:
+            self._ways.clear()
+            self._registry = registry
+        way = self._way(again)
+        if way is None or not _is_sound(again, way):
+            return False
+        try:
+            door.limit(way.caller)
+        except status.TooManyRequests as refused:
+            return refused
+        self._lane.doors.heard_from(way.caller.platform)
+        passage = Passage(self._lane, way, again, asker)
+        return passage if passage.send() else True
+
+    def _way(self, again: Again) -> ShortWay | None:
+        """Return the way of a request, if no rule has to be asked anew for this one."""
+        said, parts = again.said, again.tail.split("/")
+        values, slots = said.values, said.head.slots
+        owner = parts[1:3] if again.interface == "receiver" and len(parts) > 2 else ("", "")
+        key = (
+            said.head.constant.get("authorization"), again.method, again.interface, again.module, len(parts), *owner,
+            not again.body, *[values[slots[name]] for name in ADDRESSES],
+        )  # fmt: skip
+        until, way = self._ways.get(key, (0.0, None))
+        if until < time.monotonic():
+            until, way = self._found(again)
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            self._ways[key] = until, way
+        return way
+
+    def _found(self, again: Again) -> tuple[float, ShortWay | None]:
+        """Return until when a way is good, and which it is."""
+        caller = self._lane.known(again.said.head.constant.get("authorization"))
+        place = place_of(again.path)
+        if caller is None or caller.deviations or place is None:
+            return 0.0, None
+        lines = [(name.lower().encode(), text.encode("latin-1")) for name, text in again.said.pairs().items()]
+        message = Message(again.method, again.path, again.query, Headers(lines), place, again.body)
+        way = self._lane.way(message, caller)
+        if way is None or not isinstance(way.route, Direct):
+            return time.monotonic() + _LEFT_SECONDS, None
+        asked = Asked(place.module, place.interface, again.method, place.tail, way.routing, caller.platform)
+        return way.until, short_way(way.route, way.back, caller, asked, has_body=bool(again.body))
+
+
+def _is_sound(again: Again, way: ShortWay) -> bool:
+    """Say whether nothing in a request needs more than to be passed on; what is wrong is said elsewhere."""
+    body, method, limit = again.body, again.method, limit_of(way.place)
+    if len(body) > limit or callbacks.may_have_response_url(body, again.query):
+        return False
+    if _CREDENTIALS in again.path or len(way.base) + len(again.tail) + len(again.query) >= _LONGEST_URL:
+        return False
+    if method not in _WITH_BODY and (method != "POST" or not body):
+        return True
+    constant = again.said.head.constant
+    if constant.get("content-type") != _TYPE["Content-Type"] or "content-encoding" in constant:
+        return False
+    if json_text.plain(body) is not None:
+        return True
+    try:
+        json_text.read(body, limit=limit)
+    except status.NotJson:
+        return False
+    return True
+
+
+def short_way(
+    route: Direct, back: dict[str, str], caller: authentication.Caller, asked: Asked, *, has_body: bool
+) -> ShortWay | None:
+    """Return a way that needs neither the database nor a second look, if this is one."""
+    receiver, routing = route.place.platform, route.routing
+    url = receiver.endpoints[(asked.module, asked.interface)]
+    if direct_versions.concerned(asked) or "?" in url or _CREDENTIALS in url or not (routing.to and routing.sender):
+        return None
+    base = url.rstrip("/") if asked.tail else url
+    limits = attempts.limits_now()
+    try:
+        target = receiver.target()
+        place, reached = attempts.reach(target, base, limits)
+    except (address_guard.AddressDenied, secrets.Unsealable, ValueError, OSError):
+        return None  # whoever tries to send says so
+    if not reached.approved or (asked.tail and not url.partition("://")[2].partition("/")[2]):
+        return None
+    shown = {**reached.shown, **(_TYPE if has_body else {})}
+    replied = _TYPE | back
+    texts = (routing.sender.country_code, routing.sender.party_id, routing.to.country_code, routing.to.party_id)
+    return ShortWay(
+        caller=caller,
+        route=route,
+        receiver=receiver,
+        target=target,
+        place=Place(asked.module, asked.interface, ()),
+        key=_key(place, reached.context, limits.networks),
+        base=base,
+        start=f"{asked.method} {place.path_and_query}".encode("latin-1"),
+        head=f" HTTP/1.1{reached.head}{_lines(_TYPE) if has_body else ''}\r\nX-Request-ID: ".encode("latin-1"),
+        addresses=_lines(routing.as_headers()).encode("latin-1"),
+        back=f"{_lines(replied)[2:]}\r\n".encode("latin-1"),
+        replied=back,
+        expected=tuple([text.encode("latin-1") for text in texts]),
+        start_of_guard=(asked.method, asked.module, asked.interface),
+        parties=loops.parties(routing),
+        shown=shown,
+        legs=Legs(
+            caller.platform.id, receiver.id, asked.method, asked.module, routing, shown | routing.as_headers(), replied
+        ),
+        is_learnt_from=asked.interface == "RECEIVER",
+    )
+
+
+def _lines(headers: dict[str, str]) -> str:
+    return "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
+
+
+def _key(place: address_guard.Url, context: Any, networks: tuple[str, ...]) -> wire_async.Key:
+    if place.scheme == "https" and context is None:
+        context = tls_context()
+    return (
+        place.scheme,
+        place.host,
+        place.port,
+        networks,
+        context,
+        egress.proxy(ours.known_settings().OCPI_EGRESS_PROXY),
+    )
