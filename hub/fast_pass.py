@@ -7,6 +7,7 @@ is not as usual is left to them; an answer that is not as usual is, too (`forwar
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from hub.fast_lane import Lane
     from hub.fast_ways import ShortWay
 
+log = logging.getLogger(__name__)
+
 _NO_LENGTH = ("GET", "DELETE")
 # What an answer is looked at more closely for.
 _UNUSUAL = frozenset(("link", "location", *forwarding.PASSED_BACK))
@@ -39,6 +42,9 @@ class Asker(Protocol):
 
     def reply(self, passage: Passage, reply: Reply) -> None:
         """Write an answer made by the lane."""
+
+    def give_up(self) -> None:
+        """Close the connection: nobody knows what to answer."""
 
 
 class Passage:
@@ -121,7 +127,14 @@ class Passage:
             doors.behind(self._conclude(outcome))
             return
         self._leave()
-        again, tail = self.again, self.tail
+        try:
+            self._pass_back(outcome, status_code, now)
+        except Exception:
+            log.exception("the short way failed")
+            self.asker.give_up()
+
+    def _pass_back(self, outcome: Response, status_code: int, now: float) -> None:
+        doors, way, again, tail = self.lane.doors, self.way, self.again, self.tail
         doors.succeeded(way.receiver.id, now - self.sent_clock)
         if way.is_learnt_from and status_code < 2000:
             asked = way.asked(tail)
@@ -189,7 +202,7 @@ class Passage:
         finally:
             self._leave()
         elapsed = time.perf_counter() - self.clock
-        fast_replies.finish(message, reply, ids, way.route.routing, way.replied, way.caller.platform.id, elapsed)
+        fast_replies.finish(message, reply, ids, way.route.routing, way.refused, way.caller.platform.id, elapsed)
         self.asker.reply(self, reply)
 
     async def _found(self, outcome: Outcome | None) -> Answer | client.ClientError:

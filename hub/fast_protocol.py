@@ -117,7 +117,11 @@ class Protocol(HttpToolsProtocol):
         again = self._same.again(data)
         if again is None:
             return False
-        begun = self._lane().short_ways.begin(again, self)
+        try:
+            begun = self._lane().short_ways.begin(again, self)
+        except Exception:
+            log.exception("the short way failed")
+            return False
         if not isinstance(begun, Passage):
             self._admission = begun or None
             return False
@@ -249,6 +253,10 @@ class Protocol(HttpToolsProtocol):
         """Write what the lane answers to a request that went the short way."""
         self.tasks.discard(passage)
         self._write(passage, reply)
+
+    def give_up(self) -> None:
+        """Close the connection: nobody knows what to answer."""
+        self.transport.close()
 
     def _default_lines(self) -> bytes:
         """Return the headers of every answer; they change with every second."""

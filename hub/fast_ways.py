@@ -31,6 +31,7 @@ from ocpi import (
 from ocpi.attempts import Target
 from ocpi.connection import tls_context
 from ocpi.exchange_forward import Legs
+from ocpi.headers import Routing
 from ocpi.snapshot import KnownPlatform
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class ShortWay:
     start: bytes  # of the first line to the receiver
     head: bytes  # from behind the first line's URL to the value of X-Request-ID
     addresses: bytes  # from behind the value of X-Correlation-ID to that of Content-Length, or to the end
-    back: bytes  # headers of our answer
-    replied: dict[str, str]  # the same
+    back: bytes  # headers of the receiver's answer as we give it
+    refused: dict[str, str]  # routing headers of an answer of our own
     expected: tuple[bytes, ...]  # of the receiver's answer, if it has any; in the order of ADDRESSES
     start_of_guard: tuple[str, ...]  # of what the loop guard knows a request by
     parties: tuple[str, ...]  # the end of that
@@ -173,7 +174,8 @@ def short_way(
     if not reached.approved or (asked.tail and not url.partition("://")[2].partition("/")[2]):
         return None
     shown = {**reached.shown, **(_TYPE if has_body else {})}
-    replied = _TYPE | back
+    answered = Routing(to=routing.sender, sender=routing.to)
+    replied = _TYPE | answered.as_headers()
     texts = (routing.sender.country_code, routing.sender.party_id, routing.to.country_code, routing.to.party_id)
     return ShortWay(
         caller=caller,
@@ -187,7 +189,7 @@ def short_way(
         head=f" HTTP/1.1{reached.head}{_lines(_TYPE) if has_body else ''}\r\nX-Request-ID: ".encode("latin-1"),
         addresses=_lines(routing.as_headers()).encode("latin-1"),
         back=f"{_lines(replied)[2:]}\r\n".encode("latin-1"),
-        replied=back,
+        refused=back,
         expected=tuple([text.encode("latin-1") for text in texts]),
         start_of_guard=(asked.method, asked.module, asked.interface),
         parties=loops.parties(routing),

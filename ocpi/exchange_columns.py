@@ -54,7 +54,8 @@ def columns(entry: Entry, hide: Hide = live_secrets.hide) -> tuple[Any, ...]:
     found = _STATUS_CODE.search(response)
     routing = entry.routing or Routing()
     secret = entry.module == "credentials" or "/credentials" in entry.url
-    below = object_path(entry.module, entry.url)
+    url = hide(text(entry.url))
+    below = object_path(entry.module, url)
     owner, object_id = exchange_objects.about(
         entry.module, entry.method, entry.url, below, entry.request_body, response
     )
@@ -64,7 +65,7 @@ def columns(entry: Entry, hide: Hide = live_secrets.hide) -> tuple[Any, ...]:
         entry.direction,
         entry.platform_id,
         entry.method[:7],
-        hide(text(entry.url)),
+        url,
         entry.module[:50],
         below[:300],
         text(entry.request_id)[:255],
@@ -90,6 +91,7 @@ def new_id(at: float) -> int:
 
 
 def party_text(address: Address | None) -> str:
+    """Return a party as it is stored and looked for."""
     return text("*".join(address.key))[:6] if address else ""
 
 

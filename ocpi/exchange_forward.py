@@ -136,7 +136,7 @@ class Forwarded:
 
 def _moment(at: float) -> str:
     seconds = int(at)
-    return f"{_second(seconds)}.{int((at - seconds) * 1_000_000):06}+00"
+    return f"{_second(seconds)}.{min(round((at - seconds) * 1_000_000), 999_999):06}+00"
 
 
 @lru_cache(maxsize=16)

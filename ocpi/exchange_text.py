@@ -25,6 +25,7 @@ Hide = Callable[[str], str]
 
 
 def header_lines(headers: Mapping[str, str] | Received | None, hide: Hide) -> str:
+    """Return headers as lines; credentials are masked, and live tokens in what is unusual hidden."""
     if not headers:
         return ""
     lines = [
@@ -34,10 +35,12 @@ def header_lines(headers: Mapping[str, str] | Received | None, hide: Hide) -> st
 
 
 def header(name: str, value: str, hide: Hide) -> str:
+    """Return the value of an unusual header as it is shown."""
     return secrets.mask(value) if name.lower() in _SECRET_HEADERS else hide(value)
 
 
 def body_text(octets: bytes | None, *, secret: bool) -> str:
+    """Return a body as text, cut to `BODY_LIMIT`; of a `secret` one the tokens masked, or nothing if that cannot be."""
     if not octets:
         return ""
     if secret:
@@ -66,6 +69,7 @@ def _masked(value: Any) -> Any:
 
 
 def text(given: str) -> str:
+    """Return a text that PostgreSQL takes."""
     # PostgreSQL takes neither NUL nor half a surrogate pair.
     if "\0" in given:
         given = given.replace("\0", "�")

@@ -18,6 +18,7 @@ _MOST_LINES = 64
 # No white space, nothing that a log or a header would have to escape, and no percent sign.
 _PLAIN = re.compile(rb"[!#$&-\[\]-~]{1,255}")
 _DATE = re.compile(rb"[A-Za-z0-9,: +-]{1,40}")
+_NAME = re.compile(rb"[a-z0-9_-]+")
 LENGTH, DATE = b"content-length", b"date"
 # Headers that say how a message is framed or what becomes of the connection: whoever uses one is for the parser.
 _FRAMING = frozenset((b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te", b"trailer", b"keep-alive"))
@@ -102,7 +103,7 @@ def _parts(line: bytes) -> tuple[bytes, bytes]:
     """
     octets, colon, value = line.partition(b": ")
     name = octets.lower()
-    if not colon or not name or not value or value != value.strip() or b"\0" in value:
+    if not colon or _NAME.fullmatch(name) is None or not value or value != value.strip() or b"\0" in value:
         raise ValueError("not spelled as usual")
     if name in _FRAMING and not (name == b"connection" and value.lower() == _KEPT):
         raise ValueError("framed otherwise")

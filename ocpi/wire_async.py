@@ -7,7 +7,6 @@ cookies, no compression. The exceptions are those of `wire`, the answers are rea
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import select
 import socket
 import ssl
@@ -17,9 +16,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 
-from ocpi import address_guard
+from ocpi import address_guard, dial_async
 from ocpi.address_guard import SocketAddress, Url
 from ocpi.connection import tls_context
 from ocpi.egress import Proxy, ProxyRefused, Tunnel
@@ -34,7 +33,6 @@ _ROUND_SECONDS = 0.05  # how late a time limit may be
 _ROUNDS = 100  # of the event loop, that closing may take
 _LOOKUPS = 32  # names that are looked up at once
 
-_TUNNEL_OCTETS = 4096
 _TCP_INFO = struct.Struct("=B127xQ")  # of Linux: the state first, the count of octets that came last
 _ESTABLISHED = 1
 Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None]
@@ -307,10 +305,10 @@ class Pool:
             try:
                 if proxy is not None and not address_guard.is_allowed(address, allowed):
                     at = await asyncio.get_running_loop().run_in_executor(self._lookups, proxy.address)
-                    sock = await _dial(at, until)
-                    await _tunnel(sock, Tunnel(proxy, address), deadline)
+                    sock = await dial_async.dial(at, until)
+                    await dial_async.tunnel(sock, Tunnel(proxy, address), deadline)
                 else:
-                    sock = await _dial(address, until)
+                    sock = await dial_async.dial(address, until)
                 return await _begin(sock, url, deadline, context, self._made)
             except (OSError, ValueError, ProxyRefused) as error:  # ValueError: a name that TLS cannot check
                 problem = str(error) or type(error).__name__
@@ -329,7 +327,7 @@ class Pool:
             only_allowed=url.scheme == "http",
         )
         try:
-            if _is_address(url.host):
+            if dial_async.is_address(url.host):
                 return look_up()
             async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):  # also if all threads look up others
                 return await asyncio.get_running_loop().run_in_executor(self._lookups, look_up)
@@ -346,42 +344,6 @@ def _state(sock: socket.socket) -> tuple[int, int] | None:
     except OSError:
         return None
     return _TCP_INFO.unpack(octets) if len(octets) == _TCP_INFO.size else None
-
-
-@lru_cache(maxsize=1024)
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-async def _dial(address: SocketAddress, until: float) -> socket.socket:
-    family, where = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        async with asyncio.timeout(max(until - time.monotonic(), 0.001)):
-            # The only place where the outside world is dialled: by the address just checked, never by name.
-            await asyncio.get_running_loop().sock_connect(sock, where)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _tunnel(sock: socket.socket, tunnel: Tunnel, deadline: float) -> None:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(max(deadline - time.monotonic(), 0.001)):
-            await loop.sock_sendall(sock, tunnel.request)
-            while not tunnel.is_open:
-                tunnel.feed(await loop.sock_recv(sock, _TUNNEL_OCTETS))
-    except BaseException:
-        sock.close()
-        raise
 
 
 async def _begin(

@@ -20,6 +20,7 @@ DIALS = {
     "ocpi/wire.py": "the door itself",
     "ocpi/client_async.py": "the same door for an event loop",
     "ocpi/wire_async.py": "the same door for an event loop",
+    "ocpi/dial_async.py": "the same door for an event loop",
     "cpo/simulator/link.py": "charge points that are simulated call our own gateway",
     "hub/embedded_keeper.py": "a server that was just started is waited for",
     "hub/demo/story.py": "the demo waits for its own ports",

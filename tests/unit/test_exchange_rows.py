@@ -1,0 +1,158 @@
+"""Lines of the log made for many at a time: the same as one by one, whatever is in them, and no token in any."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocpi import exchange_rows, exchanges, live_secrets, traffic
+from ocpi.exchange_columns import COPY, Entry, columns
+from ocpi.exchange_forward import Forwarded, Legs
+from ocpi.headers import Address, Routing
+from ocpi.models import Exchange
+from ocpi.same_head import Head, Said
+from tests.people import Person
+
+ROUTING = Routing(to=Address("DE", "EMS"), sender=Address("NL", "TNM"))
+TIMES = ("id", "at")  # the id numbers on
+_NAMES = [name.strip() for name in COPY.partition("(")[2].partition(")")[0].split(",")]
+_CHANGING = frozenset((b"x-request-id", b"x-correlation-id", b"content-length"))
+
+
+def said(*more: bytes, spelled: Callable[[str], str] = str) -> Said:
+    lines = [b"", *more, b"X-Request-ID: r", b"X-Correlation-ID: c", b"Content-Length: 2"]
+    head = Head(lines, _CHANGING, spelled=spelled, between=",")
+    return Said(head, [b"r", b"c", b"2"])
+
+
+def forwarded(**given: Any) -> Forwarded:
+    sent = {"Host": "a.example", "Authorization": "Token …abcd", "Accept": "application/json"}
+    usual: dict[str, Any] = {
+        "legs": Legs(1, 2, "PUT", "sessions", ROUTING, sent, {"Content-Type": "application/json"}),
+        "at": 1_767_225_600.25, "elapsed": 0.0125, "sent_at": 1_767_225_600.251, "sent_elapsed": 0.01,
+        "target": "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1?x=1", "url": "https://a.example/sessions/NL/TNM/S1?x=1",
+        "request_id": "r", "correlation_id": "c", "sent_id": "s",
+        "asked": said(b"Authorization: Token c2VjcmV0", b"Accept: */*", b"User-Agent: 100% x\\y", spelled=str.title),
+        "request_body": b'{"a":"\\n"}', "http_status": 200, "status_code": 1000,
+        "answered": said(b"server: x", b"Set-Cookie: secret-cookie"), "response_body": b'{"status_code":1000}',
+    }  # fmt: skip
+    return Forwarded(**(usual | given))
+
+
+def one_by_one(forward: Forwarded) -> list[tuple[Any, ...]]:
+    return [columns(entry) for entry in forward.entries()]
+
+
+def as_stored(lines: bytes) -> list[dict[str, Any]]:
+    """Return what PostgreSQL makes of lines, through the table itself."""
+    Exchange.objects.all().delete()
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.write(lines)
+    return list(Exchange.objects.order_by("id").values(*_NAMES))
+
+
+def without_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "id"} for row in rows]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"request_body": b"", "response_body": b""},
+        {"request_body": None, "answered": {"server": "x\ty", "x-odd": "a\\b"}},
+        {"request_body": "{\"a\":\"\\t€\n\t\r\\\\\"}".encode(), "correlation_id": "a\\N%s"},
+        {"request_body": b"\xff\0", "response_body": b"x" * 70_000},
+        {"http_status": 201, "status_code": 2001, "response_body": b'{"status_code":2001}'},
+        {"legs": Legs(1, 2, "POST", "tokens", ROUTING, {}, {}), "target": "/ocpi/hub/2.2.1/sender/tokens/T/authorize",
+         "url": "https://a.example/t/T/authorize"},
+        {"legs": Legs(1, 2, "POST", "commands", ROUTING, {}, {}), "request_body": b'{"location_id":"L\\u00001"}',
+         "target": "/ocpi/hub/2.2.1/receiver/commands/START_SESSION", "url": "https://a.example/commands/START_SESSION"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_forward_comes_to_the_same_lines_as_its_two_exchanges(given: dict[str, Any]) -> None:
+    forward = forwarded(**given)
+
+    at_once = without_numbers(as_stored(exchange_rows.lines([forward])[0]))
+    apart = without_numbers(as_stored("".join(map(exchange_rows.line, one_by_one(forward))).encode()))
+
+    assert at_once == apart
+    assert [row["direction"] for row in at_once] == ["OUT", "IN"]
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda token: forwarded(request_body=b'{"x":"' + token + b'"}'),
+        lambda token: forwarded(response_body=b'{"x":"' + token + b'"}'),
+        lambda token: forwarded(target="/ocpi/hub/2.2.1/receiver/sessions/" + token.decode()),
+        lambda token: forwarded(url="https://a.example/sessions?x=" + token.decode()),
+        lambda token: forwarded(asked=said(b"X-Odd: " + token)),
+        lambda token: forwarded(asked=said(b"Authorization: Token " + token)),
+        lambda token: forwarded(answered=said(b"x-odd: " + token)),
+        lambda token: forwarded(answered={"x-odd": token.decode()}),
+        lambda token: Entry("IN", 1.0, "PUT", "/x", request_body=token),
+        lambda token: Entry("IN", 1.0, "PUT", "/x", error="no " + token.decode()),
+        lambda token: Entry("IN", 1.0, "PUT", "/x", request_headers={"X-Odd": token.decode()}),
+    ],
+)
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_live_token_is_found_wherever_it_stands_among_many(
+    cpo: Person, where: Callable[[bytes], Any], encoded: bool
+) -> None:
+    token = base64.b64encode(cpo.token.encode()) if encoded else cpo.token.encode()
+    usual = forwarded()
+
+    lines, _ = exchange_rows.lines([usual, where(token), usual])
+
+    assert token not in lines
+    assert lines.count(b"\n") in (5, 6)
+    assert b"S1?x=1" in lines
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.django_db
+def test_what_is_said_to_have_no_token_has_none(cpo: Person) -> None:
+    token = cpo.token
+    assert live_secrets.none_in(["a", "b" * 40, token[:-1], ""])
+    assert not live_secrets.none_in(["a", f"x {token} y"])
+    assert not live_secrets.none_in(["a", base64.b64encode(token.encode()).decode()])
+    # Two texts that stand side by side are no word together.
+    assert live_secrets.none_in([token[:20], token[20:-4] + "zzzz"])
+
+
+@pytest.mark.django_db
+@given(st.text(max_size=50))
+def test_any_text_survives_the_way_through_copy(text: str) -> None:
+    kept = columns(
+        Entry("IN", 1.0, "PUT", "/x", request_headers={"X-Odd": text}, request_body=text.encode("utf-8", "replace"))
+    )
+    (row,) = as_stored(exchange_rows.line(kept).encode())
+
+    assert tuple(row[name] for name in _NAMES[1:]) == kept[1:]
+
+
+@pytest.mark.django_db
+def test_traffic_counts_each_leg_of_a_forward(settings: Any) -> None:
+    settings.OCPI_EXCHANGES = True
+    exchanges._buffer.clear()
+    traffic.forget()
+    for _ in range(3):
+        exchanges.record(forwarded())
+    exchanges.record(forwarded(status_code=2001))
+
+    assert exchanges.flush() == 4
+
+    found = {(key[0], *key[2:]): number for key, (number, _) in traffic._take().items()}
+    assert found == {(1, "IN", "2xx"): 3, (2, "OUT", "2xx"): 3, (1, "IN", "OCPI 2001"): 1, (2, "OUT", "OCPI 2001"): 1}
+    assert Exchange.objects.count() == 8
