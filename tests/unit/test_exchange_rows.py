@@ -31,6 +31,10 @@ def said(*more: bytes, spelled: Callable[[str], str] = str) -> Said:
     return Said(head, [b"r", b"c", b"2"])
 
 
+def legs(method: str, module: str) -> Legs:
+    return Legs(1, 2, method, module, ROUTING, {"Host": "a"}, {"Content-Type": "b"})
+
+
 def forwarded(**given: Any) -> Forwarded:
     sent = {"Host": "a.example", "Authorization": "Token …abcd", "Accept": "application/json"}
     usual: dict[str, Any] = {
@@ -71,9 +75,9 @@ def without_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"request_body": "{\"a\":\"\\t€\n\t\r\\\\\"}".encode(), "correlation_id": "a\\N%s"},
         {"request_body": b"\xff\0", "response_body": b'{"status_code":1000}' + b"x" * 70_000},
         {"http_status": 201, "status_code": 2001, "response_body": b'{"status_code":2001}'},
-        {"legs": Legs(1, 2, "POST", "tokens", ROUTING, {"Host": "a"}, {"Content-Type": "b"}), "target": "/ocpi/hub/2.2.1/sender/tokens/T/authorize",
+        {"legs": legs("POST", "tokens"), "target": "/ocpi/hub/2.2.1/sender/tokens/T/authorize",
          "url": "https://a.example/t/T/authorize"},
-        {"legs": Legs(1, 2, "POST", "commands", ROUTING, {"Host": "a"}, {"Content-Type": "b"}), "request_body": b'{"location_id":"L\\u00001"}',
+        {"legs": legs("POST", "commands"), "request_body": b'{"location_id":"L\\u00001"}',
          "target": "/ocpi/hub/2.2.1/receiver/commands/START_SESSION", "url": "https://a.example/commands/START_SESSION"},
     ],
     ids=str,
