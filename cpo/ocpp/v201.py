@@ -13,6 +13,7 @@ from cpo.ocpp import events
 from cpo.ocpp.events import Event, MeterSample
 from cpo.ocpp.fields import Unreadable, integer, optional_integer, scaled, text
 
+_LONGEST_ID = 36
 _KINDS = frozenset({"Started", "Updated", "Ended"})
 _STATES = frozenset({"Available", "Occupied", "Reserved", "Unavailable", "Faulted"})
 _CHARGING_STATES = frozenset({"Charging", "EVConnected", "SuspendedEV", "SuspendedEVSE", "Idle"})
@@ -140,8 +141,8 @@ def _authorize(payload: Payload, received_at: datetime) -> Event:
 def _transaction_event(payload: Payload, received_at: datetime) -> Event:
     info, evse, token = _object(payload, "transactionInfo"), _object(payload, "evse"), _object(payload, "idToken")
     transaction_id, kind = text(info, "transactionId"), text(payload, "eventType")
-    if not transaction_id:
-        raise Unreadable("transactionInfo.transactionId: is missing")
+    if not 0 < len(transaction_id) <= _LONGEST_ID:
+        raise Unreadable(f"transactionInfo.transactionId: must have 1 to {_LONGEST_ID} characters")
     if kind not in _KINDS:
         raise Unreadable("eventType: must be Started, Updated or Ended")
     state, reason = text(info, "chargingState"), text(info, "stoppedReason")
