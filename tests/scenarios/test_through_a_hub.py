@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from cpo.simulator.base import Simulated
 from cpo.simulator.charge_point import Behavior, SimulatedChargePoint
+from cpo.simulator.station import SimulatedStation
 from tests.emsp_support import EVSE_UID, LOCATION
 from tests.fixtures import DOCUMENTS
 from tests.platforms import Instance, Listener, eventually, run_instance
@@ -28,10 +30,10 @@ EMS = ("DE", "EMS")
 class Point:
     """A simulated charge point in a thread of its own."""
 
-    def __init__(self, url: str, password: str) -> None:
+    def __init__(self, url: str, password: str, kind: type[Simulated], identity: str) -> None:
         behavior = Behavior(connectors=2, seconds_per_minute=0.5, clock_behind=timedelta(0))
         self._loop = asyncio.new_event_loop()
-        self.simulated = SimulatedChargePoint(url, "CP-1", password=password, behavior=behavior)
+        self.simulated = kind(url, identity, password=password, behavior=behavior)
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self.simulated.run(),), daemon=True)
         self._thread.start()
         self.do(asyncio.wait_for(self.simulated.booted.wait(), 60))
@@ -128,9 +130,11 @@ def _location_with(tariff_id: str) -> Any:
     return location
 
 
-def _connected(port: str, password: str) -> Point | None:
+def _connected(
+    port: str, password: str, kind: type[Simulated] = SimulatedChargePoint, identity: str = "CP-1"
+) -> Point | None:
     try:
-        return Point(f"ws://127.0.0.1:{port}/ocpp", password)
+        return Point(f"ws://127.0.0.1:{port}/ocpp", password, kind, identity)
     except OSError:
         return None
 
@@ -203,3 +207,52 @@ def _control(scsp: Partner, session: str) -> None:
     assert (result.headers["ocpi-from-party-id"], result.headers["ocpi-to-party-id"]) == ("EMS", "SCS")
     assert told[-1].path.endswith(f"/{session}")
     assert told[-1].json["charging_profile"]["charging_profile_period"][0]["limit"] == 5000
+
+
+@pytest.fixture
+def station(world: World) -> Iterator[tuple[Point, str, str]]:
+    """A charging station of OCPP 2.0.1 that is known everywhere, with its Location and its EVSE."""
+    added = world.cpo.manage("add_charge_point", "CS-1", "--evses", "2", "--protocol", "2.0.1")
+    gateway = world.cpo.environment["OCPP_GATEWAY_PORT"]
+    point = eventually(lambda: _connected(gateway, added["password"], SimulatedStation, "CS-1"), seconds=60)
+    evse = added["evses"][0]
+
+    def known() -> bool:
+        found = world.emsp.query("SELECT status, document FROM emsp_evse WHERE uid = %s", [evse])
+        # It says itself that it takes charging profiles (M-12).
+        return bool(found) and found[0][0] == "AVAILABLE" and "CHARGING_PROFILE_CAPABLE" in found[0][1]
+
+    try:
+        eventually(known, seconds=60)
+        yield point, added["location"], evse
+    finally:
+        point.close()
+
+
+@pytest.mark.req("OCPP-54", "OCPP-91", "OCPP-92", "OCPP-97", "LOC-69", "HUB-72")
+def test_a_station_of_ocpp_2_0_1_is_started_limited_and_stopped_through_the_hub(
+    world: World, station: tuple[Point, str, str]
+) -> None:
+    (point, location, evse), emsp = station, world.emsp
+    at = ("--to", "NL*TNM", "--location", location, "--evse", evse)
+    started = emsp.manage("start_session", *at, "--token", TOKEN)
+    session = started["session"]
+    [metered] = point.simulated.transactions
+    eventually(lambda: metered.energy_wh > 30, seconds=60)
+
+    limited = emsp.manage("set_charging_profile", "--session", session, "--limit", "0", "--unit", "W")
+    eventually(lambda: metered.state == "SuspendedEVSE", seconds=60)
+    stopped = emsp.manage("stop_session", "--session", session)
+    eventually(lambda: world.session(session) == "COMPLETED", seconds=60)
+    [cdr] = eventually(lambda: emsp.query("SELECT document, verdict FROM emsp_cdr WHERE session_id = %s AND "
+                                          "verdict <> ''", [session]), seconds=60)  # fmt: skip
+
+    assert started == {"command": "START_SESSION", **DONE, "session": session}
+    assert limited == {"request": "SET", **DONE, "session": session}
+    assert stopped == {"command": "STOP_SESSION", **DONE, "session": session}
+    assert [each["remoteStartId"] > 0 for each in point.heard("RequestStartTransaction")] == [True]
+    assert point.heard("RequestStopTransaction") == [{"transactionId": metered.transaction_id}]
+    document = json.loads(cdr[0])
+    assert cdr[1] == "match"
+    assert round(document["total_energy"] * 1000) == metered.energy_wh
+    assert document["auth_method"] == "COMMAND"
