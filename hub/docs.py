@@ -7,7 +7,7 @@ from functools import lru_cache
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import path
+from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from ocpi import openapi
@@ -21,7 +21,16 @@ _POLICY = (
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    answer = render(request, "docs.html", {"name": settings.OCPI_BUSINESS_NAME, "sides": settings.OCPI_SIDES})
+    """Show the OCPI surface, or with `?api=ocpp` the operation API of a charge point owner."""
+    operations = "/api/ocpp/v1/openapi.json" if "cpo" in settings.OCPI_SIDES else ""
+    chosen = operations if operations and request.GET.get("api") == "ocpp" else reverse("openapi")
+    context = {
+        "name": settings.OCPI_BUSINESS_NAME,
+        "sides": settings.OCPI_SIDES,
+        "document": chosen,
+        "operations": operations,
+    }
+    answer = render(request, "docs.html", context)
     answer.headers["Content-Security-Policy"] = _POLICY
     return answer
 
