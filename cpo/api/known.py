@@ -22,6 +22,10 @@ def check(charge_point: ChargePoint, version: str, action: str, payload: dict[st
     """
     if version == "1.6":
         _check_connector(charge_point, payload.get("connectorId"))
+    else:
+        evse = payload.get("evse")
+        _check_evse(charge_point, "evseId", payload.get("evseId"))
+        _check_evse(charge_point, "evse.id", evse.get("id") if isinstance(evse, dict) else None)
     if action == "CancelReservation":
         _check_reservation(charge_point, payload.get("reservationId"))
     if action == "ClearChargingProfile":
@@ -36,6 +40,16 @@ def _check_connector(charge_point: ChargePoint, number: object) -> None:
     found = {*here.values_list("connector_id", flat=True), *told.values_list("connector_id", flat=True)}
     if found and number not in found:
         raise UnknownPlace(f"there is no connector {number} here; {_INSIST}", field="payload.connectorId")
+
+
+def _check_evse(charge_point: ChargePoint, field: str, number: object) -> None:
+    if not isinstance(number, int) or number <= 0:
+        return
+    numbers = EVSE.objects.filter(charge_point=charge_point).values_list("connector_id", "hardware")
+    told = ChargePointConnector.objects.filter(charge_point=charge_point, connector_id__gt=0)
+    found = {each for pair in numbers for each in pair if each} | set(told.values_list("connector_id", flat=True))
+    if found and number not in found:
+        raise UnknownPlace(f"there is no EVSE {number} here; {_INSIST}", field=f"payload.{field}")
 
 
 def _check_reservation(charge_point: ChargePoint, number: object) -> None:

@@ -278,7 +278,7 @@ SCHEMAS: dict[str, Schema] = {
     "IdTag": _ID_TAG,
     "IdTags": items("IdTag"),
     "NewChargePoint": _NEW_POINT,
-    "NewChargePoints": {"type": "array", "items": OBJECT, "minItems": 1, "maxItems": 1000},
+    "NewChargePoints": {"type": "array", "items": {}, "minItems": 1, "maxItems": 1000},
     "ChangedChargePoint": _CHANGED_POINT,
     "ChargePoint": _POINT,
     "ChargePoints": items("ChargePoint"),

@@ -67,6 +67,7 @@ def change(row: ChargePoint, *, columns: Mapping[str, Any], password: str | None
     with transaction.atomic():
         if password is not None:
             row.password_digest = passwords.digest_typed(password) if password else ""
+            row.next_password_digest, row.password_operation = "", None  # a change under way is not wanted any more
         _set(row, columns)
         details: dict[str, object] = {name: columns[name] for name in COLUMNS if name in columns}
         if password is not None:
@@ -101,7 +102,7 @@ def _set(row: ChargePoint, columns: Mapping[str, Any]) -> None:
     for name in COLUMNS:
         if name in columns:
             setattr(row, name, columns[name])
-    row.save(update_fields=["password_digest", *COLUMNS])
+    row.save(update_fields=["password_digest", "next_password_digest", "password_operation", *COLUMNS])
 
 
 def _create(identity: str, owner: Address) -> None:
