@@ -27,11 +27,15 @@ _NAVIGATION: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
                          ("cpo.Command", "settings_remote"), ("cpo.Reservation", "event_available"),
                          ("cpo.ChargingProfileRequest", "show_chart"), ("cpo.ChargePointProfile", "speed"),
                          ("cpo.ActiveChargingProfile", "monitoring"), ("cpo.ChargingPreferences", "tune"))),
-    ("Charge points", "cpo", (("cpo.ChargePoint", "charger"), ("cpo.Transaction", "electric_meter"),
+    ("Charge points", "cpo", (("cpo.ChargePoint", "charger"), ("cpo.StationAlarm", "notifications"),
+                              ("cpo.Transaction", "electric_meter"),
                               ("cpo.InboxMessage", "inbox"), ("cpo.Operation", "outgoing_mail"),
                               ("cpo.Report", "summarize"), ("cpo.IdTag", "contactless"),
                               ("cpo.ChargingProfileTemplate", "stacked_line_chart"), ("cpo.ApiToken", "key"),
-                              ("cpo.UnknownChargePoint", "help"), ("cpo.UnmatchedStop", "report"))),
+                              ("cpo.UnknownChargePoint", "help"), ("cpo.UnmatchedStop", "report"),
+                              ("cpo.Closing", "block"), ("cpo.LocalList", "fact_check"),
+                              ("cpo.FrameLog", "data_object"),
+                              ("cpo.ConnectorHistory", "history"), ("cpo.TenantPolicy", "rule_settings"))),
     ("Charging (drivers)", "emsp", (("emsp.Location", "location_on"), ("emsp.EVSE", "ev_station"),
                            ("emsp.Tariff", "sell"), ("emsp.Session", "bolt"), ("emsp.CDR", "receipt_long"),
                            ("emsp.Token", "badge"),
@@ -49,6 +53,9 @@ class Site(UnfoldAdminSite):  # type: ignore[misc]
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         first = [_item("Overview", "dashboard", reverse("admin:index")), _item("Live", "sensors", reverse("live"))]
+        if "cpo" in settings.OCPI_SIDES:
+            link = reverse("admin:cpo_chargepoint_network")
+            first.insert(1, _item("Network", "ev_station", link, "cpo.view_chargepoint"))
         groups: list[dict[str, Any]] = [{"title": "", "items": first}]
         for title, side, entries in _NAVIGATION:
             if side and side not in settings.OCPI_SIDES:

@@ -215,6 +215,23 @@ def _messages_of_cpo(point: cpo_models.ChargePoint, transaction: cpo_models.Tran
     )
     models.GatewayNode.objects.create(name="node-1")
     models.MissingFeature.objects.create(charge_point=point, action="UnlockConnector", count=1, firmware=EVIL)
+    _network_of_cpo(point)
+
+
+def _network_of_cpo(point: cpo_models.ChargePoint) -> None:
+    models = cpo_models
+    models.StationAlarm.objects.create(charge_point=point, kind="offline", text=EVIL)
+    models.ConnectorHistory.objects.create(
+        charge_point=point, connector=1, status="Faulted", at=NOW, received_at=NOW, error_code=EVIL
+    )
+    models.ChargePointConnection.objects.create(
+        charge_point=point, epoch=1, node="n", address="::1", protocol="1.6", since=NOW, reason=EVIL
+    )
+    models.Closing.objects.create(
+        evse=models.EVSE.objects.get(charge_point=point), since=NOW, reason=EVIL, made_by="ann", state="IN_FORCE"
+    )
+    models.LocalList.objects.create(charge_point=point, error=EVIL)
+    models.TenantPolicy.objects.create(country_code="NL", party_id="TNM")
 
 
 def _command_of_cpo(location: cpo_models.Location, evse: cpo_models.EVSE, drivers: Person) -> None:
