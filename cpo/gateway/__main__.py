@@ -5,6 +5,7 @@ import asyncio
 import logging
 import logging.config
 import os
+import resource
 import signal
 import threading
 
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     logging.config.dictConfig(settings.LOGGING)
     for noisy in ("websockets", "psycopg.pool"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a descriptor for each charge point
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(config.read(host=options.host, port=options.port)))
 

@@ -9,6 +9,7 @@ back once and follows it. A node that dies leaves its claims as SENT; they becom
 import asyncio
 import logging
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 UNREACHABLE = (psycopg.OperationalError, PoolTimeout)
 OFFLINE_SECONDS = 5
+_MISSED = 2_000
 
 _CLAIM = """
     UPDATE cpo_operation SET state = 'SENT', sent_at = clock_timestamp(), node = %s, epoch = %s
@@ -77,6 +79,7 @@ class OperationRunner:
         self._holds = holds
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._again: set[int] = set()
+        self._missed: OrderedDict[int, None] = OrderedDict()
         self._notes: set[asyncio.Task[None]] = set()
 
     def hear(self, note: str) -> None:
@@ -85,6 +88,9 @@ class OperationRunner:
     def wake(self, charge_point: int) -> None:
         """Look for operations of a charge point, if it is here."""
         if self._holds(charge_point) is None:
+            self._missed[charge_point] = None
+            if len(self._missed) > _MISSED:
+                self._missed.popitem(last=False)
             return
         if charge_point in self._tasks:
             self._again.add(charge_point)
@@ -92,6 +98,10 @@ class OperationRunner:
         task = asyncio.create_task(self._run(charge_point))
         self._tasks[charge_point] = task
         task.add_done_callback(lambda _: self._done(charge_point))
+
+    def missed(self, charge_point: int) -> bool:
+        """Return whether a note came for it while it was not here, or not quite yet."""
+        return self._missed.pop(charge_point, False) is None
 
     def _done(self, charge_point: int) -> None:
         self._tasks.pop(charge_point, None)

@@ -5,6 +5,7 @@ connections stay, and the node writes its entries again. An entry counts only wh
 """
 
 import asyncio
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ CONNECTIONS = "ocpp:connections"
 NODE = "ocpp:node:{}"
 NODE_SECONDS = 30
 _BEAT_SECONDS = 5
+_AT_ONCE = 500  # changes of one round trip
 
 # Only its own entry is taken out, never that of the connection that came after it.
 _FORGET = """
@@ -90,10 +92,21 @@ class Registry:
     async def _write_changes(self) -> None:
         self._changed.clear()
         while self._changes:
-            identity, (there, entry) = next(iter(self._changes.items()))
-            await self._write(there, entry)
-            if self._changes.get(identity) == (there, entry):
-                del self._changes[identity]
+            written = dict(itertools.islice(self._changes.items(), _AT_ONCE))
+            pipeline = self._redis.pipeline(transaction=False)
+            for there, entry in written.values():
+                self._put(pipeline, there, entry)
+            await pipeline.execute()
+            for identity, change in written.items():
+                if self._changes.get(identity) == change:
+                    del self._changes[identity]
+
+    @staticmethod
+    def _put(pipeline: Any, there: bool, entry: Entry) -> None:
+        if there:
+            pipeline.hset(CONNECTIONS, entry.identity, json.dumps(asdict(entry)))
+        else:
+            pipeline.eval(_FORGET, 1, CONNECTIONS, entry.identity, entry.epoch)
 
     async def _write(self, there: bool, entry: Entry) -> None:
         if there:

@@ -298,10 +298,11 @@ class Gateway:
             return
         record = admission.record
         try:
-            epoch = await self.store.connected(record.id, protocol=admission.version, address=admission.address)
+            connected = await self.store.connected(record.id, protocol=admission.version, address=admission.address)
         except (*UNREACHABLE, LookupError):
             await socket.close(1013, "try again later")
             return
+        epoch = connected.epoch
         connection = Connection(self, socket, record, version=admission.version, epoch=epoch, address=admission.address)
         older = self.connections.get(record.id)
         if older is not None and older.epoch > epoch:
@@ -313,7 +314,8 @@ class Gateway:
         self.registry.add(_entry(connection))
         self.watch.connected(epoch, takes_over=older is not None or record.online)
         self.connection_log.opened(record.id, epoch, address=admission.address, protocol=admission.version)
-        self.runner.wake(record.id)
+        if connected.asked or self.runner.missed(record.id):
+            self.runner.wake(record.id)
         if not record.booted:
             asyncio.get_running_loop().call_later(_INTRODUCE_SECONDS, self._introduce, connection)
         try:

@@ -2,16 +2,17 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 from cpo.gateway import nodes
+from cpo.gateway.batches import Batch
 from cpo.gateway.config import Config
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,52 @@ _RECORD = """
     boot_data IS NOT NULL AS booted, heartbeat_seconds, ping_seconds, online, node,
     country_code || '*' || party_id AS tenant
 """
+
+
+# Many rows at once are always locked in one order: two nodes never wait for each other.
+_LOCKED = "locked AS MATERIALIZED (SELECT id FROM cpo_chargepoint WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE)"
+_CONNECTED = f"""
+    WITH {_LOCKED}, newest AS (
+        UPDATE cpo_chargepoint AS c SET epoch = epoch + 1, online = true, node = %s, protocol = m.protocol,
+            address = m.address, connected_at = clock_timestamp(), last_seen_at = clock_timestamp()
+        FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS m (id, protocol, address) JOIN locked USING (id)
+        WHERE c.id = m.id RETURNING c.id, c.epoch)
+    SELECT id, epoch,
+        EXISTS (SELECT FROM cpo_operation AS o WHERE o.charge_point_id = newest.id AND o.state = 'QUEUED'),
+        pg_notify('ocpp_connection', format('%%s %%s %%s', id, epoch, %s::text)) FROM newest
+"""  # noqa: S608 (constants)
+_DISCONNECTED = f"""
+    WITH {_LOCKED}, gone AS (
+        UPDATE cpo_chargepoint AS c SET online = false, last_seen_at = clock_timestamp()
+        FROM unnest(%s::bigint[], %s::bigint[]) AS m (id, epoch) JOIN locked USING (id)
+        WHERE c.id = m.id AND c.epoch = m.epoch AND c.online RETURNING c.id, c.epoch)
+    SELECT pg_notify('ocpp_connection', format('%%s %%s ', id, epoch)) FROM gone
+"""  # noqa: S608 (constants)
+_BOOTED = f"""
+    WITH {_LOCKED}
+    UPDATE cpo_chargepoint AS c SET boot_data = m.boot_data::jsonb, booted_at = m.at
+    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS m (id, boot_data, at) JOIN locked USING (id)
+    WHERE c.id = m.id
+"""  # noqa: S608 (constants)
+_POOL = 4
+R = TypeVar("R")
+Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
+
+
+async def _count(cursor: Cursor) -> int:
+    return cursor.rowcount
+
+
+async def _all(cursor: Cursor) -> list[tuple[Any, ...]]:
+    return await cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection that is its charge point's newest, and whether operations wait for it."""
+
+    epoch: int
+    asked: bool
 
 
 @dataclass(slots=True)
@@ -60,12 +107,15 @@ class Store:
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
             config.conninfo,
             min_size=1,
-            max_size=4,
+            max_size=_POOL,
             timeout=3,
             open=False,
             kwargs={"autocommit": True, "connect_timeout": 5},
-            check=AsyncConnectionPool.check_connection,
         )
+        self._finds: Batch[str, Record | None] = Batch(self._find_all, str.lower)
+        self._connects: Batch[tuple[int, str, str], Connected | None] = Batch(self._connect_all, itemgetter(0))
+        self._disconnects: Batch[tuple[int, int], None] = Batch(self._disconnect_all, itemgetter(0))
+        self._boots: Batch[tuple[int, str, datetime], None] = Batch(self._boot_all, itemgetter(0))
 
     async def open(self) -> None:
         await self._pool.open()
@@ -73,31 +123,43 @@ class Store:
     async def close(self) -> None:
         await self._pool.close(timeout=0.2)
 
+    async def _run(self, query: str, values: tuple[Any, ...], read: Callable[[Cursor], Awaitable[R]]) -> R:
+        """Run one statement. Connections that broke unnoticed are tried past: cheaper than to ask each before its use.
+
+        What is run here may be run twice: it may have been committed when the line broke.
+        """
+        for turn in range(_POOL + 1):
+            async with self._pool.connection() as connection:
+                try:
+                    return await read(await connection.execute(query, values))
+                except psycopg.OperationalError:
+                    if not connection.closed or turn == _POOL:
+                        raise
+        raise AssertionError("the last turn returns or raises")
+
     async def execute(self, query: str, values: tuple[Any, ...] = ()) -> int:
         """Run one statement; return how many rows it touched."""
-        async with self._pool.connection() as connection:
-            return (await connection.execute(query, values)).rowcount
+        return await self._run(query, values, _count)
 
     async def fetch(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
-            return await (await connection.execute(query, values)).fetchall()
+        return await self._run(query, values, _all)
 
     async def tell(self, channel: str, text: str) -> None:
         await self.execute("SELECT pg_notify(%s, %s)", (channel, text))
 
     async def find(self, identity: str) -> Record | None:
         """Return the charge point of an identity; letter case does not matter (OCPP-01)."""
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Record)) as cursor:
-            await cursor.execute(
-                f"SELECT {_RECORD} FROM cpo_chargepoint WHERE lower(identity) = lower(%s)",  # noqa: S608 (constant)
-                (identity,),
-            )
-            return await cursor.fetchone()
+        return await self._finds.add(identity)
+
+    async def _find_all(self, identities: list[str]) -> list[Record | None]:
+        query = f"SELECT {_RECORD} FROM cpo_chargepoint WHERE lower(identity) = ANY(%s)"  # noqa: S608 (constant)
+        rows = await self.fetch(query, ([identity.lower() for identity in identities],))
+        found = {record.identity.lower(): record for record in (Record(*row) for row in rows)}
+        return [found.get(identity.lower()) for identity in identities]
 
     async def records(self, ids: list[int]) -> list[Record]:
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Record)) as cursor:
-            await cursor.execute(f"SELECT {_RECORD} FROM cpo_chargepoint WHERE id = ANY(%s)", (ids,))  # noqa: S608
-            return await cursor.fetchall()
+        rows = await self.fetch(f"SELECT {_RECORD} FROM cpo_chargepoint WHERE id = ANY(%s)", (ids,))  # noqa: S608
+        return [Record(*row) for row in rows]
 
     async def take_in(self, identity: str, party: tuple[str, str], boot_status: str, protocols: list[str]) -> None:
         """Create the record of a charge point nobody has added (OCPP-03)."""
@@ -142,28 +204,27 @@ class Store:
             (charge_point, digest),
         )
 
-    async def connected(self, charge_point: int, *, protocol: str, address: str) -> int:
-        """Make a connection the newest one of its charge point; return its epoch and tell the other nodes (OCPP-09)."""
-        rows = await self.fetch(
-            """WITH newest AS (
-                   UPDATE cpo_chargepoint SET epoch = epoch + 1, online = true, node = %s, protocol = %s, address = %s,
-                       connected_at = clock_timestamp(), last_seen_at = clock_timestamp()
-                   WHERE id = %s RETURNING id, epoch)
-               SELECT epoch, pg_notify('ocpp_connection', format('%%s %%s %%s', id, epoch, %s::text)) FROM newest""",
-            (self._config.node, protocol, address[:64], charge_point, self._config.node),
-        )
-        if not rows:
+    async def connected(self, charge_point: int, *, protocol: str, address: str) -> Connected:
+        """Make a connection the newest one of its charge point and tell the other nodes (OCPP-09)."""
+        found = await self._connects.add((charge_point, protocol, address[:64]))
+        if found is None:
             raise LookupError(charge_point)
-        return int(rows[0][0])
+        return found
+
+    async def _connect_all(self, newcomers: list[tuple[int, str, str]]) -> list[Connected | None]:
+        ids, protocols, addresses = (list(column) for column in zip(*newcomers, strict=True))
+        rows = await self.fetch(_CONNECTED, (ids, self._config.node, ids, protocols, addresses, self._config.node))
+        found = {row[0]: Connected(row[1], row[2]) for row in rows}
+        return [found.get(charge_point) for charge_point in ids]
 
     async def disconnected(self, charge_point: int, epoch: int) -> None:
         """Note that a connection is gone, unless a newer one has taken its place."""
-        await self.execute(
-            """WITH gone AS (UPDATE cpo_chargepoint SET online = false, last_seen_at = clock_timestamp()
-                   WHERE id = %s AND epoch = %s AND online RETURNING id, epoch)
-               SELECT pg_notify('ocpp_connection', format('%%s %%s ', id, epoch)) FROM gone""",
-            (charge_point, epoch),
-        )
+        await self._disconnects.add((charge_point, epoch))
+
+    async def _disconnect_all(self, gone: list[tuple[int, int]]) -> list[None]:
+        ids, epochs = (list(column) for column in zip(*gone, strict=True))
+        await self.execute(_DISCONNECTED, (ids, ids, epochs))
+        return [None] * len(gone)
 
     async def seen(self, charge_points: Iterable[int], at: datetime) -> None:
         # A node that was taken for dead and lives after all makes its charge points online again.
@@ -173,10 +234,12 @@ class Store:
         )
 
     async def booted(self, charge_point: int, boot_data: str, at: datetime) -> None:
-        await self.execute(
-            "UPDATE cpo_chargepoint SET boot_data = %s::jsonb, booted_at = %s WHERE id = %s",
-            (boot_data.replace("\\u0000", ""), at, charge_point),
-        )
+        await self._boots.add((charge_point, boot_data.replace("\\u0000", ""), at))
+
+    async def _boot_all(self, boots: list[tuple[int, str, datetime]]) -> list[None]:
+        ids, data, moments = (list(column) for column in zip(*boots, strict=True))
+        await self.execute(_BOOTED, (ids, ids, data, moments))
+        return [None] * len(boots)
 
     async def deviates(self, charge_point: int, action: str, kind: str) -> None:
         await self.execute(

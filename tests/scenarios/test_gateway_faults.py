@@ -91,12 +91,12 @@ def test_an_operation_follows_a_charge_point_that_moves_before_it_is_sent(
                 await old.call("Heartbeat", {})
                 newer = second.connect("CP1", PASSWORD)
 
-                async def moves_first(connection: Connection, *arguments: Any) -> Any:
+                async def moves_first(connection: Connection, *arguments: Any, **named: Any) -> Any:
                     if not moved:
                         moved.append(connection.epoch)
                         joined.append(await newer.__aenter__())
                         await eventually(lambda: connection.superseded)
-                    return await ask(connection, *arguments)
+                    return await ask(connection, *arguments, **named)
 
                 monkeypatch.setattr(Connection, "ask", moves_first)
                 operation = world.ask(point_id, "ClearCache", {})
@@ -142,7 +142,7 @@ def test_an_operation_that_was_on_the_wire_is_never_sent_again(world: World) -> 
 def test_an_operation_follows_only_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     point_id = world.add("CP1", PASSWORD)
 
-    async def never(connection: Connection, *arguments: Any) -> Any:
+    async def never(connection: Connection, *arguments: Any, **named: Any) -> Any:
         raise NotSent
 
     monkeypatch.setattr(Connection, "ask", never)
