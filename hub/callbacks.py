@@ -110,11 +110,6 @@ def find(key: str, *, caller_id: int) -> Callback:
     return callback
 
 
-def used(callback: Callback) -> None:
-    """Note that a result came through; the first time counts."""
-    Callback.objects.filter(pk=callback.pk, used_at=None).update(used_at=clock.now())
-
-
 def url_of(callback: Callback) -> str:
     return f"{settings.OCPI_BASE_URL}/ocpi/{PATH}/{callback.key}"
 

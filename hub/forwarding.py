@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote, urljoin
 
-from hub import callbacks, direct_versions, known_objects, loops, passing
+from hub import callback_results, callbacks, direct_versions, known_objects, loops, passing
 from hub.models import Callback
 from hub.routing import Asked, Direct
 from ocpi import client, client_async, exchanges, health, ours, status, token_doubt
@@ -179,8 +179,18 @@ async def pass_back(
 
     :raises OcpiError: as `pass_on`.
     """
-    answer = await _send(owner, method, callback.url, body, callback.module, routing, ids, doors)
-    await doors.run(callbacks.used, callback)
+    is_result = callback.kind == Callback.Kind.RESPONSE_URL
+    earlier = await doors.run(callback_results.begin, callback, body) if is_result else None
+    if earlier is not None:
+        as_before = Routing(to=routing.sender, sender=routing.to).as_headers()
+        return Passed(earlier.http_status, earlier.body.encode(), as_before)
+    taken = None
+    try:
+        answer = await _send(owner, method, callback.url, body, callback.module, routing, ids, doors)
+        taken = (answer.http_status, answer.body) if answer.ok else None
+    finally:
+        if is_result:
+            await doors.run(callback_results.end, callback, body, taken)
     back = _routing(answer, Routing(to=routing.sender, sender=routing.to))
     headers = back.as_headers() | _passed_back(answer)
     if callback.kind == Callback.Kind.LINK:

@@ -111,6 +111,9 @@ class Callback(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     used_at = models.DateTimeField(null=True, blank=True)
+    # Results that were passed on and what was answered, and until when one is on its way (hub/callback_results.py).
+    results = models.TextField(db_default="[]", editable=False)
+    passing_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         indexes = [models.Index("expires_at", name="callback_expiry")]
