@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import connection, transaction
 
-from ocpi import outbox_rows, outbox_settle
+from ocpi import outbox_policy, outbox_rows, outbox_settle
 from ocpi.outbox_wake import Lane
 
 MOST_PENDING = 10_000  # of one platform; above that further state pushes only leave marks (REL-51)
@@ -17,6 +17,7 @@ def sweep() -> list[Lane]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_EXPIRE, {"time_to_live": settings.OCPI_PUSH_TTL, "grace": settings.OCPI_PULL_GRACE})
         cursor.execute(_DROP_LATE)
+        cursor.execute(_GIVE_UP_CDRS, {"lifetime": outbox_policy.CDR_LIFETIME})
         cursor.execute(_CATCH_UP, {"rate": settings.OCPI_CATCH_UP_PER_SECOND})
     return outbox_rows.waiting()
 
@@ -66,6 +67,25 @@ WITH late AS (
 INSERT INTO ocpi_finisheddelivery ({outbox_settle.ALL_COLUMNS}, location)
 SELECT {_DROPPED_COLUMNS}, ''
 FROM late
+"""  # noqa: S608 - constants only
+
+# Where nothing is sent no try ends a CDR: it waits for its platform as long as others are tried (REL-33).
+_DEAD_COLUMNS = outbox_settle.ALL_COLUMNS.replace("state,", "'DEAD',").replace(
+    "error", "left('it waited too long for its platform; ' || error, 2000)"
+)
+_GIVE_UP_CDRS = f"""
+WITH old AS (
+    DELETE FROM ocpi_delivery WHERE id IN (
+        SELECT d.id FROM ocpi_delivery d JOIN ocpi_platform p ON p.id = d.platform_id
+        WHERE d.state = 'PENDING' AND d.kind = 'CDR' AND d.due_at <= statement_timestamp()
+          AND d.created_at < statement_timestamp() - %(lifetime)s
+          AND (p.state <> 'REGISTERED' OR p.connection <> 'CONNECTED' OR p.paused_reason <> '')
+        ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED)
+    RETURNING *
+)
+INSERT INTO ocpi_finisheddelivery ({outbox_settle.ALL_COLUMNS}, location)
+SELECT {_DEAD_COLUMNS}, ''
+FROM old
 """  # noqa: S608 - constants only
 
 # What a hub says of whom a delivery is for; while that is away its marks wait (HCI-17).

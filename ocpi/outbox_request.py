@@ -86,17 +86,18 @@ def _deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
 def _held_back(row: Row, receiver: Receiver) -> Outcome | None:
     """Return what becomes of a delivery to somebody behind a hub who is not connected there: nothing is sent (HCI-20).
 
-    While it is OFFLINE or PLANNED, of a state only the mark stays (HCI-17); once it is SUSPENDED, states are dropped
-    and a CDR is refused, for an operator to settle by other means (HCI-19).
+    While it is OFFLINE or PLANNED, of a state only the mark stays (HCI-17); once it is SUSPENDED, states are dropped.
+    A CDR is money and waits in all cases, as long as CDRs do: then it is DEAD, with an alarm, for an operator to settle
+    by other means (HCI-19, REL-33).
     """
     party = _address(row.to_country_code, row.to_party_id)
     status = receiver.away(party) if party else ""
     if not status:
         return None
     error = f"{party} is {status} behind {receiver.target.name}"
-    if status == "SUSPENDED":
-        return Outcome(row, Ended.REFUSED if row.kind == CDR else Ended.DROPPED, error=error)
-    return Outcome(row, Ended.AWAY, error=error)
+    if row.kind == CDR:
+        return Outcome(row, Ended.AWAY, error=f"waits, {error}")
+    return Outcome(row, Ended.DROPPED if status == "SUSPENDED" else Ended.AWAY, error=error)
 
 
 def _url(row: Row, receiver: Receiver) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from cpo import recipients as cpo_recipients
 from cpo.modules import authorization
 from emsp import recipients as emsp_recipients
-from ocpi import outbox, outbox_care, snapshot
+from ocpi import alarms, kept, outbox, outbox_care, snapshot
 from ocpi.models import Delivery, FinishedDelivery, Platform
 from ocpi.outbox_engine import drain_now
 from tests.fixtures import Document, Partner, add_party
@@ -121,19 +123,66 @@ def test_when_it_is_connected_again_the_cdr_goes_at_once_and_the_state_after_the
     assert sent(listener) == ["POST cdrs", "PUT sessions"]
 
 
-@pytest.mark.req("HCI-19", "HCI-20")
-def test_who_is_suspended_gets_nothing_and_an_operator_sees_its_cdrs(
+@pytest.mark.req("HCI-19", "HCI-20", "REL-33")
+def test_who_is_suspended_gets_no_state_and_its_cdr_waits_until_it_is_back(
     hub: Person, listener: Listener, document: Document
 ) -> None:
     tell(hub, document, "SUSPENDED")
     send()
     send("CDR")
     drain_now()
+    later(3600)
+    outbox_care.sweep()
+    drain_now()
 
     assert listener.requests == []
+    assert [(row.kind, row.state) for row in FinishedDelivery.objects.all()] == [("STATE", "DROPPED")]
+    (waiting,) = Delivery.objects.all()
+    assert (waiting.kind, waiting.state) == ("CDR", "PENDING")
+    assert waiting.error.startswith("waits, DE*EMS is SUSPENDED behind ")
+    assert Platform.objects.get(pk=hub.id).failures == 0
+
+    tell(hub, document, "CONNECTED", 1)
+    drain_now()
+    assert sent(listener) == ["POST cdrs"]
+
+
+@pytest.mark.req("HCI-19", "REL-33")
+def test_after_seven_days_the_cdr_of_who_is_suspended_is_for_an_operator(
+    hub: Person, listener: Listener, document: Document
+) -> None:
+    tell(hub, document, "SUSPENDED")
+    send("CDR")
+    drain_now()
+    later(7 * 86400 + 3600)
+    Delivery.objects.update(created_at=timezone.now() - timedelta(days=7, hours=1))
+    drain_now()
+
+    dead = FinishedDelivery.objects.get()
+    kept.forget()
+    assert (dead.kind, dead.state) == ("CDR", "DEAD")
+    assert "DE*EMS is SUSPENDED" in dead.error
+    assert "cdr_dead" in [alarm.name for alarm in alarms.current()]
+    assert listener.requests == []
+
+
+@pytest.mark.req("REL-33")
+@pytest.mark.parametrize("columns", [{"connection": "SUSPENDED"}, {"connection": "OFFLINE"}, {"paused_reason": "x"}])
+def test_a_cdr_waits_for_a_platform_that_nothing_is_sent_to_no_longer_than_others_are_tried(
+    hub: Person, listener: Listener, document: Document, columns: dict[str, str]
+) -> None:
+    tell(hub, document, "CONNECTED")
+    send("CDR")
+    Platform.objects.filter(pk=hub.id).update(**columns)
+    outbox_care.sweep()
+    assert Delivery.objects.get().state == "PENDING"
+
+    Delivery.objects.update(created_at=timezone.now() - timedelta(days=7, seconds=1))
+    outbox_care.sweep()
+
     assert not Delivery.objects.exists()
-    assert sorted(FinishedDelivery.objects.values_list("kind", "state")) == [("CDR", "REFUSED"), ("STATE", "DROPPED")]
-    assert "SUSPENDED" in FinishedDelivery.objects.get(kind="CDR").error
+    assert FinishedDelivery.objects.get().state == "DEAD"
+    assert listener.requests == []
 
 
 @pytest.mark.req("HCI-20")
