@@ -80,6 +80,7 @@ class Reply:
     http_status: int
     headers: dict[str, str]
     body: bytes
+    for_operator: str = ""  # what only the exchange says
 
 
 def limit_of(place: Place) -> int:

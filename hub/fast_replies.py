@@ -19,7 +19,7 @@ def reply_of(passed: forwarding.Passed) -> Reply:
 def refusal(error: Exception) -> Reply:
     """Return what a requester gets of an error."""
     response = envelope.error(error, unexpected=status.HubError)
-    return Reply(response.status_code, dict(response.items()), response.content)
+    return Reply(response.status_code, dict(response.items()), response.content, envelope.for_operator(error))
 
 
 def finish(
@@ -46,7 +46,7 @@ def _record(message: Message, reply: Reply, ids: Ids, routing: Routing, platform
             routing,
             reply.http_status,
             elapsed,
-            "",
+            reply.for_operator,
             message.headers,
             message.body,
             reply.headers,

@@ -61,14 +61,22 @@ def resolve(asked: Asked, lookup: NeedsLookup, snapshot: Snapshot, *, query: str
             return Direct(places[0], Routing(to=places[0].party.address, sender=lookup.sender))
         if settings.OCPI_HUB_BROADCASTS_UNDECIDED and lookup.may_broadcast:
             return Broadcast(lookup.sender)
-    raise status.UnknownReceiver("The receiver cannot be determined without To headers")
+    direction = permissions.direction_of(asked.method)
+    why = "; ".join(
+        permissions.why_not(snapshot, lookup.sender, address, asked.module, direction)
+        for address in candidates
+        if _is_known(snapshot, address) and address not in reached
+    )
+    raise status.UnknownReceiver("The receiver cannot be determined without To headers", for_operator=why)
+
+
+def _is_known(snapshot: Snapshot, address: Address) -> bool:
+    return any(party.role != "HUB" for party in snapshot.at(address))
 
 
 def _may(asked: Asked, sender: Address, snapshot: Snapshot, address: Address) -> bool:
-    known = any(party.role != "HUB" for party in snapshot.at(address))
-    return known and permissions.allowed(
-        snapshot, sender, address, asked.module, permissions.direction_of(asked.method)
-    )
+    direction = permissions.direction_of(asked.method)
+    return _is_known(snapshot, address) and permissions.allowed(snapshot, sender, address, asked.module, direction)
 
 
 def _named(asked: Asked, content: _Body) -> Address | None:

@@ -23,6 +23,7 @@ NAME: Final = "permissions"
 PUSH, PULL = "PUSH", "PULL"
 _REMEMBERED = 100_000  # answers kept of one snapshot
 _ALWAYS = float("inf")
+_MOST_NAMED = 3  # rules that a refusal names
 
 Key = tuple[str, str]
 Wanted = Literal["allowed", "explicit", "broadcast"]
@@ -35,6 +36,10 @@ class Who:
     country_code: str = ""
     party_id: str = ""
     role: str = ""
+
+    def __str__(self) -> str:
+        address = f"{self.country_code}*{self.party_id}" if self.party_id else self.country_code
+        return ":".join(part for part in (address, self.role) if part) or "everybody"
 
     def fits(self, key: Key, roles: frozenset[str]) -> bool:
         return (
@@ -75,6 +80,11 @@ class Rule:
     broadcast: bool = False
     since: float | None = None
     until: float | None = None
+
+    def __str__(self) -> str:
+        way, effect = "↔" if self.mutual else "→", "allows" if self.allow else "denies"
+        module = self.module or "every module"
+        return f"rule {self.id} {effect} {self.first} {way} {self.second}, {module}, {self.direction.lower()}"
 
     def valid(self, now: float) -> bool:
         return (self.since is None or self.since <= now) and (self.until is None or now < self.until)
@@ -193,6 +203,14 @@ def deciding(
     moment = time.time() if now is None else now
     found = [rule for rule in _fitting(snapshot, sender, receiver, module, direction) if rule.valid(moment)]
     return sorted(found, key=lambda rule: (rule.allow, rule.id))
+
+
+def why_not(snapshot: Snapshot, sender: Address, receiver: Address, module: str, direction: str) -> str:
+    """Return for our operator which rule keeps a party from another; no partner is told (SEC-39)."""
+    denying = [rule for rule in deciding(snapshot, sender, receiver, module, direction) if not rule.allow]
+    what = f"{sender} may not {direction.lower()} {module} {'to' if direction == PUSH else 'from'} {receiver}"
+    why = " and ".join(map(str, denying[:_MOST_NAMED])) or "no rule allows it, and by default nothing is allowed"
+    return f"permission: {what}: {why}"
 
 
 def _ask(

@@ -41,9 +41,9 @@ def find(snapshot: Snapshot, address: Address, *, module: str, interface: str) -
     raise status.HubError(f"The platform of {address} does not offer {module} {interface}")
 
 
-def nobody_at(address: Address) -> status.UnknownReceiver:
+def nobody_at(address: Address, for_operator: str = "") -> status.UnknownReceiver:
     """Return what is answered for an unknown party, and for one that may not be reached: nobody can tell (SEC-39)."""
-    return status.UnknownReceiver(f"Nobody is known at {address}")
+    return status.UnknownReceiver(f"Nobody is known at {address}", for_operator=for_operator)
 
 
 def connected(place: Place) -> bool:

@@ -85,8 +85,9 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
         return _open(asked, sender)
     if to.key == hub.key:
         return _to_the_hub(asked, snapshot, sender)
-    if not permissions.allowed(snapshot, sender, to, asked.module, permissions.direction_of(asked.method)):
-        raise registry.nobody_at(to)
+    direction = permissions.direction_of(asked.method)
+    if not permissions.allowed(snapshot, sender, to, asked.module, direction):
+        raise registry.nobody_at(to, permissions.why_not(snapshot, sender, to, asked.module, direction))
     place = registry.find(snapshot, to, module=asked.module, interface=asked.interface)
     return Direct(place, asked.routing)
 

@@ -38,7 +38,7 @@ class RouteView(OcpiView):
         started = time.perf_counter()
         get = Received(request.META).get
         ids = read_ids(get)
-        routing, caller = Routing(), None
+        routing, caller, error = Routing(), None, ""
         try:
             registry = snapshot.current()
             routing = Routing(sender=read_sender(get))  # so that a refusal says whom it is for (HUB-09)
@@ -53,11 +53,11 @@ class RouteView(OcpiView):
                     finally:
                         door.limit(caller)
                     answer = self._route(request, tuple(kwargs.values()), routing, caller, registry, ids)
-                except status.InvalidParameters as error:
-                    defects.noted([message_defects.of_refusal(error)])
+                except status.InvalidParameters as invalid:
+                    defects.noted([message_defects.of_refusal(invalid)])
                     raise
         except Exception as exc:  # the one exception handler; what we did not expect is 4000 at a hub
-            answer = envelope.error(exc, unexpected=status.HubError)
+            answer, error = envelope.error(exc, unexpected=status.HubError), envelope.for_operator(exc)
         for name, value in ids.as_headers().items():
             answer.headers[name] = value
         for name, value in routing.answered_by(_hub()).as_headers().items():
@@ -72,6 +72,7 @@ class RouteView(OcpiView):
             platform_id=caller.platform.id if caller else None,
             module=self.module or "",
             elapsed=time.perf_counter() - started,
+            error=error,
         )
         return answer
 
@@ -173,13 +174,21 @@ class CallbackView(OcpiView):
             and owner is not None
             and not self._may_continue(registry, callback, owner)
         ):
-            raise status.UnknownObject("There is nothing at this URL")
+            raise status.UnknownObject(
+                "There is nothing at this URL", for_operator=self._why_not(registry, callback, owner)
+            )
         if owner is None or not owner.reachable:
             raise status.ReceiverUnreachable("The platform behind this URL is not connected")
         passed = forwarding.bring_back(
             callback, owner=owner, method=method, body=body, routing=self.routing, ids=self.ids
         )
         return _passed_on(passed)
+
+    def _why_not(self, registry: snapshot.Snapshot, callback: Callback, owner: snapshot.KnownPlatform) -> str:
+        sender, to = self.routing.sender, self.routing.to
+        if sender is not None and to is not None and owner.has_party(to):
+            return permissions.why_not(registry, sender, to, callback.module, permissions.PULL)
+        return f"permission: no party of {self.caller.platform.name} may pull {callback.module} from {owner.name}"
 
     def _may_continue(self, registry: snapshot.Snapshot, callback: Callback, owner: snapshot.KnownPlatform) -> bool:
         sender, to = self.routing.sender, self.routing.to

@@ -89,6 +89,11 @@ def error(exc: Exception, *, unexpected: type[status.OcpiError] = status.ServerE
     )
 
 
+def for_operator(exc: Exception) -> str:
+    """Return what our operator is to know of a refusal beyond what is answered."""
+    return exc.for_operator if isinstance(exc, status.OcpiError) else ""
+
+
 def _as_ocpi_error(exc: Exception) -> status.OcpiError | None:
     match exc:
         case status.OcpiError():

@@ -76,8 +76,9 @@ def record_in(
     platform_id: int | None,
     module: str,
     elapsed: float,
+    error: str = "",
 ) -> None:
-    """Keep a request to us and our answer."""
+    """Keep a request to us and our answer; `error` is what our operator is to know of a refusal."""
     record(
         Entry(
             "IN",
@@ -91,7 +92,7 @@ def record_in(
             routing,
             answer.status_code,
             elapsed,
-            "",
+            error,
             Received(request.META),
             getattr(request, "_body", None),
             answer.headers,

@@ -17,7 +17,7 @@ def sweep() -> list[Lane]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_EXPIRE, {"time_to_live": settings.OCPI_PUSH_TTL, "grace": settings.OCPI_PULL_GRACE})
         cursor.execute(_DROP_LATE)
-        cursor.execute(_GIVE_UP_CDRS, {"lifetime": outbox_policy.CDR_LIFETIME})
+        cursor.execute(_GIVE_UP_CDRS, {"lifetime": outbox_policy.CDR_LIFETIME.total_seconds()})
         cursor.execute(_CATCH_UP, {"rate": settings.OCPI_CATCH_UP_PER_SECOND})
     return outbox_rows.waiting()
 
@@ -78,7 +78,7 @@ WITH old AS (
     DELETE FROM ocpi_delivery WHERE id IN (
         SELECT d.id FROM ocpi_delivery d JOIN ocpi_platform p ON p.id = d.platform_id
         WHERE d.state = 'PENDING' AND d.kind = 'CDR' AND d.due_at <= statement_timestamp()
-          AND d.created_at < statement_timestamp() - %(lifetime)s
+          AND d.created_at < statement_timestamp() - make_interval(secs => %(lifetime)s)
           AND (p.state <> 'REGISTERED' OR p.connection <> 'CONNECTED' OR p.paused_reason <> '')
         ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED)
     RETURNING *

@@ -20,12 +20,17 @@ class OcpiError(Exception):
         field: str | None = None,
         data: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        for_operator: str = "",
     ) -> None:
-        """`data` is JSON text for the envelope; `headers` are HTTP headers of the answer, such as Allow."""
+        """`data` is JSON text for the envelope; `headers` are HTTP headers of the answer, such as Allow.
+
+        `for_operator` is what only our operator is to know: it stands in the exchange and in no answer.
+        """
         self.message = message or self.default_message
         self.field = field
         self.data = data
         self.headers = headers
+        self.for_operator = for_operator
         super().__init__(self.message)
 
 

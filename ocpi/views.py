@@ -71,10 +71,11 @@ class OcpiView(APIView):
         self.ids = read_ids(Received(request.META).get)
         self.routing = Routing()
         self._answering: Address | None = None
+        error = ""
         try:
             answer = self._handle(request, *args, **kwargs)
         except Exception as exc:  # the one exception handler: whatever is raised becomes an envelope
-            answer = envelope.error(exc)
+            answer, error = envelope.error(exc), envelope.for_operator(exc)
         for name, value in self.ids.as_headers().items():
             answer.headers[name] = value
         for name, value in self.routing.answered_by(self._answering).as_headers().items():
@@ -90,6 +91,7 @@ class OcpiView(APIView):
             platform_id=caller.platform.id if caller else None,
             module=self.module or "",
             elapsed=time.perf_counter() - started,
+            error=error,
         )
         return answer
 

@@ -17,8 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from hub.models import Permission
-from ocpi import snapshot
+from hub import known_objects
+from hub.models import KnownObject, Permission
+from ocpi import exchange_message, exchanges, snapshot
 from ocpi.models import Delivery
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Document, Partner
@@ -228,3 +229,43 @@ def test_who_gets_a_broadcast_is_asked_once_for_each_state_of_the_registry(
     assert marked() == 0
     with time_machine.travel(timezone.now() + timedelta(hours=2), tick=True):
         assert marked() == 1
+
+
+@pytest.mark.req("SEC-40", "SEC-39")
+def test_the_operator_is_told_which_rule_refused_and_the_partner_is_not(
+    far_cpo: Person, emsp: Person, command: dict[str, object], settings: Settings
+) -> None:
+    settings.OCPI_EXCHANGES = True
+    denying = rule("DENY", "DE*EMS", "NL*TNM", module="commands")
+    rule("ALLOW", "DE*EMS", "NL*TNM")
+
+    answer = emsp.post(COMMAND, command, to="NL*TNM", headers={"X-Correlation-ID": "who-said-no"})
+
+    assert answer.codes == (200, 4001)
+    assert "rule" not in answer.text
+    exchanges.flush()
+    found = exchange_message.read("who-said-no")
+    (row,) = found.rows
+    why = f"DE*EMS may not push commands to NL*TNM: rule {denying.pk} denies DE*EMS ↔ NL*TNM, commands, both"
+    assert row.error == f"permission: {why}"
+    assert found.reasons[row.pk] == why  # what the picture of the message's way says below the answer
+
+
+@pytest.mark.req("SEC-40", "HUB-51")
+def test_the_operator_is_told_why_open_routing_found_nobody(
+    far_cpo: Person, emsp: Person, command: dict[str, object], settings: Settings
+) -> None:
+    settings.OCPI_EXCHANGES = True
+    location = str(command["location_id"]).upper()
+    KnownObject.objects.create(kind=known_objects.LOCATION, key=location, owner="NL*TNM")
+    settings.OCPI_HUB_DEFAULT_PERMISSION = "deny"
+    snapshot.changed()
+
+    answer = emsp.post(COMMAND, command, to=None, headers={"X-Correlation-ID": "who-said-no"})
+
+    assert answer.codes == (200, 4001)
+    exchanges.flush()
+    (row,) = exchange_message.read("who-said-no").rows
+    assert row.error == (
+        "permission: DE*EMS may not push commands to NL*TNM: no rule allows it, and by default nothing is allowed"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 import pytest
@@ -38,8 +38,8 @@ def url(far_cpo: Person, partner: Partner, listener: Listener, requester: Listen
     return str(listener.received("POST")[0].json["response_url"])
 
 
-def _give(cpo: Person, url: str, result: dict[str, object] | dict[str, str]) -> tuple[int, int]:
-    return cpo.post(url, result, to="DE*EMS").codes
+def _give(cpo: Person, url: str, result: Mapping[str, object]) -> tuple[int, int]:
+    return cpo.post(url, dict(result), to="DE*EMS").codes
 
 
 @pytest.mark.req("HUB-72", "REL-47", "SEC-41")
