@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('hub', '0007_fast'),
+        ("hub", "0007_fast"),
     ]
 
     operations = [
