@@ -495,6 +495,7 @@ _EVERY = {
     "ocpi.tasks.make_partitions": 600.0,
     "ocpi.tasks.forget_finished": 600.0,
     "ocpi.tasks.renew_tokens": 3600.0,
+    "ocpi.tasks.issue_statements": 3600.0,
     **({"ocpi.tasks.pulls": 10.0} if OCPI_PULLS else {}),
     **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
     **(

@@ -23,6 +23,7 @@ from ocpi import admin_deliveries as admin_deliveries  # registers its pages
 from ocpi import admin_exchanges as admin_exchanges  # registers its page
 from ocpi import admin_hosts as admin_hosts  # registers its page
 from ocpi import admin_pulls, backlog, delivery_actions, health, platform_actions
+from ocpi import admin_statements as admin_statements  # registers its pages
 from ocpi.admin_confirm import actor, ask, button
 from ocpi.admin_deviations import link_of
 from ocpi.admin_forms import Habits, Invite

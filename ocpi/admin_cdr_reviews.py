@@ -22,8 +22,9 @@ from unfold.contrib.import_export.forms import ExportForm
 
 from ocpi import cdr_disputes, cdr_finders, cdr_firewall, cdr_picture, tariff_pricing
 from ocpi.admin_confirm import actor, ask, button
+from ocpi.admin_links import link
 from ocpi.admin_pages import Pages, Rows, badge, known, party, pretty, read_only
-from ocpi.models import CdrFinding, CdrNote, CdrReview, MeterKey
+from ocpi.models import CdrFinding, CdrNote, CdrReview, MeterKey, StatementItem
 
 _TONES = {"good": "good", "noted": "plain", "suspect": "odd", "wrong": "bad", "verified": "good", "invalid": "bad",
           "unverified": "plain", "OPEN": "bad", "AGREED": "busy", "CREDITED": "good", "WITHDRAWN": "plain"}  # fmt: skip
@@ -117,9 +118,11 @@ class CdrReviewPage(ExportMixin, Pages):  # type: ignore[misc]
     search_fields = ("=cdr_id", "=session_id", "=token_uid", "=party_id", "=emsp_party_id", "=location_id")
     search_help_text = "the id of a CDR, a session, a Token, a Location, or a party"
     ordering = ("-id",)
-    hidden = ("digest", "check_result", "signed", "country_code", "emsp_country_code", "party_id", "emsp_party_id")
     deferred = ("check_result", "signed")
-    shown = ("show_parties", "show_chart", "show_lines", "pretty_check_result", "pretty_signed")
+    fields = ("cdr_id", "show_parties", "show_verdict", "show_dispute", "show_total", "show_computed", "energy",
+              "start_at", "end_at", "show_chart", "show_lines", "session_id", "token_uid", "location_id", "evse_uid",
+              "connector_id", "credit_reference_id", "taken_back", "show_billed", "received_at", "reviewed_at",
+              "show_signed_verdict", "pretty_signed", "pretty_check_result")  # fmt: skip
     inlines = (FindingRows, NoteRows)
     actions_list = ("by_party",)
     actions_detail = ("review_again", "dispute", "agree", "withdraw", "write")
@@ -132,6 +135,7 @@ class CdrReviewPage(ExportMixin, Pages):  # type: ignore[misc]
     show_signed_verdict = read_only("signed", lambda page, row: toned(row.signed_verdict))
     show_dispute = read_only("dispute", lambda page, row: toned(row.dispute))
     show_codes = read_only("findings", lambda page, row: _codes(row))
+    show_billed = read_only("billed in", lambda page, row: _billed(row))
     show_lines = read_only("lines of the price", lambda page, row: _lines(row))
     show_chart = read_only("periods", lambda page, row: _chart(row))
 
@@ -275,6 +279,11 @@ def _lines(row: CdrReview) -> str:
     found = _checked(row)
     computed = found.get("computed") or {}
     return cdr_picture.lines_table(found.get("lines") or [], computed.get("limits") or [])
+
+
+def _billed(row: CdrReview) -> str:
+    item = StatementItem.objects.select_related("statement").filter(review=row).first()
+    return link(item.statement) if item is not None else "no statement yet"
 
 
 def _chart(row: CdrReview) -> str:

@@ -55,6 +55,7 @@ class CdrReview(models.Model):
     signed = models.TextField(blank=True, default="", db_default="", help_text="what the signed meter data proves")
     signed_verdict = models.CharField(max_length=10, blank=True, default="", db_default="")
     computed_excl_vat = models.DecimalField(max_digits=18, decimal_places=4, null=True)
+    rates = models.TextField(blank=True, default="", db_default="", help_text="what it claims, per VAT rate")
     reviewed_at = models.DateTimeField(null=True, blank=True)
     # What it refers to may come after it: then it is looked at once more.
     again_at = models.DateTimeField(null=True, blank=True)

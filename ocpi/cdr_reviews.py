@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ocpi import cdr_firewall, clock, tariff_pricing
+from ocpi import cdr_firewall, clock, statement_figures, tariff_pricing
 from ocpi.cdr_firewall import Facts, Finding, Inspection, Neighbour
 from ocpi.cdr_firewall.reading import moment, number, part
 from ocpi.models import CdrFinding, CdrReview
@@ -110,10 +110,11 @@ def review(row: CdrReview, document: str, collect: Collector) -> Inspection:
     row.signed = json.dumps(facts.signed.as_json()) if facts.signed is not None else ""
     row.signed_verdict = facts.signed.verdict.value if facts.signed is not None else ""
     row.computed_excl_vat = found.check.computed.total_cost.excl_vat if found.check.computed is not None else None
+    row.rates = statement_figures.written(_rates(row, found))
     row.reviewed_at = clock.now()
     row.again_at = row.reviewed_at + AGAIN if first and _MAY_COME & set(found.codes) else None
     row.save(update_fields=["verdict", "check_result", "signed", "signed_verdict", "computed_excl_vat",
-                            "reviewed_at", "again_at"])  # fmt: skip
+                            "rates", "reviewed_at", "again_at"])  # fmt: skip
     _write(row, found.findings, new=first)
     if row.credit_reference_id:
         _take_back(row)
@@ -198,6 +199,12 @@ def _known(row: CdrReview) -> Known:
         pk__lt=row.pk,
     ).exists()  # fmt: skip
     return Known(row.received_at, neighbours, row.other_content, before)
+
+
+def _rates(row: CdrReview, found: Inspection) -> statement_figures.Rates:
+    """Return what the CDR claims, split by the VAT rates of the lines of its price."""
+    lines = [(line.component.vat, line.excl) for line in found.check.lines]
+    return statement_figures.rates_of(row.total_excl_vat, row.total_incl_vat, lines)
 
 
 def _check(found: Inspection) -> dict[str, Any]:

@@ -24,6 +24,9 @@ from ocpi.operator_models import TrafficCount as TrafficCount
 from ocpi.pull_models import PullCursor as PullCursor
 from ocpi.pull_models import PulledInvalid as PulledInvalid
 from ocpi.pull_models import PullSeen as PullSeen
+from ocpi.statement_models import Statement as Statement
+from ocpi.statement_models import StatementItem as StatementItem
+from ocpi.statement_models import StatementTerms as StatementTerms
 
 
 class ConnectionStatus(models.TextChoices):

@@ -93,6 +93,14 @@ def forget_finished() -> None:
 
 
 @shared_task(ignore_result=True)
+def issue_statements() -> None:
+    """Issue the statements of the month that is over, once; each hour."""
+    from ocpi import statements
+
+    statements.issue_due()
+
+
+@shared_task(ignore_result=True)
 def renew_tokens() -> None:
     """Have the tokens that are old enough renewed, each by a task of its own, so that none waits for another (SEC-07,
     CRED-36, REL-20); each hour.
