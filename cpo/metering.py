@@ -28,6 +28,7 @@ _THOUSAND = Decimal(1000)
 _MILLI = Decimal("0.001")
 _TOLERANCE = Decimal("1.1")
 _UNIT_FACTOR = 20
+_FALL = Decimal("0.01")  # of what was delivered so far
 _CLOCK_SLACK = Decimal(60)  # seconds: meters and clocks are not read in the same instant
 
 
@@ -40,6 +41,8 @@ class Reading:
     power: Decimal | None = None
     current: Decimal | None = None
     interval: Decimal | None = None  # Wh since the reading before
+    export: Decimal | None = None  # register of what went back, in Wh
+    charge: Decimal | None = None  # of the car's battery, in %
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +72,21 @@ def course(
     rated_power: Decimal | None = None,
 ) -> Course:
     """Return what was metered, outliers left out; without a stop, up to the last reading."""
+    within = [each for each in sorted(readings, key=_order) if stop is None or each.at <= stop]
+    ordered, offset = _without_resets(within, start, meter_start, meter_stop, rated_power)
+    if meter_stop is not None:
+        meter_stop += offset
     counted: list[Reading] = []
-    flags: list[str] = []
+    flags: list[str] = ["meter_reset"] if offset else []
     at, register = start, meter_start
-    for reading in sorted(readings, key=lambda each: each.at):
-        if reading.register is None or reading.at < at or (stop is not None and reading.at > stop):
+    for each in ordered:
+        if each.register is None or each.at < at:
             continue
+        wavers = register - (register - meter_start) * _FALL <= each.register < register
+        reading = replace(each, register=register) if wavers else each
+        reached = register if wavers else each.register
         fault = _fault(reading, at, register, rated_power)
-        if not fault and meter_stop is not None and reading.register > meter_stop >= meter_start:
+        if not fault and meter_stop is not None and reached > meter_stop >= meter_start:
             fault = "reading_above_stop"
         if fault:
             flags.append(fault)
@@ -84,10 +94,37 @@ def course(
         if counted and counted[-1].at == reading.at:
             counted.pop()
         counted.append(reading)
-        at, register = reading.at, reading.register
+        at, register = reading.at, reached
     end = max(stop, start) if stop is not None else at
     meter_end = meter_stop if meter_stop is not None else register
     return Course(start, meter_start, end, meter_end, tuple(counted), tuple(dict.fromkeys(flags)))
+
+
+def _without_resets(
+    readings: Sequence[Reading],
+    start: datetime,
+    meter_start: Decimal,
+    meter_stop: Decimal | None,
+    rated_power: Decimal | None,
+) -> tuple[list[Reading], Decimal]:
+    """Return readings as if the meter had never begun anew, and by how much it is behind at the end (OCPP-68).
+
+    A fall is one if what follows stays below; what was delivered between the two readings is not known.
+    """
+    found: list[Reading] = []
+    offset, register, at = Decimal(0), meter_start, start
+    numbered = [each for each in readings if each.register is not None and each.at >= start]
+    for number, each in enumerate(numbered):
+        raw = each.register or Decimal(0)
+        later = [next_one.register for next_one in numbered[number + 1 :] if next_one.register is not None]
+        following = [*later, *([] if meter_stop is None else [meter_stop])][:2]
+        if raw + offset < register and following and all(raw <= value < register - offset for value in following):
+            offset += register - (raw + offset)
+        shifted = replace(each, register=raw + offset)
+        found.append(shifted)
+        if not _fault(shifted, at, register, rated_power):
+            register, at = raw + offset, each.at
+    return found, offset
 
 
 def with_registers(readings: Iterable[Reading]) -> list[Reading]:
@@ -95,7 +132,7 @@ def with_registers(readings: Iterable[Reading]) -> list[Reading]:
 
     It sums up what it says of intervals, else power over time.
     """
-    ordered = sorted(readings, key=lambda each: each.at)
+    ordered = sorted(readings, key=_order)
     if any(each.register is not None for each in ordered):
         return ordered
     intervals = any(each.interval is not None for each in ordered)
@@ -174,6 +211,11 @@ def segments(
 def reserved(since: datetime | None, until: datetime) -> list[Segment]:
     """Return the time before a session in which its EVSE was kept free."""
     return [] if since is None or since >= until else [Segment(start=since, end=until, state="RESERVED")]
+
+
+def _order(reading: Reading) -> tuple[datetime, Decimal]:
+    # Of one moment the lower first, in whatever order they came.
+    return reading.at, reading.register or Decimal(0)
 
 
 def _fault(reading: Reading, at: datetime, register: Decimal, rated_power: Decimal | None) -> str:

@@ -64,10 +64,10 @@ def _plain(text: str) -> str:
 def of(row: Transaction) -> list[metering.Reading]:
     """Return the readings of a transaction that count, by time, those of OCPP 2.0.1 with registers in any case."""
     found = [
-        metering.Reading(at, register, power, current, interval)
-        for at, register, power, current, interval in MeterReading.objects.filter(transaction=row, flag="")
+        metering.Reading(*values)
+        for values in MeterReading.objects.filter(transaction=row, flag="")
         .order_by("at", "id")
-        .values_list("at", "register_wh", "power_w", "current_a", "interval_wh")
+        .values_list("at", "register_wh", "power_w", "current_a", "interval_wh", "export_wh", "state_of_charge")
     ]
     return metering.with_registers(found) if row.ocpp_id else found
 

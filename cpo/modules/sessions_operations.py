@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 
-from cpo import metering, policy, recipients, session_states
+from cpo import metering, policy, recipients, session_dimensions, session_states
 from cpo.models import Session, Transaction
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, snapshots
@@ -35,6 +35,7 @@ class Metered:
     course: metering.Course
     periods: list[dict[str, Any]]
     priced: Priced | None
+    shown: list[dict[str, Any]] | None = None  # the ChargingPeriods as the Session shows them
 
 
 # ---------------------------------------------------------------- from start to end
@@ -157,10 +158,11 @@ def push_due() -> int:
 
 def meter(row: Transaction, seen: Snapshot) -> Metered:
     """Return what a transaction comes to so far, or in all once it has stopped."""
+    read = readings.of(row)
     course = metering.course(
         row.started_at,
         row.meter_start,
-        readings.of(row),
+        read,
         stop=row.stopped_at,
         meter_stop=row.meter_stop,
         rated_power=seen.rated_power,
@@ -171,7 +173,8 @@ def meter(row: Transaction, seen: Snapshot) -> Metered:
         *metering.reserved(row.reserved_from, row.started_at),
         *metering.segments(course, phases, tariffs.changes),
     ]
-    return priced(seen, course, segments, expired=False, tariffs=tariffs.documents)
+    metered = priced(seen, course, segments, expired=False, tariffs=tariffs.documents)
+    return replace(metered, shown=session_dimensions.add(metered.periods, read, course.end))
 
 
 def priced(
@@ -226,7 +229,7 @@ def write(session: Session, seen: Snapshot, metered: Metered, *, ended: bool) ->
                 "evse_uid": seen.evse_uid,
                 "connector_id": seen.connector_id,
                 "currency": seen.currency,
-                "charging_periods": metered.periods,
+                "charging_periods": metered.periods if metered.shown is None else metered.shown,
                 "total_cost": tariff_pricing.totals(price)["total_cost"] if price else None,
                 "status": session.status,
                 "last_updated": session.last_updated,

@@ -27,7 +27,8 @@ from cpo.modules.authorization import Verdict
 from cpo.ocpp.events import MeterValues, TransactionStarted
 from cpo.ocpp.events import TransactionEvent as Event
 from cpo.transaction_events import ENDED, Course, Told
-from ocpi import clock
+from ocpi import clock, documents
+from ocpi.headers import Address
 from ocpi.v2_2_1.sessions import SessionStatus
 
 log = logging.getLogger(__name__)
@@ -188,6 +189,8 @@ def _follow(row: Transaction) -> None:
     _write(row, course, told)
     if row.session is None and course.begins_at is not None and course.number:
         _begin(row, kept, course)
+    elif row.session is not None and course.token is not None:
+        _retake(row, kept, course)
     if course.ended_at is not None:
         _end(row, course, told, late=was_ended)
     elif row.stopped_at is None:
@@ -235,6 +238,22 @@ def _begin(row: Transaction, kept: list[TransactionEvent], course: Course) -> No
     transactions_starting.supersede(row)
     if beginning is not None:
         transactions_starting.begin(row, beginning, verdict)
+
+
+def _retake(row: Transaction, kept: list[TransactionEvent], course: Course) -> None:
+    """Go by an earlier token that has become known, as if it had come first (OCPP-50); never by another eMSP's."""
+    session, verdict = row.session, tokens.verdict_of(kept, course)
+    seen = snapshots.read(row.snapshot)
+    if session is None or session.status != SessionStatus.ACTIVE or not verdict.token:
+        return
+    if documents.get(verdict.token, "uid") == seen.token["uid"]:
+        return
+    owner = Address(str(documents.get(verdict.token, "country_code")), str(documents.get(verdict.token, "party_id")))
+    if owner.key != seen.emsp.key:
+        row.held, row.flags = True, list(dict.fromkeys([*row.flags, "token_of_another_emsp"]))
+        return
+    row.snapshot = snapshots.with_token(row.snapshot, verdict)
+    session.token_uid = str(documents.get(verdict.token, "uid"))
 
 
 def _end(row: Transaction, course: Course, told: list[Told], *, late: bool) -> None:

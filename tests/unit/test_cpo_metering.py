@@ -123,3 +123,39 @@ def test_a_change_of_tariff_cuts_and_names_the_tariff_from_then_on() -> None:
         (at(30), "G", CHARGING, Decimal(3)),
         (at(45), "R", PARKING, Decimal(3)),
     ]
+
+
+@pytest.mark.req("OCPP-68")
+def test_a_meter_that_begins_anew_starts_a_new_segment() -> None:
+    readings = [reading(10, 3000), reading(20, 5000), reading(30, 0), reading(40, 1000)]
+
+    course = metering.course(START, Decimal(1000), readings, stop=at(60), meter_stop=Decimal(3000), rated_power=RATED)
+
+    assert course.flags == ("meter_reset",)
+    assert [each.register for each in course.readings] == [3000, 5000, 5000, 6000]
+    assert course.energy == 7  # 4 before and 3 after
+
+
+@pytest.mark.req("OCPP-68")
+@pytest.mark.parametrize(("wh", "flags"), [(4960, ()), (4959, ("register_fell",))])
+def test_a_meter_may_waver_by_a_hundredth(wh: int, flags: tuple[str, ...]) -> None:
+    readings = [reading(20, 5000), reading(30, wh), reading(40, 6000)]
+
+    course = metering.course(START, Decimal(1000), readings, stop=at(60), meter_stop=Decimal(9000))
+
+    assert course.flags == flags
+    assert course.energy == 8
+
+
+@pytest.mark.req("OCPP-67")
+@pytest.mark.parametrize(
+    ("given", "registers"),
+    [
+        ([Reading(at(0), Decimal(5)), Reading(at(1), None, interval=Decimal(9))], [5, None]),
+        ([Reading(at(10), None, interval=Decimal(100)), Reading(at(20), None, interval=Decimal(50))], [100, 150]),
+        ([Reading(at(0), None, Decimal(6000)), Reading(at(30), None, Decimal(6000))], [0, 3000]),
+        ([Reading(at(0), None, None, Decimal(16))], [None]),
+    ],
+)
+def test_where_there_is_no_register_intervals_count_then_power(given: list[Reading], registers: list[int]) -> None:
+    assert [each.register for each in metering.with_registers(reversed(given))] == registers
