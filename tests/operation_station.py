@@ -35,6 +35,7 @@ class Station:
         self.answers = {action: dict(answer) for action, answer in answers.items()}
         self.asked: list[tuple[str, Any]] = []
         self.node = ""
+        self.garbled: Any = None  # what it answers in place of what it should
         self._loop = loop
         self._socket: Any = None
         self._point: Any = None
@@ -55,7 +56,7 @@ class Station:
 
     async def play(self, socket: Any, ready: Callable[[], None]) -> None:
         self._socket = socket
-        self._point = _point_class(self)("CP-1", _Recording(socket, self.asked))
+        self._point = _point_class(self)("CP-1", _Recording(socket, self))
         ready()
         with suppress(ConnectionClosed):
             await self._point.start()
@@ -64,18 +65,21 @@ class Station:
 class _Recording:
     """A socket whose CALLs to the charge point are written down as they came."""
 
-    def __init__(self, socket: Any, asked: list[tuple[str, Any]]) -> None:
+    def __init__(self, socket: Any, station: Station) -> None:
         self._socket = socket
-        self._asked = asked
+        self._station = station
 
     async def recv(self) -> str:
         text = str(await self._socket.recv())
         frame = json.loads(text)
         if frame[0] == 2:
-            self._asked.append((frame[2], frame[3]))
+            self._station.asked.append((frame[2], frame[3]))
         return text
 
     async def send(self, text: str) -> None:
+        frame = json.loads(text)
+        if frame[0] == 3 and self._station.garbled is not None:
+            text = json.dumps([3, frame[1], self._station.garbled])
         await self._socket.send(text)
 
 

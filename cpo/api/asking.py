@@ -25,7 +25,7 @@ from cpo.gateway.operation_states import OperationState
 from cpo.models import ChargePoint, Operation
 from ocpi import clock
 
-LONGEST_DISPATCH = 30.0  # seconds that a caller waits for the frame to go out
+LONGEST_DISPATCH = 10.0  # seconds that a caller waits for the frame to go out
 _NOT_SENT = frozenset({OperationState.CANCELLED, OperationState.EXPIRED})
 
 

@@ -55,6 +55,7 @@ class ChargePoints(base.View):
                 columns=body,
                 password=body.get("password"),
                 layout=body.get("layout"),
+                by=self.caller.name,
             )
         except NotAdded as error:
             if "already" in str(error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -49,7 +50,8 @@ class Operations(base.View):
             key=body.get("idempotency_key") or request.headers.get("Idempotency-Key") or None,
         )
         answered = body.get("wait") == "answered"
-        with lists.place():
+        # Only whoever waits for an answer waits for long.
+        with lists.place() if answered else nullcontext():
             asked = asking.ask(point, wish, by=self.caller.name)
             try:
                 operation = asking.wait(asked, answered=answered)

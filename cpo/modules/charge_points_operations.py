@@ -31,7 +31,13 @@ class InUse(Exception):
 
 
 def add(
-    identity: str, *, owner: Address, columns: Mapping[str, Any], password: str | None, layout: Mapping[str, Any] | None
+    identity: str,
+    *,
+    owner: Address,
+    columns: Mapping[str, Any],
+    password: str | None,
+    layout: Mapping[str, Any] | None,
+    by: str,
 ) -> tuple[ChargePoint, str | None]:
     """Add a charge point; return it with its password, if one was made for it.
 
@@ -59,6 +65,7 @@ def add(
         else:
             row.password_digest = passwords.digest_typed(password) if password else ""
         _set(row, columns)
+        audit.record("charge_point.add", actor=by, about=row.identity, details={"party": str(owner)})
     return row, made
 
 

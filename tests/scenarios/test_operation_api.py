@@ -183,22 +183,31 @@ def test_what_becomes_of_an_operation_is_told_as_it_is(api: Caller, world: World
         availability.settle(Operation.objects.get(pk=pending["id"]).pk)
         assert api.get(f"operations/{pending['id']}").json["effect"] == "PENDING"
 
+        point.garbled = {"status": "Perhaps", "more": [1, 2.50]}
+        invalid = ask(api, "ClearCache")
+        assert (invalid["state"], invalid["answer"]) == ("INVALID_ANSWER", point.garbled)
+        assert "status" in invalid["error"]
+        point.garbled = None
+        assert ask(api, "ClearChargingProfile")["state"] == "ANSWERED"  # the connection has stayed
+
         listed = api.get("charge-points/CP-1/operations?state=ANSWERED&action=ClearCache")
         assert (len(listed.json), listed.headers["X-Total-Count"]) == (1, "1")
         assert api.get("charge-points/CP-1/operations?state=QUEUED,SENT").json == []
         assert api.delete(f"operations/{ended['id']}").code == (409, "CONFLICT")
 
-    # A charge point played by hand breaks the rules that the package's client keeps.
-    with station(world_again(world), "1.6", {}) as point:
+    world.clear()
+    with station(world, "1.6", {}):
         refused = api.post("charge-points/CP-1/operations", {"action": "ClearCache", "wait": "answered"})
         assert refused.status == 200
         assert refused.json["state"] == "CALLERROR"
         assert refused.json["answer"]["errorCode"] == "NotImplemented"
 
-
-def world_again(world: World) -> World:
     world.clear()
-    return world
+    with station(world, "1.6", answers("1.6"), columns={"boot_status": "Rejected"}) as point:
+        unsent = api.post("charge-points/CP-1/operations", {"action": "ClearCache"})
+        assert unsent.code == (409, "NOT_SENT")
+        assert unsent.json["operation"]["state"] == "CANCELLED"
+        assert point.asked == []
 
 
 @pytest.mark.req("OCPP-115", "OCPP-80", "OCPP-22", "OCPP-123")

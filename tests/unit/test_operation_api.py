@@ -18,6 +18,7 @@ from cpo.models import ApiToken, IdTag
 from cpo.modules import api_tokens
 from ocpi import clock
 from ocpi.headers import Address
+from tests.fixtures import Side
 from tests.operation_api import DOCUMENT, OTHER_TENANT, PREFIX, Caller, add_charge_point, caller
 from tests.operation_api import api_fixture as api_fixture
 
@@ -234,3 +235,15 @@ def test_a_token_of_a_tenant_is_compared_without_regard_to_case(api: Caller) -> 
     add_charge_point()
 
     assert caller(tenant=Address("nl", "tnm")).get("charge-points/cp-1").status == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("sides", "document"), [("cpo", f"{PREFIX}/openapi.json"), ("hub", "/openapi.json")])
+def test_the_page_of_the_documentation_shows_it_where_there_are_charge_points(
+    side: Side, client: Client, sides: str, document: str
+) -> None:
+    side(sides, parties=[])
+
+    page = client.get("/docs/?api=ocpp").content.decode()
+
+    assert f'data-document="{document}"' in page
