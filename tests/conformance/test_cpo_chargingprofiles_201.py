@@ -28,8 +28,10 @@ from tests.station_support import station_fixture as station_fixture
 pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
 
 ACTIVE = "/ocpi/2.2.1/sender/chargingprofiles"
-SCHEDULE = {"evseId": 1, "duration": 900, "scheduleStart": stamp(BASE), "chargingRateUnit": "W"}
-PERIODS = [{"startPeriod": 0, "limit": 11000.0}]
+SCHEDULE = {
+    "evseId": 1, "duration": 900, "scheduleStart": stamp(BASE), "chargingRateUnit": "W",
+    "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 11000.0}],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def session(station: Station, emsp: Person, document: Document) -> Session:
     ("DELETE", {"status": "Accepted"}, "ACCEPTED"), ("DELETE", {"status": "Unknown"}, "UNKNOWN"),
     ("DELETE", {"state": "TIMEOUT"}, "REJECTED"),
     ("GET", {"answer": {"status": "Rejected"}}, "REJECTED"), ("GET", {"answer": {"status": "Accepted"}}, "UNKNOWN"),
-    ("GET", {"answer": {"status": "Accepted", "schedule": {**SCHEDULE, "chargingSchedulePeriod": PERIODS}}}, "ACCEPTED"),
+    ("GET", {"answer": {"status": "Accepted", "schedule": SCHEDULE}}, "ACCEPTED"),
     ("GET", {"state": "CONNECTION_LOST"}, "REJECTED"),
 ])  # fmt: skip
 def test_how_the_operation_ends_is_the_one_result(
@@ -80,8 +82,9 @@ def test_how_the_operation_ends_is_the_one_result(
 
 @pytest.mark.req("OCPP-92", "OCPP-128")
 def test_put_get_and_delete_in_the_words_of_2_0_1(session: Session, put: Any, emsp: Person) -> None:
+    periods = [{"start_period": 0, "limit": 32.0}, {"start_period": 60, "limit": 10.5}]
     put(session, start_date_time=None, duration=None, charging_rate_unit="A", min_charging_rate=None,
-        charging_profile_period=[{"start_period": 60, "limit": 10.06}])  # fmt: skip
+        charging_profile_period=periods)  # fmt: skip
     given = sent(settle())
     a_while_later()
     get(emsp, session, duration=600)
@@ -96,7 +99,7 @@ def test_put_get_and_delete_in_the_words_of_2_0_1(session: Session, put: Any, em
         "transactionId": TRANSACTION,
         "chargingSchedule": [{
             "id": row.pk, "chargingRateUnit": "A",
-            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 32}, {"startPeriod": 60, "limit": 10}],
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 32}, {"startPeriod": 60, "limit": 10.5}],
         }],
     }  # fmt: skip
     assert asked == {"evseId": 1, "duration": 600}
