@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from cpo import admin_charge_points as admin_charge_points  # registers its pages
 from cpo import admin_commands as admin_commands
+from cpo import admin_firmware as admin_firmware
 from cpo import admin_network as admin_network
 from cpo import admin_operation_api as admin_operation_api
 from cpo import admin_stations as admin_stations

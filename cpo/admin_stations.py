@@ -14,6 +14,7 @@ from django.urls import path, reverse
 
 from cpo import admin_station_rows as rows
 from cpo.admin_chargingprofiles import AbilityRows, Limits, ProfileRows
+from cpo.admin_device_buttons import DEVICE_BUTTONS, DEVICE_HIDDEN, DEVICE_ROWS, DeviceButtons
 from cpo.admin_operations import Operating
 from cpo.admin_station_actions import Actions
 from cpo.models import ChargePoint, ChargePointConnector, FrameLog, StationAlarm, Transaction
@@ -46,7 +47,7 @@ class ByCondition(admin.SimpleListFilter):
 
 
 @admin.register(ChargePoint)
-class ChargePointPage(Actions, Operating, Limits, Pages):
+class ChargePointPage(Actions, Operating, Limits, DeviceButtons, Pages):
     """Charge points and all about them; a password is only known by its hash, and not shown at all."""
 
     list_display = ("identity", "show_condition", "show_party", "location_id", "protocol", "show_transaction",
@@ -59,17 +60,17 @@ class ChargePointPage(Actions, Operating, Limits, Pages):
     search_help_text = "an identity, a Location, a party or an address"
     ordering = ("identity",)
     large = True
-    hidden = ("password_digest", "boot_data", "protocols")
+    hidden = ("password_digest", "boot_data", "protocols", *DEVICE_HIDDEN)
     shown = ("pretty_protocols", "pretty_boot_data")
     deferred = ("boot_data", "password_digest")
     inlines = (
         rows.ConnectorRows, rows.OpenTransactionRows, rows.OperationRows, rows.AlarmRows, rows.ConnectionRows,
         rows.LocalListRows, rows.WantedRows, rows.ConfigurationRows, AbilityRows, ProfileRows, rows.DeviationRows,
-        rows.MissingFeatureRows,
+        rows.MissingFeatureRows, *DEVICE_ROWS,
     )  # fmt: skip
     change_form_outer_before_template = "admin/station.html"
     actions = Actions.bulk
-    actions_detail = ("live_frames", "send_operation", *Actions.buttons, "set_limit")
+    actions_detail = ("live_frames", "send_operation", *Actions.buttons, "set_limit", DEVICE_BUTTONS)
     show_party = read_only("party", lambda page, row: f"{row.country_code}*{row.party_id}")
     pretty_protocols = pretty("protocols")
     pretty_boot_data = pretty("boot_data")

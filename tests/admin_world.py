@@ -25,6 +25,7 @@ from ocpi.models import (
     RequestedHost,
     WorkerHeartbeat,
 )
+from tests.admin_devices import add_devices
 from tests.fixtures import Document, Partner
 from tests.people import Person
 
@@ -150,6 +151,7 @@ def _of_cpo(document: Document, drivers: Person) -> None:
     )  # fmt: skip
     cpo_models.MeterReading.objects.create(transaction=transaction, at=NOW, register_wh=5)
     _messages_of_cpo(point, transaction)
+    add_devices(point, now=NOW, text=EVIL)
     _command_of_cpo(location, evse, drivers)
     _profiles_of_cpo(transaction, session, drivers, document)
 

@@ -25,6 +25,7 @@ from ocpi import clock
 
 PATH = "ocpp/files"
 KEPT = timedelta(days=90)
+FIRMWARE_BYTES = 2 << 30
 _GOOD_FOR = timedelta(days=7)
 _DOWNLOADS = 20
 _UPLOADS = 1

@@ -19,7 +19,7 @@ from django.db import transaction
 
 from cpo import provisioning_states as states
 from cpo.gateway.operation_states import ENDED
-from cpo.models import ChargePoint, InboxMessage, Operation, ProvisioningResult, ProvisioningRun
+from cpo.models import BootRecord, ChargePoint, InboxMessage, Operation, ProvisioningResult, ProvisioningRun
 from cpo.modules import configuration, provisioning_plans
 from cpo.ocpp import device_calls
 from cpo.ocpp.calls import NotAsked
@@ -65,6 +65,14 @@ def note_boot(
     )  # fmt: skip
     _step(run)
     return run
+
+
+def run_now(charge_point: ChargePoint) -> bool:
+    """Set a charge point as planned without waiting for its next boot; return whether there is a plan."""
+    boot = BootRecord.objects.filter(charge_point=charge_point).order_by("-last_at", "-id").first()
+    model = (boot.vendor, boot.model) if boot is not None else ("", "")
+    with transaction.atomic():
+        return note_boot(charge_point, booted_at=clock.now(), model=model) is not None
 
 
 def settle(operation_id: UUID) -> None:

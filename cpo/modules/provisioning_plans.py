@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from django.db import transaction
 from django.db.models import Q
 
 from cpo.models import ChargePoint, ProvisioningPlan
 from cpo.ocpp import device_calls
+from ocpi import audit
 
 # Not by a plan: a password is rolled so that both are good for a while.
 _SECRET = frozenset({"authorizationkey", "securityctrlr.basicauthpassword"})
@@ -31,6 +33,15 @@ def wanted(charge_point: ChargePoint, *, model: tuple[str, str]) -> dict[str, st
         for setting in plan.settings.all():
             found[setting.key.casefold()] = (setting.key, setting.value)
     return dict(found.values())
+
+
+@transaction.atomic
+def keep(plan: ProvisioningPlan, settings: Mapping[str, str], *, by: str) -> None:
+    """Make these the settings of a plan, which is there already; they count from the next boot on."""
+    plan.settings.all().delete()
+    for key, value in settings.items():
+        plan.settings.create(key=key, value=value)
+    audit.record("provisioning_plan.keep", actor=by, about=plan.name, details={"keys": sorted(settings)[:100]})
 
 
 def is_same(wanted_value: str, actual: str | None) -> bool:

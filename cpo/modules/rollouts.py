@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Lower
 
 from cpo import device_job_states as states
-from cpo.models import ChargePoint, DeviceJob, FirmwareImage, Rollout
+from cpo.models import BootRecord, ChargePoint, DeviceJob, FirmwareImage, Rollout
 from cpo.modules import device_jobs
 from ocpi import audit, clock
 
@@ -24,6 +25,21 @@ class Progress:
     done: int = 0
     failed: int = 0
     cancelled: int = 0
+
+
+def candidates(image: FirmwareImage, identities: list[str]) -> list[ChargePoint]:
+    """Return the charge points with these identities, or without any all of the party that the firmware is for."""
+    points = ChargePoint.objects.filter(country_code__iexact=image.country_code, party_id__iexact=image.party_id)
+    if identities:
+        wanted = {name.casefold() for name in identities}
+        return list(points.annotate(lower=Lower("identity")).filter(lower__in=wanted).order_by("pk"))
+    boots = BootRecord.objects.filter(charge_point=OuterRef("pk")).order_by("-last_at", "-id")
+    points = points.annotate(vendor=Subquery(boots.values("vendor")[:1]), model=Subquery(boots.values("model")[:1]))
+    if image.vendor:
+        points = points.filter(vendor__iexact=image.vendor)
+    if image.model:
+        points = points.filter(model__iexact=image.model)
+    return list(points.order_by("pk"))
 
 
 @transaction.atomic

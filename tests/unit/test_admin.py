@@ -33,6 +33,7 @@ from ocpi.models import (
     Party,
     Platform,
 )
+from tests.admin_devices import LINK_DIGEST, NEXT_DIGEST, SEALED
 from tests.admin_world import (
     API_TOKEN_DIGEST,
     CALLBACK_KEY,
@@ -85,6 +86,7 @@ def test_no_page_of_the_admin_shows_a_secret(operator: Client, world: dict[str, 
     people = [world["owner"], world["drivers"]]
     tokens = [text for person in people for text in (person.token, person.token_out, secrets.digest(person.token))]
     sealed = [str(Platform.objects.get(pk=person.id).token_out) for person in people]
+    sealed += [SEALED, NEXT_DIGEST, LINK_DIGEST]
     hidden = [*tokens, *sealed, API_TOKEN_DIGEST, CALLBACK_KEY, COMMAND_KEY, CDR_KEY, PASSWORD_HASH, PARTNER_PATH]
     assert all(hidden)
 
@@ -99,7 +101,8 @@ def test_no_page_of_the_admin_shows_a_secret(operator: Client, world: dict[str, 
     "model",
     [
         Platform, Delivery, Exchange, SharedObject, cpo_models.Location, cpo_models.ChargePoint, emsp_models.Location,
-        cpo_models.UnknownChargePoint, emsp_models.CDR,
+        cpo_models.UnknownChargePoint, emsp_models.CDR, cpo_models.BootRecord, cpo_models.StationEvent,
+        cpo_models.DataTransfer, cpo_models.StationCertificate, cpo_models.DeviceFile,
     ],
     ids=lambda model: model._meta.label,
 )  # fmt: skip
@@ -175,7 +178,7 @@ def test_more_platforms_cost_no_more_queries(operator: Client, world: dict[str, 
 def test_nothing_but_accounts_permissions_and_policies_can_be_added_changed_or_deleted(
     model: type[Model], operator: Client, world: dict[str, Any]
 ) -> None:
-    if model in (User, Group, Permission, cpo_models.TenantPolicy):
+    if model in (User, Group, Permission, cpo_models.TenantPolicy, cpo_models.ProvisioningPlan):
         return
     names = [f"admin:{model._meta.app_label}_{model._meta.model_name}_{what}" for what in ("delete", "change")]
     pk = model._default_manager.order_by("pk")[0].pk
