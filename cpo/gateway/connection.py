@@ -73,6 +73,11 @@ class Connection:
         self._counted_at = loop_time
 
     @property
+    def is_open(self) -> bool:
+        """Whether somebody may still be there."""
+        return not self._ended and self.socket.state is State.OPEN
+
+    @property
     def busy(self) -> bool:
         """Whether a CALL or an operation is open."""
         return bool(self._line or self._open or (self._worker is not None and not self._worker.done()))
@@ -200,7 +205,7 @@ class Connection:
         """
         if action == "CertificateSigned":
             await self._answered()
-        if self._ended or self.socket.state is not State.OPEN:
+        if not self.is_open:
             raise NotSent
         future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
         self._open[message_id] = future

@@ -257,7 +257,8 @@ class Gateway:
                 shown=peer_certificate(socket.transport),
             )
             record = admission.record
-            here = record.id in self.connections
+            older = self.connections.get(record.id)
+            here = older is not None and older.is_open
             if here or record.online:
                 if not admission.authenticated and await self._takeovers.older_answers(record):
                     raise Refused(HTTPStatus.CONFLICT, "already connected")

@@ -61,7 +61,7 @@ def run(options: Options) -> Report:
 
 
 def _versions(size: Size) -> list[tuple[str, str]]:
-    return [(f"CHAOS-{number:03}", "1.6" if number % 2 or True else "2.0.1") for number in range(size.points)]
+    return [(f"CHAOS-{number:03}", "1.6" if number % 2 else "2.0.1") for number in range(size.points)]
 
 
 def _charging(found: Place, size: Size, options: Options, seconds: float, report: Report | None) -> Books:
