@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now, Upper
 
-from cpo import command_states, reservation_states
+from cpo import command_states, reservation_states, stop_reasons
 from cpo.certificate_models import CertificateAuthority as CertificateAuthority
 from cpo.certificate_models import InstalledCertificate as InstalledCertificate
 from cpo.certificate_models import StationCertificate as StationCertificate
@@ -412,6 +412,9 @@ class Transaction(models.Model):
                 "stopped_at",
                 condition=models.Q(thinned_at=None, stopped_at__isnull=False),
                 name="cpo_transaction_to_thin",
+            ),
+            models.Index(
+                "heard_at", condition=models.Q(reason__in=stop_reasons.EMERGENCIES), name="cpo_transaction_emergency"
             ),
             models.Index("gap_since", condition=models.Q(gap_since__isnull=False), name="cpo_transaction_gap"),
         ]

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     PARKED = "parked"
     UNMATCHED = "unmatched"
     LOCAL_LIST = "local_list"
+    EMERGENCY = "emergency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ _TEXTS: dict[Kind, tuple[str, str, str]] = {
         "local_list_failed",
         "{number} charge points do not take their local list: {names}.",
         "Their page says what they answered; drivers' cards may not work there while it is offline.",
+    ),
+    Kind.EMERGENCY: (
+        "emergency_stop",
+        "Charging was ended by an emergency in the last day: {names}.",
+        "Call the site before anybody charges there again; a transaction with next to no energy waits to be released.",
     ),
 }
 NAMES = tuple(name for name, _, _ in _TEXTS.values())

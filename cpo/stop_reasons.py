@@ -11,7 +11,7 @@ SHORT = timedelta(minutes=2)
 METER_DIFFERENCE = Decimal(100)  # Wh between an end without power and the next start
 
 _REFUSED = frozenset({"DeAuthorized", "MasterPass"})
-_EMERGENCIES = frozenset({"EmergencyStop", "GroundFault", "OvercurrentFault"})
+EMERGENCIES = ("EmergencyStop", "GroundFault", "OvercurrentFault")
 _POWER = frozenset({"PowerLoss", "PowerQuality"})
 # Reason, or what triggered it in 2.0.1 → the operations of ours that may have caused it.
 _CAUSES = {
@@ -40,12 +40,12 @@ def is_refusal(reason: str) -> bool:
 
 def is_emergency(reason: str) -> bool:
     """Say whether an operator has to be told."""
-    return reason in _EMERGENCIES
+    return reason in EMERGENCIES
 
 
 def holds_cdr(reason: str, delivered_wh: Decimal) -> bool:
     """Say whether an operator looks at it before there is a CDR."""
-    return reason in _EMERGENCIES and delivered_wh < SMALL_ENERGY * 1000
+    return reason in EMERGENCIES and delivered_wh < SMALL_ENERGY * 1000
 
 
 def loses_power(reason: str) -> bool:

@@ -67,7 +67,10 @@ class Answers:
         return None if item.send else answer
 
     def _refusal(self, error: FrameError) -> str:
-        return frames.call_error(error.message_id, frames.error_code(error.fault, self._speaker.version), error.text)
+        code = frames.error_code(error.fault, self._speaker.version)
+        if error.of_result:
+            return frames.call_result_error(str(error.message_id), code, error.text)
+        return frames.call_error(error.message_id, code, error.text)
 
     async def _answer_text(self, call: Call) -> str:
         try:

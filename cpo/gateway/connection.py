@@ -223,6 +223,11 @@ class Connection:
             if future.done() and not future.cancelled():
                 future.exception()  # taken note of, also when the send failed first
 
+    async def refuse(self, result: CallResult, fault: Fault, text: str) -> None:
+        """Tell a charge point that its answer breaks the schema: OCPP 2.1 alone has a message for it (OCPP-14)."""
+        if self.version == "2.1" and not self._ended:
+            await self._queue(FrameError(fault, text, message_id=result.message_id, of_result=True))
+
     async def _answered(self) -> None:
         """Wait until its CALLs are answered: SignCertificate has its answer before what was signed comes (OCPP-90)."""
         loop = asyncio.get_running_loop()

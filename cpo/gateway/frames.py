@@ -78,12 +78,15 @@ def error_code(fault: Fault, version: str) -> str:
 class FrameError(Exception):
     """A frame that cannot be taken; `answered` says whether the sender is told."""
 
-    def __init__(self, fault: Fault, text: str, *, message_id: Any = NO_ID, answered: bool = True) -> None:
+    def __init__(
+        self, fault: Fault, text: str, *, message_id: Any = NO_ID, answered: bool = True, of_result: bool = False
+    ) -> None:
         super().__init__(text)
         self.fault = fault
         self.text = text
         self.message_id = message_id  # as it came, whatever kind of value that is
         self.answered = answered
+        self.of_result = of_result  # it was to be an answer to a CALL of ours
 
 
 class PayloadError(Exception):
@@ -180,7 +183,9 @@ def parse(text: str, version: str, *, lenient: bool = False) -> Frame:
         raise FrameError(Fault.BAD_CALL, "an answer without a message id", answered=False)
     if kind == _CALLRESULT:
         if len(values) < 3:
-            raise FrameError(Fault.UNREADABLE, "a CALLRESULT without payload", answered=False)
+            # Only OCPP 2.1 has an answer to an answer.
+            raise FrameError(Fault.UNREADABLE, "a CALLRESULT without payload", message_id=message_id,
+                             answered=version == "2.1", of_result=True)  # fmt: skip
         return CallResult(str(message_id), values[2], _text(elements[2]))
     code, description = [*values[2:4], "", ""][:2]
     return CallError(str(message_id), str(code), str(description), _text(elements[4]) if len(values) > 4 else "{}")
@@ -281,6 +286,11 @@ def call(message_id: str, action: str, payload: Any) -> str:
 
 def call_result(message_id: str, payload: Any) -> str:
     return f"[3,{payload_text(message_id)},{payload_text(payload)}]"
+
+
+def call_result_error(message_id: str, code: str, description: str = "") -> str:
+    """Write what OCPP 2.1 has for an answer that is none (OCPP-14)."""
+    return f"[5,{payload_text(message_id)},{payload_text(code)},{payload_text(description[:255])},{{}}]"
 
 
 def call_error(message_id: Any, code: str, description: str = "") -> str:

@@ -187,6 +187,7 @@ class OperationRunner:
             lenient = connection.record.lenient
             frames.check_payload(connection.version, action, result.payload, answer=True, lenient=lenient)
         except PayloadError as error:
+            await connection.refuse(result, error.fault, error.text)
             return OperationState.INVALID_ANSWER, result.text, error.text
         return OperationState.ANSWERED, result.text, ""
 

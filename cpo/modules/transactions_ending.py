@@ -43,6 +43,7 @@ def stopped(
 ) -> None:
     """Store an end; complete the Session unless something is not plausible, or not `whole`: events are missing."""
     row.stopped_at, row.meter_stop, row.reason = max(at, row.started_at), meter, reason
+    row.heard_at = clock.now()
     if whole:
         faults = _faults(row, at, meter, reason)
         notes = transactions_causes.note(row, trigger=trigger)

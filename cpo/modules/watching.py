@@ -72,6 +72,10 @@ WITH limits AS MATERIALIZED (
     UNION ALL
     SELECT k.charge_point_id, 'local_list', '', k.error
     FROM cpo_locallist k JOIN limits l ON l.id = k.charge_point_id WHERE k.state = 'FAILED' AND k.wished
+    UNION ALL
+    SELECT l.id, 'emergency', t.transaction_id::text, t.reason || ' at connector ' || t.connector_id
+    FROM cpo_transaction t JOIN limits l ON l.id = t.charge_point_id
+    WHERE t.reason IN ('EmergencyStop', 'GroundFault', 'OvercurrentFault') AND t.heard_at > now() - interval '1 day'
 ), raised AS (
     INSERT INTO cpo_stationalarm AS a (charge_point_id, kind, subject, text)
     SELECT charge_point_id, kind, subject, left(text, 200) FROM found

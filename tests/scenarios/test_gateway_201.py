@@ -144,3 +144,26 @@ def test_an_event_that_breaks_the_schema_is_kept_for_the_operator_and_answered(w
     world.run(scenario)
 
     assert [row["state"] for row in world.inbox()] == ["FAILED", "FAILED"]
+
+
+@pytest.mark.req("OCPP-14", "OCPP-24", "OCPP-30")
+@pytest.mark.parametrize("version", ["2.0.1", "2.1"])
+def test_an_answer_that_is_none_has_a_word_in_2_1_alone(world: World, version: str) -> None:
+    charge_point = world.add("CP1", PASSWORD, protocols=PROTOCOLS)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD, **of(version)) as point:
+            operation = world.ask(charge_point, "ClearCache", {})
+            _, message_id, *_ = await point.receive()
+            await point.send([3, message_id, {"status": "Perhaps"}])
+            if version == "2.1":
+                assert (await point.receive())[:3] == [5, message_id, "PropertyConstraintViolation"]
+            ended = await world.ended(operation)
+            assert ended["state"] == OperationState.INVALID_ANSWER
+            await point.send([3, "lost"])
+            if version == "2.1":
+                assert (await point.receive())[:3] == [5, "lost", "RpcFrameworkError"]
+                await point.send([5, "lost", "InternalError", "", {}])  # theirs, about an answer of ours: only noted
+            assert (await point.call("Heartbeat", {}))["currentTime"]
+
+    world.run(scenario)

@@ -58,7 +58,7 @@ def test_answers_are_read() -> None:
         ('[2,"id","Heartbeat"]', Fault.BAD_CALL, "id", True),
         ('[2,"id",5,{}]', Fault.BAD_CALL, "id", True),
         ("[3]", Fault.BAD_CALL, "-1", False),
-        ('[3,"id"]', Fault.UNREADABLE, "-1", False),
+        ('[3,"id"]', Fault.UNREADABLE, "id", False),
         ("[4,7]", Fault.BAD_CALL, "-1", False),
     ],
 )

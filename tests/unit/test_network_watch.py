@@ -109,6 +109,11 @@ def _local_list(station: Point) -> Callable[[], object]:
     return lambda: LocalList.objects.update(state="NEW")
 
 
+def _emergency(station: Point) -> Callable[[], object]:
+    row = transaction(station, 4712, stopped_at=NOW, reason="GroundFault", heard_at=NOW)
+    return lambda: Transaction.objects.filter(pk=row.pk).update(heard_at=NOW - timedelta(hours=25))
+
+
 CONDITIONS = {
     "station_offline": (_offline, "CP-1"),
     "station_faulted": (_faulted, "CP-1 (connector 1)"),
@@ -118,6 +123,7 @@ CONDITIONS = {
     "message_parked": (_parked, "CP-1"),
     "stop_unmatched": (_unmatched, "CP-1"),
     "local_list_failed": (_local_list, "CP-1"),
+    "emergency_stop": (_emergency, "CP-1 (4712)"),
 }
 
 
