@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('cpo', '0018_network_indexes'),
+        ("cpo", "0018_network_indexes"),
     ]
 
     operations = [
