@@ -30,6 +30,7 @@ from cpo.modules import (
     device_files,
     device_jobs,
     gateway_nodes,
+    late_answers,
     local_lists,
     local_lists_sending,
     passwords_rolling,
@@ -55,7 +56,7 @@ from cpo.ocpp.inbox import Asking, Step
 
 log = logging.getLogger(__name__)
 
-APPLYING, ASKING = 8, 16  # threads
+APPLYING, ASKING, FOLLOWING = 8, 16, 4  # threads
 _AT_ONCE = 50  # messages of one charge point before the others have their turn
 _SWEEP_SECONDS = 1.0
 _RECONNECT_SECONDS = 1.0
@@ -117,6 +118,7 @@ class Consumer:
     def __init__(self) -> None:
         self._applying = ThreadPoolExecutor(APPLYING, "ocpp-inbox")
         self._asking = ThreadPoolExecutor(ASKING, "ocpp-ask")
+        self._followers = threading.Semaphore(FOLLOWING)
         self._guard = threading.Lock()
         self._busy: set[int] = set()
         self._again: set[int] = set()
@@ -202,7 +204,19 @@ class Consumer:
         if len(self._verdicts) > 10_000:
             self._verdicts.clear()
         self._verdicts[message_id] = verdict
+        if late_answers.is_due(question, verdict) and self._followers.acquire(blocking=False):
+            threading.Thread(target=self._follow_up, args=(message_id, question), name="ocpp-late", daemon=True).start()
         return True
+
+    def _follow_up(self, message_id: int, question: Question) -> None:
+        """Ask an eMSP again that was too slow, in a thread nobody waits for."""
+        try:
+            late_answers.follow_up(message_id, question)
+        except Exception:  # an edge of a thread: the next attempt asks anew
+            log.exception("asking again for message %s failed", message_id)
+        finally:
+            connection.close()
+            self._followers.release()
 
     def _done(self, charge_point_id: int, *, more: bool) -> None:
         with self._guard:

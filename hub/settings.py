@@ -236,7 +236,8 @@ OCPP_GATEWAY_URL = env.text("OCPP_GATEWAY_URL", f"ws://127.0.0.1:{OCPP_GATEWAY_P
 # Seconds between two Heartbeats of a charge point.
 OCPP_HEARTBEAT = env.integer("OCPP_HEARTBEAT", 300, at_least=1)
 
-# Whether a charge point that lets a refused driver charge (StopTransactionOnInvalidId is false) is told to stop.
+# Whether a charge point that lets a refused driver charge (StopTransactionOnInvalidId is false) is told to stop, and
+# one whose driver the eMSP refuses when the whitelist has let him in already.
 OCPP_STOP_REFUSED = env.flag("OCPP_STOP_REFUSED")
 
 # Hours of silence after which a transaction of a charge point that says its connector is free or broken is closed.

@@ -128,15 +128,19 @@ def prepare(
     )
 
 
-def ask(question: Question) -> Verdict:
-    """Ask the eMSPs one by one until one allows it or the time is up (TOK-23, OCPP-73). Not in a transaction."""
-    until = time.monotonic() + policy.authorize_seconds()
+def ask(question: Question, *, seconds: float | None = None) -> Verdict:
+    """Ask the eMSPs one by one until one allows it or the time is up (TOK-23, OCPP-73). Not in a transaction.
+
+    With `seconds` they have so long, whatever was agreed with them.
+    """
+    until = time.monotonic() + (seconds or policy.authorize_seconds())
     verdict = question.otherwise
     for candidate in question.candidates:
         left = until - time.monotonic()
         if left <= 0:
             break
-        answered = _ask_one(question, candidate, min(left, candidate.platform.authorize_seconds or left))
+        agreed = None if seconds else candidate.platform.authorize_seconds
+        answered = _ask_one(question, candidate, min(left, agreed or left))
         verdict = answered or _unanswered(candidate.platform, verdict)
         if verdict.accepted:
             break
