@@ -63,10 +63,8 @@ class Actions:
     bulk: ClassVar[tuple[str, ...]] = (
         "reset_soft", "reset_hard", "make_operative", "make_inoperative", "trigger", "close_many", "open_many",
     )  # fmt: skip
-    buttons: ClassVar[tuple[str, ...]] = (
-        "reset", "start_session", "unlock", "trigger_one", "close_evses", "open_evses", "list_anew", "into_operation",
-        "decommission",
-    )  # fmt: skip
+    asking: ClassVar[tuple[str, ...]] = ("reset", "unlock", "trigger_one", "list_anew")
+    deciding: ClassVar[tuple[str, ...]] = ("close_evses", "open_evses", "into_operation", "decommission")
 
     # ---- one
 

@@ -60,7 +60,7 @@ class ChargePointPage(Actions, Operating, Limits, DeviceButtons, Pages):
     search_help_text = "an identity, a Location, a party or an address"
     ordering = ("identity",)
     large = True
-    hidden = ("password_digest", "boot_data", "protocols", *DEVICE_HIDDEN)
+    hidden = ("id", "password_digest", "boot_data", "protocols", *DEVICE_HIDDEN)
     shown = ("pretty_protocols", "pretty_boot_data")
     deferred = ("boot_data", "password_digest")
     inlines = (
@@ -70,7 +70,12 @@ class ChargePointPage(Actions, Operating, Limits, DeviceButtons, Pages):
     )  # fmt: skip
     change_form_outer_before_template = "admin/station.html"
     actions = Actions.bulk
-    actions_detail = ("live_frames", "send_operation", *Actions.buttons, "set_limit", DEVICE_BUTTONS)
+    actions_detail = (
+        "live_frames", "send_operation", "start_session",
+        {"title": "Ask it", "icon": "settings_remote", "items": [*Actions.asking, "set_limit"]},
+        DEVICE_BUTTONS,
+        {"title": "Service", "icon": "build", "items": list(Actions.deciding)},
+    )  # fmt: skip
     show_party = read_only("party", lambda page, row: f"{row.country_code}*{row.party_id}")
     pretty_protocols = pretty("protocols")
     pretty_boot_data = pretty("boot_data")

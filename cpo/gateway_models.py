@@ -301,6 +301,7 @@ class FrameLog(models.Model):
 
     class Meta:
         app_label = "cpo"
+        verbose_name = "frame"
         indexes = [
             models.Index(fields=["charge_point", "at"], name="frame_by_charge_point"),
             # They come in the order of their times: a few bytes per thousand rows find those of an hour.

@@ -63,6 +63,7 @@ class StationAlarm(models.Model):
 
     class Meta:
         app_label = "cpo"
+        verbose_name = "alarm"
         constraints = [
             models.UniqueConstraint(
                 fields=["charge_point", "kind", "subject"], condition=models.Q(cleared_at=None),
@@ -94,6 +95,7 @@ class ConnectorHistory(models.Model):
 
     class Meta:
         app_label = "cpo"
+        verbose_name_plural = "states of connectors"
         indexes = [
             models.Index(fields=["charge_point", "-at"], name="cpo_connector_history"),
             models.Index(fields=["received_at"], name="cpo_connector_history_age"),

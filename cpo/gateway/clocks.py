@@ -3,6 +3,9 @@
 A message that was kept through an outage is late, never early: so the largest difference between its timestamp and the
 moment it came, over an hour or so, is the clock's; whatever is smaller was waiting. A message takes some time to come,
 so a clock that is right seems a fraction of a second behind.
+
+Messages of transactions are kept through outages of any length. One that is more than an hour late says nothing of the
+clock, unless no outage is as old: a clock that begins in 1970.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from typing import Any
 from cpo.gateway import moments
 
 WINDOW_SECONDS = 3600.0
+_OUTAGE_SECONDS, _OLDEST_OUTAGE_SECONDS = 3600.0, 366 * 86400.0
+_OF_TRANSACTIONS = ("transactionId", "meterStart", "transactionInfo", "meterValue")
 _MOST = 10 * 366 * 86400.0  # seconds; 1970 is further away, and says no more than that
 
 
@@ -41,6 +46,9 @@ class Clocks:
             return
         seconds = now.timestamp()
         ahead = max(-_MOST, min(_MOST, at.timestamp() - seconds))
+        late = -_OLDEST_OUTAGE_SECONDS < ahead < -_OUTAGE_SECONDS
+        if late and any(name in payload for name in _OF_TRANSACTIONS):
+            return
         seen = self._seen.get(charge_point)
         if seen is None:
             self._seen[charge_point] = _Seen(seconds, ahead)

@@ -1,8 +1,9 @@
 """Which tokens belong on each charge point's local list (OCPP-87): worked out for all at once, now and then.
 
 A token belongs there if its eMSP says that it is valid and its whitelist is not NEVER; at a Location that is not
-published, only if `publish_allowed_to` names it. Where not all find room, those go first that charged here last; days
-count, and only days that are over, so that a list changes with its tokens and not with each session.
+published, only if `publish_allowed_to` names it. Tags of the tenant's own come first of all (OCPP-122). Where not all
+find room, those go first that charged here last; days count, and only days that are over, so that a list changes with
+its tokens and not with each session.
 
 Changes are gathered: the lists are worked out anew every minute if a token changed, and equal lists are stored once,
 so the cost is that of reading the tokens, however many charge points there are.
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 from django.db import connection, transaction
@@ -25,7 +26,7 @@ from django.db.models import Exists, OuterRef, Q
 from cpo import local_lists, recipients
 from cpo.local_list_states import ListState
 from cpo.local_lists import Entry
-from cpo.models import InboxMessage, LocalList, LocalListContents, Location, TokenUse
+from cpo.models import IdTag, InboxMessage, LocalList, LocalListContents, Location, TokenUse
 from ocpi import clock, documents
 from ocpi.headers import Address
 
@@ -55,6 +56,7 @@ class Scope:
     family: str
     capacity: int
     location: tuple[str, str, str] | None = None  # one that is open to some only
+    tenant: tuple[str, str] | None = None  # one that has tags of its own
 
 
 def note_use(message: InboxMessage, payload: Mapping[str, Any]) -> None:
@@ -105,20 +107,33 @@ def _state() -> str:
 def _assign() -> int:
     changed = 0
     candidates: dict[str, list[Candidate]] = {}
-    for scope, ids in _scopes().items():
+    own = _own()
+    for scope, ids in _scopes(own).items():
         if scope.family not in candidates:
             candidates[scope.family] = list(_candidates(scope.family, clock.now().date()))
         allowed = None if scope.location is None else _closed()[scope.location]
-        wanted = _contents(chosen(candidates[scope.family], scope.capacity, allowed))
+        first = own[scope.family].get(scope.tenant, []) if scope.tenant else []
+        wanted = _contents(chosen(candidates[scope.family], scope.capacity, allowed, first=first))
         rows = LocalList.objects.filter(pk__in=ids).filter(Q(wanted=None) | ~Q(wanted=wanted))
         changed += rows.update(wanted=wanted, due_at=clock.now())
     return changed
 
 
-def chosen(candidates: Iterable[Candidate], capacity: int, allowed: list[dict[str, Any]] | None) -> dict[str, Entry]:
+def chosen(
+    candidates: Iterable[Candidate],
+    capacity: int,
+    allowed: list[dict[str, Any]] | None,
+    *,
+    first: Iterable[Candidate] = (),
+) -> dict[str, Entry]:
     """Return the entries of a list that holds so many; `allowed` are PublishTokenTypes, None: everybody."""
     fitting = (each for each in candidates if allowed is None or any(_is(each, one) for one in allowed))
-    return {each.entry.tag.upper(): each.entry for each in islice(fitting, capacity)}
+    found: dict[str, Entry] = {}
+    for each in chain(first, fitting):
+        if len(found) >= capacity:
+            break
+        found.setdefault(each.entry.tag.upper(), each.entry)
+    return found
 
 
 def _is(token: Candidate, named: dict[str, Any]) -> bool:
@@ -132,7 +147,21 @@ def _is(token: Candidate, named: dict[str, Any]) -> bool:
     return by_name and all(fits)
 
 
-def _scopes() -> dict[Scope, list[int]]:
+def _own() -> dict[str, dict[tuple[str, str], list[Candidate]]]:
+    """Return by kind of list the tags that each tenant lets in by itself, the newest first."""
+    rows = IdTag.objects.filter(status=IdTag.Status.VALID).exclude(expires_at__lte=clock.now()).order_by("-pk")
+    found: dict[str, dict[tuple[str, str], list[Candidate]]] = {family: {} for family in _LONGEST}
+    for row in rows:
+        for family, longest in _LONGEST.items():
+            if len(row.id_tag) <= longest and row.id_tag.isprintable():
+                group = row.parent_id_tag if len(row.parent_id_tag) <= longest else ""
+                tenant = (row.country_code.upper(), row.party_id.upper())
+                entry = Entry(row.id_tag, "RFID", group)
+                found[family].setdefault(tenant, []).append(Candidate(entry, row.id_tag, ""))
+    return found
+
+
+def _scopes(own: dict[str, dict[tuple[str, str], list[Candidate]]]) -> dict[Scope, list[int]]:
     """Return the charge points that have a list, by what their lists depend on."""
     closed = _closed()
     rows = LocalList.objects.filter(wished=True).exclude(state__in=(ListState.UNSUPPORTED, ListState.NEW))
@@ -143,7 +172,8 @@ def _scopes() -> dict[Scope, list[int]]:
         family = local_lists.family(protocol)
         place = (country_code, party_id, location_id or "")
         capacity = local_lists.CAPACITY if capacity is None else capacity
-        scope = Scope(family, capacity, place if place in closed else None)
+        tenant = (country_code.upper(), party_id.upper())
+        scope = Scope(family, capacity, place if place in closed else None, tenant if tenant in own[family] else None)
         found.setdefault(scope, []).append(pk)
     return found
 
@@ -228,7 +258,10 @@ SELECT (SELECT (count(*), sum(hashtextextended(id_tag || uid || type || group_id
         FROM cpo_token WHERE valid AND whitelist <> 'NEVER'),
        (SELECT (count(*), sum(hashtextextended(concat(l.id, l.capacity, p.protocol, p.location_id), 0)::numeric))::text
         FROM cpo_locallist l JOIN cpo_chargepoint p ON p.id = l.charge_point_id
-        WHERE l.wished AND l.state NOT IN ('NEW', 'UNSUPPORTED'))
+        WHERE l.wished AND l.state NOT IN ('NEW', 'UNSUPPORTED')),
+       (SELECT (count(*),
+                sum(hashtextextended(concat(id_tag, parent_id_tag, country_code, party_id), 0)::numeric))::text
+        FROM cpo_idtag WHERE status = 'valid' AND (expires_at IS NULL OR expires_at > now()))
 """
 # Of several tokens with one tag, the one that an authorization would take (`tokens.with_tag`) decides.
 _ELIGIBLE = """

@@ -116,6 +116,19 @@ def test_messages_that_waited_say_nothing_of_the_clock() -> None:
     assert clocks.changed() == {}
 
 
+@pytest.mark.req("OCPP-106", "OCPP-108")
+def test_a_transaction_kept_through_a_long_outage_says_nothing_of_the_clock() -> None:
+    clocks = Clocks()
+
+    clocks.note(1, {"transactionId": 7, "timestamp": (NOW - timedelta(hours=23)).isoformat()}, NOW)
+    clocks.note(2, {"transactionId": 7, "timestamp": "1970-01-01T00:00:00Z"}, NOW)
+    clocks.note(3, {"status": "Available", "timestamp": (NOW - timedelta(hours=6)).isoformat()}, NOW)
+
+    assert clocks.ahead(1) is None
+    assert (clocks.ahead(2) or 0) < -3e8
+    assert clocks.ahead(3) == pytest.approx(-6 * 3600)
+
+
 @pytest.mark.req("OCPP-106")
 def test_a_clock_that_was_set_right_is_right_after_a_while() -> None:
     clocks = Clocks()

@@ -13,7 +13,7 @@ from django.db import connection
 from cpo import local_lists as pure
 from cpo.gateway import frames
 from cpo.local_lists import Entry
-from cpo.models import ChargePoint, LocalList, LocalListContents, Location, Operation, Token, TokenUse
+from cpo.models import ChargePoint, IdTag, LocalList, LocalListContents, Location, Operation, Token, TokenUse
 from cpo.modules import local_list_abilities as abilities
 from cpo.modules import local_lists, local_lists_sending
 from tests.cpo_support import LOCATION, Point, add_location, add_point
@@ -197,6 +197,23 @@ def test_a_list_too_short_for_all_has_those_who_charged_here_last(station: Point
 
     assert bring_over() == [("Full", ["0B22", "0D44"])]
     assert set(TokenUse.objects.values_list("id_tag", flat=True)) == {"0B22", "0D44"}
+
+
+@pytest.mark.req("OCPP-87", "OCPP-122")
+def test_tags_of_a_tenants_own_are_on_its_lists_first_until_they_expire(station: Point) -> None:
+    token("0A11")
+    own = {"country_code": "nl", "party_id": "TNM"}
+    IdTag.objects.create(id_tag="STAFF", parent_id_tag="ALL", **own)
+    IdTag.objects.create(id_tag="LOST", status="blocked", **own)
+    IdTag.objects.create(id_tag="GUEST", expires_at=datetime.now(UTC) - timedelta(hours=1), **own)
+    IdTag.objects.create(id_tag="OTHERS", country_code="DE", party_id="ABC")
+
+    introduce(LocalAuthListMaxLength=2)
+
+    assert bring_over() == [("Full", ["0A11", "STAFF"])]
+    IdTag.objects.filter(id_tag="STAFF").update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    local_lists.gather()
+    assert bring_over() == [("Differential", ["-STAFF"])]
 
 
 @pytest.mark.req("OCPP-87")

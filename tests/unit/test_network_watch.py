@@ -29,7 +29,7 @@ from cpo.models import (
     Transaction,
     UnmatchedStop,
 )
-from cpo.modules import closings, connector_history, retention, service, watching
+from cpo.modules import closings, connector_history, retention, returning, service, watching
 from cpo.modules import locations_operations as locations
 from cpo.station_alarms import Kind, Open
 from ocpi import alarms, clock, documents
@@ -397,3 +397,41 @@ def test_the_end_of_a_connection_nobody_saw_is_made_up(station: Point) -> None:
     assert retention.close_lost() == 2
 
     assert {row.until for row in ChargePointConnection.objects.all()} == {seen}
+
+
+def came_back(station: Point, *, away: timedelta, ago: timedelta = timedelta(seconds=30)) -> None:
+    connected_at = datetime.now(UTC) - ago
+    ChargePoint.objects.update(epoch=2, online=True, connected_at=connected_at, booted_at=LONG_AGO)
+    ConnectorHistory.objects.all().delete()
+    for epoch, since, until in ((1, LONG_AGO, connected_at - away), (2, connected_at, None)):
+        ChargePointConnection.objects.create(
+            charge_point=station.row, epoch=epoch, node="n", address="a", protocol="1.6", since=since, until=until
+        )
+
+
+@pytest.mark.req("OCPP-60")
+def test_who_comes_back_without_a_boot_is_asked_once_for_its_states(station: Point) -> None:
+    came_back(station, away=timedelta(minutes=6))
+
+    assert returning.ask_states() == 1
+    assert returning.ask_states() == 0
+
+    [operation] = Operation.objects.all()
+    assert json.loads(operation.payload) == {"requestedMessage": "StatusNotification"}
+
+
+@pytest.mark.req("OCPP-60")
+@pytest.mark.parametrize("reason", ["only a moment", "just now", "booted", "told by itself", "cannot"])
+def test_who_need_not_be_asked_for_its_states_is_not(station: Point, reason: str) -> None:
+    ago = timedelta(seconds=2 if reason == "just now" else 30)
+    came_back(station, away=timedelta(minutes=4 if reason == "only a moment" else 6), ago=ago)
+    if reason == "booted":
+        ChargePoint.objects.update(booted_at=datetime.now(UTC))
+    elif reason == "told by itself":
+        station.status("Charging")
+    elif reason == "cannot":
+        Operation.objects.create(charge_point=station.row, action="TriggerMessage", payload="{}", asked_by="x",
+                                 state="CALLERROR", error="NotImplemented: no")  # fmt: skip
+        Operation.objects.update(created_at=NOW - timedelta(days=1))
+
+    assert returning.ask_states() == 0
