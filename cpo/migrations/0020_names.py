@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("cpo", "0018_network_indexes"),
+        ("cpo", "0019_emergencies"),
     ]
 
     operations = [
