@@ -195,10 +195,24 @@ def short_way(
         parties=loops.parties(routing),
         shown=shown,
         legs=Legs(
-            caller.platform.id, receiver.id, asked.method, asked.module, routing, shown | routing.as_headers(), replied
+            caller.platform.id,
+            receiver.id,
+            asked.method,
+            asked.module,
+            routing,
+            shown | routing.as_headers(),
+            replied,
+            is_same_below=_is_same_below(base, asked),
         ),
         is_learnt_from=asked.interface == "RECEIVER",
     )
+
+
+def _is_same_below(base: str, asked: Asked) -> bool:
+    """Say whether the log sees the same object in the receiver's URL as in ours; a result is told by its URL."""
+    if asked.method == "POST" and asked.module in ("commands", "chargingprofiles"):
+        return False
+    return "/callbacks/" not in base and base.partition(f"/{asked.module}")[1:] == (f"/{asked.module}", "")
 
 
 def _lines(headers: dict[str, str]) -> str:

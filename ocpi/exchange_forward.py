@@ -8,15 +8,16 @@ at each text: they must come to the same lines.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ocpi import exchange_objects
 from ocpi.exchange_columns import Entry, new_id, object_path, party_text
-from ocpi.exchange_text import body_text, escaped, header_lines, text
+from ocpi.exchange_text import BODY_LIMIT, body_text, escaped, header_lines, text
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Routing
 from ocpi.same_head import Said
+
+_ODD = b"\\\n\r\t\0"  # what a field of COPY cannot have as it is
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Legs:
     routing: Routing
     sent: dict[str, str]  # headers of ours to the receiver but for the ids, as a log shows them
     replied: dict[str, str]  # headers of ours to the caller but for the ids
+    # Whether both URLs name the same object: the receiver's, too, has the module's name in front of it.
+    is_same_below: bool = False
     incoming: str = field(init=False)
     outgoing: str = field(init=False)
     parties: str = field(init=False)
@@ -61,8 +64,9 @@ class Forwarded:
     elapsed: float  # seconds, until it was answered
     sent_at: float  # seconds since 1970, when it was sent
     sent_elapsed: float  # seconds, until its answer was there
-    target: str  # the caller's path and query; printable ASCII
-    url: str  # ours; printable ASCII
+    # These are printable ASCII without a backslash, as a URL or a `Said` has them: COPY takes them as they are.
+    target: str  # the caller's path and query
+    url: str  # ours
     request_id: str
     correlation_id: str
     sent_id: str
@@ -73,45 +77,43 @@ class Forwarded:
     answered: Said | dict[str, str]
     response_body: bytes | None
 
-    def counted(self) -> Iterator[tuple[str, int, float, float]]:
-        """Yield direction, platform, beginning and duration of both legs."""
-        yield "OUT", self.legs.receiver_id, self.sent_at, self.sent_elapsed
-        yield "IN", self.legs.caller_id, self.at, self.elapsed
-
     def lines(self, texts: list[str]) -> str:
         """Return both lines of COPY as if no live token were in them; note the texts that have to be looked through."""
-        legs, correlation_id = self.legs, escaped(self.correlation_id)
-        body, answer = body_text(self.request_body, secret=False), body_text(self.response_body, secret=False)
-        texts += (self.target, self.url, body, answer, *self.asked.head.looked_at)
+        legs, correlation_id = self.legs, self.correlation_id
+        plain_body, body = _body(self.request_body)
+        plain_answer, answer = _body(self.response_body)
+        texts += (self.target, self.url, plain_body, plain_answer, *self.asked.head.looked_at)
         if isinstance(self.answered, Said):
             texts += self.answered.head.looked_at
             answered = self.answered.head.shown(self.answered.values)
         else:
             texts += self.answered.values()
             answered = escaped(header_lines(self.answered, str))
-        body, answer = escaped(body), escaped(answer)
         asked = self.asked.head.shown(self.asked.values)
-        replied = legs.replied_lines % (escaped(self.request_id), correlation_id)
+        replied = legs.replied_lines % (self.request_id, correlation_id)
         sent = legs.sent_lines % (self.sent_id, correlation_id)
-        status = f"{self.http_status}\t{self.status_code}\t"
+        status = f"{legs.parties}{self.http_status}\t{self.status_code}\t"
+        about, named = self._about(self.target)
+        sent_about, sent_named = (about, named) if legs.is_same_below else self._about(self.url)
         return (
-            f"{new_id(self.sent_at)}\t{_moment(self.sent_at)}{legs.outgoing}{escaped(self.url)}{self._about(self.url)}"
-            f"{self.sent_id}\t{correlation_id}{legs.parties}{status}{round(self.sent_elapsed * 1000, 3)}\t\t"
-            f"{sent}\t{body}\t{answered}\t{answer}{self._object(self.url)}\n"
-            f"{new_id(self.at)}\t{_moment(self.at)}{legs.incoming}{escaped(self.target)}{self._about(self.target)}"
-            f"{escaped(self.request_id)}\t{correlation_id}{legs.parties}{status}{round(self.elapsed * 1000, 3)}\t\t"
-            f"{asked}\t{body}\t{replied}\t{answer}{self._object(self.target)}\n"
+            f"{new_id(self.sent_at)}\t{_moment(self.sent_at)}{legs.outgoing}{self.url}{sent_about}"
+            f"{self.sent_id}\t{correlation_id}{status}{self.sent_elapsed * 1000:.3f}\t\t"
+            f"{sent}\t{body}\t{answered}\t{answer}{sent_named}\n"
+            f"{new_id(self.at)}\t{_moment(self.at)}{legs.incoming}{self.target}{about}"
+            f"{self.request_id}\t{correlation_id}{status}{self.elapsed * 1000:.3f}\t\t"
+            f"{asked}\t{body}\t{replied}\t{answer}{named}\n"
         )
 
-    def _about(self, url: str) -> str:
-        return f"\t{self.legs.module}\t{escaped(object_path(self.legs.module, url)[:300])}\t"
-
-    def _object(self, url: str) -> str:
-        below = object_path(self.legs.module, url)
+    def _about(self, url: str) -> tuple[str, str]:
+        """Return module and path, and owner and id, of what a URL is about, as fields of COPY."""
+        legs = self.legs
+        below = object_path(legs.module, url)
+        if legs.method != "POST":
+            return _by_path(legs.module, legs.method, below)
         owner, object_id = exchange_objects.about(
-            self.legs.module, self.legs.method, url, below, self.request_body, self.response_body or b""
+            legs.module, "POST", url, below, self.request_body, self.response_body or b""
         )
-        return f"\t{escaped(text(owner))}\t{escaped(text(object_id))}"
+        return _fields(legs.module, below, owner, object_id)
 
     def entries(self) -> tuple[Entry, Entry]:
         """Return both legs as exchanges of their own."""
@@ -132,6 +134,26 @@ class Forwarded:
                 self.asked.pairs(), self.request_body, legs.replied | ids, self.response_body,
             ),
         )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _by_path(module: str, method: str, below: str) -> tuple[str, str]:
+    return _fields(module, below, *exchange_objects.about(module, method, "", below, None, b""))
+
+
+def _fields(module: str, below: str, owner: str, object_id: str) -> tuple[str, str]:
+    return f"\t{module}\t{escaped(below[:300])}\t", f"\t{escaped(text(owner))}\t{escaped(text(object_id))}"
+
+
+def _body(octets: bytes | None) -> tuple[str, str]:
+    """Return a body as text, and as a field of COPY."""
+    if not octets:
+        return "", ""
+    if len(octets) <= BODY_LIMIT and octets.isascii() and len(octets.translate(None, _ODD)) == len(octets):
+        found = octets.decode("ascii")
+        return found, found
+    found = body_text(octets, secret=False)
+    return found, escaped(found)
 
 
 def _moment(at: float) -> str:

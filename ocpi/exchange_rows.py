@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from ocpi import live_secrets, traffic
@@ -36,8 +37,9 @@ def lines(batch: Sequence[Entry | Forwarded]) -> tuple[bytes, Tallies]:
 def _lines(each: Entry | Forwarded, texts: list[str], tallies: Tallies) -> str:
     """Return the lines of an exchange as if no token were in it; note what has to be looked through."""
     if isinstance(each, Forwarded):
-        for direction, platform_id, at, elapsed in each.counted():
-            _count(tallies, platform_id, direction, each.http_status, each.status_code, "", at, elapsed)
+        ended = _outcome(each.http_status, each.status_code)
+        _count(tallies, each.legs.receiver_id, "OUT", ended, each.sent_at, each.sent_elapsed)
+        _count(tallies, each.legs.caller_id, "IN", ended, each.at, each.elapsed)
         return each.lines(texts)
 
     def unchanged(text: str) -> str:
@@ -45,10 +47,8 @@ def _lines(each: Entry | Forwarded, texts: list[str], tallies: Tallies) -> str:
         return text
 
     row = columns(each, unchanged)
-    _count(
-        tallies, each.platform_id, each.direction, each.http_status, row[_STATUS_CODE], each.error, each.at,
-        each.elapsed or 0.0,
-    )  # fmt: skip
+    ended = traffic.outcome(each.http_status, row[_STATUS_CODE], each.error)
+    _count(tallies, each.platform_id, each.direction, ended, each.at, each.elapsed or 0.0)
     return line(row)
 
 
@@ -61,16 +61,19 @@ def _looked_through(each: Entry | Forwarded, line_before: str) -> str:
     return "".join([line(columns(entry)) for entry in entries])
 
 
-def _count(
-    tallies: Tallies, platform_id: int | None, direction: str, http_status: int | None, status_code: int | None,
-    error: str, at: float, elapsed: float,
-) -> None:  # fmt: skip
-    key = traffic.key(platform_id, direction, traffic.outcome(http_status, status_code, error), at)
+@lru_cache(maxsize=64)
+def _outcome(http_status: int, status_code: int) -> str:
+    return traffic.outcome(http_status, status_code, "")
+
+
+def _count(tallies: Tallies, platform_id: int | None, direction: str, ended: str, at: float, elapsed: float) -> None:
+    key = traffic.key(platform_id, direction, ended, at)
     tally = tallies.get(key)
     if tally is None:
-        tally = tallies[key] = [0, 0.0]
-    tally[0] += 1
-    tally[1] += elapsed * 1000
+        tallies[key] = [1, elapsed * 1000]
+    else:
+        tally[0] += 1
+        tally[1] += elapsed * 1000
 
 
 def line(row: tuple[Any, ...]) -> str:

@@ -25,6 +25,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ocpi import ours
+
 log = logging.getLogger(__name__)
 
 MOST_BUCKETS = 10_000  # per limiter; about 2 MB
@@ -159,7 +161,7 @@ def admit(platform_id: int) -> float | None:
 
     Costs microseconds and no I/O, on any thread or event loop.
     """
-    if not settings.OCPI_RATE_PER_PLATFORM:
+    if not ours.known_settings().OCPI_RATE_PER_PLATFORM:
         return None
     wait = _platforms().take(str(platform_id))
     _note(wait, str(platform_id))

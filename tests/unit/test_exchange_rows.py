@@ -72,7 +72,7 @@ def without_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {},
         {"request_body": b""},
         {"request_body": None, "answered": {"server": "x\ty", "x-odd": "a\\b"}},
-        {"request_body": "{\"a\":\"\\t€\n\t\r\\\\\"}".encode(), "correlation_id": "a\\N%s"},
+        {"request_body": "{\"a\":\"\\t€\n\t\r\\\\\"}".encode(), "correlation_id": "a%s"},
         {"request_body": b"\xff\0", "response_body": b'{"status_code":1000}' + b"x" * 70_000},
         {"http_status": 201, "status_code": 2001, "response_body": b'{"status_code":2001}'},
         {"legs": legs("POST", "tokens"), "target": "/ocpi/hub/2.2.1/sender/tokens/T/authorize",
