@@ -67,6 +67,7 @@ class EventLoopDoors(forwarding.Doors):
         self._background: set[asyncio.Task[Any]] = set()
         self._well_at: dict[int, float] = {}
         self._heard_at: dict[int, float] = {}
+        self._rested_at: dict[int, float] = {}
 
     async def send(
         self, platform: KnownPlatform, method: str, url: str, *, body: bytes | None, headers: dict[str, str],
@@ -84,9 +85,15 @@ class EventLoopDoors(forwarding.Doors):
     async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
         return await self._threads.run(work, *args, **named)
 
-    async def failed(self, platform_id: int, error: str) -> None:
+    async def failed(self, platform_id: int, error: str, *, retry_after: float | None = None) -> None:
         self._well_at.pop(platform_id, None)
-        await self.run(health.failed, platform_id, error)
+        await self.run(health.failed, platform_id, error, retry_after=retry_after)
+
+    async def rests(self, platform_id: int, seconds: float) -> None:
+        now = time.monotonic()
+        if now - self._rested_at.get(platform_id, -_NOTE_SECONDS) >= _NOTE_SECONDS:
+            self._rested_at[platform_id] = now
+            await self.run(health.rest, platform_id, seconds)
 
     async def refused(self, platform_id: int, reason: str) -> None:
         await self.run(health.pause, platform_id, reason)

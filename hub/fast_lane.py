@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
-from hub import forwarding, open_routing
+from hub import fast_callbacks, forwarding, open_routing
 from hub.fast_doors import EventLoopDoors
-from hub.fast_message import Headers, Message, Reply, limit_of
+from hub.fast_message import CALLBACKS, Headers, Message, Reply, limit_of
 from hub.fast_replies import finish, refusal, reply_of
 from hub.fast_ways import ShortWays
 from hub.routing import Asked, Direct, NeedsLookup, decide
@@ -72,6 +72,10 @@ class Lane:
             return None
         if caller is None:
             return None
+        if message.place.interface == CALLBACKS:
+            if message.method not in fast_callbacks.METHODS:
+                return None
+            return await fast_callbacks.answer(message, caller, registry, self.doors, started)
         hub = ours.addresses()[0]
         way = self._way(message, caller, registry, hub)
         if way is None:

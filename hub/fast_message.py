@@ -15,6 +15,7 @@ from ocpi.views import MAX_BODY, MAX_LOCATION_BODY
 _MODULES = {str(module): str(module) for module in FUNCTIONAL_MODULES}
 _INTERFACES = {role.lower(): str(role) for role in InterfaceRole}
 _LONGEST_TAIL = 5
+CALLBACKS = "callbacks"  # in the place of an interface
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
 
@@ -93,6 +94,8 @@ def place_of(path: str) -> Place | None:
     segments = endpoints.segments_of(path)
     if segments is None or segments[:3] != ["ocpi", "hub", endpoints.VERSION] or len(segments) > 5 + _LONGEST_TAIL:
         return None
+    if len(segments) == 5 and segments[3] == CALLBACKS:
+        return Place("", CALLBACKS, (segments[4],))
     module = _MODULES.get(segments[4]) if len(segments) > 4 else None
     interface = _INTERFACES.get(segments[3]) if module else None
     return Place(module, interface, tuple(segments[5:])) if module and interface else None

@@ -13,7 +13,8 @@ from ocpi.headers import Ids, Routing
 
 def reply_of(passed: forwarding.Passed) -> Reply:
     """Return what a requester gets of a receiver's answer."""
-    return Reply(passed.http_status, {"Content-Type": "application/json", **passed.headers}, passed.body)
+    headers = {name: value for name, value in passed.headers.items() if value}
+    return Reply(passed.http_status, {"Content-Type": "application/json", **headers}, passed.body)
 
 
 def refusal(error: Exception) -> Reply:

@@ -17,7 +17,17 @@ from urllib.parse import quote, urljoin
 from hub import callback_results, callbacks, direct_versions, known_objects, loops, passing
 from hub.models import Callback
 from hub.routing import Asked, Direct
-from ocpi import client, client_async, exchanges, health, ours, status, token_doubt
+from ocpi import (
+    client,
+    client_async,
+    exchanges,
+    health,
+    ours,
+    outbox_policy,
+    outbox_request,
+    status,
+    token_doubt,
+)
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Routing, new_id, read_routing
 from ocpi.links import next_reference
 from ocpi.snapshot import KnownPlatform
@@ -26,6 +36,7 @@ log = logging.getLogger(__name__)
 
 PASSED_BACK = ("x-total-count", "x-limit", "retry-after")
 _UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
+_TOO_MANY = status.TooManyRequests.http_status
 MOST_OCTETS = 16 << 20  # of an answer
 _ACCEPTED = "ACCEPTED"
 
@@ -55,8 +66,11 @@ class Doors(Protocol):
     async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
         """Do what needs the database."""
 
-    async def failed(self, platform_id: int, error: str) -> None:
-        """Note a call that failed, before the next one."""
+    async def failed(self, platform_id: int, error: str, *, retry_after: float | None = None) -> None:
+        """Note a call that failed, before the next one; `retry_after`: the seconds that it wants to be left alone."""
+
+    async def rests(self, platform_id: int, seconds: float) -> None:
+        """Note that a platform wants to be left alone for a while."""
 
     async def refused(self, platform_id: int, reason: str) -> None:
         """Send nothing more to a platform that refuses our token, before the next call (REL-25)."""
@@ -79,8 +93,11 @@ class _ThisThread:
     async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
         return work(*args, **named)
 
-    async def failed(self, platform_id: int, error: str) -> None:
-        health.failed(platform_id, error)
+    async def failed(self, platform_id: int, error: str, *, retry_after: float | None = None) -> None:
+        health.failed(platform_id, error, retry_after=retry_after)
+
+    async def rests(self, platform_id: int, seconds: float) -> None:
+        health.rest(platform_id, seconds)
 
     async def refused(self, platform_id: int, reason: str) -> None:
         health.pause(platform_id, reason)
@@ -242,7 +259,10 @@ async def _judged(
         await doors.failed(platform.id, f"HTTP {answer.http_status} without an envelope")
         raise status.HubError(f"{platform.name} gave no OCPI answer (HTTP {answer.http_status})")
     if answer.http_status >= 500:  # passed on as it is, and a failure of the platform all the same (REL-25)
-        await doors.failed(platform.id, f"HTTP {answer.http_status}, status_code {answer.status_code}")
+        error = f"HTTP {answer.http_status}, status_code {answer.status_code}"
+        await doors.failed(platform.id, error, retry_after=_asked_rest(answer))
+    elif answer.http_status == _TOO_MANY:  # told to the requester as it is; what is kept for the platform waits, too
+        await doors.rests(platform.id, _asked_rest(answer) or outbox_policy.pause(1))
     else:
         doors.succeeded(platform.id, answer.elapsed)
     return answer
@@ -263,6 +283,10 @@ async def _refuses_us(platform: KnownPlatform, doors: Doors) -> bool | None:
     except client.ClientError as error:
         result = error
     return token_doubt.judge(platform.id, result)
+
+
+def _asked_rest(answer: client.Answer) -> float | None:
+    return outbox_request.retry_after(answer.headers.get("retry-after", ""))
 
 
 def _as_hub_error(error: client.ClientError, platform: KnownPlatform) -> status.OcpiError:

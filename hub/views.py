@@ -14,11 +14,10 @@ from hub import (
     known_objects,
     open_routing,
     ownership,
-    permissions,
+    returning,
     shared_lists,
     shared_objects,
 )
-from hub.models import Callback
 from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, decide, owner_of_push
 from hub.shared_objects import Push
 from ocpi import authentication, defects, door, envelope, exchanges, health, message_defects, ours, snapshot, status
@@ -163,38 +162,11 @@ class CallbackView(OcpiView):
 
     def _bring_back(self, method: str, key: str, body: bytes) -> HttpResponse:
         callback = callbacks.find(key, caller_id=self.caller.platform.id)
-        if (method == "POST") != (callback.kind == callback.Kind.RESPONSE_URL):
-            allowed = "POST" if callback.kind == callback.Kind.RESPONSE_URL else "GET"
-            raise status.MethodNotAllowed(f"{method} is not available here", headers={"Allow": allowed})
-        registry = snapshot.current()
-        owner = registry.platforms.get(callback.owner_id)
-        # A result of what was accepted still comes back; further pages are a new question (SEC-40).
-        if (
-            callback.kind == callback.Kind.LINK
-            and owner is not None
-            and not self._may_continue(registry, callback, owner)
-        ):
-            raise status.UnknownObject(
-                "There is nothing at this URL", for_operator=self._why_not(registry, callback, owner)
-            )
-        if owner is None or not owner.reachable:
-            raise status.ReceiverUnreachable("The platform behind this URL is not connected")
+        owner = returning.owner_of(callback, method, self.caller.platform, self.routing, snapshot.current())
         passed = forwarding.bring_back(
             callback, owner=owner, method=method, body=body, routing=self.routing, ids=self.ids
         )
         return _passed_on(passed)
-
-    def _why_not(self, registry: snapshot.Snapshot, callback: Callback, owner: snapshot.KnownPlatform) -> str:
-        sender, to = self.routing.sender, self.routing.to
-        if sender is not None and to is not None and owner.has_party(to):
-            return permissions.why_not(registry, sender, to, callback.module, permissions.PULL)
-        return f"permission: no party of {self.caller.platform.name} may pull {callback.module} from {owner.name}"
-
-    def _may_continue(self, registry: snapshot.Snapshot, callback: Callback, owner: snapshot.KnownPlatform) -> bool:
-        sender, to = self.routing.sender, self.routing.to
-        if sender is not None and to is not None and owner.has_party(to):
-            return permissions.allowed(registry, sender, to, callback.module, permissions.PULL)
-        return permissions.between(registry, self.caller.platform, owner, callback.module, permissions.PULL)
 
 
 def _passed_on(passed: forwarding.Passed) -> HttpResponse:

@@ -91,6 +91,12 @@ def failed(platform_id: int, error: str, *, retry_after: float | None = None) ->
         snapshot.changed()
 
 
+def rest(platform_id: int, seconds: float) -> None:
+    """Send a platform no pushes for a while, because it has asked for that; it is well all the same (REL-26)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REST, {"id": platform_id, "seconds": min(seconds, outbox_policy.LONGEST_RETRY_AFTER)})
+
+
 def heard_from(platform_id: int) -> None:
     """Note a valid request from a platform: whoever talks to us is CONNECTED (REL-38)."""
     known = snapshot.current().platforms.get(platform_id)
@@ -197,6 +203,12 @@ RETURNING old.goes_offline, p.failures
 """
 
 # Who writes several rows locks them in the order of their ids.
+_REST = """
+UPDATE ocpi_platform SET backoff_until = greatest(
+    coalesce(backoff_until, statement_timestamp()), statement_timestamp() + make_interval(secs => %(seconds)s))
+WHERE id = %(id)s
+"""
+
 _WELL = """
 UPDATE ocpi_platform p SET
     failures = 0, failing_since = NULL, backoff_until = NULL, last_error = '', last_heard_at = statement_timestamp(),

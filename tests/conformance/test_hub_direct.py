@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from hub.models import Callback
@@ -233,6 +234,36 @@ def test_how_long_the_receiver_wants_to_be_left_alone_is_passed_on(
 
     assert answer.codes == (429, 2000)
     assert answer.headers["Retry-After"] == "7"
+
+
+@pytest.mark.req("REL-26")
+@pytest.mark.parametrize(
+    ("http", "headers", "least", "failures"),
+    [(429, {"Retry-After": "600"}, 590, 0), (429, {}, 0, 0), (503, {"Retry-After": "600"}, 590, 1), (200, {}, None, 0)],
+)
+def test_who_wants_to_be_left_alone_gets_no_pushes_for_so_long(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], http: int, headers: dict[str, str],
+    least: float | None, failures: int,
+) -> None:  # fmt: skip
+    """It has had too many requests: it is left alone by what can wait, and is no worse for it."""
+    listener.reply("POST", "/", status=http, code=2000 if http >= 400 else 1000, headers=headers)
+
+    emsp.post(COMMAND, command, to="NL*TNM")
+
+    platform = Platform.objects.get(pk=far_cpo.id)
+    assert (platform.failures, platform.connection) == (failures, "CONNECTED")
+    if least is None:
+        assert platform.backoff_until is None
+    else:
+        assert platform.backoff_until is not None
+        assert (platform.backoff_until - timezone.now()).total_seconds() > least
+    if http == 429:  # a rest that was asked for is not cut short by a shorter one
+        listener.reply("POST", "/", status=http, code=2000, headers={"Retry-After": "1"})
+        emsp.post(COMMAND, command, to="NL*TNM")
+        later = Platform.objects.get(pk=far_cpo.id).backoff_until
+        assert later is not None
+        assert platform.backoff_until is not None
+        assert later >= platform.backoff_until
 
 
 @pytest.mark.req("HUB-24", "HUB-75")

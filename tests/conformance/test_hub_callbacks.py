@@ -1,0 +1,118 @@
+"""URLs of the hub that stand for a partner's, at both doors: who may use one, what is wrong with a request, limits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from pytest_django.fixtures import Settings
+
+from hub import asgi
+from hub.models import Callback
+from ocpi import defects, exchanges, snapshot
+from ocpi.models import Exchange, Platform
+from tests import front_doors
+from tests.fixtures import Partner
+from tests.people import Person
+from tests.platforms import Listener
+
+RESULT = {"result": "ACCEPTED"}
+pytestmark = pytest.mark.usefixtures("hub_side")
+
+
+@pytest.fixture
+def receiver(partner: Partner, listener: Listener) -> Person:
+    return partner("DE*EMS:EMSP", listener=listener)
+
+
+def url(cpo: Person, owner: Person, listener: Listener, kind: str = "RESPONSE_URL", **more: Any) -> str:
+    Callback.objects.create(
+        key="k" * 43, kind=kind, url=f"{listener.url}/theirs", owner_id=owner.id, caller_id=cpo.id, module="commands",
+        correlation_id="c", **more,
+    )  # fmt: skip
+    return f"http://127.0.0.1:8000/ocpi/hub/2.2.1/callbacks/{'k' * 43}"
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("HUB-72", "HUB-73", "SEC-41", "TRN-034", "HUB-05", "HUB-66", "SEC-34")
+@pytest.mark.parametrize(
+    ("method", "kind", "more", "codes", "reaches"),
+    [
+        ("POST", "RESPONSE_URL", {}, (200, 1000), True),
+        ("GET", "LOCATION", {}, (200, 1000), True),
+        ("GET", "LINK", {}, (200, 1000), True),
+        ("GET", "RESPONSE_URL", {}, (405, 2000), False),
+        ("POST", "LOCATION", {}, (405, 2000), False),
+        ("PUT", "RESPONSE_URL", {}, (405, 2000), False),
+        ("POST", "RESPONSE_URL", {"headers": {"OCPI-to-party-id": None}}, (200, 2001), False),
+        ("POST", "RESPONSE_URL", {"sender": "BE*MSX"}, (200, 2001), False),
+        ("POST", "RESPONSE_URL", {"body": b"{"}, (400, 2000), False),
+        ("POST", "RESPONSE_URL", {"expired": True}, (404, 2000), False),
+        ("POST", "RESPONSE_URL", {"offline": True}, (200, 4003), False),
+        ("POST", "RESPONSE_URL", {"reply": {"status": 500, "code": 3000}}, (500, 3000), True),
+        ("POST", "RESPONSE_URL", {"reply": {"raw": b"<html>"}}, (200, 4000), True),
+        ("POST", "RESPONSE_URL", {"reply": {"close": True}}, (200, 4002), True),
+        ("POST", "RESPONSE_URL", {"reply": {"status": 429, "code": 2000}}, (429, 2000), True),
+    ],
+)
+def test_what_comes_of_a_request_at_a_url_of_the_hub(
+    cpo: Person, receiver: Person, listener: Listener, settings: Settings, method: str, kind: str,
+    more: dict[str, Any], codes: tuple[int, int], reaches: bool,
+) -> None:  # fmt: skip
+    settings.OCPI_EXCHANGES = True
+    exchanges._buffer.clear()
+    expires = {"expires_at": "2020-01-01T00:00:00Z"} if more.get("expired") else {}
+    at = url(cpo, receiver, listener, kind, **expires)
+    if more.get("offline"):
+        Platform.objects.filter(pk=receiver.id).update(connection="OFFLINE")
+        snapshot.changed()
+    listener.reply(method, "/theirs", **more.get("reply", {}))
+    body = more.get("body", RESULT if method == "POST" else None)
+    asked = {name: more[name] for name in ("headers", "sender") if name in more}
+
+    answer = cpo.request(method, at, body, to="DE*EMS", documented=False, **asked)
+
+    assert answer.codes == codes
+    assert len(listener.received(method)) == int(reaches)
+    exchanges.flush()
+    arrived = Exchange.objects.get(direction="IN")
+    assert (arrived.platform_id, arrived.http_status, arrived.status_code) == (cpo.id, *codes)
+    assert Exchange.objects.filter(direction="OUT").count() == int(reaches)
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("TRN-039", "HUB-09")
+def test_a_refusal_is_counted_and_addressed(cpo: Person, receiver: Person, listener: Listener) -> None:
+    at = url(cpo, receiver, listener)
+    before = defects.count(cpo.id, "TRN-039 refused: OCPI-from-party-id")
+
+    answer = cpo.request("POST", at, RESULT, to="DE*EMS", sender="BE*MSX", documented=False)
+
+    assert defects.count(cpo.id, "TRN-039 refused: OCPI-from-party-id") == before + 1
+    assert (answer.headers["OCPI-from-party-id"], answer.headers["OCPI-to-party-id"]) == ("EMS", "MSX")
+
+
+@pytest.mark.req("REL-24")
+def test_results_for_one_that_hangs_take_no_more_than_its_limit(
+    cpo: Person, receiver: Person, listener: Listener, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front_doors.use_lane(monkeypatch)
+    settings.OCPI_FORWARDS_PER_PLATFORM = 1
+    listener.reply("GET", "/theirs", delay=0.5)
+    path = url(cpo, receiver, listener, "LOCATION").partition("8000")[2]
+    lines = [(b"authorization", cpo.authorization.encode())]
+    application = asgi.Application()
+
+    async def both() -> list[bool]:
+        first = asyncio.ensure_future(front_doors.ask("GET", path, lines, [b""], application=application))
+        while not application.waiting():
+            await asyncio.sleep(0.01)
+        second = await front_doors.ask("GET", path, lines, [b""], application=application)
+        found = [b'"status_code":4003' in second.content.replace(b" ", b""), (await first).status_code == 200]
+        await application.close()
+        return found
+
+    assert async_to_sync(both)() == [True, True]
+    assert len(listener.received("GET")) == 1
