@@ -19,6 +19,8 @@ __all__ = [
     "SmartCharging",
 ]
 
+_EMPTY_LIST = models.Value([], output_field=models.JSONField())
+
 
 class SmartCharging(models.Model):
     """What a charge point can do with charging profiles, by its own configuration; without a row: everything."""
@@ -37,8 +39,8 @@ class SmartCharging(models.Model):
     read_at = models.DateTimeField(null=True, blank=True)
     # The report of its profiles that was asked for, the ids in it so far, and those of nobody we know (OCPP-89).
     report_id = models.PositiveIntegerField(null=True, blank=True)
-    reported = models.JSONField(default=list, db_default=[], blank=True)
-    foreign = models.JSONField(default=list, db_default=[], blank=True)
+    reported = models.JSONField(default=list, db_default=_EMPTY_LIST, blank=True)
+    foreign = models.JSONField(default=list, db_default=_EMPTY_LIST, blank=True)
     reported_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

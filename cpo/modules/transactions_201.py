@@ -38,9 +38,11 @@ GIVEN_UP_AFTER = timedelta(minutes=15)
 _ZERO = Decimal(0)
 
 
-def find(charge_point_id: int, ocpp_id: str) -> Transaction | None:
+def find(charge_point_id: int, ocpp_id: str, *, lock: bool = False) -> Transaction | None:
     """Return what is known of a transaction by the charge point's own id."""
     rows = Transaction.objects.select_related("session", "charge_point")
+    if lock:  # time closes and completes transactions beside the charge point's messages
+        rows = rows.select_for_update(of=("self",))
     return rows.filter(charge_point_id=charge_point_id, ocpp_id=ocpp_id).first()
 
 
@@ -56,7 +58,7 @@ def known_event(row: Transaction | None, event: Event) -> TransactionEvent | Non
 
 def take(message: InboxMessage, event: Event, verdict: Verdict | None) -> dict[str, Any]:
     """Keep an event and let everything follow from it; return the answer (OCPP-55)."""
-    row = find(message.charge_point_id, event.transaction_id)
+    row = find(message.charge_point_id, event.transaction_id, lock=True)
     known = known_event(row, event)
     if known is not None:
         answered: dict[str, Any] = msgspec.json.decode(known.answer or "{}")
@@ -77,9 +79,8 @@ def add_values(message: InboxMessage, event: MeterValues) -> None:
     if not event.evse or at is None:
         return
     numbers = connectors.numbers_of(message.charge_point_id, event.evse)
-    rows = Transaction.objects.select_related("session", "charge_point").filter(
-        charge_point_id=message.charge_point_id, connector_id__in=numbers, started_at__lte=at
-    )
+    rows = Transaction.objects.select_for_update(of=("self",)).select_related("session", "charge_point")
+    rows = rows.filter(charge_point_id=message.charge_point_id, connector_id__in=numbers, started_at__lte=at)
     row = rows.filter(stopped_at=None).order_by("-id").first() or rows.order_by("-started_at").first()
     if row is None or (row.stopped_at is not None and row.stopped_at < at):
         return

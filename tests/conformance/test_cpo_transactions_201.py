@@ -203,3 +203,26 @@ def test_no_order_and_no_repetition_changes_session_and_cdr(station: Station, ca
         station.tells(*shuffled)
 
         assert billed() == expected, [each["seqNo"] for each in shuffled]
+
+
+@pytest.mark.req("OCPP-127", "OCPP-53")
+def test_an_earlier_token_that_comes_later_is_the_sessions(station: Station, card: str, emsp: Person,
+                                                           document: Document) -> None:  # fmt: skip
+    other = document("token_rfid", uid="SECOND", whitelist="ALWAYS", contract_id="DE-EMS-C2")
+    emsp.put("cpo/2.2.1/tokens/DE/EMS/SECOND", other)
+    events = [
+        event("Started", 0, BASE, state="Charging", token=card, wh=1000, context="Transaction.Begin"),
+        event("Updated", 1, minutes(10), token="SECOND", trigger="Authorized"),
+        event("Ended", 2, minutes(60), wh=5000, context="Transaction.End"),
+    ]
+    station.tells(*events)
+    expected = billed()
+    assert expected["session"]["cdr_token"]["uid"] == card
+    assert "other_token" in station.transaction.flags
+
+    for order in ((1, 0, 2), (2, 1, 0), (1, 2, 0)):
+        clear()
+        station.tells(*(events[place] for place in order))
+
+        assert billed() == expected, order
+        assert Session.objects.get().token_uid == card
