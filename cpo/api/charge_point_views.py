@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import Q
 from django.http import HttpResponse
 from rest_framework.request import Request
@@ -92,7 +93,14 @@ class OneChargePoint(base.View):
         row = self.charge_point(cp)
         raw = base.read_json(self._raw())
         base.check("ChangedChargePoint", raw)
-        operations.change(row, columns=raw, password=raw.get("password"), by=self.caller.name)
+        try:
+            operations.change(row, columns=raw, password=raw.get("password"), by=self.caller.name)
+        except NotAdded as error:
+            raise Invalid(
+                str(error), field="layout" if "EVSE" in str(error) else "location_id", rule="known"
+            ) from error
+        except IntegrityError as error:
+            raise Invalid("layout: a connector is named twice", field="layout", rule="unique") from error
         return base.answer(records.charge_point(self.charge_point(cp)))
 
     def delete(self, request: Request, cp: str) -> HttpResponse:

@@ -197,7 +197,22 @@ _NEW_POINT = wanted(
      **_POINT_MEMBERS},
     "identity",
 )  # fmt: skip
-_CHANGED_POINT = wanted({"password": {**_PASSWORD, "minLength": 0}, **_POINT_MEMBERS})
+_PLACED: Schema = {
+    "type": "array",
+    "maxItems": 100,
+    "description": "the EVSEs of its Location that it is, all of them, each behind which connector",
+    "items": wanted({
+        "evse_uid": {"type": "string", "minLength": 1, "maxLength": 36},
+        "connector": {"type": "integer", "minimum": 1, "maximum": 10_000},
+        "hardware": nullable({"type": "integer", "minimum": 1, "description": "shared: one charges at a time"}),
+    }, "evse_uid", "connector"),
+}  # fmt: skip
+_CHANGED_POINT = wanted({
+    "password": {**_PASSWORD, "minLength": 0},
+    "location_id": {"type": "string", "minLength": 1, "maxLength": 36},
+    "layout": _PLACED,
+    **_POINT_MEMBERS,
+})  # fmt: skip
 _POINT = record(
     {
         "identity": TEXT,

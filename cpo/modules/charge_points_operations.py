@@ -10,8 +10,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from cpo.gateway import passwords
-from cpo.models import ChargePoint
-from cpo.modules import charge_points
+from cpo.models import EVSE, ChargePoint
+from cpo.modules import charge_points, locations_operations
 from cpo.modules.charge_points import NotAdded
 from ocpi import audit
 from ocpi.headers import Address
@@ -70,13 +70,19 @@ def add(
 
 
 def change(row: ChargePoint, *, columns: Mapping[str, Any], password: str | None, by: str) -> None:
-    """Change a charge point; nodes that hold it are told by the database. An empty password removes it."""
+    """Change a charge point; nodes that hold it are told by the database. An empty password removes it.
+
+    :raises NotAdded: if its Location or an EVSE of its layout is not known, or is another charge point's.
+    """
     with transaction.atomic():
+        if "location_id" in columns or "layout" in columns:
+            _place(row, columns)
         if password is not None:
             row.password_digest = passwords.digest_typed(password) if password else ""
             row.next_password_digest, row.password_operation = "", None  # a change under way is not wanted any more
         _set(row, columns)
-        details: dict[str, object] = {name: columns[name] for name in COLUMNS if name in columns}
+        told = (*COLUMNS, "location_id", "layout")
+        details: dict[str, object] = {name: columns[name] for name in told if name in columns}
         if password is not None:
             details["password"] = "set" if password else "removed"
         audit.record("charge_point.change", actor=by, about=row.identity, details=details)
@@ -103,6 +109,23 @@ def disconnect(row: ChargePoint) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(_DISCONNECT, [row.pk])
         return cursor.fetchone() is not None
+
+
+def _place(row: ChargePoint, columns: Mapping[str, Any]) -> None:
+    """Move it to another Location, and make it the EVSEs it is to be."""
+    owner = Address(row.country_code, row.party_id)
+    location_id = columns.get("location_id", row.location_id)
+    location = locations_operations.find(owner, location_id) if location_id else None
+    if location is None:
+        raise NotAdded(f"There is no Location {location_id} of {owner}")
+    row.location_id = location.object_id
+    row.save(update_fields=["location_id"])
+    EVSE.objects.filter(charge_point=row).update(charge_point=None, connector_id=None, hardware=None)
+    for each in columns.get("layout", ()):
+        free = EVSE.objects.filter(location=location, uid=each["evse_uid"], charge_point=None)
+        if not free.update(charge_point=row, connector_id=each["connector"], hardware=each.get("hardware")):
+            raise NotAdded(f"There is no EVSE {each['evse_uid']} at Location {location_id} that is free")
+    locations_operations.refresh(row.pk)
 
 
 def _set(row: ChargePoint, columns: Mapping[str, Any]) -> None:

@@ -19,7 +19,8 @@ from cpo.models import (
     Transaction,
 )
 from cpo.modules import charging_profile_templates as templates
-from tests.cpo_support import BASE, Point, stamp
+from tests.cpo_support import BASE, EVSE_UID, LOCATION, SECOND_EVSE_UID, Point, add_location, stamp
+from tests.fixtures import Document
 from tests.operation_api import Caller, add_charge_point, caller
 from tests.operation_api import api_fixture as api_fixture
 
@@ -102,6 +103,29 @@ def test_a_layout_gives_it_evses(api: Caller) -> None:
 
     assert [(each["connector"], each["hardware"]) for each in shown["layout"]] == [(1, 1), (2, 1)]
     assert shown["location_id"]
+
+
+@pytest.mark.req("OCPP-123")
+def test_a_layout_is_changed(api: Caller, document: Document) -> None:
+    location = add_location(document("location"))
+    add_charge_point("CP-1", location_id=None)
+    placed = [{"evse_uid": EVSE_UID, "connector": 2}, {"evse_uid": SECOND_EVSE_UID, "connector": 1, "hardware": 1}]
+
+    shown = api.put("charge-points/CP-1", {"location_id": LOCATION, "layout": placed}).json
+    assert [(each["evse_uid"], each["connector"], each["hardware"]) for each in shown["layout"]] == [
+        (SECOND_EVSE_UID, 1, 1), (EVSE_UID, 2, None),
+    ]  # fmt: skip
+    assert shown["location_id"] == location.object_id
+
+    for wrong, field in (
+        ({"location_id": "NONE"}, "location_id"),
+        ({"layout": [{"evse_uid": "NONE", "connector": 1}]}, "layout"),
+        ({"layout": [{"evse_uid": EVSE_UID, "connector": 1}, {"evse_uid": SECOND_EVSE_UID, "connector": 1}]}, "layout"),
+    ):
+        refused = api.put("charge-points/CP-1", wrong)
+        assert (refused.code, refused.json["field"]) == ((422, "INVALID"), field)
+    assert len(api.get("charge-points/CP-1").json["layout"]) == 2  # as it was
+    assert api.put("charge-points/CP-1", {"layout": []}).json["layout"] == []
 
 
 @pytest.mark.req("OCPP-123")
