@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from cpo.api import known, refs
+from cpo.api import base, known, refs
 from cpo.api.errors import (
     Invalid,
     NotSent,
@@ -141,6 +141,9 @@ def _queue(charge_point: ChargePoint, version: str, wish: Wish, key: str | None,
 def _invalid(error: frames.PayloadError) -> Invalid:
     rule, _, steps = error.kind.partition(":")
     name = ".".join(filter(None, ("payload", steps)))
+    if rule == "required" and (names := base.missing(error.text)):
+        name = f"{name}.{names[0]}"
+        return Invalid(f"{name}: must be there", field=name, rule=rule)
     return Invalid(f"payload: {error.text}", field=name, rule=rule)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -163,12 +164,21 @@ def check(schema: str, value: Any) -> None:
     except fastjsonschema.JsonSchemaValueException as error:
         field = ".".join(str(part) for part in error.path[1:]) or "body"
         told = error.message.replace("data.", "", 1) if error.message.startswith("data.") else error.message
+        if error.rule == "required" and (names := missing(error.message)):
+            field = ".".join((*(str(part) for part in error.path[1:]), names[0]))
+            told = f"{field}: must be there"
         if error.rule == "additionalProperties":
             known = set((error.definition or {}).get("properties", {}))
             extra = sorted(set(error.value) - known) if isinstance(error.value, dict) else []
             field = ".".join(filter(None, (*(str(part) for part in error.path[1:]), *extra[:1])))
             told = f"{field}: unknown field"
         raise Invalid(told[:300], field=field, rule=str(error.rule)) from error
+
+
+def missing(message: str) -> list[str]:
+    """Return the members that a check says are missing."""
+    _, _, told = message.partition("must contain [")
+    return re.findall(r"'(\w+)'", told)
 
 
 def _floats(value: Any) -> Any:

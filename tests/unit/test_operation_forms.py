@@ -112,7 +112,7 @@ def test_an_operator_sends_an_operation_and_sees_what_comes_of_it(operator: Clie
 
     assert set(re.findall(r"\?action=(\w+)", choice.content.decode())) == outgoing.V16
     assert 'name="chargingProfile.chargingSchedule.chargingRateUnit"' in form.content.decode()
-    assert "must contain" in wrong.content.decode()
+    assert '<p class="o-error">payload.connectorId: must be there</p>' in wrong.content.decode()
     assert 'name="key.0"' in more.content.decode()
     operation = Operation.objects.get()
     assert (operation.action, operation.payload, operation.timeout_s) == ("UnlockConnector", '{"connectorId":1}', 12)

@@ -64,7 +64,7 @@ def _secret_key() -> str:
 @pytest.mark.parametrize(
     ("body", "code", "field"),
     [
-        ({}, (422, "INVALID"), "body"),
+        ({}, (422, "INVALID"), "identity"),
         ({"identity": "a b"}, (422, "INVALID"), "identity"),
         ({"identity": "x" * 49}, (422, "INVALID"), "identity"),
         ({"identity": "cp-1"}, (409, "CONFLICT"), "identity"),
@@ -345,7 +345,7 @@ def test_templates_are_written_found_and_removed(api: Caller) -> None:
         ({"periods": []}, "periods"),
         ({"periods": [{"start_period": 10, "limit": 1}]}, "periods"),
         ({"periods": [{"start_period": 0, "limit": 1}, {"start_period": 0, "limit": 2}]}, "periods"),
-        ({"periods": [{"start_period": 0}]}, "periods.0"),
+        ({"periods": [{"start_period": 0}]}, "periods.0.limit"),
         ({"kind": "Recurring"}, "recurrency_kind"),
         ({"valid_from": "soon"}, "valid_from"),
     ],
