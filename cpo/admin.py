@@ -36,6 +36,7 @@ from ocpi.admin_pages import (
     party,
     read_only,
 )
+from ocpi.admin_tariffs import TariffPictures
 from ocpi.headers import Address
 
 
@@ -76,11 +77,13 @@ class EVSEPage(Documents):
 
 
 @admin.register(Tariff)
-class TariffPage(Documents):
+class TariffPage(TariffPictures, Documents):
     deferred = ()
+    locations = Location
+    shown = ("show_week", "show_findings", *Documents.shown)
     list_display = ("object_id", "show_party", "show_currency", "show_type", "last_updated", "show_deleted")
     list_filter = (("deleted_at", admin.EmptyFieldListFilter),)
-    actions_detail = ("delete_tariff",)
+    actions_detail = ("try_charge", "delete_tariff")
     show_currency = read_only("currency", lambda page, row: member(row.document, "currency"))
     show_type = read_only("type", lambda page, row: member(row.document, "type"))
     show_deleted = read_only("deleted", lambda page, row: badge("deleted", "odd") if row.deleted_at else "")

@@ -33,6 +33,7 @@ from ocpi.admin_pages import (
     pretty,
     read_only,
 )
+from ocpi.admin_tariffs import TariffPictures
 
 COMMANDS = ("START_SESSION", "STOP_SESSION", "RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR")
 
@@ -82,8 +83,11 @@ class EVSEPage(Documents):
 
 
 @admin.register(Tariff)
-class TariffPage(Documents):
+class TariffPage(TariffPictures, Documents):
     deferred = ()
+    locations = Location
+    shown = ("show_week", "show_findings", *Documents.shown)
+    actions_detail = ("try_charge",)
     list_display = ("object_id", "show_party", "show_currency", "show_type", "last_updated", "show_deleted")
     list_filter = (("deleted_at", admin.EmptyFieldListFilter),)
     show_currency = read_only("currency", lambda page, row: member(row.document, "currency"))

@@ -43,9 +43,11 @@ class Made:
 class Maker:
     """Makes CDRs; the same seed makes the same ones."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, tariffs: int = 0) -> None:
+        """Make CDRs from so many Tariffs; 0: each has its own."""
         self._draw = random.Random(seed)
         self._number = 0
+        self._tariffs = [self._tariff(f"T-{number}") for number in range(tariffs)]
 
     def make(self) -> Made:
         draw = self._draw
@@ -56,7 +58,7 @@ class Maker:
         start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=draw.randrange(300 * 86400))
         segments = self._segments(start, rated)
         end = segments[-1].end
-        tariff = self._tariff()
+        tariff = draw.choice(self._tariffs) if self._tariffs else self._tariff(f"T-{self._number:06d}")
         periods = tariff_pricing.split(segments, [tariff], timezone=zone)
         base = {
             "country_code": "NL",
@@ -89,7 +91,7 @@ class Maker:
             found.append(Segment(at, at + timedelta(seconds=draw.randrange(60, 20000)), "PARKING", Decimal(0)))
         return found
 
-    def _tariff(self) -> dict[str, Any]:
+    def _tariff(self, name: str) -> dict[str, Any]:
         draw = self._draw
         vat = draw.choice([Decimal(19), Decimal(21), Decimal(0)])
 
@@ -116,7 +118,7 @@ class Maker:
         tariff: dict[str, Any] = {
             "country_code": "NL",
             "party_id": "TNM",
-            "id": f"T-{self._number:06d}",
+            "id": name,
             "currency": "EUR",
             "elements": elements,
             "last_updated": "2025-12-01T00:00:00Z",

@@ -21,6 +21,7 @@ from tests.load import (
     bench_gateway,
     bench_libraries,
     bench_lists,
+    bench_money,
     bench_push,
 )
 from tests.load.harness import Bench, Lab, Line, Options, say
@@ -37,7 +38,9 @@ BENCHES: dict[str, Bench] = {
     "BENCH-10": bench_forward.authorize,
     "BENCH-12": bench_forward.slow_receivers,
     "BENCH-11": bench_libraries.libraries,
+    "BENCH-08": bench_money.pricing,
     "EXCHANGES": bench_exchanges.searches,
+    "STATEMENTS": bench_money.statements,
 }
 RESULTS = Path(__file__).resolve().parent / "results"
 
