@@ -21,6 +21,7 @@ from cpo.admin_locations import Publishing, listed
 from cpo.models import CDR, EVSE, Location, Session, Tariff, Token
 from cpo.modules import tariffs_deleting
 from ocpi import status
+from ocpi.admin_cdr_chart import CdrChart
 from ocpi.admin_confirm import ask, button
 from ocpi.admin_links import shortened
 from ocpi.admin_pages import (
@@ -123,8 +124,9 @@ class SessionPage(Documents):
 
 
 @admin.register(CDR)
-class CDRPage(Corrections, Documents):
+class CDRPage(Corrections, CdrChart, Documents):
     deferred = ()
+    shown = ("show_chart", "show_lines", *Documents.shown)
     list_select_related = ("credited_by",)
     list_display = ("object_id", "show_emsp", "start_date_time", "show_kwh", "show_cost", "short_token",
                     "short_session", "show_credit", "last_updated")  # fmt: skip

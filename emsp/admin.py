@@ -17,6 +17,7 @@ from emsp.models import CDR, EVSE, Authorization, Command, Location, Session, Ta
 from emsp.modules import locations_showing as showing
 from emsp.unknown_values import marks
 from ocpi import json_html
+from ocpi.admin_cdr_chart import CdrChart, review_of
 from ocpi.admin_links import shortened
 from ocpi.admin_pages import (
     EVSE_STATUSES,
@@ -115,12 +116,13 @@ class SessionPage(SessionActions, Documents):
 
 
 @admin.register(CDR)
-class CDRPage(Documents):
+class CDRPage(CdrChart, Documents):
     """CDRs as they were posted, with our own opinion beside them."""
 
     deferred = ("key",)
     hidden = ("document", "key", "digest", "check_result", "session_id")
-    shown = ("show_session", "pretty_document", "pretty_check_result")
+    shown = ("show_session", "show_review", "show_chart", "show_lines", "pretty_document", "pretty_check_result")
+    show_review = read_only("review", lambda page, row: review_of(row))
     show_session = read_only("session", lambda page, row: session_named(row))
     list_display = ("object_id", "show_party", "start_date_time", "show_kwh", "show_cost", "show_computed",
                     "show_verdict", "show_kind", "token_uid")  # fmt: skip

@@ -117,8 +117,9 @@ class _Chart:
             ),
         )
         return format_html(
-            '{}<text x="4" y="11" class="o-tick">kW</text><text x="{}" y="11" class="o-tick o-end">{}</text>',
-            marks, _WIDTH - 4, self._currency,
+            '{}<text x="4" y="11" class="o-tick">kW</text><text x="{}" y="11" class="o-tick o-end">{}</text>'
+            '<text x="4" y="{}" class="o-tick">UTC</text>',
+            marks, _WIDTH - 4, self._currency, _HEIGHT - 12,
         )  # fmt: skip
 
     def _periods(self) -> SafeString:

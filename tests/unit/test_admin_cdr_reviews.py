@@ -146,3 +146,15 @@ def test_a_key_of_a_meter_must_be_one(operator: Client, key: str, kept: int) -> 
     assert MeterKey.objects.count() == kept
     assert kept or "neither a DER public key" in answer.content.decode()
     assert json.dumps([row.country_code for row in MeterKey.objects.all()]) == json.dumps(["NL"] * kept)
+
+
+def test_the_page_of_the_cdr_itself_shows_its_periods_and_leads_to_the_review(
+    operator: Client, rows: list[CdrReview]
+) -> None:
+    cdr = CDR.objects.get(object_id=rows[1].cdr_id)
+
+    text = shown(operator, reverse("admin:emsp_cdr_change", args=[cdr.pk]))
+
+    assert 'class="o-chart"' in text
+    assert "TNM-FLEX [4]" in text
+    assert page(rows[1]) in text
