@@ -45,7 +45,7 @@ class CertificateAuthorityPage(Pages):
             return HttpResponseRedirect(reverse("admin:cpo_certificateauthority_change", args=[row.pk]))
         back = reverse("admin:cpo_certificateauthority_changelist")
         note = "The organisation is what certificate signing requests of the charge points have to name as O."
-        return forms.show(self, request, form, title="Who signs for a tenant", back=back, note=note)
+        return forms.show(self, request, form, title="Who signs for a tenant", back=back, note=note, answer="Make")
 
 
 def lasts(row: StationCertificate) -> str:

@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from cpo.models import CertificateAuthority, ChargePoint, FirmwareImage, ProvisioningPlan, Rollout
 from cpo.modules import certificates_authorities, device_files, device_jobs, provisioning_plans, rollouts
@@ -15,12 +16,19 @@ from cpo.modules import certificates_signing as signing
 
 
 def show(
-    page: Any, request: HttpRequest, form: forms.BaseForm, *, title: str, back: str, note: str = ""
+    page: Any,
+    request: HttpRequest,
+    form: forms.BaseForm,
+    *,
+    title: str,
+    back: str,
+    note: str = "",
+    answer: str = "Send",
 ) -> HttpResponse:
     """Return the page of a form."""
     context = {
         **page.admin_site.each_context(request),
-        "title": title, "note": note, "opts": page.model._meta, "form": form, "back": back,
+        "title": title, "note": note, "answer": answer, "opts": page.model._meta, "form": form, "back": back,
     }  # fmt: skip
     return TemplateResponse(request, "admin/send_form.html", context)
 
@@ -45,7 +53,7 @@ class Plan(forms.ModelForm):  # type: ignore[type-arg]
     """A provisioning plan with its settings as lines of text."""
 
     lines = forms.CharField(
-        label="settings", widget=forms.Textarea(attrs={"rows": 12, "placeholder": "HeartbeatInterval = 300"}),
+        label="settings", widget=UnfoldAdminTextareaWidget(attrs={"rows": 12, "placeholder": "Heartbeat… = 300"}),
         help_text="One on each line: key = value. OCPP 2.0.1: Component.Variable = value. # begins a remark.",
     )  # fmt: skip
 

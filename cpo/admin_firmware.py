@@ -53,7 +53,7 @@ class FirmwareImagePage(Pages):
             messages.success(request, "It can be installed and rolled out.")
             return HttpResponseRedirect(reverse("admin:cpo_firmwareimage_change", args=[row.pk]))
         back = reverse("admin:cpo_firmwareimage_changelist")
-        return forms.show(self, request, form, title="A firmware", back=back)
+        return forms.show(self, request, form, title="A firmware", back=back, answer="Add")
 
     @button("Roll out", icon="rocket_launch")
     def roll_out(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -66,7 +66,7 @@ class FirmwareImagePage(Pages):
             messages.success(request, "It is prepared. Nothing happens before it is started.")
             return HttpResponseRedirect(reverse("admin:cpo_rollout_change", args=[rollout.pk]))
         back = reverse("admin:cpo_firmwareimage_change", args=[object_id])
-        return forms.show(self, request, form, title=f"Roll out {image}", back=back)
+        return forms.show(self, request, form, title=f"Roll out {image}", back=back, answer="Prepare")
 
 
 def bar(rollout: Rollout) -> str:

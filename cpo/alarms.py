@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.db import connection
 
-from cpo import station_alarms
-from cpo.station_alarms import NAMES as NAMES
+from cpo import device_alarms, station_alarms
 from cpo.station_alarms import Kind, Open
 from ocpi.alarms import Alarm
 
+NAMES = (*station_alarms.NAMES, *device_alarms.NAMES)
 _OPEN = """
 SELECT a.kind, count(*), (array_agg(p.identity || CASE WHEN a.subject = '' THEN '' ELSE ' (' || a.subject || ')' END
                                     ORDER BY a.raised_at, a.id))[:20]
@@ -24,4 +24,5 @@ def current() -> list[Alarm]:
     with connection.cursor() as cursor:
         cursor.execute(_OPEN)
         rows = cursor.fetchall()
-    return station_alarms.alarms({Kind(kind): Open(number, named) for kind, number, named in rows})
+    found = station_alarms.alarms({Kind(kind): Open(number, named) for kind, number, named in rows})
+    return found + device_alarms.current()

@@ -41,6 +41,7 @@ from cpo.modules import (
     returning,
     rollouts,
     sessions_pending,
+    station_log,
     transactions,
     transactions_201,
     unauthorised,
@@ -109,6 +110,7 @@ _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (3, rollouts.sweep),
     (600, device_files.forget_old),
     (600, data_transfer.forget_old),
+    (600, station_log.forget_old),
     (5, reports.sweep),
     (600, reports.forget_old),
 )

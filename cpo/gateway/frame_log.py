@@ -20,10 +20,12 @@ logger = logging.getLogger(__name__)
 _HELD = 20_000
 _BATCH = 1_000
 _EVERY_SECONDS = 1.0
-_SUSPICIOUS = re.compile(r"AuthorizationKey|[Pp]assword|://[^/\"\s]*@")
+_SUSPICIOUS = re.compile(r"AuthorizationKey|[Pp]assword|://[^/\"\s]*@|ocpp/files/|ocpp\\/files")
 _MASKS = (
     (re.compile(r'("(?:AuthorizationKey|BasicAuthPassword|[A-Za-z]*[Pp]assword)"\s*:\s*")(?:[^"\\]|\\.)*'), r"\1***"),
     (re.compile(r"(://)[^/\"\s]*@"), r"\1***@"),
+    # a URL of ours for one file: whoever knows it may fetch or leave it
+    (re.compile(r"(ocpp\\?/files\\?/)[A-Za-z0-9_-]+"), r"\1***"),
     # {"key": "AuthorizationKey", "value": "…"} and 2.0.1's attributeValue beside BasicAuthPassword, in either order
     (
         re.compile(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from cpo.models import ChargePoint, StationEvent
+from cpo.models import StationEvent
 from ocpi import audit, clock
 
 log = logging.getLogger(__name__)
 
+KEPT = timedelta(days=730)
+STRANGERS = 10_000
 # Table of security events of OCPP 2.0.1 (appendix 1) and the 1.6 whitepaper: those it calls critical.
 CRITICAL = frozenset(
     {
@@ -74,7 +76,12 @@ def see(event_ids: list[int], *, by: str) -> int:
     return ended
 
 
-def unseen(charge_point: ChargePoint | None = None) -> int:
-    """Return how many critical events nobody has looked at."""
-    rows = StationEvent.objects.filter(critical=True, seen_at=None)
-    return (rows.filter(charge_point=charge_point) if charge_point is not None else rows).count()
+def forget_old() -> int:
+    """Remove events older than two years; of identities nobody knows only the newest 10,000 stay. Return how many."""
+    old = StationEvent.objects.filter(received_at__lt=clock.now() - KEPT).order_by("pk").values("pk")[:10_000]
+    removed, _ = StationEvent.objects.filter(pk__in=old).delete()
+    strangers = StationEvent.objects.filter(charge_point=None).order_by("-pk").values_list("pk", flat=True)
+    last = list(strangers[STRANGERS : STRANGERS + 1])
+    if last:
+        removed += StationEvent.objects.filter(charge_point=None, pk__lte=last[0]).delete()[0]
+    return removed
