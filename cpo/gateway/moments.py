@@ -37,7 +37,10 @@ def read(text: object, received_at: datetime) -> Moment:
 
 def parse(text: str) -> datetime | None:
     """Return the moment a text names, in whatever zone, without a zone in UTC; None if it names none."""
-    parsed = _parsed(text)
+    try:
+        parsed: datetime | None = datetime.fromisoformat(text)  # nearly all of them, in a fraction of the time
+    except ValueError:
+        parsed = _parsed(text)
     try:
         return parsed and (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC))
     except OverflowError:
