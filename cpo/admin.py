@@ -17,6 +17,7 @@ from cpo import admin_stations as admin_stations
 from cpo import admin_transactions as admin_transactions
 from cpo.admin_cdrs import Corrections, kind
 from cpo.admin_chargingprofiles import PreferencesRows, RequestRows
+from cpo.admin_closings import Closable, ClosingRows
 from cpo.admin_locations import Publishing, listed
 from cpo.models import CDR, EVSE, Location, Session, Tariff, Token
 from cpo.modules import tariffs_deleting
@@ -69,11 +70,13 @@ class LocationPage(Publishing, Documents):
 
 
 @admin.register(EVSE)
-class EVSEPage(Documents):
+class EVSEPage(Closable, Documents):
     list_display = ("uid", "location", "show_status", "charge_point", "connector_id", "last_updated")
     list_filter = (known("status", EVSE_STATUSES),)
     list_select_related = ("location", "charge_point")
     search_fields = ("=uid", "=location__object_id", "=charge_point__identity")
+    inlines = (ClosingRows,)
+    actions_detail = ("close", "open_again")
     show_status = badged("status")
 
 

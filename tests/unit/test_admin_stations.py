@@ -173,6 +173,23 @@ def test_an_operator_closes_and_opens_evses_with_a_reason(operator: Client, stat
     assert EVSE.objects.get(uid=EVSE_UID).status == "AVAILABLE"
 
 
+@pytest.mark.req("OCPP-63")
+def test_one_evse_is_closed_for_a_time_to_come(operator: Client, station: Point) -> None:
+    row = EVSE.objects.get(uid=EVSE_UID)
+    since, until = NOW + timedelta(days=1), NOW + timedelta(days=2)
+
+    wrong = press(operator, "cpo_evse_close", row.pk, since=f"{until:%Y-%m-%dT%H:%M}", until=f"{since:%Y-%m-%dT%H:%M}")
+    press(operator, "cpo_evse_close", row.pk, since=f"{since:%Y-%m-%dT%H:%M}", until=f"{until:%Y-%m-%dT%H:%M}")
+
+    assert "end must be after" in wrong.content.decode()
+    row.refresh_from_db()
+    assert row.status == "AVAILABLE"
+    assert "status_schedule" in row.document
+    assert Closing.objects.get().state == "PLANNED"
+    press(operator, "cpo_evse_open_again", row.pk)
+    assert Closing.objects.get().state == "LIFTED"
+
+
 def test_a_session_is_started_by_hand(operator: Client, station: Point) -> None:
     press(operator, "cpo_chargepoint_start_session", station.row.pk, id_tag="CARD1", connector="1")
 
