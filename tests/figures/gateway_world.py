@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from tests.load.process import Process, descendants, processes
 
 CARDS = ["04AABB00CC01", "04AABB00CC02"]
 _RESTART_SECONDS = 0.2
+_numbers = itertools.count(1)
 
 
 class Cpo:
@@ -37,7 +39,7 @@ class Cpo:
         env: dict[str, str] | None = None,
     ) -> None:
         self.place = place
-        self.database = place.database("gateway")
+        self.database = place.database(f"gateway_{next(_numbers)}")
         _, ports = place.upstream()
         self.environment = {
             "DATABASE_URL": self.database,

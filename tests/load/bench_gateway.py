@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from tests.certificates import server_files
 from tests.load import gateway_lab
 from tests.load.gateway_lab import Fleet
 from tests.load.harness import Lab, Line, Process, free_port, say
@@ -24,6 +25,7 @@ _TALKING = 400  # connections that say something at the same time
 def gateway(lab: Lab) -> Iterable[Line]:
     """BENCH-09: connections at rest and in a storm, durable messages per second, operations, pushes."""
     yield from idle(lab)
+    yield from secured(lab)
     yield from ingest(lab)
     yield from operations(lab)
     yield from pushes(lab)
@@ -66,9 +68,9 @@ def idle(lab: Lab) -> Iterable[Line]:
     )  # fmt: skip
 
 
-def _rest(lab: Lab, name: str, server: Process, count: int) -> dict[str, float]:
+def _rest(lab: Lab, name: str, server: Process, count: int, *, port: int = 0, tls: bool = False) -> dict[str, float]:
     before = gateway_lab.rss(server)
-    fleet = Fleet(lab, server.port, count, at_once=200)
+    fleet = Fleet(lab, port or server.port, count, at_once=200, tls=tls)
     opening = fleet.opening
     say(f"{name}: {opening['opened']} of {count} open after {opening['seconds']:.1f} s {opening['first_error'][:200]}")
     time.sleep(3)
@@ -87,6 +89,26 @@ def _rest(lab: Lab, name: str, server: Process, count: int) -> dict[str, float]:
 
 def _lost(found: dict[str, float]) -> str:
     return f"{found['failed']:.0f} not let in, {found['lost']:.0f} dropped" if found["failed"] or found["lost"] else ""
+
+
+# ---------------------------------------------------------------- OCPP-114
+
+
+def secured(lab: Lab) -> Iterable[Line]:
+    """Let connections with TLS ended in the node itself rest."""
+    count = _count(lab, 5_000, 500)
+    database = lab.database("gateway_tls")
+    gateway_lab.add_points(lab, database, count)
+    certificate, key = server_files(lab.folder)
+    port = free_port()
+    files = {"OCPP_TLS_CERT": certificate, "OCPP_TLS_KEY": key, "OCPP_TLS_PORT": str(port)}
+    server = gateway_lab.node(lab, database, files)
+    found = _rest(lab, "gateway, TLS", server, count, port=port, tls=True)
+    lab.stop(server)
+    yield Line(
+        f"BENCH-09 memory of a connection with TLS, of {count:,} (OCPP-114)", found["each"], "KiB", "", None, limit=60,
+        lower_is_better=True, note=_lost(found), details=found,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- OCPP-111

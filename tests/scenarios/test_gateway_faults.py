@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging.config
+import resource
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
 
-from cpo.gateway import actions, frames, registry
+from cpo.gateway import __main__ as program
+from cpo.gateway import actions, frames, registry, schemas
 from cpo.gateway.connection import Connection, NotSent
 from cpo.gateway.inbox_writer import InboxWriter
 from tests.cutting_proxy import CuttingProxy
@@ -327,3 +330,42 @@ def test_a_changed_password_counts_for_the_next_handshake(world: World) -> None:
         assert (await refusal(node, "CP1", PASSWORD)).response.status_code == 401
 
     world.run(scenario, decide=None)
+
+
+@pytest.mark.req("OCPP-114")
+def test_messages_need_no_thread_and_no_validator_is_compiled_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            await point.call("StatusNotification", STATUS)
+            loop = asyncio.get_running_loop()
+            with monkeypatch.context() as patched:
+                patched.setattr(type(loop), "run_in_executor", broken)
+                patched.setattr(schemas, "_compile", broken)
+                for number in range(20):
+                    assert await point.call("StatusNotification", STATUS | {"info": str(number)}) == {}
+                assert "currentTime" in await point.call("Heartbeat", {})
+
+    schemas.check("1.6", "Heartbeat")
+    world.run(scenario, decide=None)
+
+
+@pytest.mark.req("OCPP-114")
+def test_a_node_runs_on_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    async def serve(_: Any) -> None:
+        ran.append(type(asyncio.get_running_loop()).__module__)
+
+    monkeypatch.setattr(program, "serve", serve)
+    monkeypatch.setattr(logging.config, "dictConfig", lambda _: None)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        program.main(["--host", "127.0.0.1", "--port", "0"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert ran == ["uvloop"]
