@@ -13,6 +13,7 @@ import json
 import random
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,11 @@ _SAMPLE = timedelta(minutes=5)
 _MOST_WH = 250  # in five minutes: 3 kW, less than any Connector gives (OCPP-45)
 _ANSWER_SECONDS = 30.0
 _NEW_ID = frozenset({"StartTransaction", "StopTransaction"})
+
+
+def card_of(identity: str) -> str:
+    """Return the card of a charge point's only driver: a card charges at one place at a time (OCPP-76)."""
+    return f"04{zlib.crc32(identity.encode()):08X}"
 
 
 @dataclass(slots=True)
@@ -135,9 +141,9 @@ class Point:
 
     async def charge(self, coming: Callable[[], bool]) -> None:
         """Have one car after the other as long as any is coming; then see the last one off."""
-        cards = itertools.cycle(["04AABB00CC01", "04AABB00CC02"])
+        card = card_of(self.identity)
         while coming():
-            await (self._session_16 if self.version == "1.6" else self._session_201)(next(cards))
+            await (self._session_16 if self.version == "1.6" else self._session_201)(card)
             await asyncio.sleep(self._pause)
 
     async def say_something(self) -> None:

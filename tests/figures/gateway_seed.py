@@ -1,6 +1,6 @@
 """Fill a CPO: `python -m tests.figures.gateway_seed` reads from standard input which charge points it is to have.
 
-Each has a Location, an EVSE with a tariff, and the one password; some cards of one eMSP are good everywhere.
+Each has a Location, an EVSE with a tariff, and the one password; the cards of one eMSP are good everywhere.
 """
 
 from __future__ import annotations

@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tests.figures.figure import say
-from tests.figures.gateway_points import PASSWORD
+from tests.figures.gateway_points import PASSWORD, card_of
 from tests.figures.gateway_seed import EMSP, OWNER
 from tests.figures.place import Place
 from tests.load.harness import free_port
 from tests.load.process import Process, descendants, processes
 
-CARDS = ["04AABB00CC01", "04AABB00CC02"]
 _RESTART_SECONDS = 0.2
 _numbers = itertools.count(1)
 
@@ -66,7 +65,8 @@ class Cpo:
         self._members: list[Process | None] = [None] * len(self._commands)
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
-        wanted = {"platforms": [emsp], "points": list(points), "password": PASSWORD, "cards": CARDS}
+        cards = [card_of(identity) for identity, _ in points]
+        wanted = {"platforms": [emsp], "points": list(points), "password": PASSWORD, "cards": cards}
         patient = {**self.environment, "OCPI_TRANSACTION_TIMEOUT": "0"}
         place.run([sys.executable, "-m", "tests.figures.gateway_seed"], patient, given=json.dumps(wanted))
 
