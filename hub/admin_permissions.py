@@ -14,6 +14,8 @@ from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin
 
 from hub.permission_model import Permission
+from ocpi import audit
+from ocpi.admin_confirm import actor
 from ocpi.admin_pages import badge, known, read_only
 
 _SHOWN_CHANGES = 20
@@ -80,6 +82,18 @@ class PermissionPage(ModelAdmin):  # type: ignore[misc]
     show_way = read_only("", lambda page, row: "↔" if row.mutual else "→")
     show_to = read_only("to", lambda page, row: row.second)
     show_module = read_only("module", lambda page, row: row.module or "every module")
+
+    def save_model(self, request: HttpRequest, obj: Permission, form: Any, change: bool) -> None:
+        with audit.acting(actor(request)):  # the database writes into the audit trail what changes (SEC-56)
+            super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Permission) -> None:
+        with audit.acting(actor(request)):
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Permission]) -> None:
+        with audit.acting(actor(request)):
+            super().delete_queryset(request, queryset)
 
     @admin.display(description="validity")
     def show_validity(self, row: Permission) -> str:

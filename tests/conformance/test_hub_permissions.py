@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import timedelta
 from io import StringIO
@@ -12,6 +13,7 @@ import time_machine
 from auditlog.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,8 +21,8 @@ from pytest_django import Settings
 
 from hub import known_objects
 from hub.models import KnownObject, Permission
-from ocpi import exchange_message, exchanges, snapshot
-from ocpi.models import Delivery
+from ocpi import audit, exchange_message, exchanges, snapshot
+from ocpi.models import AuditEntry, Delivery
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Document, Partner
 from tests.people import Person
@@ -269,3 +271,33 @@ def test_the_operator_is_told_why_open_routing_found_nobody(
     assert row.error == (
         "permission: DE*EMS may not push commands to NL*TNM: no rule allows it, and by default nothing is allowed"
     )
+
+
+@pytest.mark.req("SEC-56")
+def test_every_change_of_a_permission_is_in_the_audit_trail_whoever_makes_it(
+    operator: Client,
+) -> None:
+    before = AuditEntry.objects.count()
+
+    row = rule("DENY", "DE*EMS")  # by code
+    Permission.objects.filter(pk=row.pk).update(note="by hand", effect="ALLOW")
+    call_command("permission", "remove", str(row.pk), stdout=StringIO())
+    added = operator.post(
+        reverse("admin:hub_permission_add"),
+        {"effect": "DENY", "from_country_code": "NL", "direction": "BOTH", "mutual": "on"},
+    )
+    assert added.status_code == 302, added.content
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM hub_permission")  # and even past the program
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    written = list(AuditEntry.objects.order_by("id")[before:])
+    found = [(each.action, each.actor) for each in written if each.action.startswith("permission.")]
+    assert found == [
+        ("permission.added", "the system"), ("permission.changed", "the system"),
+        ("permission.removed", f"{getpass.getuser()} on the command line"), ("permission.added", "operator"),
+        ("permission.removed", "the system"),
+    ]  # fmt: skip
+    changed = next(each for each in written if each.action == "permission.changed")
+    assert json.loads(changed.details) == {"effect": ["DENY", "ALLOW"], "note": ["", "by hand"]}
+    assert audit.verify().broken is None

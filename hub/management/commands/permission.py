@@ -9,12 +9,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
 from hub import permissions
 from hub.permission_model import Permission
 from hub.permissions import Who
-from ocpi import snapshot
+from ocpi import audit, snapshot
 from ocpi.enums import FUNCTIONAL_MODULES
 from ocpi.headers import Address
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
@@ -86,22 +85,23 @@ class Command(BaseCommand):
             valid_until=options["valid_until"],
             note=options["note"],
         )
-        row.changed_by = f"{getpass.getuser()} on the command line"
+        row.changed_by = _somebody()
         try:
             row.full_clean(exclude=["created_at"])
         except ValidationError as error:
             raise CommandError(
                 "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
             ) from error
-        row.save()
+        with audit.acting(row.changed_by):
+            row.save()
         return _as_json(row), _line(row)
 
     def _remove(self, options: dict[str, Any]) -> tuple[Any, str]:
-        with transaction.atomic():
+        with audit.acting(_somebody()):
             row = Permission.objects.select_for_update().filter(pk=options["rule"]).first()
             if row is None:
                 raise CommandError(f"There is no rule {options['rule']}.")
-            row.changed_by = f"{getpass.getuser()} on the command line"
+            row.changed_by = _somebody()
             found, text = _as_json(row), _line(row)
             row.delete()
         return found, f"Removed: {text}"
@@ -126,6 +126,10 @@ class Command(BaseCommand):
             by = f"rules {', '.join(map(str, each['rules']))}" if each["rules"] else "no rule, the default"  # type: ignore[arg-type]
             lines.append(f"{each['module']} {each['direction']}: {'allowed' if each['allowed'] else 'denied'} ({by})")
         return found, "\n".join(lines)
+
+
+def _somebody() -> str:
+    return f"{getpass.getuser()} on the command line"
 
 
 def _who(name: str, text: str) -> Who:
