@@ -1,7 +1,9 @@
 """Finding exchanges among millions: day after day, the newest first, from indexes alone, and never counted.
 
 Each day is a partition and asked by itself, so that a page that is full needs no other day, and the cost of a day is
-known: the entries of one narrow index at most (`ocpi/exchange_tables.py`). A page ends with a place to go on from.
+known: the entries of one narrow index at most (`ocpi/exchange_tables.py`). Where no id leads to what is wanted, a day
+is asked in stretches, longer ones while they are quick: whatever is looked for, and however busy the day was, a page
+comes within a second or so. It ends with a place to go on from.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ from django.db import connection, transaction
 from ocpi.models import Exchange
 
 PAGE = 50
-MOST_SECONDS = 8.0  # of one page; what is older is looked through when asked for
+MOST_SECONDS = 0.8  # of one page; what is older is looked through when asked for
+_QUICK, _SLOW = 0.05, 0.2  # seconds of a stretch: the next one is twice as long, or half as long
+_FIRST_STRETCH, _SHORTEST = timedelta(hours=6), timedelta(minutes=1)
 BODIES = ("request_headers", "request_body", "response_headers", "response_body")
 _DAY = timedelta(days=1)
+_TICK = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_BITMAP = "; SET LOCAL enable_bitmapscan = off"
 _MOST_STRAY_DAYS = 100  # of the partition for days without one
 
@@ -95,27 +101,53 @@ def search(wanted: Wanted, *, place: str = "", most: int = PAGE, seconds: float 
     ids: list[int] = []
     spans: list[tuple[datetime, datetime]] = []
     give_up = time.monotonic() + seconds
+    length, has_looked = _FIRST_STRETCH, False
     for start, end in _days(wanted, before[0] if before else None):
-        if time.monotonic() > give_up:
-            return Found(_rows(ids, spans), _place(end, (1 << 63) - 1), end)
-        found = _of_day(wanted, start, end, before, most + 1 - len(ids))
-        if found:
-            ids += found
-            spans.append((start, end))
-        if len(ids) > most:
-            rows = _rows(ids[:most], spans)
-            return Found(rows, _place(rows[-1].at, rows[-1].pk) if rows else "")
+        until = min(end, _until(before)) if before else end
+        while until > start:
+            began = time.monotonic()
+            if has_looked and began > give_up:  # each page gets on, however little time it has
+                return Found(_rows(ids, spans), _place(until, _first_id(until)), until)
+            since = start if wanted.has_id else max(start, until - length)
+            found = _of_stretch(wanted, since, until, before, most + 1 - len(ids))
+            if found:
+                ids += found
+                spans.append((since, until))
+            if len(ids) > most:
+                rows = _rows(ids[:most], spans)
+                return Found(rows, _place(rows[-1].at, rows[-1].pk) if rows else "")
+            taken, until, has_looked = time.monotonic() - began, since, True
+            if taken < _QUICK:
+                length = min(length * 2, _DAY)
+            elif taken > _SLOW:
+                length = max(length / 2, _SHORTEST)
     return Found(_rows(ids, spans))
 
 
-def _of_day(
+def _until(before: tuple[datetime, int]) -> datetime:
+    """Return the end of what comes after a place: of its millisecond there may be more, unless it ended with that."""
+    at, exchange_id = before
+    return at if exchange_id == _first_id(at) else at + _TICK
+
+
+def _first_id(at: datetime) -> int:
+    """Return the smallest id that an exchange of this millisecond may have (`exchange_columns`)."""
+    return ((at - _EPOCH) // _TICK) << 22
+
+
+def _of_stretch(
     wanted: Wanted, start: datetime, end: datetime, before: tuple[datetime, int] | None, most: int
 ) -> list[int]:
-    """Return the ids of one day that fit, the newest first."""
+    """Return the ids of a day, or a stretch of it, that fit, the newest first."""
     conditions, values = wanted.conditions()
     start, end = max(start, wanted.since or start), min(end, wanted.until or end)
+    if start >= end:
+        return []
     conditions += ["at >= %s", "at < %s"]
     values += [start, end]
+    if not wanted.has_id:  # the index is in the order of ids, which is that of time
+        conditions += ["id >= %s", "id < %s"]
+        values += [_first_id(start), _first_id(end + _TICK)]
     if before is not None:
         conditions.append("id < %s")
         values.append(before[1])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,7 +127,7 @@ def test_what_comes_in_meanwhile_moves_no_page(kept: None) -> None:
 
 def test_a_search_that_takes_too_long_says_how_far_it_came_and_goes_on(kept: None) -> None:
     page = search(Wanted(object_id="nothing"), seconds=-1)
-    assert page.looked_back_to == NOW.replace(hour=0) + timedelta(days=1)
+    assert page.looked_back_to == NOW.replace(hour=0)  # one day at least, that it gets on
 
     assert search(Wanted(request_id="long ago"), place=page.next_place).rows[0].request_id == "long ago"
 
@@ -273,7 +276,50 @@ def test_a_full_page_asks_no_further_day(many: None) -> None:
 
     asked = [query for query in captured.captured_queries if query["sql"].startswith("SELECT id FROM ocpi_exchange")]
     assert len(page.rows) == exchange_search.PAGE
-    assert len(asked) == 1
+    assert asked
+    midnight = f"{page.rows[0].at:%Y-%m-%d}"
+    assert all(f"at >= '{midnight}" in query["sql"] for query in asked)
+
+
+def test_a_search_that_finds_nothing_stops_after_its_time_and_goes_on_where_it_stopped(
+    many: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now.__setitem__(0, now[0] + 0.15) or now[0])
+    monkeypatch.setattr(exchange_search, "time", clock)
+    lacking = Wanted(party="XX*XXX")
+    place, seen, pages = "", [], 0
+
+    while pages < 100:
+        with CaptureQueriesContext(connection) as captured:
+            page = search(lacking, place=place)
+        asked = [one["sql"] for one in captured.captured_queries if one["sql"].startswith("SELECT id FROM ocpi_ex")]
+        assert len(asked) <= 6  # of 0.8 s, each takes 0.15 s
+        seen += asked
+        pages += 1
+        assert page.rows == []
+        if not (place := page.next_place):
+            break
+        assert page.looked_back_to is not None
+
+    assert pages > 1
+    bounds = [re.findall(r"at >?<? ?=? ?'([^']+)'", sql)[:2] for sql in seen]
+    # Nothing between is left out and nothing is looked at twice.
+    assert all(later[0] == earlier[1] for later, earlier in itertools.pairwise(bounds) if later[0] > earlier[0])
+
+
+def test_pages_that_end_in_the_middle_of_a_day_leave_nothing_out(many: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Wanted(party="NL*TNM")
+    at_once = [row.pk for row in search(wanted, most=100_000).rows]
+    monkeypatch.setattr(exchange_search, "_FIRST_STRETCH", timedelta(hours=3))
+    found, place = [], ""
+    while True:
+        page = search(wanted, place=place, most=700, seconds=0.0001)
+        found += [row.pk for row in page.rows]
+        if not (place := page.next_place):
+            break
+
+    assert found == at_once
 
 
 def test_bodies_stay_in_the_database_until_one_is_opened(many: None) -> None:
