@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from websockets.exceptions import InvalidStatus
 
-from cpo.simulator.base import Simulated
+from cpo.simulator.base import LOST, Simulated
 from cpo.simulator.charge_point import Behavior, CallFailed, SimulatedChargePoint
 from cpo.simulator.station import SimulatedStation
 
@@ -95,7 +95,7 @@ async def _charge(point: Simulated, tag: str) -> None:
         await point.pass_minutes(random.uniform(0.5, 5))  # noqa: S311 (a simulation)
         try:
             metered = await point.start_local(tag)
-        except (PermissionError, CallFailed, ConnectionError, TimeoutError):
+        except (PermissionError, CallFailed, *LOST):
             continue
         charging = point.connectors[metered.connector].charging
         if charging is not None:
