@@ -9,3 +9,9 @@ class CpoConfig(AppConfig):
     name = "cpo"
     verbose_name = "CPO"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Say where this side keeps CDRs."""
+        from ocpi import cdr_finders
+
+        cdr_finders.register("cpo.cdr_facts")

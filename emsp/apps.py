@@ -14,4 +14,4 @@ class EmspConfig(AppConfig):
         """Say where this side keeps CDRs."""
         from ocpi import cdr_finders
 
-        cdr_finders.register("emsp.modules.cdr_facts.find")
+        cdr_finders.register("emsp.modules.cdr_facts")

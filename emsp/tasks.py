@@ -22,7 +22,6 @@ def sweep() -> None:
     """Do what nobody was woken for: unchecked CDRs, and whatever was asked for and is over; every five seconds."""
     now = clock.now()
     cdr_checks.check_waiting()
-    cdr_checks.review_again()
     commands_sending.expire(now)
     chargingprofiles_sending.expire(now)
     reservations.end_old(now)

@@ -23,6 +23,6 @@ class HubConfig(AppConfig):
         from ocpi import cdr_finders, snapshot
 
         snapshot.also_load(permissions.NAME, permissions.load)
-        cdr_finders.register("hub.cdr_facts.find")
+        cdr_finders.register("hub.cdr_facts")
         if not auditlog.contains(Permission):
             auditlog.register(Permission)

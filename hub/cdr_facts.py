@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from hub import known_objects, permissions
-from ocpi import cdr_reviews, documents, meter_keys, snapshot, tariff_pricing
+from ocpi import documents, meter_keys, snapshot, tariff_pricing
 from ocpi.cdr_firewall import Agreement, Facts
 from ocpi.cdr_firewall.reading import moment, part
 from ocpi.cdr_reviews import Known
@@ -25,11 +25,6 @@ ORDER BY receiver DESC LIMIT 1
 _ANY = """
 SELECT EXISTS (SELECT FROM hub_sharedobject WHERE module = %s AND UPPER(country_code) = %s AND UPPER(party_id) = %s)
 """
-
-
-def review_due(limit: int = 200) -> int:
-    """Review the CDRs that have passed since; return how many."""
-    return cdr_reviews.review_due(find, collect, limit)
 
 
 def find(row: CdrReview) -> str | None:

@@ -497,12 +497,12 @@ _EVERY = {
     "ocpi.tasks.forget_finished": 600.0,
     "ocpi.tasks.renew_tokens": 3600.0,
     "ocpi.tasks.issue_statements": 3600.0,
+    "ocpi.tasks.review_cdrs": 5.0,
     **({"ocpi.tasks.pulls": 10.0} if OCPI_PULLS else {}),
     **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
     **(
         {
             "hub.tasks.publish_client_infos": 1.0,
-            "hub.tasks.review_cdrs": 5.0,
             "hub.tasks.forget_client_info_changes": 3600.0,
             "hub.tasks.tidy": 600.0,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from hub import cdr_facts, clientinfo, known_objects, tidying
+from hub import clientinfo, known_objects, tidying
 
 
 @shared_task(ignore_result=True)
@@ -25,9 +25,3 @@ def tidy() -> None:
     tidying.forget_sessions()
     tidying.forget_callbacks()
     known_objects.forget_old()
-
-
-@shared_task(ignore_result=True)
-def review_cdrs() -> None:
-    """Review the CDRs that have passed; every five seconds."""
-    cdr_facts.review_due()

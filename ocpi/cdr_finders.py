@@ -1,12 +1,14 @@
-"""Where the active sides keep CDRs: each names its function, and it is loaded when somebody asks."""
+"""The active sides that keep CDRs: each names its module, and it is loaded when somebody asks.
+
+Such a module has `find(review)`, which returns the text of the CDR or None, and `collect(cdr, known)`, which returns
+what that side knows around it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
-
-from django.utils.module_loading import import_string
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ocpi.models import CdrReview
@@ -15,17 +17,26 @@ _names: list[str] = []
 
 
 def register(name: str) -> None:
-    """Have a function asked for the text of the CDR that a review is about, by its dotted name."""
+    """Have a side's module asked, by its dotted name."""
     if name not in _names:
         _names.append(name)
 
 
+def find(row: CdrReview) -> tuple[Any, str] | None:
+    """Return the module of the side that keeps the CDR of a review, and the CDR's text; None if no side does."""
+    for name in _names:
+        text = _module(name).find(row)
+        if text is not None:
+            return _module(name), text
+    return None
+
+
 def document_of(row: CdrReview) -> str | None:
     """Return the CDR that a review is about, or None if no side keeps it."""
-    return next((text for name in _names if (text := _function(name)(row)) is not None), None)
+    found = find(row)
+    return None if found is None else found[1]
 
 
 @cache
-def _function(name: str) -> Callable[[CdrReview], str | None]:
-    found: Callable[[CdrReview], str | None] = import_string(name)
-    return found
+def _module(name: str) -> Any:
+    return import_module(name)

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ocpi import cdr_firewall, clock, statement_figures, tariff_pricing
+from ocpi import cdr_finders, cdr_firewall, clock, statement_figures, tariff_pricing
 from ocpi.cdr_firewall import Facts, Finding, Inspection, Neighbour
 from ocpi.cdr_firewall.reading import moment, number, part
 from ocpi.models import CdrFinding, CdrReview
@@ -80,8 +80,6 @@ class Known:
 
 
 Collector = Callable[[dict[str, Any], Known], Facts]
-# Returns the text of a CDR, or None if this side does not keep it.
-Finder = Callable[[CdrReview], str | None]
 
 
 def enter(document: str) -> int | None:
@@ -121,7 +119,7 @@ def review(row: CdrReview, document: str, collect: Collector) -> Inspection:
     return found
 
 
-def review_due(find: Finder, collect: Collector, limit: int = 200) -> int:
+def review_due(limit: int = 200) -> int:
     """Review what waits, and once more what could not be judged; return how many.
 
     Any number of workers may do so at once. One CDR that fails keeps no other waiting.
@@ -135,11 +133,12 @@ def review_due(find: Finder, collect: Collector, limit: int = 200) -> int:
                     continue
                 try:
                     with transaction.atomic():
-                        document = find(row)
-                        if document is None:
+                        kept = cdr_finders.find(row)
+                        if kept is None:
                             _give_up(row, "the CDR is not kept here")
                         else:
-                            review(row, document, collect)
+                            side, document = kept
+                            review(row, document, side.collect)
                 except Exception as error:  # an edge: the others must not wait for this one
                     log.exception("%s could not be reviewed", row)
                     _give_up(row, f"internal error: {type(error).__name__}")

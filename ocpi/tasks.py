@@ -93,6 +93,14 @@ def forget_finished() -> None:
 
 
 @shared_task(ignore_result=True)
+def review_cdrs() -> None:
+    """Review the CDRs that came, passed or were issued since; every five seconds."""
+    from ocpi import cdr_reviews
+
+    cdr_reviews.review_due()
+
+
+@shared_task(ignore_result=True)
 def issue_statements() -> None:
     """Issue the statements of the month that is over, once; each hour."""
     from ocpi import statements

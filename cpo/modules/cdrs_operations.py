@@ -14,7 +14,7 @@ from cpo.modules import readings, snapshots
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.sessions_operations import Metered
 from cpo.modules.snapshots import Snapshot
-from ocpi import audit, documents, lists, outbox, outbox_pulled, tariff_pricing
+from ocpi import audit, cdr_reviews, documents, lists, outbox, outbox_pulled, tariff_pricing
 from ocpi.headers import Address
 from ocpi.outbox_policy import CDR as CDR_KIND
 from ocpi.outbox_pulled import Reader
@@ -60,6 +60,7 @@ def produce(row: Transaction, metered: Metered) -> CDR | None:
 def issue(cdr: CDR) -> CDR:
     """Store a CDR and have it sent; in the caller's transaction."""
     cdr.save(force_insert=True)
+    cdr_reviews.enter(cdr.document)
     digest = hashlib.sha256(cdr.document.encode()).hexdigest()
     audit.record("cdr.out", actor=audit.SYSTEM, about=str(cdr), details={"sha256": digest})
     push(cdr, documents.get(cdr.document, "cdr_location")["id"])

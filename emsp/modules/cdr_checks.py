@@ -53,11 +53,6 @@ def check_waiting(limit: int = 100) -> int:
     return len(waiting)
 
 
-def review_again(limit: int = 100) -> int:
-    """Look once more at CDRs of which something that they refer to may have come since; return how many."""
-    return cdr_reviews.review_due(cdr_facts.find, cdr_facts.collect, limit)
-
-
 def _review(cdr: CDR) -> cdr_firewall.Inspection:
     """Hold the CDR against everything that is known around it (ocpi/cdr_reviews.py)."""
     with transaction.atomic():

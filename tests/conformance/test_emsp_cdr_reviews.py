@@ -10,7 +10,7 @@ import pytest
 
 from emsp.models import CDR, Token
 from emsp.modules import cdr_checks, tokens_operations
-from ocpi import cdr_disputes, clock
+from ocpi import cdr_disputes, cdr_reviews, clock
 from ocpi.models import AuditEntry, CdrReview, MeterKey
 from tests.fixtures import Document
 from tests.people import Person
@@ -114,7 +114,7 @@ def test_what_comes_later_is_held_against_it_once_more(
     assert cpo.put("emsp/2.2.1/sessions/NL/TNM/SES-LATE", billing.session(id="SES-LATE")).ok
 
     monkeypatch.setattr(clock, "now", lambda: row.again_at)
-    assert cdr_checks.review_again() == 1
+    assert cdr_reviews.review_due() == 1
 
     row.refresh_from_db()
     assert (row.verdict, codes(row)) == ("good", set())
@@ -186,7 +186,7 @@ def test_one_that_fails_keeps_no_other_waiting(billing: Billing, monkeypatch: py
         assert billing.cpo.post(URL, billing.document("cdr", id=name)).ok
     CdrReview.objects.filter(cdr_id="A").update(cdr_id="NOWHERE")
 
-    assert cdr_checks.review_again() == 2
+    assert cdr_reviews.review_due() == 2
 
     assert dict(CdrReview.objects.values_list("cdr_id", "verdict"))["NOWHERE"] == "noted"
     assert CdrReview.objects.filter(verdict="").count() == 0

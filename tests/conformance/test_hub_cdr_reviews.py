@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hub import cdr_facts, passing
+from hub import passing
 from hub.models import Permission
-from ocpi import clock, snapshot
+from ocpi import cdr_reviews, clock, snapshot
 from ocpi.models import CdrReview, MeterKey
 from tests.fixtures import Document, Partner
 from tests.people import Person
@@ -49,7 +49,7 @@ class Passing:
         body = self.document("cdr", **members)
         assert self.cpo.post(CDRS, body, to="DE*EMS").status_code == 1000
         passing.flush()
-        cdr_facts.review_due()
+        cdr_reviews.review_due()
         return CdrReview.objects.get(cdr_id=body["id"])
 
 

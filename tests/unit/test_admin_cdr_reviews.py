@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from emsp.models import CDR
 from emsp.modules import cdr_checks
+from ocpi import cdr_reviews
 from ocpi.models import AuditEntry, CdrReview, MeterKey
 from tests.admin_world import EVIL
 from tests.admin_world import operator_fixture as operator_fixture
@@ -116,7 +117,7 @@ def test_review_again_has_it_reviewed_again(operator: Client, rows: list[CdrRevi
     operator.post(page(rows[0], "review_again"))
 
     assert CdrReview.objects.get(pk=rows[0].pk).verdict == ""
-    assert cdr_checks.review_again() == 1
+    assert cdr_reviews.review_due() == 1
     assert CdrReview.objects.get(pk=rows[0].pk).verdict != ""
 
 
