@@ -24,9 +24,9 @@ _MASK_FROM = 16  # of a shorter secret even four characters are too much
 _LONGEST_READING = 512
 # The scheme may be missing or in any case, spaces may be doubled: partners do that.
 _AUTHORIZATION = re.compile(r"[ \t]*(?:(?P<scheme>[!-~]+)[ \t]+)?(?P<word>[^ \t]+)[ \t]*")
-# Whoever knows the end of such a URL may answer for somebody else: a response_url, a CDR's own URL (SEC-41).
+# Whoever knows the end of such a URL may answer for somebody else: a response_url, a CDR's own URL, a file (SEC-41).
 _URL_KEY = re.compile(
-    r"((?:callbacks?|commands\\?/[A-Z_]+|results\\?/[A-Za-z]+|cdrs)\\?/)[A-Za-z0-9_-]{16,39}([A-Za-z0-9_-]{4})(?![A-Za-z0-9_-])"
+    r"((?:callbacks?|commands\\?/[A-Z_]+|results\\?/[A-Za-z]+|cdrs|ocpp\\?/files)\\?/)[A-Za-z0-9_-]{16,39}([A-Za-z0-9_-]{4})(?![A-Za-z0-9_-])"
 )
 
 
