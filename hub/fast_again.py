@@ -44,21 +44,17 @@ class SameRequests:
 
     def again(self, data: bytes) -> Again | None:
         """Return the request that these octets are, if they are one whole request with the same head as before."""
-        head, end = self.known, data.find(_END)
-        if head is None or end < 0:
+        head = self.known
+        found = head.read(data) if head is not None else None
+        if head is None or found is None:
             return None
-        lines = data[:end].split(b"\r\n")
-        line = _LINE.fullmatch(lines[0])
-        if line is None:
-            return None
-        values = head.values(lines)
-        if values is None:
-            return None
-        body, length = data[end + 4 :], head.slots.get(LENGTH)
+        (method, path, interface, module, tail, query), values, body = found
+        length = head.slots.get(LENGTH)
         if body if length is None else values[length] != b"%d" % len(body):
             return None
         self._misses = 0
-        method, path, interface, module, tail, query = line.groups()
+        if method is None or path is None or interface is None or module is None or tail is None:
+            return None
         return Again(
             method.decode(), path.decode(), interface.decode(), module.decode(), tail.decode(), (query or b"").decode(),
             Said(head, values), body,
@@ -72,7 +68,7 @@ class SameRequests:
         self.known = None
         lines = data.partition(_END)[0].split(b"\r\n")
         try:
-            head = Head(lines, _CHANGING, spelled=str.title, between=",")
+            head = Head(lines, _CHANGING, first=_LINE, spelled=str.title, between=",")
         except ValueError:
             return
         if head.slots.keys() >= _NEEDED and _LINE.fullmatch(lines[0]):

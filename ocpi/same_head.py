@@ -16,8 +16,10 @@ from ocpi.exchange_text import USUAL_HEADERS, escaped, header
 
 _MOST_LINES = 64
 # No white space, nothing that a log or a header would have to escape, and no percent sign.
-_PLAIN = re.compile(rb"[!#$&-\[\]-~]{1,255}")
-_DATE = re.compile(rb"[A-Za-z0-9,: +-]{1,40}")
+_PLAIN = rb"[!#$&-\[\]-~]{1,255}"
+_DATE = rb"[A-Za-z0-9,: +-]{1,40}"
+_END = b"\r\n\r\n"
+_TRIED = 16  # so often a head has to come again before a pattern is made of it, which takes a millisecond
 _NAME = re.compile(rb"[a-z0-9_-]+")
 LENGTH, DATE = b"content-length", b"date"
 # Headers that say how a message is framed or what becomes of the connection: whoever uses one is for the parser.
@@ -28,12 +30,15 @@ _KEPT = b"keep-alive"
 class Head:
     """What one remembers of a head: the lines that stay, and where the others are."""
 
-    __slots__ = ("_lines", "_pattern", "_places", "_spelled", "constant", "looked_at", "slots")
+    __slots__ = (
+        "_came", "_first", "_lines", "_pattern", "_places", "_shown", "_spelled", "constant", "looked_at", "slots"
+    )  # fmt: skip
 
     def __init__(
-        self, lines: list[bytes], changing: frozenset[bytes], *, spelled: Callable[[str], str], between: str
-    ) -> None:
-        """Remember the lines of a head, the first of a message included; `changing`: names, in lower case.
+        self, lines: list[bytes], changing: frozenset[bytes], *, first: re.Pattern[bytes],
+        spelled: Callable[[str], str], between: str,
+    ) -> None:  # fmt: skip
+        """Remember the lines of a head; `first` fits the first one of each, `changing` are names, in lower case.
 
         Names are shown as `spelled`; what stands in several lines is joined with `between`.
 
@@ -41,6 +46,8 @@ class Head:
         """
         if len(lines) > _MOST_LINES:
             raise ValueError("too many lines")
+        self._first, self._came = first, 0
+        self._pattern: re.Pattern[bytes] | None = None
         self._lines = [b"", *lines[1:]]
         self._places: list[tuple[int, bytes, int, re.Pattern[bytes]]] = []
         self.slots: dict[bytes, int] = {}  # of what changes: name, its number among the values
@@ -61,18 +68,42 @@ class Head:
                 raise ValueError("twice the same name")
         self.constant = {name: value for name, value in found.items() if value is not None}
         self._spelled = [(spelled(name), value) for name, value in found.items()]
-        self._pattern, self.looked_at = _shown(self._spelled)
+        self._shown, self.looked_at = _shown(self._spelled)
 
     def _change(self, place: int, name: bytes, start: bytes) -> None:
         self.slots[name] = len(self._places)
-        self._places.append((place, start, len(start), _DATE if name == DATE else _PLAIN))
+        self._places.append((place, start, len(start), re.compile(_DATE if name == DATE else _PLAIN)))
         self._lines[place] = b""
 
-    def values(self, lines: list[bytes]) -> list[bytes] | None:
-        """Return the values of the lines that change, in the order of `slots`, if all others are the same.
-
-        Takes those and the first line out of the list.
+    def read(self, data: bytes) -> tuple[list[bytes | None], list[bytes], bytes] | None:
+        """Return the groups of the first line, the values of the lines that change, in the order of `slots`, and what
+        follows the head; nothing if this is another head.
         """
+        if self._pattern is not None:
+            found = self._pattern.match(data)
+            if found is None:
+                return None
+            groups, number = list(found.groups()), self._first.groups
+            return groups[:number], groups[number:], data[found.end() :]
+        end = data.find(_END)
+        lines = data[:end].split(b"\r\n") if end >= 0 else [b""]
+        first = self._first.fullmatch(lines[0])
+        values = self._values(lines) if first else None
+        if first is None or values is None:
+            return None
+        self._came += 1
+        if self._came >= _TRIED:
+            self.make_pattern()
+        return list(first.groups()), values, data[end + 4 :]
+
+    def make_pattern(self) -> None:
+        """Make one pattern of all lines, which reads a head in a third of the time."""
+        lines = [self._first.pattern, *map(re.escape, self._lines[1:])]
+        for place, start, _, fits in self._places:
+            lines[place] = b"%b(%b)" % (re.escape(start), fits.pattern)
+        self._pattern = re.compile(b"\r\n".join(lines) + _END)
+
+    def _values(self, lines: list[bytes]) -> list[bytes] | None:
         if len(lines) != len(self._lines):
             return None
         found = []
@@ -88,7 +119,7 @@ class Head:
 
     def shown(self, values: Iterable[bytes]) -> str:
         """Return the lines as a log shows them, as a field of COPY, as if no live token stood in `looked_at`."""
-        return self._pattern % tuple([value.decode() for value in values])
+        return self._shown % tuple([value.decode() for value in values])
 
     def pairs(self, values: Iterable[bytes]) -> dict[str, str]:
         """Return names and values of all headers."""

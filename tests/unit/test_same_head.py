@@ -23,21 +23,31 @@ ANSWER = (
 )
 
 
-def requests(first: bytes = REQUEST) -> SameRequests:
+def requests(first: bytes = REQUEST, *, often: bool = False) -> SameRequests:
+    """Return what is remembered of a request, `often`: that has come again so often that a pattern was made of it."""
     found = SameRequests()
     found.learn(first)
+    if often and found.known:
+        found.known.make_pattern()
     return found
 
 
-def answers(first: bytes = ANSWER) -> SameAnswers:
+def answers(first: bytes = ANSWER, *, often: bool = False) -> SameAnswers:
     found = SameAnswers()
     found.learn(first)
+    if often and found.known:
+        found.known.make_pattern()
     return found
+
+
+_REQUESTS = {often: requests(often=often) for often in (False, True)}
+_ANSWERS = {often: answers(often=often) for often in (False, True)}
 
 
 @pytest.mark.req("SEC-45")
-def test_a_request_with_other_ids_path_and_body_is_read() -> None:
-    again = requests().again(
+@pytest.mark.parametrize("often", [False, True])
+def test_a_request_with_other_ids_path_and_body_is_read(often: bool) -> None:
+    again = requests(often=often).again(
         REQUEST.replace(b"r-1", b"r-2").replace(b"/S1?a=b", b"/S2").replace(b"2\r\n\r\n{}", b"7\r\n\r\n" + b'{"a":1}')
     )
 
@@ -87,8 +97,9 @@ def test_a_request_with_other_ids_path_and_body_is_read() -> None:
         (b"/ocpi/hub", b"/ocpi/cpo"),
     ],
 )
-def test_whatever_else_differs_is_for_the_parser(old: bytes, new: bytes) -> None:
-    found = requests()
+@pytest.mark.parametrize("often", [False, True])
+def test_whatever_else_differs_is_for_the_parser(old: bytes, new: bytes, often: bool) -> None:
+    found = requests(often=often)
 
     assert old in REQUEST
     assert found.again(REQUEST.replace(old, new, 1)) is None
@@ -108,11 +119,11 @@ def test_what_frames_a_message_otherwise_is_not_remembered(line: bytes) -> None:
 
 
 @pytest.mark.req("SEC-45")
-@given(st.binary(max_size=40), st.integers(0, len(REQUEST)), st.integers(0, 40))
-def test_it_never_reads_what_a_parser_would_read_otherwise(octets: bytes, place: int, length: int) -> None:
+@given(st.binary(max_size=40), st.integers(0, len(REQUEST)), st.integers(0, 40), st.booleans())
+def test_it_never_reads_what_a_parser_would_read_otherwise(octets: bytes, place: int, length: int, often: bool) -> None:
     """Whatever is put in somewhere: what is taken for a request is one to the parser, with the same parts."""
     changed = REQUEST[:place] + octets + REQUEST[place + length :]
-    again = requests().again(changed)
+    again = _REQUESTS[often].again(changed)
     if again is None:
         return
     seen = _Seen()
@@ -146,10 +157,10 @@ class _Seen:
 
 
 @pytest.mark.req("SEC-45")
-@given(st.binary(max_size=40), st.integers(0, len(ANSWER)), st.integers(0, 40))
-def test_nor_an_answer(octets: bytes, place: int, length: int) -> None:
+@given(st.binary(max_size=40), st.integers(0, len(ANSWER)), st.integers(0, 40), st.booleans())
+def test_nor_an_answer(octets: bytes, place: int, length: int, often: bool) -> None:
     changed = ANSWER[:place] + octets + ANSWER[place + length :]
-    again = answers().again(changed, 1000)
+    again = _ANSWERS[often].again(changed, 1000)
     if again is None:
         return
     reader = AnswerReader()
@@ -170,6 +181,16 @@ def test_an_answer_over_the_limit_is_for_the_reader_which_refuses_it() -> None:
 @pytest.mark.parametrize("line", [b"Transfer-Encoding: chunked", b"Connection: close", b"Content-Encoding: gzip"])
 def test_an_answer_that_is_framed_otherwise_is_not_remembered(line: bytes) -> None:
     assert answers(ANSWER.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n")).known is None
+
+
+def test_a_pattern_is_made_of_what_comes_often() -> None:
+    found = requests()
+
+    read = [found.again(REQUEST.replace(b"r-1", b"r-%d" % number)) for number in range(40)]
+
+    assert found.known is not None
+    assert found.known._pattern is not None
+    assert [each and each.said.get(b"x-request-id") for each in read] == [b"r-%d" % number for number in range(40)]
 
 
 def test_heads_that_differ_each_time_are_given_up() -> None:
