@@ -114,6 +114,13 @@ def test_it_is_complete_if_nothing_before_its_end_is_missing(kept: tuple[int, ..
 
 
 @pytest.mark.req("OCPP-52")
+def test_what_comes_after_the_end_fills_no_gap() -> None:
+    late = [told(UPDATED, number, 70) for number in range(5, 9)]
+
+    assert not course([WHOLE[0], WHOLE[2], WHOLE[4], *late]).complete
+
+
+@pytest.mark.req("OCPP-52")
 def test_a_number_far_away_is_a_gap_and_no_work() -> None:
     assert not course([WHOLE[0], told(ENDED, 2_000_000_000, 60)]).complete
 
