@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *_patterns("hub.health"),
     *(_patterns("cpo.operation_urls") if "cpo" in settings.OCPI_SIDES else []),
     *(_patterns("cpo.device_urls") if "cpo" in settings.OCPI_SIDES else []),
+    *_patterns("hub.entrance"),
     path("admin/", admin.site.urls),
     path("live/", include(_patterns("hub.live"))),
     path("docs/", include(_patterns("hub.docs"))),
