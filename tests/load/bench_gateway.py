@@ -190,7 +190,7 @@ def operations(lab: Lab) -> Iterable[Line]:
 
 def pushes(lab: Lab) -> Iterable[Line]:
     """Change statuses, those of one EVSE five seconds apart, and see when the eMSP hears of each."""
-    rate = 1000.0 * min(1.0, max(lab.options.scale, 0.05))
+    rate = 1000.0 * min(1.0, max(lab.options.scale, 0.02))
     count = int(rate * 5)
     database, receiver, environment = _world_of_pushes(lab, count)
     server = gateway_lab.node(lab, database)

@@ -150,6 +150,10 @@ class Fleet:
         self._chosen = chosen
         self.wires: list[Wire] = []
         self.failed: list[str] = []
+        self._context: ssl.SSLContext | None = None
+        if chosen.tls:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
         self.flips: list[tuple[int, float, str]] = []
 
     async def open(self) -> dict[str, Any]:
@@ -188,12 +192,8 @@ class Fleet:
         ).encode()
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
-        context = None
-        if chosen.tls:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         _, wire = await loop.create_connection(
-            lambda: Wire(head, opened), "127.0.0.1", chosen.port, ssl=context,
+            lambda: Wire(head, opened), "127.0.0.1", chosen.port, ssl=self._context,
             local_addr=(f"127.0.{1 + number % 8}.{1 + number % 200}", 0),
         )  # fmt: skip
         async with asyncio.timeout(60):
