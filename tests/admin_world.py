@@ -15,19 +15,27 @@ from django.test import Client
 from cpo import models as cpo_models
 from emsp import models as emsp_models
 from hub.models import Callback, ClientInfo, ClientInfoChange, KnownObject, Permission, SharedObject, ToldClientInfo
+from ocpi import cdr_reviews, statements
+from ocpi.headers import Address
 from ocpi.models import (
+    CdrFinding,
+    CdrNote,
+    CdrReview,
     Delivery,
     Deviation,
     Exchange,
     FinishedDelivery,
+    MeterKey,
     PullCursor,
     PulledInvalid,
     RequestedHost,
+    StatementTerms,
     WorkerHeartbeat,
 )
 from tests.admin_devices import add_devices
 from tests.fixtures import Document, Partner
 from tests.people import Person
+from tests.unit.test_signed_meter import REAL_KEY
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EVIL = "<script>alert(1)</script>"
@@ -69,6 +77,7 @@ def world_fixture(partner: Partner, document: Document) -> dict[str, Any]:
     _of_hub(owner, drivers)
     _of_cpo(document, drivers)
     _of_emsp(document, owner)
+    _of_money(document)
     Group.objects.create(name="operators")
     AccessAttempt.objects.create(username="somebody", ip_address="192.0.2.1", failures_since_start=1)
     LogEntry.objects.log_create(Group.objects.get(), action=LogEntry.Action.CREATE, changes={"name": ["", "x"]})
@@ -280,6 +289,18 @@ def _profiles_of_cpo(
     models.ChargingPreferences.objects.create(
         session=session, profile_type="GREEN", energy_need=35.5, document=_text({"profile_type": "GREEN", "x": EVIL})
     )
+
+
+def _of_money(document: Document) -> None:
+    cdr_reviews.enter(_text(document("cdr", session_id=EVIL)))
+    row = CdrReview.objects.get()
+    CdrReview.objects.update(verdict="wrong", check_result=_text({"n": EVIL}))
+    CdrFinding.objects.create(review=row, code="price_differs", severity=3, field=EVIL, claimed=EVIL, expected="1")
+    CdrNote.objects.create(review=row, by="anna", text=EVIL)
+    pair = statements.Pair(Address("NL", "TNM"), Address("DE", "EMS"), "EUR")
+    StatementTerms.objects.create(note=EVIL)
+    statements.issue(pair, NOW - timedelta(days=30), NOW, by="anna")
+    MeterKey.objects.create(country_code="NL", party_id="TNM", serial=EVIL, public_key=REAL_KEY, note=EVIL)
 
 
 def _of_emsp(document: Document, owner: Person) -> None:

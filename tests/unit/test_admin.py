@@ -30,8 +30,10 @@ from ocpi.models import (
     Endpoint,
     Exchange,
     FinishedDelivery,
+    MeterKey,
     Party,
     Platform,
+    StatementTerms,
 )
 from tests.admin_devices import LINK_DIGEST, NEXT_DIGEST, SEALED
 from tests.admin_world import (
@@ -174,11 +176,24 @@ def test_more_platforms_cost_no_more_queries(operator: Client, world: dict[str, 
     assert len(many) == len(few) <= 14
 
 
+WRITTEN_BY_OPERATORS = (
+    User, Group, Permission, cpo_models.TenantPolicy, cpo_models.ProvisioningPlan, StatementTerms, MeterKey,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model._meta.label)
 def test_nothing_but_accounts_permissions_and_policies_can_be_added_changed_or_deleted(
     model: type[Model], operator: Client, world: dict[str, Any]
 ) -> None:
-    if model in (User, Group, Permission, cpo_models.TenantPolicy, cpo_models.ProvisioningPlan):
+    if model in (
+        User,
+        Group,
+        Permission,
+        cpo_models.TenantPolicy,
+        cpo_models.ProvisioningPlan,
+        StatementTerms,
+        MeterKey,
+    ):
         return
     names = [f"admin:{model._meta.app_label}_{model._meta.model_name}_{what}" for what in ("delete", "change")]
     pk = model._default_manager.order_by("pk")[0].pk
