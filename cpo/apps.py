@@ -11,7 +11,9 @@ class CpoConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Say where this side keeps CDRs."""
+        """Say where this side keeps CDRs, and what it keeps sealed."""
         from ocpi import cdr_finders
+        from ocpi.modules import sealing
 
         cdr_finders.register("cpo.cdr_facts")
+        sealing.register("cpo.sealed_columns")

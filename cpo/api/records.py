@@ -9,7 +9,7 @@ from django.conf import settings
 
 from cpo.api import refs
 from cpo.api.base import number
-from cpo.gateway import frame_log, frames
+from cpo.gateway import frames, masking
 from cpo.models import (
     ChargePoint,
     ChargingProfileTemplate,
@@ -32,7 +32,7 @@ def operation(row: Operation) -> Record:
         "charge_point": row.charge_point.identity,
         "action": row.action,
         "protocol": row.protocol or None,
-        "payload": _json(frame_log.mask(row.payload)) or {},
+        "payload": _json(masking.mask(row.payload)) or {},
         "refs": row.refs or {},
         "state": row.state,
         "effect": row.effect or None,
@@ -44,7 +44,7 @@ def operation(row: Operation) -> Record:
         "sent_at": row.sent_at,
         "dispatched_at": row.on_wire_at,
         "ended_at": row.ended_at,
-        "answer": None if row.answer is None else _json(frame_log.mask(row.answer)),
+        "answer": None if row.answer is None else _json(masking.mask(row.answer)),
         "error": row.error or None,
     }
 

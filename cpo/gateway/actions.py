@@ -34,7 +34,7 @@ class Action:
     decided_if: Callable[[Any], bool] | None = None  # it decides this one
     fresh: bool = False  # a repeat is answered afresh (OCPP-26)
     parked: bool = False  # never refused: what breaks the schema is kept for the operator (OCPP-44)
-    in_pending: bool = False  # OCPP 2: taken unasked while the boot is Pending (OCPP-32)
+    in_pending: bool = False  # OCPP 2: taken while the boot is Pending, triggered or not (OCPP-32)
 
     def waits(self, payload: Any) -> bool:
         """Say whether the answer is the CPO side's to give."""
@@ -81,7 +81,7 @@ _SHARED = {
     "LogStatusNotification": Action(_nothing),
     "MeterValues": Action(_nothing, parked=True),
     "SecurityEventNotification": Action(_nothing),
-    "SignCertificate": Action(_sign_certificate, decided=True, in_pending=True),
+    "SignCertificate": Action(_sign_certificate, decided=True),
     "StatusNotification": Action(_nothing),
 }
 

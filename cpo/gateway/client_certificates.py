@@ -104,17 +104,26 @@ def _untrusted(shown: x509.Certificate, known: list[x509.Certificate], now: date
     return "its chain is too long"
 
 
+def _is_authority(shown: x509.Certificate) -> bool:
+    try:
+        return shown.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
 def _issued(below: x509.Certificate, above: x509.Certificate) -> bool:
     try:
-        if not above.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        if not _is_authority(above):
             return False
         below.verify_directly_issued_by(above)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
 
 def _misused(shown: x509.Certificate) -> str:
+    if _is_authority(shown):
+        return "it is an authority's, not for clients"
     try:
         uses = shown.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:

@@ -6,7 +6,6 @@ frames are dropped and counted.
 
 import asyncio
 import logging
-import re
 from collections import deque
 from datetime import datetime
 from typing import Any
@@ -14,45 +13,16 @@ from typing import Any
 import psycopg
 
 from cpo.gateway.config import Config
+from cpo.gateway.masking import mask
 
 logger = logging.getLogger(__name__)
 
 _HELD = 20_000
 _BATCH = 1_000
 _EVERY_SECONDS = 1.0
-_SUSPICIOUS = re.compile(r"AuthorizationKey|[Pp]assword|://[^/\"\s]*@|ocpp/files/|ocpp\\/files")
-_MASKS = (
-    (re.compile(r'("(?:AuthorizationKey|BasicAuthPassword|[A-Za-z]*[Pp]assword)"\s*:\s*")(?:[^"\\]|\\.)*'), r"\1***"),
-    (re.compile(r"(://)[^/\"\s]*@"), r"\1***@"),
-    # a URL of ours for one file: whoever knows it may fetch or leave it
-    (re.compile(r"(ocpp\\?/files\\?/)[A-Za-z0-9_-]+"), r"\1***"),
-    # {"key": "AuthorizationKey", "value": "…"} and 2.0.1's attributeValue beside BasicAuthPassword, in either order
-    (
-        re.compile(
-            r'(\{[^{}]{0,300}"(?:AuthorizationKey|BasicAuthPassword)"[^{}]{0,300}"(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*'
-        ),
-        r"\1***",
-    ),
-    (
-        re.compile(
-            r'("(?:value|attributeValue)"\s*:\s*")(?:[^"\\]|\\.)*(?="[^}]{0,300}"(?:AuthorizationKey|BasicAuthPassword)")'
-        ),
-        r"\1***",
-    ),
-    (re.compile(r'("attributeValue"\s*:\s*")(?:[^"\\]|\\.)*(?=".{0,200}"BasicAuthPassword")'), r"\1***"),
-)
-
 _COPY = "COPY cpo_framelog (at, charge_point_id, node, epoch, outgoing, action, message_id, text) FROM STDIN"
 
 Row = tuple[datetime, int, str, int, bool, str, str, str]
-
-
-def mask(text: str) -> str:
-    """Return the text without passwords and keys."""
-    if _SUSPICIOUS.search(text):
-        for pattern, replacement in _MASKS:
-            text = pattern.sub(replacement, text)
-    return text
 
 
 class FrameLog:

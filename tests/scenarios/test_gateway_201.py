@@ -72,6 +72,7 @@ def test_while_pending_only_reports_and_what_we_asked_for_is_taken(world: World)
             assert (await point.call("BootNotification", BOOT))["status"] == "Pending"
             assert await refused(point, "StatusNotification", STATUS) == "SecurityError"
             assert await refused(point, "Heartbeat", {}) == "SecurityError"
+            assert await refused(point, "SignCertificate", {"csr": "x"}) == "SecurityError"
             assert await point.call("NotifyReport", REPORT) == {}
             operation = world.ask(charge_point, "TriggerMessage", {"requestedMessage": "StatusNotification"})
             _, message_id, action, _ = await point.receive()

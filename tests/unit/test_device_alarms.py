@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cpo import alarms, device_alarms
-from cpo.gateway import frame_log
+from cpo.gateway import masking
 from cpo.models import CertificateAuthority, DeviceFile, FirmwareImage, Rollout, StationCertificate, StationEvent
 from cpo.modules import station_log
 from ocpi import secrets
@@ -107,6 +107,6 @@ def test_the_frame_log_has_no_url_that_lets_anybody_fetch_or_leave_a_file(slash:
     )
 
     key = "k" * 43
-    assert "s3cr" not in frame_log.mask(text)
+    assert "s3cr" not in masking.mask(text)
     assert key not in secrets.without_keys(text.replace("s3cr-et_X", key))
-    assert frame_log.mask(text).endswith(f'***{slash}"}}]')
+    assert masking.mask(text).endswith(f'***{slash}"}}]')

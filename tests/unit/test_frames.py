@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cpo.gateway import actions, frame_log, frames, handshake, moments, passwords, schemas
+from cpo.gateway import actions, frames, handshake, masking, moments, passwords, schemas
 from cpo.gateway.frames import Call, CallError, CallResult, Fault, FrameError, PayloadError
 from cpo.gateway.handshake import Failures, Pace, Refused
 
@@ -351,8 +351,8 @@ def test_an_address_may_connect_only_so_fast() -> None:
     ],
 )
 def test_secrets_are_masked_in_the_frame_log(text: str) -> None:
-    masked = frame_log.mask(text)
+    masked = masking.mask(text)
 
     assert "s3cret" not in masked
     assert "***" in masked
-    assert frame_log.mask('[2,"1","Heartbeat",{}]') == '[2,"1","Heartbeat",{}]'
+    assert masking.mask('[2,"1","Heartbeat",{}]') == '[2,"1","Heartbeat",{}]'

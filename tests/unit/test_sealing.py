@@ -8,11 +8,14 @@ import json
 import os
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from cpo.modules import certificates_authorities, certificates_backends
 from ocpi import secrets, snapshot
 from ocpi.models import Platform
+from ocpi.modules import sealing
 from tests.fixtures import Partner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("hub_side")]
@@ -66,3 +69,32 @@ def test_a_token_whose_key_is_gone_is_named_and_the_others_are_sealed(partner: P
 
     assert secrets.sealed_with_newest(Platform.objects.get(pk=kept.id).token_out)
     assert not secrets.sealed_with_newest(Platform.objects.get(pk=lost.id).token_out)
+
+
+@pytest.mark.req("SEC-04", "OCPP-90")
+def test_what_an_authority_of_charge_points_keeps_is_sealed_anew_too(cpo_side: None, settings: Settings) -> None:
+    own = certificates_authorities.create("NL", "TNM", organisation="The New Motion", by="tester")
+    asked = certificates_authorities.create("DE", "OTH", organisation="Other", url="https://ca.example.com/", token="t0ken",
+                                         certificates=own.certificates, by="tester")  # fmt: skip
+    key = secrets.decrypt(own.key, context=certificates_backends.context("NL", "TNM", "key"))
+    settings.FIELD_KEYS = [new_key(), *settings.FIELD_KEYS]
+
+    assert rotate() == {"sealed_anew": 2, "left": 0, "unopened": []}
+
+    settings.FIELD_KEYS = settings.FIELD_KEYS[:1]
+    for row in (own, asked):
+        row.refresh_from_db()
+    assert secrets.decrypt(own.key, context=certificates_backends.context("NL", "TNM", "key")) == key
+    assert secrets.decrypt(asked.token, context=certificates_backends.context("DE", "OTH", "token")) == "t0ken"
+
+
+def test_every_column_said_to_be_sealed_is_known_to_the_rotation() -> None:
+    told = {
+        (model, field.name)
+        for model in apps.get_models()
+        for field in model._meta.get_fields()
+        if str(getattr(field, "help_text", "")).startswith("sealed")
+    }
+
+    assert len(told) >= 2
+    assert told <= {(column.model, column.name) for column in sealing.columns()}

@@ -1,4 +1,4 @@
-"""Seal the tokens that we use towards others anew, with the newest of FIELD_KEYS (SEC-04)."""
+"""Seal the tokens and keys that we use towards others anew, with the newest of FIELD_KEYS (SEC-04)."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from ocpi.modules import sealing
 
 class Command(BaseCommand):
     help = (
-        "Seal all stored tokens with the newest of FIELD_KEYS. Put the new key in front, restart every process, run "
+        "Seal all stored tokens and keys with the newest of FIELD_KEYS. Put the new key in front, restart every process, run "
         "this, then take the old key away and restart again."
     )
 
@@ -22,10 +22,10 @@ class Command(BaseCommand):
         done = sealing.seal_anew(check=options["check"])
         found = {"sealed_anew": done.sealed_anew, "left": done.left, "unopened": done.unopened}
         word = "to be sealed" if options["check"] else "sealed"
-        text = f"{done.sealed_anew} tokens {word} anew, {done.left} were sealed with the newest key already"
+        text = f"{done.sealed_anew} tokens and keys {word} anew, {done.left} were sealed with the newest key already"
         self.stdout.write(json.dumps(found) if options["json"] else text)
         if done.unopened:
             names = ", ".join(done.unopened)
-            raise CommandError(f"The key of the tokens of these platforms is not in FIELD_KEYS: {names}")
+            raise CommandError(f"The key of what is sealed for these is not in FIELD_KEYS: {names}")
         if options["check"] and done.sealed_anew:
-            raise CommandError("Some tokens are sealed with an older key")
+            raise CommandError("Some tokens or keys are sealed with an older key")
