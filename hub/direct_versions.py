@@ -41,7 +41,7 @@ _PERSONAL = ("sessions", "cdrs")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('hub_sharedobject'), hashtext(UPPER(%s)))"
 _SAME = """module = %(module)s AND UPPER(country_code) = %(country_code)s AND UPPER(party_id) = %(party_id)s
     AND UPPER(path) = UPPER(%(path)s) AND kind = %(kind)s"""
-_BROADCAST = f"SELECT id, deleted_at IS NULL FROM hub_sharedobject WHERE {_SAME} AND receiver = '' FOR UPDATE"  # noqa: S608
+_BROADCAST = f"SELECT id, deleted_at IS NULL FROM hub_sharedobject WHERE {_SAME} AND receiver = '' FOR UPDATE"  # noqa: S608 - constants only
 _OWN = f"SELECT id FROM hub_sharedobject WHERE {_SAME} AND receiver = %(receiver)s FOR UPDATE"  # noqa: S608
 _COPIED = "module, country_code, party_id, path, kind, last_updated, document"
 _COPY = f"""

@@ -156,7 +156,7 @@ def leave_marks(platform_id: int, party: Address | None = None) -> None:
     """Of the state pushes for an OFFLINE platform, or for a party that is away behind it, keep only marks (REL-35)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0 WHERE id IN ("  # noqa: S608
+            "UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0 WHERE id IN ("  # noqa: S608 - constants only
             "  SELECT id FROM ocpi_delivery WHERE platform_id = %(platform_id)s AND state = 'PENDING' "
             f"  AND kind = 'STATE' AND {_FOR_PARTY} ORDER BY id FOR UPDATE SKIP LOCKED)",
             {"platform_id": platform_id, "party": "*".join(party.key) if party else None},

@@ -166,7 +166,7 @@ def stored(model: type[ClientOwnedObject], wanted: Sequence[tuple[Address, str]]
     table = model._meta.db_table
     names = ", ".join(f"o.{name}" for name in ("id", "country_code", "party_id", "object_id", *columns))
     sql = (
-        f"SELECT {names} FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[], %s::text[])) "  # noqa: S608
+        f"SELECT {names} FROM (SELECT DISTINCT * FROM unnest(%s::text[], %s::text[], %s::text[])) "  # noqa: S608 - our own names
         f"AS r(country_code, party_id, object_id) JOIN {table} o ON UPPER(o.country_code) = r.country_code "
         "AND UPPER(o.party_id) = r.party_id AND UPPER(o.object_id) = UPPER(r.object_id)"
     )

@@ -34,7 +34,7 @@ def keep_sql(table: str, *, moment: str = "last_updated") -> list[str]:
     note = f"""
         INSERT INTO ocpi_objectcount {columns}
         SELECT '{table}', scope, id >> {BLOCK_BITS}, floor(extract(epoch FROM {moment}))::bigint, {{sign}}COUNT(*)
-        FROM {{rows}} WHERE scope IS NOT NULL GROUP BY 2, 3, 4;"""  # noqa: S608
+        FROM {{rows}} WHERE scope IS NOT NULL GROUP BY 2, 3, 4;"""  # noqa: S608 - our own names
     second = f"floor(extract(epoch FROM {{row}}.{moment}))::bigint"
     old, new = second.format(row="OLD"), second.format(row="NEW")
     return [

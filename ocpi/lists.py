@@ -105,7 +105,7 @@ class _Asked:
         moment = self.listing.moment
         rows = self._each(part.format(moment), f" LIMIT {_EDGE + 1}")
         return (
-            f"(SELECT CASE WHEN part.amount <= {_EDGE} THEN part.amount "  # noqa: S608
+            f"(SELECT CASE WHEN part.amount <= {_EDGE} THEN part.amount "  # noqa: S608 - our own names, values are parameters
             f"ELSE {whole} - {self._count(other.format(moment))} END "
             f"FROM (SELECT COUNT(*) amount FROM ({rows}) counted) part)"
         )

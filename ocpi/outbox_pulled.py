@@ -92,7 +92,7 @@ def _note(source: str) -> str:
     if parts:
         _, label, column = parts
         table = apps.get_model(label)._meta.db_table
-        each.append(f"d.source = '{label}' AND d.source_id IN (SELECT e.id FROM {table} e WHERE e.{column} = o.id)")  # noqa: S608
+        each.append(f"d.source = '{label}' AND d.source_id IN (SELECT e.id FROM {table} e WHERE e.{column} = o.id)")  # noqa: S608 - our own names, values are parameters
     found = " UNION ALL ".join(
         f"SELECT d.id, d.change FROM ocpi_delivery d WHERE d.platform_id = %(reader)s AND d.kind = 'STATE' "  # noqa: S608
         f"AND d.state = 'MARKED' AND {_FOR_READER} AND {condition}"

@@ -61,7 +61,7 @@ def read(owner: Address, location_id: str, evse_uid: str = "", connector_id: str
     """
     with connection.cursor() as cursor:
         if not evse_uid:
-            sql = f"SELECT {WHOLE} FROM cpo_location o WHERE {_PUBLISHED} AND UPPER(o.object_id) = UPPER(%s)"  # noqa: S608
+            sql = f"SELECT {WHOLE} FROM cpo_location o WHERE {_PUBLISHED} AND UPPER(o.object_id) = UPPER(%s)"  # noqa: S608 - constants only
             cursor.execute(sql, [*owner.key, location_id])
         else:
             sql = (

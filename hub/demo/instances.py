@@ -133,7 +133,7 @@ def threaded_web(port: int) -> Callable[[], None]:
                 "graceful_timeout": 5,
                 "loglevel": "warning",
                 "control_socket_disable": True,
-                "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108
+                "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - only a folder to ask for
             }
             for name, value in values.items():
                 self.cfg.set(name, value)

@@ -74,8 +74,10 @@ def test_a_token_whose_key_is_gone_is_named_and_the_others_are_sealed(partner: P
 @pytest.mark.req("SEC-04", "OCPP-90")
 def test_what_an_authority_of_charge_points_keeps_is_sealed_anew_too(cpo_side: None, settings: Settings) -> None:
     own = certificates_authorities.create("NL", "TNM", organisation="The New Motion", by="tester")
-    asked = certificates_authorities.create("DE", "OTH", organisation="Other", url="https://ca.example.com/", token="t0ken",
-                                         certificates=own.certificates, by="tester")  # fmt: skip
+    asked = certificates_authorities.create(
+        "DE", "OTH", organisation="Other", url="https://ca.example.com/", token="t0ken",
+        certificates=own.certificates, by="tester",
+    )  # fmt: skip
     key = secrets.decrypt(own.key, context=certificates_backends.context("NL", "TNM", "key"))
     settings.FIELD_KEYS = [new_key(), *settings.FIELD_KEYS]
 

@@ -10,8 +10,8 @@ from ocpi.modules import sealing
 
 class Command(BaseCommand):
     help = (
-        "Seal all stored tokens and keys with the newest of FIELD_KEYS. Put the new key in front, restart every process, run "
-        "this, then take the old key away and restart again."
+        "Seal all stored tokens and keys with the newest of FIELD_KEYS. Put the new key in front, restart every "
+        "process, run this, then take the old key away and restart again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
