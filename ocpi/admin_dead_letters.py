@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.contrib.filters.admin import RelatedDropdownFilter
@@ -88,32 +88,56 @@ class DeadLetterPage(ProxyPages, DeliveryPages):
     ordering = ("-id",)
     actions = ("retry", "drop")
     actions_list = ("by_filter", "replay")
+    actions_detail = ("retry_one", "drop_one")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).filter(state__in=FAILED)
 
     @admin.action(description="Retry", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse:
+        return self._retry(request, queryset, request.get_full_path())
+
+    @admin.action(description="Drop", permissions=["operate"])
+    def drop(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse:
+        return self._drop(request, queryset, request.get_full_path())
+
+    @button("Retry", icon="replay", variant="primary")
+    def retry_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._retry(request, self._one(request, object_id), self._list())
+
+    @button("Drop", icon="delete", variant="danger")
+    def drop_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._drop(request, self._one(request, object_id), self._list())
+
+    def _one(self, request: HttpRequest, object_id: str) -> QuerySet[DeadLetter]:
+        """Return one that failed; once it is retried or dropped it has no page here any more."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404("It is not among the failed deliveries; somebody may have retried or dropped it.")
+        return self.get_queryset(request).filter(pk=row.pk)
+
+    def _retry(self, request: HttpRequest, queryset: QuerySet[DeadLetter], back: str) -> HttpResponse:
         ids = list(queryset.values_list("pk", flat=True))
         return self._ask(
             request,
             queryset,
-            f"Send {len(ids)} failed deliveries again?",
+            f"Send {_number(ids)} again?",
             lambda: f"{delivery_actions.send_finished_again(ids, actor=actor(request))} deliveries are on their way.",
             "Each object goes out once, as it is now. A result whose timeout has passed is left alone.",
+            back=back,
         )
 
-    @admin.action(description="Drop", permissions=["operate"])
-    def drop(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse:
+    def _drop(self, request: HttpRequest, queryset: QuerySet[DeadLetter], back: str) -> HttpResponse:
         ids = list(queryset.values_list("pk", flat=True))
         why = request.POST.get("reason", "").strip()
         return self._ask(
             request,
             queryset,
-            f"Drop {len(ids)} failed deliveries for good?",
+            f"Drop {_number(ids)} for good?",
             lambda: f"{delivery_actions.drop(ids, actor=actor(request), reason=why)} deliveries are dropped.",
             _GONE,
             reason=_WHY,
+            back=back,
         )
 
     @button("Retry or drop by filter", icon="filter_alt")
@@ -175,6 +199,10 @@ class DeadLetterPage(ProxyPages, DeliveryPages):
 
     def _list(self) -> str:
         return reverse("admin:ocpi_deadletter_changelist")
+
+
+def _number(ids: list[int]) -> str:
+    return "1 failed delivery" if len(ids) == 1 else f"{len(ids)} failed deliveries"
 
 
 def _said(form: forms.Form) -> dict[str, Any]:

@@ -40,11 +40,12 @@ class DeliveryPages(Pages):
         return row.error if len(row.error) <= 80 else f"{row.error[:79]}…"
 
     def _ask(
-        self, request: HttpRequest, queryset: QuerySet[Any], question: str, do: Any, warning: str, reason: str = ""
-    ) -> HttpResponse:
+        self, request: HttpRequest, queryset: QuerySet[Any], question: str, do: Any, warning: str, *,
+        reason: str = "", back: str = "",
+    ) -> HttpResponse:  # fmt: skip
         about = [without_keys(f"{one} to {one.platform}") for one in queryset.select_related("platform")[:20]]
-        return ask(self, request, question=question, about=about, do=do, back=request.get_full_path(), warning=warning,
-                   reason=reason, writes_down=True)  # fmt: skip
+        return ask(self, request, question=question, about=about, do=do, back=back or request.get_full_path(),
+                   warning=warning, reason=reason, writes_down=True)  # fmt: skip
 
 
 @admin.register(Delivery)

@@ -190,6 +190,35 @@ def test_dead_letters_are_retried_and_dropped_with_a_reason(operator: Client, pa
 
 
 @pytest.mark.req("REL-40")
+def test_the_page_of_a_dead_letter_retries_and_drops_it(operator: Client, viewer: Client, partner: Partner) -> None:
+    platform = partner("DE*EMS:EMSP").platform
+    first, second = (_failed(platform, number) for number in range(2))
+    delivered = _failed(platform, 4, state="DELIVERED")
+    retry, _ = urls = [reverse(f"admin:ocpi_deadletter_{name}_one", args=[first.pk]) for name in ("retry", "drop")]
+    drop = reverse("admin:ocpi_deadletter_drop_one", args=[second.pk])
+    answer = {"confirmed": "yes"}
+
+    page = _content(operator, reverse("admin:ocpi_deadletter_change", args=[first.pk]))
+    refused = [viewer.post(url, {**answer, "reason": "mine"}).status_code for url in urls]
+    asked = operator.get(retry).content.decode()
+    untouched = FinishedDelivery.objects.filter(pk=first.pk, state="DEAD").exists()
+    operator.post(drop, answer)  # without a reason
+    unmoved = FinishedDelivery.objects.get(pk=second.pk).state
+    done = [operator.post(retry, answer), operator.post(drop, {**answer, "reason": "settled"})]
+    again = operator.post(reverse("admin:ocpi_deadletter_drop_one", args=[delivered.pk]), {**answer, "reason": "odd"})
+
+    assert [url in page for url in urls] == [True, True]
+    assert (refused, untouched, unmoved) == ([403, 403], True, "DEAD")
+    assert "Send 1 failed delivery again?" in asked
+    assert [each.headers["Location"] for each in done] == [DEAD, DEAD]
+    assert again.status_code == 404
+    assert Delivery.objects.get().source_id == 0
+    assert FinishedDelivery.objects.get(pk=second.pk).state == "DROPPED"
+    assert "settled" in FinishedDelivery.objects.get(pk=second.pk).error
+    assert [action for action, _ in _written()] == ["delivery.retry", "delivery.drop"]
+
+
+@pytest.mark.req("REL-40")
 def test_all_of_a_filter_is_counted_before_it_is_retried(operator: Client, partner: Partner) -> None:
     platform, other = partner("DE*EMS:EMSP").platform, partner("FR*EMS:EMSP").platform
     assert platform
