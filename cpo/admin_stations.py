@@ -71,8 +71,9 @@ class ChargePointPage(Actions, Operating, Limits, DeviceButtons, Pages):
     change_form_outer_before_template = "admin/station.html"
     actions = Actions.bulk
     actions_detail = (
-        "live_frames", "send_operation", "start_session",
-        {"title": "Ask it", "icon": "settings_remote", "items": [*Actions.asking, "set_limit"]},
+        "live_frames",
+        {"title": "Ask it", "icon": "settings_remote",
+         "items": ["start_session", *Actions.asking, "set_limit", "send_operation"]},
         DEVICE_BUTTONS,
         {"title": "Service", "icon": "build", "items": list(Actions.deciding)},
     )  # fmt: skip

@@ -68,7 +68,10 @@ class PlatformPage(Security, Pages):
     hidden = ("token_out",)
     inlines = (PartyRows, TokenRows, EndpointRows)
     actions_list = ("invite",)
-    actions_detail = ("suspend", "resume", "reopen_lane", "habits", *Security.buttons)
+    actions_detail = (
+        "suspend", "resume",
+        {"title": "Manage", "icon": "settings", "items": ["habits", "reopen_lane", *Security.buttons]},
+    )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("name", "show_state", "show_connection", "version", "versions_url", "show_waiting",
                            "show_pulls", "show_deviations")}),
