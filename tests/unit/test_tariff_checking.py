@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ocpi.tariff_pricing import NotPriceable, Policy, Price, check, credit, credit_differences, lint
-from tests.unit.tariff_builders import ENERGY, cdr, component, element, period, tariff
+from ocpi.tariff_pricing.result import COSTS
+from tests.unit.tariff_builders import ENERGY, cdr, component, element, period, priced, tariff
 from tests.unit.tariff_cases import tariffs_of, vector
 
 
@@ -16,6 +17,22 @@ def amounts(excl: str, incl: str | None = None) -> dict[str, Decimal]:
 
 def claim(total: str, **members: Any) -> dict[str, Any]:
     return cdr(period(ENERGY=10), total_cost=amounts(total), total_energy=10, total_time=1, **members)
+
+
+def small_sub_totals(currency: str) -> dict[str, Any]:
+    """Return a CDR as we publish it, with 0.00005 under each of the five sub-totals before they are rounded."""
+    small = [component(kind, "0.00005") for kind in ("FLAT", "ENERGY", "TIME", "PARKING_TIME")]
+    reserved = element(component("TIME", "0.00005"), reservation="RESERVATION")
+    bill = tariff(reserved, element(*small), currency=currency)
+    periods = (
+        period(RESERVATION_TIME=1),
+        period("2025-03-03T11:00:00Z", ENERGY=1, TIME=1),
+        period("2025-03-03T12:00:00Z", PARKING_TIME=1),
+    )
+    named = [each | {"tariff_id": "T1"} for each in periods]
+    document = cdr(*named, end="2025-03-03T13:00:00Z", currency=currency, tariffs=[bill])
+    result = priced(document, bill, timezone=None)
+    return document | {name: getattr(result, name)._asdict() for name in ("total_cost", *COSTS)}
 
 
 @pytest.mark.req("PRI-90")
@@ -91,6 +108,34 @@ def test_a_cdr_that_contradicts_itself_is_found_out(change: dict[str, Any], find
 
     assert result.verdict == "mismatch"
     assert finding in result.findings
+
+
+@pytest.mark.req("PRI-86")
+@pytest.mark.parametrize("currency", ["EUR", "KWD"])
+@pytest.mark.parametrize("policy", [Policy(), Policy(tolerance=Decimal(0))])
+def test_sub_totals_that_were_rounded_each_need_not_make_the_total(currency: str, policy: Policy) -> None:
+    document = small_sub_totals(currency)
+    apart = sum(document[name]["excl_vat"] for name in COSTS) - document["total_cost"]["excl_vat"]
+
+    result = check(document, document["tariffs"], timezone=None, policy=policy)
+
+    assert apart == Decimal("0.0001") * 2  # five times 0.00005 are published as 0.0001 each and 0.0003 in all
+    assert (result.verdict, result.findings, result.differences) == ("match", [], {})
+
+
+@pytest.mark.req("PRI-86", "CDR-44")
+@pytest.mark.parametrize(("currency", "unit"), [("EUR", "0.01"), ("KWD", "0.001")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sub_totals_further_off_than_the_tolerance_do_not_add_up(currency: str, unit: str, sign: int) -> None:
+    document = small_sub_totals(currency)
+    sub_totals = sum(document[name]["excl_vat"] for name in COSTS)
+
+    found = [
+        check(document | {"total_cost": {"excl_vat": sub_totals + sign * off}}, [], timezone=None).findings
+        for off in (Decimal(unit), Decimal(unit) + Decimal("0.0001"))
+    ]
+
+    assert found == [[], ["sub_totals_do_not_add_up"]]
 
 
 @pytest.mark.req("PRI-93")

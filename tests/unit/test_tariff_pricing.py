@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from ocpi import tariff_pricing
-from ocpi.tariff_pricing import NotPriceable, Policy, Price, choose, loads, price, totals
+from ocpi.tariff_pricing import NotPriceable, Policy, Price, choose, compiled, loads, price, totals
 from tests.unit.tariff_builders import ENERGY, START, cdr, component, element, period, priced, tariff
 from tests.unit.tariff_cases import tariffs_of, vector
 
@@ -176,6 +177,26 @@ def test_a_changed_tariff_is_priced_anew_though_its_key_is_the_same() -> None:
 
     assert amounts == [Decimal("0.3"), Decimal("0.5"), Decimal("0.3")]
     assert priced(cdr(period(ENERGY=1)), before).total_cost.excl_vat == 9
+
+
+@pytest.mark.req("PRI-130")
+def test_a_tariff_is_compiled_once_for_all_cdrs_that_hold_a_copy_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_times: list[str] = []
+    compiling = compiled.Tariff.__init__
+
+    def counted(self: compiled.Tariff, raw: Any) -> None:
+        compiled_times.append(raw["id"])
+        compiling(self, raw)
+
+    monkeypatch.setattr(compiled.Tariff, "__init__", counted)
+    name = f"T-{uuid4()}"
+
+    for volume in range(1, 4):
+        copied = tariff(element(ENERGY), id=name)
+        result = priced(cdr(period(ENERGY=volume), tariffs=[copied]))
+        assert result.total_cost.excl_vat == volume * Decimal("0.3")
+
+    assert compiled_times == [name]
 
 
 @pytest.mark.req("PRI-21")
