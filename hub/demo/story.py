@@ -52,7 +52,7 @@ class Demo:
         base |= {"OCPI_ALLOWED_NETWORKS": "127.0.0.0/8", "OCPI_PARTIES": instances.PARTIES["hub"]}
         base |= {"DJANGO_SUPERUSER_PASSWORD": self.password, "LOG_LEVEL": "WARNING"}
         migrating = instances.Instance("template", 0, base, str(self.folder / "migrate.log"))
-        migrating.run("migrate", "--verbosity", "0", "--no-input")
+        migrating.run("migrate", "--verbosity", "0", "--no-input", seconds=300)
         migrating.run("createsuperuser", "--no-input", "--username", "admin", "--email", "admin@example.com")
         self.found = instances.create(self.servers, self.keys, self.folder, template)
         for instance in self.found.values():
