@@ -151,7 +151,11 @@ class LocationActions(Sending):
 class SessionActions(Sending):
     """What an operator does about a Session."""
 
-    actions_detail = ("stop_session", "set_profile", "get_profile", "clear_profile", "set_preferences")
+    actions_detail = (
+        "stop_session",
+        {"title": "Charging profile", "icon": "show_chart",
+         "items": ["set_profile", "get_profile", "clear_profile", "set_preferences"]},
+    )  # fmt: skip
 
     @sends("Stop", icon="stop", variant="danger", of=Session, question="Stop Session {row.object_id}?")
     def stop_session(self, row: Session, form: forms.Form, operator: str) -> Command:

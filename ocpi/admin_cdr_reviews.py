@@ -125,7 +125,9 @@ class CdrReviewPage(ExportMixin, Pages):  # type: ignore[misc]
               "show_signed_verdict", "pretty_signed", "pretty_check_result")  # fmt: skip
     inlines = (FindingRows, NoteRows)
     actions_list = ("by_party",)
-    actions_detail = ("review_again", "dispute", "agree", "withdraw", "write")
+    actions_detail = (
+        "review_again", "write", {"title": "Dispute", "icon": "gavel", "items": ["dispute", "agree", "withdraw"]},
+    )  # fmt: skip
     pretty_check_result = pretty("check_result", "how it was priced")
     pretty_signed = pretty("signed", "signed meter data")
     show_parties = read_only("from, to", lambda page, row: _parties(row))
