@@ -39,6 +39,7 @@ class Admission:
     version: str
     authenticated: bool
     address: str
+    serial: str = ""  # of the client certificate it was let in by; hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,9 @@ class Door:
         if self._takeovers.blocked(record.id, loop.time()):
             raise Refused(429, "too many takeovers")
         subprotocol = handshake.subprotocol(names, record.protocols, none_is_16=record.no_subprotocol_is_16)
+        serial = format(origin.certificate.serial_number, "x") if certified and origin.certificate else ""
         return Admission(
-            record, subprotocol, SUBPROTOCOLS[subprotocol or "ocpp1.6"], bool(authenticated), origin.address
+            record, subprotocol, SUBPROTOCOLS[subprotocol or "ocpp1.6"], bool(authenticated), origin.address, serial
         )
 
     async def took_over(self, record: Record, address: str) -> None:

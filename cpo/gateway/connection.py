@@ -73,6 +73,12 @@ class Connection:
         self._counted_at = loop_time
 
     @property
+    def serial(self) -> str:
+        """The serial number of the client certificate it was let in by, hexadecimal; empty without one."""
+        admission = getattr(self.socket, "admission", None)
+        return "" if admission is None else str(admission.serial)
+
+    @property
     def is_open(self) -> bool:
         """Whether somebody may still be there."""
         return not self._ended and self.socket.state is State.OPEN

@@ -216,6 +216,17 @@ class Gateway:
                 connection.record = found[charge_point]
             else:
                 self.spawn(connection.socket.close(1008, "no longer known"))
+        await self._cut_revoked(charge_points)
+
+    async def _cut_revoked(self, charge_points: list[int]) -> None:
+        """Cut whoever came with a certificate that we have revoked since (OCPP-06)."""
+        held = [self.connections[cp] for cp in charge_points if cp in self.connections]
+        serials = {each.record.id: each.serial for each in held if each.serial}
+        for charge_point in await self.store.revoked(serials) if serials else ():
+            connection = self.connections.get(charge_point)
+            if connection is not None and connection.serial == serials[charge_point]:
+                logger.info("ocpp connection of %s cut: its certificate is revoked", connection.record.identity)
+                self.spawn(connection.socket.close(1008, "the certificate is revoked"))
 
     async def _caught_up(self) -> None:
         await self._read_again(list(self.connections))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,38 @@ def test_profile_three_asks_for_the_charge_points_own_certificate(world: World, 
         "its CN is another charge point", f"its O is not {ORGANISATION}", "it does not chain to the tenant's root",
         "it is revoked",
     ]  # fmt: skip
+
+
+@pytest.mark.req("OCPP-06")
+def test_who_came_with_a_certificate_that_is_revoked_then_is_cut_at_the_next_sweep(world: World, tls: Tls) -> None:
+    authorities = {"TNM": trust(world), "OTH": trust(world, OTHER, party_id="OTH")}
+    ids = {identity: world.add(identity, security_profile=3) for identity in ("CUT", "STAYS", "OTHERS")}
+    clients = {identity: ROOT.client(identity) for identity in ids}
+    # The same serial number of another tenant's authority is another certificate.
+    revoked = {"CUT": "TNM", "OTHERS": "OTH"}
+
+    async def scenario(node: Node) -> None:
+        secured = tls.secured(node)
+        async with AsyncExitStack() as stack:
+            points = {
+                identity: await stack.enter_async_context(secured.connect(identity, ssl=tls.context(client)))
+                for identity, client in clients.items()
+            }
+            for point in points.values():
+                assert "currentTime" in await point.call("Heartbeat", {})
+            for identity, party_id in revoked.items():
+                world.execute(
+                    """INSERT INTO cpo_stationcertificate (charge_point_id, authority_id, kind, state, csr, serial,
+                           revoked_at) VALUES (%s, %s, 'ChargingStationCertificate', 'INSTALLED', '', %s, now())""",
+                    ids[identity], authorities[party_id], clients[identity][0].serial,
+                )  # fmt: skip
+            await node.gateway._refresh()
+            await asyncio.wait_for(points["CUT"].socket.wait_closed(), 20)
+            assert points["CUT"].socket.close_code == 1008
+            for identity in ("STAYS", "OTHERS"):
+                assert "currentTime" in await points[identity].call("Heartbeat", {})
+
+    world.run(scenario, decide=None, **tls.settings)
 
 
 @pytest.mark.req("OCPP-07", "OCPP-06")
