@@ -246,8 +246,9 @@ def test_failed_attempts_and_takeovers_are_security_events(world: World) -> None
         for _ in range(5):
             assert (await refusal(node, "NOBODY", "wrong")).response.status_code == 401
         held = [node.connect("CP1", PASSWORD) for _ in range(5)]
-        points = [await each.__aenter__() for each in held]
-        await points[-1].call("Heartbeat", {})
+        for each in held:
+            # Only who has been taken in can be taken over.
+            await (await each.__aenter__()).call("Heartbeat", {})
         await eventually(lambda: len(world.rows("SELECT 1 FROM cpo_stationevent")) == 2)
         for each in held:
             await each.__aexit__(None, None, None)
