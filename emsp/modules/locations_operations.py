@@ -84,7 +84,9 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
 def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime, platform_id: int) -> bool:
     document, evses, newest = _taken_apart(body, updated)
     publish = bool(documents.get(document, "publish"))
-    created = quick.put(owner, location_id, document, newest, platform_id=platform_id, publish=publish, evses=evses)
+    created = None
+    if _is_spelled(document, owner, location_id):
+        created = quick.put(owner, location_id, document, newest, platform_id=platform_id, publish=publish, evses=evses)
     if created is not None:
         return created
     columns = {"gone_at": None, "publish": publish, "platform_id": platform_id}
@@ -95,6 +97,13 @@ def _put_location(owner: Address, location_id: str, body: bytes, updated: dateti
         # PUT replaces the whole tree: EVSEs that the body does not name are gone (LOC-22).
         rows.keep_evses(kept.row_id, evses, whole=True)
     return kept.created
+
+
+def _is_spelled(document: str, owner: Address, location_id: str) -> bool:
+    """Say whether a body spells its ids as the URL does: if not, the first spelling has to be put in (TRN-097)."""
+    members = documents.members(document)
+    named = {"country_code": owner.country_code, "party_id": owner.party_id, "id": location_id}
+    return all(bytes(members[name]).decode() == f'"{value}"' for name, value in named.items() if name in members)
 
 
 def unchanged(items: Sequence[Item], platform_id: int) -> set[str]:

@@ -14,13 +14,25 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from cpo.modules import authorization
+from cpo.models import CertificateAuthority, ChargePoint, StationCertificate
+from cpo.modules import authorization, certificates_backends
+from cpo.modules.certificates_signing import NotSigned
 from cpo.whitelist_states import INVALID
 from emsp.models import EVSE, Location, Session
 from emsp.modules import asking, charging_preferences
 from hub import asgi
 from hub.models import Callback
-from ocpi import exchange_replay, outbox_probe, outbox_request, pull, pull_rows, pull_table, recovery, snapshot
+from ocpi import (
+    exchange_replay,
+    outbox_probe,
+    outbox_request,
+    pull,
+    pull_rows,
+    pull_table,
+    recovery,
+    snapshot,
+    token_doubt,
+)
 from ocpi.enums import FUNCTIONAL_MODULES, ModuleID
 from ocpi.headers import Routing, new_id
 from ocpi.models import Exchange, Platform
@@ -28,7 +40,7 @@ from ocpi.modules import initiation, registration
 from ocpi.outbox_rows import Ended, Outcome, Row
 from ocpi.stored import Stored
 from ocpi.v2_2_1.commands import CommandType
-from tests import front_doors
+from tests import certificates, front_doors
 from tests.answers import OcpiAnswer
 from tests.figures.hostile_world import Victim, World, credentials, show_us
 from tests.people import Person, at
@@ -158,6 +170,8 @@ def _traffic(world: World) -> Iterator[tuple[str, Plan]]:
         yield f"{method} a charging profile", _ask(world, "chargingprofiles", method, "SESSION1")
     yield "PUT charging preferences", _preferences(world)
     yield "replay of an exchange", _replay(world)
+    yield "whether our token is refused", _doubt(world)
+    yield "POST a request to be signed", _signing(world)
 
 
 def _row(victim: Victim, **values: Any) -> Row:
@@ -293,6 +307,40 @@ def _replay(world: World) -> Plan:
             url = f"{victim.url('locations', 'receiver')}/NL/TNM/LOC1"
             row = Exchange(platform=victim.platform, direction="OUT", method="PUT", url=url, request_body="{}")
             return exchange_replay.replay(row, exchange_replay.Plan("It goes out again."))
+
+        return act
+
+    return plan
+
+
+def _doubt(world: World) -> Plan:
+    def plan(kind: str, call: str) -> Callable[[], object]:
+        victim = world.add(kind, call, ("locations", "RECEIVER"), role="EMSP")
+
+        def act() -> object:
+            token_doubt.forget()
+            return token_doubt.is_refused(victim.known.target())
+
+        return act
+
+    return plan
+
+
+def _signing(world: World) -> Plan:
+    def plan(kind: str, call: str) -> Callable[[], object]:
+        victim = world.add(kind, call, ("locations", "RECEIVER"))
+
+        def act() -> object:
+            owner = {"country_code": "NL", "party_id": "TNM"}
+            authority = CertificateAuthority(**owner, url=victim.url("locations", "receiver"))
+            point = ChargePoint(**owner, identity="CP-1")
+            csr = certificates.csr("CP-1")
+            row = StationCertificate(charge_point=point, authority=authority, csr=csr)
+            try:
+                certificates_backends.sign(row)
+            except (certificates_backends.Unavailable, NotSigned) as error:
+                return error
+            raise RuntimeError("something was signed by an evil answer")
 
         return act
 

@@ -111,9 +111,10 @@ def test_the_page_of_a_charge_point_shows_all_about_it(operator: Client, station
 
 @pytest.mark.req("OCPP-107")
 def test_the_picture_of_connections_is_as_long_as_they_were(station: Point) -> None:
+    now = datetime.now(UTC)
     ChargePointConnection.objects.create(
-        charge_point=station.row, epoch=1, node="n", address="a", protocol="1.6", since=NOW - timedelta(days=3),
-        until=NOW - timedelta(hours=18),
+        charge_point=station.row, epoch=1, node="n", address="a", protocol="1.6", since=now - timedelta(days=3),
+        until=now - timedelta(hours=18),
     )  # fmt: skip
 
     [stretch] = station_page.picture(station.row)

@@ -30,6 +30,7 @@ FIRMWARE = b"firmware" * 1000
 def folder(settings: Settings, tmp_path: Path) -> Path:
     settings.OCPP_FILES_DIR = str(tmp_path / "files")
     settings.OCPP_FILES_URL = "https://cpo.example"
+    settings.ROOT_URLCONF = "cpo.device_urls"  # the URLs of a CPO, whatever this process was at first
     return tmp_path / "files"
 
 

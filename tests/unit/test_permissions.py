@@ -163,7 +163,7 @@ def test_what_a_default_or_a_wildcard_gives_is_not_explicit() -> None:
     assert not explicit(under(rule("allow", "any", "any", mutual=True), of=everybody))
     assert explicit(under(rule("allow", ":SCSP", "NL*TNM", "sessions"), of=everybody))
     assert [p.party.role for p in registry.receivers(named, CPO_PLATFORM, TNM, "sessions")] == ["SCSP"]
-    assert registry.receivers(everybody, CPO_PLATFORM, TNM, "sessions") == []
+    assert list(registry.receivers(everybody, CPO_PLATFORM, TNM, "sessions")) == []
 
 
 @pytest.mark.parametrize("text", ["", "N", "NLTNM", "NL*", "*TNM", "NL*TN", "NL*TNMX:CPO"])

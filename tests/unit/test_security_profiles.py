@@ -42,11 +42,12 @@ def test_below_its_profile_nobody_comes_in_and_above_everybody(required: int, re
 
 
 def judged(
-    shown: x509.Certificate, *, root: Root = ROOT, names: tuple[str, ...] = ("CP-1", "SN-1"), now: datetime = NOW,
+    shown: x509.Certificate, *, root: Root = ROOT, names: tuple[str, ...] = ("CP-1", "SN-1"),
+    now: datetime | None = None,
     revocation_list: str = "", revoked: bool = False,
 ) -> str:  # fmt: skip
     authority = Authority(ORGANISATION, root.certificate, revocation_list, revoked)
-    return client_certificates.judge(shown, authority, set(names), now)
+    return client_certificates.judge(shown, authority, set(names), now or datetime.now(UTC))
 
 
 def client(common_name: str = "CP-1", *, root: Root = ROOT, organisation: str = ORGANISATION) -> x509.Certificate:
