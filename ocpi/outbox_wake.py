@@ -44,7 +44,7 @@ _gathered: set[Lane] = set()
 _lock = threading.Lock()
 _something = threading.Event()
 _thread_of: int | None = None
-_redis: redis.Redis | None = None
+_redis: tuple[str, redis.Redis] | None = None  # and where it leads to
 
 
 def wake(lanes: Iterable[Lane]) -> None:
@@ -115,14 +115,16 @@ def _run() -> None:
 
 def _client() -> redis.Redis:
     global _redis
-    if _redis is None:
-        _redis = redis.Redis.from_url(
-            settings.REDIS_URL,
+    url = settings.REDIS_URL
+    if _redis is None or _redis[0] != url:
+        made = redis.Redis.from_url(
+            url,
             socket_timeout=_SOCKET_SECONDS,
             socket_connect_timeout=_SOCKET_SECONDS,
             retry=Retry(NoBackoff(), 0),  # the library's own default waits for seconds
         )
-    return _redis
+        _redis = (url, made)
+    return _redis[1]
 
 
 def _forget() -> None:
