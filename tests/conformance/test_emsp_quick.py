@@ -50,7 +50,7 @@ def _shown() -> dict[str, str]:
     return dict(EVSE.objects.filter(deleted_at=None).values_list("uid", "status"))
 
 
-@pytest.mark.req("LOC-22", "BENCH-11")
+@pytest.mark.req("LOC-22")
 def test_a_whole_location_is_one_statement(cpo: Person, location: Callable[..., dict[str, Any]]) -> None:
     assert cpo.put(URL, location("A", "B")).codes == (201, 1000)
 
@@ -101,7 +101,7 @@ def test_other_spelling_and_return_after_removed_go_the_longer_way(
     assert all(defects.count(cpo.id, kind) == count + 1 for kind, count in before.items())
 
 
-@pytest.mark.req("LOC-11", "BENCH-11")
+@pytest.mark.req("LOC-11")
 def test_a_status_is_two_statements(cpo: Person, location: Callable[..., dict[str, Any]]) -> None:
     cpo.put(URL, location("A", "B"))
 

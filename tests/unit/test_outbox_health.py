@@ -398,7 +398,7 @@ def test_whoever_comes_back_is_connected_with_its_first_request(emsp_platform: P
     assert Platform.objects.get().connection == "CONNECTED"
 
 
-@pytest.mark.req("REL-26", "REL-38", "BENCH-05")
+@pytest.mark.req("REL-26", "REL-38")
 def test_a_hundred_platforms_that_answered_are_written_down_in_one_statement() -> None:
     platforms = [add_platform(f"eMSP {number}", "http://127.0.0.1:1") for number in range(100)]
     away = platforms[7]
