@@ -156,11 +156,14 @@ def issue(pair: Pair, since: datetime, until: datetime, *, by: str) -> Statement
     return row
 
 
-def issue_all(since: datetime, until: datetime, *, by: str, only_monthly: bool = False) -> list[Statement]:
-    """Issue what is due between all parties; a pair without anything due gets none."""
+def issue_all(since: datetime, until: datetime, *, by: str, monthly: bool = False) -> list[Statement]:
+    """Issue what is due between all parties; a pair without anything due gets none.
+
+    With `monthly` only for those whose terms say so, and who have none of that period yet.
+    """
     issued = []
     for pair in pairs(until):
-        if only_monthly and not terms_of(pair).monthly:
+        if monthly and (_is_issued(pair, until) or not terms_of(pair).monthly):
             continue
         try:
             issued.append(issue(pair, since, until, by=by))
@@ -169,12 +172,21 @@ def issue_all(since: datetime, until: datetime, *, by: str, only_monthly: bool =
     return issued
 
 
+def _is_issued(pair: Pair, until: datetime) -> bool:
+    (country_code, party_id), (emsp_country_code, emsp_party_id) = pair.cpo.key, pair.emsp.key
+    return Statement.objects.filter(
+        country_code=country_code, party_id=party_id, emsp_country_code=emsp_country_code, emsp_party_id=emsp_party_id,
+        currency=pair.currency, until__gte=until,
+    ).exists()  # fmt: skip
+
+
 def issue_due(now: datetime | None = None) -> list[Statement]:
-    """Issue the statements of the last month, once: what comes late for it is in those of the next."""
+    """Issue the statements of the last month, one for each pair: what comes late for it is in that of the next.
+
+    What a crash has left is issued by the next call: it is asked of each pair, not of the month.
+    """
     since, until = month_before(now or clock.now())
-    if Statement.objects.filter(until__gte=until, issued_by=MONTHLY).exists():
-        return []
-    return issue_all(since, until, by=MONTHLY, only_monthly=True)
+    return issue_all(since, until, by=MONTHLY, monthly=True)
 
 
 def differences(row: Statement) -> list[str]:

@@ -206,6 +206,23 @@ def _ask(
         action, payload = v201_write.write(_addressed(charge_point, request))
     else:
         action, payload = v16.write(request)
+    return queue(charge_point, action, payload, asked_by=asked_by, key=key, timeout=timeout, until=until)
+
+
+def queue(
+    charge_point: ChargePoint,
+    action: str,
+    payload: dict[str, Any],
+    *,
+    asked_by: str,
+    key: str,
+    timeout: float = operations.DEFAULT_SECONDS,
+    until: datetime | None = None,
+) -> Operation:
+    """Queue a message in the words of an OCPP version; with `until` also for when the charge point comes back by then.
+
+    :raises NotAsked: if it cannot even be queued.
+    """
     try:
         return operations.ask(
             charge_point,

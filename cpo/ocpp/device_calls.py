@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from cpo.gateway import frames, operations
+from cpo.gateway import operations
 from cpo.models import ChargePoint, Operation
-from cpo.ocpp import v16_devices, v201_devices
-from cpo.ocpp.calls import NotAsked
+from cpo.ocpp import calls, v16_devices, v201_devices
+from cpo.ocpp.calls import NotAsked as NotAsked
 from cpo.ocpp.device_words import Message
 
 
@@ -36,20 +36,7 @@ def ask(
 
     :raises NotAsked: if it cannot even be queued.
     """
-    action, payload = message
-    try:
-        return operations.ask(
-            charge_point,
-            action,
-            payload,
-            asked_by=asked_by,
-            timeout=timeout,
-            idempotency_key=key,
-            deliver_later=until is not None,
-            expires_at=until,
-        )
-    except (operations.QueueFull, operations.UnknownAction, frames.PayloadError) as error:
-        raise NotAsked(str(error)) from error
+    return calls.queue(charge_point, *message, asked_by=asked_by, key=key, timeout=timeout, until=until)
 
 
 def payload(operation: Operation) -> dict[str, Any]:

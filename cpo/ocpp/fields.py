@@ -1,9 +1,14 @@
 """What readers of every OCPP version do with the members of a payload: texts, numbers, units. Pure."""
 
 import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
+from cpo.gateway import frames
 from cpo.gateway.frames import Payload
+from cpo.ocpp import events
+from cpo.ocpp.events import Event
 
 _SCALE = {
     "Wh": ("Wh", Decimal(1)),
@@ -43,6 +48,21 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
 
 class Unreadable(ValueError):
     """A message that lacks what it is about."""
+
+
+Reader = Callable[[Payload, datetime], Event]
+
+
+def read(readers: Mapping[str, Reader], action: str, payload: Payload | str, received_at: datetime) -> Event:
+    """Return what a message says happened; an action without a reader is passed on as it is.
+
+    :raises Unreadable: if a needed field is missing or of another kind.
+    """
+    content = frames.read_payload(payload) if isinstance(payload, str) else payload
+    if not isinstance(content, dict):
+        raise Unreadable(f"{action}: the payload is not an object")
+    reader = readers.get(action)
+    return events.Other(action=action, payload=content) if reader is None else reader(content, received_at)
 
 
 def text(payload: Payload, name: str, longest: int = 255) -> str:

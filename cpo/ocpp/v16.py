@@ -4,17 +4,16 @@ Reading is forgiving: the gateway has let pass what lenient allows, and a parked
 read raises `Unreadable`; a single odd meter value is flagged and stops nothing (OCPP-65).
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, assert_never
 
-from cpo.gateway import frames, moments
+from cpo.gateway import moments
 from cpo.gateway.frames import Payload
-from cpo.ocpp import events
+from cpo.ocpp import events, fields
 from cpo.ocpp.events import Event, MeterSample, Request
+from cpo.ocpp.fields import Reader, integer, scaled, text
 from cpo.ocpp.fields import Unreadable as Unreadable
-from cpo.ocpp.fields import integer, scaled, text
 
 _REASONS = frozenset(
     {
@@ -38,13 +37,7 @@ def read(action: str, payload: Payload | str, received_at: datetime) -> Event:
 
     :raises Unreadable: if a needed field is missing or of another kind.
     """
-    content = frames.read_payload(payload) if isinstance(payload, str) else payload
-    if not isinstance(content, dict):
-        raise Unreadable(f"{action}: the payload is not an object")
-    reader = _READERS.get(action)
-    if reader is None:
-        return events.Other(action=action, payload=content)
-    return reader(content, received_at)
+    return fields.read(_READERS, action, payload, received_at)
 
 
 def _id_tag(payload: Payload, name: str = "idTag") -> str:
@@ -168,7 +161,7 @@ def _data_transfer(payload: Payload, received_at: datetime) -> Event:
     )
 
 
-def _upload_status(action: str) -> "Reader":
+def _upload_status(action: str) -> Reader:
     def reader(payload: Payload, received_at: datetime) -> Event:
         request = payload.get("requestId")
         request_id = request if isinstance(request, int) else None
@@ -184,8 +177,6 @@ def _security_event(payload: Payload, received_at: datetime) -> Event:
         info=text(payload, "techInfo"),
     )
 
-
-Reader = Callable[[Payload, datetime], Event]
 
 _READERS: dict[str, Reader] = {
     "Authorize": _authorize,

@@ -3,15 +3,14 @@
 Reading is forgiving, as it is for 1.6: what cannot be read raises `Unreadable`, an odd meter value stops nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
-from cpo.gateway import frames, moments
+from cpo.gateway import moments
 from cpo.gateway.frames import Payload
-from cpo.ocpp import events
+from cpo.ocpp import events, fields
 from cpo.ocpp.events import Event, MeterSample
-from cpo.ocpp.fields import Unreadable, integer, optional_integer, scaled, text
+from cpo.ocpp.fields import Reader, Unreadable, integer, optional_integer, scaled, text
 
 _LONGEST_ID = 36
 _KINDS = frozenset({"Started", "Updated", "Ended"})
@@ -48,13 +47,7 @@ def read(action: str, payload: Payload | str, received_at: datetime) -> Event:
 
     :raises Unreadable: if a needed field is missing or of another kind.
     """
-    content = frames.read_payload(payload) if isinstance(payload, str) else payload
-    if not isinstance(content, dict):
-        raise Unreadable(f"{action}: the payload is not an object")
-    reader = _READERS.get(action)
-    if reader is None:
-        return events.Other(action=action, payload=content)
-    return reader(content, received_at)
+    return fields.read(_READERS, action, payload, received_at)
 
 
 def _object(payload: Payload, name: str) -> Payload:
@@ -212,7 +205,7 @@ def _data_transfer(payload: Payload, received_at: datetime) -> Event:
     )
 
 
-def _upload_status(action: str) -> "Reader":
+def _upload_status(action: str) -> Reader:
     def reader(payload: Payload, received_at: datetime) -> Event:
         return events.UploadStatus(
             subject=action, status=text(payload, "status", 50), request_id=optional_integer(payload, "requestId")
@@ -228,8 +221,6 @@ def _security_event(payload: Payload, received_at: datetime) -> Event:
         info=text(payload, "techInfo"),
     )
 
-
-Reader = Callable[[dict[str, Any], datetime], Event]
 
 _READERS: dict[str, Reader] = {
     "Authorize": _authorize,

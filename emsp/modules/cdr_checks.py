@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from emsp.models import CDR
 from emsp.modules import cdr_facts, cdr_references
-from ocpi import cdr_firewall, cdr_reviews, keeping, tariff_pricing
-from ocpi.headers import Address
+from ocpi import cdr_firewall, cdr_reviews, tariff_pricing
 from ocpi.models import CdrReview
 
 log = logging.getLogger(__name__)
@@ -21,11 +19,12 @@ log = logging.getLogger(__name__)
 def check(cdr: CDR) -> tariff_pricing.Check:
     """Compare what a CDR claims with what its tariffs make of it, and store the verdict."""
     document = tariff_pricing.loads(cdr.document)
-    result = _review(cdr).check
+    found = _review(cdr)
+    result = found.check
     shown = result.as_json()
     if document.get("credit"):
-        shown["credit"] = _credit_flags(cdr, document)
-    if odd := cdr_references.flags(cdr, document):
+        shown["credit"] = cdr_references.credit_flags(found)
+    if odd := cdr_references.flags(cdr, document, found):
         shown["references"] = odd
     computed = result.computed.total_cost.excl_vat if result.computed is not None else None
     CDR.objects.filter(pk=cdr.pk).update(
@@ -61,22 +60,3 @@ def _review(cdr: CDR) -> cdr_firewall.Inspection:
             country_code__iexact=cdr.country_code, party_id__iexact=cdr.party_id, cdr_id__iexact=cdr.object_id
         )
         return cdr_reviews.review(row, cdr.document, cdr_facts.collect)
-
-
-def _credit_flags(cdr: CDR, document: dict[str, Any]) -> list[str]:
-    """Return what is odd in a Credit CDR; it is kept all the same (CDR-21, CDR-26)."""
-    owner, reference = Address(cdr.country_code, cdr.party_id), str(document.get("credit_reference_id"))
-    original = keeping.find(CDR, owner=owner, object_id=reference)
-    if original is None:
-        return ["original_unknown"]
-    flags = []
-    others = CDR.objects.filter(
-        country_code__iexact=owner.country_code, party_id__iexact=owner.party_id, credit_reference_id__iexact=reference
-    )
-    if others.exclude(pk=cdr.pk).filter(pk__lt=cdr.pk).exists():
-        flags.append("credited_before")
-    try:
-        different = tariff_pricing.credit_differences(document, tariff_pricing.loads(original.document))
-    except tariff_pricing.NotPriceable as error:
-        return [*flags, error.code]
-    return flags + [f"differs_from_original: {name}" for name in different]

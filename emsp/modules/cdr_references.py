@@ -1,15 +1,26 @@
-"""What a CDR refers to, held against what we know: odd references are noted beside it, never refused (QRK-29)."""
+"""What is odd in the references of a CDR, counted per platform: noted beside it, never refused (QRK-29).
+
+Nothing is looked up here: it is what the review found (ocpi/cdr_firewall), in the words of the deviations.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from emsp.models import CDR, EVSE, Authorization, Location, Session, Token
-from ocpi import defects, documents, keeping, normal_ids
-from ocpi.headers import Address
+from emsp.models import CDR
+from ocpi import defects
+from ocpi.cdr_firewall import Finding, Inspection
 
-_NOT_AVAILABLE = "#NA"
+# Code and member of a finding, and what it is called here.
+_FLAGS = {
+    ("location_unknown", "cdr_location.id"): "location_unknown",
+    ("location_unknown", "cdr_location.evse_uid"): "evse_unknown",
+    ("location_differs", "cdr_location.evse_id"): "evse_id_differs",
+    ("token_unknown", "cdr_token.uid"): "token_unknown",
+    ("contract_differs", "cdr_token.contract_id"): "contract_id_differs",
+    ("authorization_unknown", "authorization_reference"): "authorization_unknown",
+    ("session_unknown", "session_id"): "session_unknown",  # counted when it came
+}
 _COUNTED = {
     "location_unknown": "QRK-29 CDR for an unknown Location",
     "evse_unknown": "QRK-29 CDR for an unknown EVSE",
@@ -19,49 +30,26 @@ _COUNTED = {
 }
 
 
-def flags(cdr: CDR, document: dict[str, Any]) -> list[str]:
+def flags(cdr: CDR, document: dict[str, Any], found: Inspection) -> list[str]:
     """Return what is odd in the references of a CDR; at its first check it is counted for its platform."""
-    owner = Address(cdr.country_code, cdr.party_id)
-    found = [*_place(owner, document.get("cdr_location") or {}), *_driver(document)]
-    if (
-        not cdr.credit_reference_id
-        and keeping.find(Session, owner=owner, object_id=cdr.session_id or cdr.object_id) is None
-    ):
-        found.append("session_unknown")  # counted when it came
+    named = {_FLAGS.get((each.code, each.field), "") for each in found.findings}
+    odd = [flag for flag in _FLAGS.values() if flag in named]
+    if document.get("auth_method") != "WHITELIST" and not document.get("authorization_reference"):
+        odd.append("authorization_reference_missing")  # counted when it came
     if cdr.checked_at is None:
-        for flag in found:
+        for flag in odd:
             if flag in _COUNTED:
                 defects.note(cdr.platform_id, _COUNTED[flag], f"POST CDR {cdr.object_id}")
-    return found
+    return odd
 
 
-def _place(owner: Address, place: dict[str, Any]) -> Iterator[str]:
-    location = keeping.find(Location, owner=owner, object_id=str(place.get("id")))
-    if location is None:
-        yield "location_unknown"
-        return
-    evse_uid = str(place.get("evse_uid"))
-    evse = EVSE.objects.filter(location=location, uid__iexact=evse_uid).first()
-    if evse is None:
-        if evse_uid != _NOT_AVAILABLE:
-            yield "evse_unknown"
-        return
-    known, given = documents.get(evse.document, "evse_id"), str(place.get("evse_id"))
-    if known and given != _NOT_AVAILABLE and not normal_ids.same_evse_id(known, given):
-        yield "evse_id_differs"
+def credit_flags(found: Inspection) -> list[str]:
+    """Return what is odd in a Credit CDR; it is kept all the same (CDR-21, CDR-26)."""
+    return list(dict.fromkeys(_credit_flag(each) for each in found.findings if each.code in _CREDIT))
 
 
-def _driver(document: dict[str, Any]) -> Iterator[str]:
-    named = document["cdr_token"]
-    owner = Address(named["country_code"], named["party_id"])
-    token = keeping.find(Token, owner=owner, object_id=named["uid"], type=named["type"])
-    if token is None:
-        yield "token_unknown"
-    elif not normal_ids.same_contract_id(token.contract_id, named["contract_id"]):
-        yield "contract_id_differs"
-    reference = document.get("authorization_reference")
-    if document.get("auth_method") == "AUTH_REQUEST" and reference:
-        if not Authorization.objects.filter(reference__iexact=reference).exists():
-            yield "authorization_unknown"
-    elif document.get("auth_method") != "WHITELIST" and not reference:
-        yield "authorization_reference_missing"  # counted when it came
+_CREDIT = frozenset({"original_unknown", "credited_before", "credit_differs"})
+
+
+def _credit_flag(finding: Finding) -> str:
+    return f"differs_from_original: {finding.field}" if finding.code == "credit_differs" else finding.code

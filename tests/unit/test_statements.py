@@ -12,7 +12,7 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from emsp.models import CDR
-from ocpi import cdr_disputes, cdr_finders, cdr_reviews, clock, statements
+from ocpi import audit, cdr_disputes, cdr_finders, cdr_reviews, clock, statements
 from ocpi.headers import Address
 from ocpi.models import AuditEntry, CdrReview, Platform, Statement, StatementItem, StatementTerms
 from ocpi.statement_figures import Item, add_up, rates_of
@@ -196,6 +196,26 @@ def test_a_month_is_issued_once_and_only_where_the_terms_say_so(books: Books) ->
     ]
     assert statements.issue_due(now + timedelta(hours=1)) == []
     assert len(statements.issue_due(datetime(2026, 12, 1, tzinfo=UTC))) == 1
+
+
+def test_a_month_that_a_crash_cut_short_is_issued_to_the_end(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    books.add("A", "10")
+    books.add("B", "10", currency="CHF", tariffs=[])
+    now, write_down = datetime(2026, 11, 1, 3, tzinfo=UTC), audit.record
+
+    def crash(action: str, **named: Any) -> None:
+        if "EUR" in str(named):
+            raise RuntimeError("the process ends here")
+        write_down(action, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "record", crash)
+        with pytest.raises(RuntimeError):
+            statements.issue_due(now)
+    assert [row.currency for row in Statement.objects.all()] == ["CHF"]
+
+    assert [row.currency for row in statements.issue_due(now + timedelta(hours=1))] == ["EUR"]
+    assert statements.issue_due(now + timedelta(hours=2)) == []
 
 
 def test_what_nobody_has_reviewed_yet_waits(books: Books) -> None:
