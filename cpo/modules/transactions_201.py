@@ -24,6 +24,7 @@ from cpo.modules import locations_operations as locations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules import transactions_tokens as tokens
 from cpo.modules.authorization import Verdict
+from cpo.ocpp import calls
 from cpo.ocpp.events import MeterValues, TransactionStarted
 from cpo.ocpp.events import TransactionEvent as Event
 from cpo.transaction_events import ENDED, Course, Told
@@ -324,10 +325,4 @@ def _says_no_more(row: Transaction) -> bool:
         except (operations.QueueFull, operations.UnknownAction) as error:
             log.warning("%s cannot be asked about: %s", row, error)
         return False
-    if asked.state != "ANSWERED":
-        return False
-    try:
-        answer = msgspec.json.decode(asked.answer or "{}")
-    except msgspec.DecodeError:
-        return False
-    return isinstance(answer, dict) and answer.get("messagesInQueue") is False
+    return asked.state == "ANSWERED" and calls.raw_answer(asked).get("messagesInQueue") is False

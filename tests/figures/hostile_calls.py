@@ -139,76 +139,99 @@ def _caller() -> str:
 
 
 Job = tuple[str, str, Callable[[], object]]  # kind, call, what is done
+Prepared = tuple[str, list[Job]]  # in the name of which sides
+
+
+class Caller:
+    """Makes the calls and keeps what nobody handled."""
+
+    def __init__(self, *, threads: int, close: bool) -> None:
+        self._threads, self._close = threads, close
+        self.troubles: list[str] = []
+
+    def do(self, job: Job) -> None:
+        """Make one call; what is said to the operator or the partner is as it should be."""
+        from django.db import connection
+
+        from ocpi import status
+        from ocpi.modules.initiation import HandshakeFailed
+
+        kind, call, action = job
+        try:
+            action()
+        except (HandshakeFailed, status.OcpiError):
+            pass
+        except BaseException as error:
+            self.troubles.append(f"{call} at {kind}: {type(error).__name__}: {error}"[:300])
+        finally:
+            if self._close:
+                connection.close()
+
+    def do_all(self, prepared: list[Prepared]) -> float:
+        """Make many at once; return how many seconds they took."""
+        from django.db import connection
+
+        from tests.figures import hostile_jobs
+
+        started = time.monotonic()
+        for sides, jobs in prepared:
+            hostile_jobs.become(sides)
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="call") as pool:
+                list(pool.map(self.do, jobs))
+                list(pool.map(lambda _: connection.close(), range(self._threads * 4)))
+        return time.monotonic() - started
+
+    def largest(self, prepared: list[Prepared]) -> tuple[str, float]:
+        """Make them one after the other; return which one took most memory, and how many megabytes."""
+        from tests.figures import hostile_jobs
+
+        found = ("", 0.0)
+        for sides, jobs in prepared:
+            hostile_jobs.become(sides)
+            for job in jobs:
+                _forget_peak()
+                resident = _resident()
+                self.do(job)
+                grown = (_peak() - resident) / 1e6
+                found = max(found, (f"{job[1]} at {job[0]}", grown), key=lambda each: each[1])
+        return found
 
 
 def run(given: dict[str, Any]) -> dict[str, Any]:
     """Make the calls and return what came of them."""
-    from django.db import connection
-
-    from ocpi import status
-    from ocpi.modules.initiation import HandshakeFailed
     from tests.figures import hostile_jobs
     from tests.figures.hostile_world import World
 
     world = World(given["ports"], given["authority"])
     watch = Watch(given["ports"], given["limit"])
-    troubles: list[str] = []
+    caller = Caller(threads=given["threads"], close=given.get("close", False))
 
-    def do(job: Job) -> None:
-        kind, call, action = job
-        try:
-            action()
-        except (HandshakeFailed, status.OcpiError):
-            pass  # said to the operator or the partner, as it should be
-        except BaseException as error:
-            troubles.append(f"{call} at {kind}: {type(error).__name__}: {error}"[:300])
-        finally:
-            if given.get("close", False):
-                connection.close()
-
-    def prepare(kinds: list[str], some: bool) -> list[tuple[str, list[Job]]]:
+    def prepare(kinds: list[str], some: bool) -> list[Prepared]:
         return [(sides, hostile_jobs.of(sides, world, kinds, some=some)) for sides in hostile_jobs.SIDES]
-
-    def do_all(prepared: list[tuple[str, list[Job]]]) -> float:
-        started = time.monotonic()
-        for sides, jobs in prepared:
-            hostile_jobs.become(sides)
-            with ThreadPoolExecutor(given["threads"], thread_name_prefix="call") as pool:
-                list(pool.map(do, jobs))
-                list(pool.map(lambda _: connection.close(), range(given["threads"] * 4)))
-        return time.monotonic() - started
 
     evil = [kind for kind in given["ports"] if kind not in ("canary", "good")]
     with watch.watching():
         # One after the other, for what a single call takes.
         single = [] if given["short"] else prepare([kind for kind in evil if kind in LARGE], True)
         prepared = prepare(evil, given["short"])  # the platforms themselves are no answer: their memory does not count
-        quiet = do_all(prepare(["good"] if given["short"] else ["good"] * len(evil), False))
+        quiet = caller.do_all(prepare(["good"] if given["short"] else ["good"] * len(evil), False))
         others = Others(world, watch)
         with others.going():
             time.sleep(given["limit"])
         alone = others.take()
         quiet_made, watch.made = watch.made, []
-        largest = ("", 0.0)
-        for sides, jobs in single:
-            hostile_jobs.become(sides)
-            for job in jobs:
-                _forget_peak()
-                resident = _resident()
-                do(job)
-                grown = (_peak() - resident) / 1e6
-                largest = max(largest, (f"{job[1]} at {job[0]}", grown), key=lambda each: each[1])
+        largest = caller.largest(single)
         _forget_peak()
         before = _resident()
         with others.going():
-            seconds = do_all(prepared)
+            seconds = caller.do_all(prepared)
         peak = _peak()
     return {
         "made": [asdict(one) for one in watch.made],
         "quiet_calls": len(quiet_made),
         "quiet_seconds": quiet,
         "seconds": seconds,
-        "troubles": troubles,
+        "troubles": caller.troubles,
         "unseen": sorted(places_in_code() - {one.place for one in quiet_made + watch.made}),
         "grown_mb": (peak - before) / 1e6,
         "largest": largest,
