@@ -14,11 +14,13 @@ import msgspec
 from cpo.models import CertificateAuthority, StationCertificate
 from cpo.modules import certificates_signing as signing
 from cpo.modules.certificates_signing import NotSigned, Signed
-from ocpi import client, clock, secrets
+from ocpi import client, clock, json_text, secrets
 from ocpi.answers import ClientError, Unsendable
 from ocpi.client import Target
+from ocpi.status import NotJson
 
 _SECONDS = 20.0
+_ANSWER = 64 * 1024  # bytes; a chain has at most 10,000 characters
 _LATER = frozenset({408, 425, 429})
 
 
@@ -89,9 +91,9 @@ def _target(authority: CertificateAuthority) -> Target:
 
 def _chain(body: bytes) -> str:
     try:
-        found = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise NotSigned("the service answered no JSON") from error
+        found = msgspec.json.decode(json_text.read(body, limit=_ANSWER))
+    except NotJson as error:
+        raise Unavailable(f"the service answered what is no JSON for us: {error}") from error
     chain = found.get("certificate_chain") if isinstance(found, dict) else None
     if not isinstance(chain, str) or len(chain) > 10_000:
         raise NotSigned("the service answered no certificate_chain of at most 10000 characters")

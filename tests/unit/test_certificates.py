@@ -251,6 +251,8 @@ def test_a_service_is_asked_and_what_it_signs_is_delivered(service: Listener) ->
         ({"status": 503}, "ASKED", "answered 503"),
         ({"close": True}, "ASKED", "did not answer"),
         ({"status": 422}, "FAILED", "answered 422"),
+        ({"raw": b"<html>"}, "ASKED", "no JSON for us"),
+        ({"raw": b"[" * 5000 + b"]" * 5000}, "ASKED", "no JSON for us"),
         ({"raw": b"{}"}, "FAILED", "no certificate_chain"),
         ({"raw": json.dumps({"certificate_chain": Root().certificate}).encode()}, "FAILED", "another key"),
     ],
