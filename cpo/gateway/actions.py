@@ -147,6 +147,8 @@ V201 = _SHARED | {
 # Of 2.1 what it shares with 2.0.1, and the one message that comes as SEND (OCPP-30).
 V21 = V201 | {"NotifyPeriodicEventStream": Action(_nothing)}
 ACTIONS = {"1.6": V16, "2.0.1": V201, "2.1": V21}
+# What drivers are billed by: never answered with CALLERROR for a fault of ours (OCPP-27).
+BILLED = frozenset({"MeterValues", "StartTransaction", "StopTransaction", "TransactionEvent"})
 
 # What TriggerMessage asks for → the action that comes.
 _TRIGGERED = {

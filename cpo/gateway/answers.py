@@ -1,5 +1,6 @@
 """Answer the CALLs of one charge point: check, keep, have decided, answer; each refusal has its CALLERROR."""
 
+import asyncio
 import logging
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from cpo.gateway.watch import Watch
 logger = logging.getLogger(__name__)
 
 _DEVIATIONS = 200  # kinds remembered per connection
+_ALARM_SECONDS = 300  # between two alarms of one connection
 
 
 class Services(Protocol):
@@ -54,6 +56,7 @@ class Answers:
         self._speaker = speaker
         self._actions = actions.ACTIONS[speaker.version]
         self._deviations: set[tuple[str, str]] = set()
+        self._quiet_until = 0.0  # the loop's time until when no further alarm is raised
 
     async def answer(self, item: Call | FrameError) -> str | None:
         """Return the frame to send back, if any.
@@ -62,6 +65,8 @@ class Answers:
         :raises Superseded: if a newer connection has come.
         """
         if isinstance(item, FrameError):
+            if item.fault is Fault.OURS:
+                self._alarm("", None)
             return self._refusal(item)
         answer = await self._answer_text(item)
         return None if item.send else answer
@@ -87,32 +92,71 @@ class Answers:
             return await self._failed(call, error)
 
     async def _failed(self, call: Call, error: Exception) -> str:
-        """Park what our own fault kept from being handled; what must not be refused is answered all the same."""
+        """Park what our own fault kept from being handled.
+
+        What a transaction is billed by is answered as usual once it is parked, a start with its real id (OCPP-27,
+        OCPP-39): a charge point that gets a CALLERROR may drop the message. All else is told InternalError.
+
+        :raises StoreUnavailable: if a message of a transaction cannot even be parked: what nobody has kept stays
+            unanswered, so that the charge point sends it again (OCPP-98).
+        """
         action = self._actions.get(call.action)
-        if action is not None and action.kept:
-            message = Message(
-                charge_point=self._speaker.record.id,
-                epoch=self._speaker.epoch,
-                received_at=datetime.now(UTC),
-                protocol=self._speaker.version,
-                action=call.action,
-                message_id=call.message_id,
-                payload=call.text,
-                payload_hash=actions.payload_hash(f"failed {call.action}", call.text),  # a repeat gets another chance
-                answer=None,
-                state="FAILED",
-                error=f"{type(error).__name__}: {error}"[:2000],
-                repeats=False,
-            )
-            try:
-                await self._services.inbox.keep(message)
-            except (StoreUnavailable, Superseded):
-                raise
-            except Exception:
-                logger.exception("ocpp call could not be parked: %s %s", self._speaker.record.identity, call.message_id)
-        if action is not None and action.parked:
-            return frames.call_result(call.message_id, {})
+        if action is None or not action.kept:
+            self._alarm(call.action, error)
+            return self._refusal(FrameError(Fault.OURS, "internal error", message_id=call.message_id))
+        billed = call.action in actions.BILLED
+        try:
+            kept = await self._services.inbox.keep(self._parked(call, error))
+        except (StoreUnavailable, Superseded):
+            raise
+        except Exception as worse:
+            logger.exception("ocpp call could not be parked: %s %s", self._speaker.record.identity, call.message_id)
+            self._alarm(call.action, worse)
+            if billed:
+                raise StoreUnavailable from worse
+        else:
+            if billed:
+                return frames.call_result(call.message_id, _answer_of_parked(call, kept))
         return self._refusal(FrameError(Fault.OURS, "internal error", message_id=call.message_id))
+
+    def _parked(self, call: Call, error: Exception) -> Message:
+        now = datetime.now(UTC)
+        message = Message(
+            charge_point=self._speaker.record.id,
+            epoch=self._speaker.epoch,
+            received_at=now,
+            protocol=self._speaker.version,
+            action=call.action,
+            message_id=call.message_id,
+            payload=call.text,
+            payload_hash=actions.payload_hash(f"failed {call.action}", call.text),  # a repeat gets another chance
+            answer=None,
+            state="FAILED",
+            error=f"{type(error).__name__}: {error}"[:2000],
+            repeats=False,
+        )
+        if call.action == "StartTransaction":
+            # The key is what gives it its id; a repeat finds it by that, whatever was wrong with us the first time.
+            try:
+                start = actions.start_key(self._speaker.record.id, call.payload, now)
+            except Exception:
+                start = actions.StartKey(message.payload_hash)
+            message.start_key, message.start_key_since = start.key, start.since
+        return message
+
+    def _alarm(self, action: str, error: Exception | None) -> None:
+        """Have an operator told of an error that no parked message tells of, once in a while (OCPP-27, OCPP-108)."""
+        loop_time = asyncio.get_running_loop().time()
+        if loop_time < self._quiet_until:
+            return
+        self._quiet_until = loop_time + _ALARM_SECONDS
+        record = self._speaker.record
+        name = type(error).__name__ if error is not None else "a frame that could not be read"
+        self._services.spawn(
+            self._services.store.note_event(
+                "GatewayError", identity=record.identity, charge_point=record.id, info=f"{action[:64]} {name}".strip()
+            )
+        )
 
     def _action(self, call: Call) -> Action:
         action = self._actions.get(call.action)
@@ -222,3 +266,16 @@ class Answers:
         if (action, kind) not in self._deviations and len(self._deviations) < _DEVIATIONS:
             self._deviations.add((action, kind))
             self._services.spawn(self._services.store.deviates(self._speaker.record.id, action, kind))
+
+
+def _answer_of_parked(call: Call, kept: Kept) -> Any:
+    """Return what a parked message of a transaction is answered: what it was answered before, if it is a repeat."""
+    if kept.answer:
+        answer = frames.read_payload(kept.answer)
+    elif call.action == "StartTransaction":
+        answer = {"idTagInfo": {"status": "Invalid"}}  # nobody is let in unasked, and nothing is lost
+    else:
+        answer = {}
+    if kept.transaction_id is not None:
+        answer["transactionId"] = kept.transaction_id
+    return answer

@@ -311,7 +311,7 @@ class Gateway:
         record = admission.record
         try:
             connected = await self.store.connected(record.id, protocol=admission.version, address=admission.address)
-        except (*UNREACHABLE, LookupError):
+        except (*UNREACHABLE, psycopg.Error, LookupError):
             await socket.close(1013, "try again later")
             return
         epoch = connected.epoch

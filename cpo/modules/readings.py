@@ -2,63 +2,35 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from cpo import metering
+import msgspec
+
+from cpo import metering, signed_values
 from cpo.models import MeterReading, Transaction
 from cpo.ocpp.events import MeterSample
+from cpo.signed_values import Signed
 
-_OCMF = "OCMF|"
 _REGISTER = "Energy.Active.Import.Register"
-_LONGEST_SIGNED_VALUE = 5000
-_NATURE = {"Transaction.Begin": "Start", "Transaction.End": "End"}
-_LONGEST_SIGNED = 3700  # characters: as Base64 still below the 5000 of a SignedValue
+_VALUE = "value"  # of a signed sample of OCPP 1.6
+_NUMBERS = ("register_wh", "power_w", "current_a", "state_of_charge", "export_wh", "interval_wh")
+_STORED = Decimal("0.001")  # the places of their columns
 
 
 def signed_data(row: Transaction) -> dict[str, Any] | None:
-    """Return what the meter signed, for the CDR; nothing if it signed nothing in a form we know (CDR-51, CDR-53)."""
-    rows = list(row.readings.order_by("at", "id").values_list("context", "signed", "signatures"))
-    values = [
-        {
-            "nature": _NATURE.get(context, "Intermediate"),
-            "plain_data": text,
-            "signed_data": base64.b64encode(text.encode()).decode(),
-        }
-        for context, texts, _ in rows
-        for text in texts.split("\n")
-        if text.startswith(_OCMF) and len(text.encode()) <= _LONGEST_SIGNED
-    ]
-    if values:
-        return {"encoding_method": "OCMF", "signed_values": values}
-    return _signatures([(context, each) for context, _, signatures in rows for each in signatures])
-
-
-def _signatures(found: list[tuple[str, dict[str, Any]]]) -> dict[str, Any] | None:
-    """Return the signedMeterValues of OCPP 2.0.1, which are Base64 already; of one encoding, that of the first."""
-    texts = [(context, each, str(each.get("signedMeterData") or "")) for context, each in found]
-    texts = [(context, each, text) for context, each, text in texts if 0 < len(text) <= _LONGEST_SIGNED_VALUE]
-    encoding = next((str(each.get("encodingMethod") or "")[:36] for _, each, _ in texts), "")
-    if not encoding:
-        return None
-    key = next((str(each["publicKey"]) for _, each, _ in texts if each.get("publicKey")), None)
-    values = [
-        {"nature": _NATURE.get(context, "Intermediate"), "plain_data": _plain(text), "signed_data": text}
-        for context, each, text in texts
-        if str(each.get("encodingMethod") or "")[:36] == encoding
-    ]
-    return {"encoding_method": encoding, "public_key": key, "signed_values": values}
-
-
-def _plain(text: str) -> str:
-    """Return what was signed, if it is text; else as it came, which is the data."""
-    try:
-        return base64.b64decode(text, validate=True).decode()
-    except ValueError:
-        return text
+    """Return what the meter signed, for the CDR (CDR-51, CDR-53)."""
+    rows = row.readings.order_by("at", "id").values_list("context", "signed", "signatures")
+    found: list[tuple[str, Signed]] = []
+    for context, texts, signatures in rows:
+        found += [(context, signed_values.of_text(each)) for each in texts.split("\n") if each]
+        for each in signatures:
+            signed = signed_values.of_text(each[_VALUE]) if _VALUE in each else signed_values.of_members(each)
+            if signed is not None:
+                found.append((context, signed))
+    return signed_values.for_cdr(found)
 
 
 def of(row: Transaction) -> list[metering.Reading]:
@@ -83,13 +55,35 @@ def is_register(sample: MeterSample) -> bool:
 
 
 def keep(row: Transaction, samples: Iterable[MeterSample]) -> datetime | None:
-    """Keep samples as one reading per moment; return the newest moment."""
+    """Keep samples as one reading per moment; return the newest moment.
+
+    A charge point that has lost our answer says the same once more, under another message id. What is known already of
+    a moment is not kept twice: an interval would be counted twice. Only a moment that is ours, because the charge
+    point's clock cannot be right, tells nothing of repeats.
+    """
     by_moment: dict[tuple[datetime, str], list[MeterSample]] = {}
     for sample in samples:
         by_moment.setdefault((sample.moment.at, sample.context), []).append(sample)
-    readings = [_reading(row, at, context, group) for (at, context), group in by_moment.items()]
-    MeterReading.objects.bulk_create(readings)
-    return max((at for at, _ in by_moment), default=None)
+    found = [_reading(row, at, context, group) for (at, context), group in by_moment.items()]
+    moments = {at for at, _ in by_moment}
+    if moments and not _is_ahead(row, min(moments)):
+        known = {_content(each) for each in row.readings.filter(at__in=moments)}
+        found = [each for each in found if _content(each) not in known]
+    MeterReading.objects.bulk_create(found)
+    return max(moments, default=None)
+
+
+def _is_ahead(row: Transaction, at: datetime) -> bool:
+    """Say whether a moment is after all readings of a transaction, as it mostly is: then nothing can be a repeat."""
+    return not row.ocpp_id and row.stopped_at is None and (row.last_at is None or at > row.last_at)
+
+
+def _content(reading: MeterReading) -> tuple[object, ...]:
+    """Return what a reading says, as it is once stored."""
+    numbers = (getattr(reading, name) for name in _NUMBERS)
+    rounded = (None if number is None else number.quantize(_STORED) for number in numbers)
+    signatures = msgspec.json.encode(reading.signatures, order="sorted")
+    return (reading.at, reading.context, *rounded, signatures, reading.flag)
 
 
 def _reading(row: Transaction, at: datetime, context: str, samples: list[MeterSample]) -> MeterReading:
@@ -106,10 +100,15 @@ def _reading(row: Transaction, at: datetime, context: str, samples: list[MeterSa
         state_of_charge=next((each.value for each in samples if each.measurand == "SoC"), None),
         export_wh=_total(samples, "Energy.Active.Export.Register"),
         interval_wh=_total(samples, "Energy.Active.Import.Interval"),
-        signed="\n".join(each.raw for each in samples if each.signed),
-        signatures=[dict(each.signature) for each in samples if each.signature],
+        signatures=[each for sample in samples for each in _signatures(sample)],
         flag=", ".join(flags)[:60] if register is None else "",
     )
+
+
+def _signatures(sample: MeterSample) -> list[dict[str, Any]]:
+    """Return what is signed of a sample, as it came; what holds a NUL cannot be stored, nor be any known form."""
+    signed = {_VALUE: sample.raw} if sample.signed else dict(sample.signature or {})
+    return [signed] if signed and b"\\u0000" not in msgspec.json.encode(signed) else []
 
 
 def _used(samples: list[MeterSample], measurand: str) -> list[MeterSample]:

@@ -102,7 +102,7 @@ WITH due AS (
 ), thinned AS (
     UPDATE cpo_transaction t SET thinned_at = now() FROM due WHERE t.id = due.id RETURNING t.id
 ), placed AS (
-    SELECT r.id, r.signed,
+    SELECT r.id, r.signed = '' AND r.signatures = '[]' AS unsigned,
            row_number() OVER (PARTITION BY r.transaction_id ORDER BY r.at, r.id) AS from_first,
            row_number() OVER (PARTITION BY r.transaction_id ORDER BY r.at DESC, r.id DESC) AS from_last,
            row_number() OVER (PARTITION BY r.transaction_id, floor(extract(epoch FROM r.at) / %s), r.flag
@@ -110,7 +110,7 @@ WITH due AS (
     FROM cpo_meterreading r JOIN due ON due.id = r.transaction_id
 ), gone AS (
     DELETE FROM cpo_meterreading r USING placed
-    WHERE r.id = placed.id AND from_first > 1 AND from_last > 1 AND in_quarter > 1 AND placed.signed = ''
+    WHERE r.id = placed.id AND from_first > 1 AND from_last > 1 AND in_quarter > 1 AND placed.unsigned
     RETURNING 1
 ) SELECT (SELECT count(*) FROM thinned) + 0 * (SELECT count(*) FROM gone)
 """

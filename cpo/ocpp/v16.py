@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, assert_never
 
+from cpo import signed_values
 from cpo.gateway import moments
 from cpo.gateway.frames import Payload
 from cpo.ocpp import events, fields
@@ -137,7 +138,7 @@ def _sample(sample: Payload, moment: moments.Moment) -> MeterSample:
     measurand = text(sample, "measurand") or "Energy.Active.Import.Register"
     raw = sample.get("value")
     raw_text = "" if raw is None else str(raw)
-    signed = sample.get("format") == "SignedData" or raw_text.lstrip().startswith("OCMF|")
+    signed = sample.get("format") == "SignedData" or signed_values.is_signed(raw_text)
     unit, value, flag = text(sample, "unit"), None, ""
     if not signed:
         unit, value, flag = scaled(measurand, unit, raw)

@@ -10,7 +10,7 @@ import pytest
 
 from cpo.models import CDR, EVSE, MeterReading, Session, Transaction, UnmatchedStop
 from ocpi import documents
-from tests.cpo_support import BASE, EVSE_UID, Point
+from tests.cpo_support import BASE, EVSE_UID, Point, stamp
 from tests.cpo_support import emsp_fixture as emsp_fixture
 from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document
@@ -105,3 +105,30 @@ def test_a_text_where_a_meter_value_belongs_costs_nothing_but_itself(point: Poin
 
     assert energy() == 10
     assert MeterReading.objects.exclude(flag="").count() == 1
+
+
+@pytest.mark.req("OCPP-26", "OCPP-67", "OCPP-127")
+def test_meter_values_that_come_again_under_another_id_are_one_reading(point: Point, card: str) -> None:
+    def says(minute: float, *samples: dict[str, Any]) -> None:
+        value = {"timestamp": stamp(minutes(minute)), "sampledValue": list(samples)}
+        point.says("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [value]})
+
+    interval = {"measurand": "Energy.Active.Import.Interval", "value": "1500.1"}
+    register = {"measurand": "Energy.Active.Import.Register", "value": "2.5", "unit": "kWh"}
+    signed = {"value": "OCMF|{}|{}", "format": "SignedData"}
+    number = point.start(card, at=minutes(0))["transactionId"]
+    for minute in (10, 20):
+        says(minute, interval, register, signed)
+    for minute in (10, 20, 10):  # it has lost our answers
+        says(minute, interval, register, signed)
+    assert MeterReading.objects.count() == 2
+
+    # What differs in anything is no repeat: another value, another context, nothing signed.
+    says(20, interval | {"value": "1500.2"}, register, signed)
+    says(20, {**interval, "context": "Trigger"})
+    says(20, interval, register)
+    assert MeterReading.objects.count() == 5
+
+    point.stop(number, 11_000, at=minutes(60))
+    says(20, interval, register)
+    assert MeterReading.objects.count() == 5

@@ -293,6 +293,61 @@ def test_what_the_meter_signed_is_in_the_cdr_bit_for_bit(point: Point, card: str
     assert exact(text)["total_energy"] == 10
 
 
+RECORD = 'OCMF|{"FV":"1.0", "RD":[{"RV":1.0}]}|{"SD":"30"}'
+RECORD_64 = base64.b64encode(RECORD.encode()).decode()
+
+
+@pytest.mark.req("CDR-51", "CDR-53", "OCPP-70")
+@pytest.mark.parametrize(
+    ("value", "encoding", "key", "data", "plain"),
+    [
+        pytest.param(
+            json.dumps({"publicKey": "a2V5", "signedMeterData": RECORD_64, "encodingMethod": "OCMF"}, indent=2),
+            "OCMF", "a2V5", RECORD_64, RECORD, id="a SignedMeterValue as JSON",
+        ),
+        pytest.param(
+            json.dumps({"signedMeterData": RECORD, "encodingMethod": "", "signingMethod": ""}),
+            "OCMF", None, RECORD_64, RECORD, id="the record itself where its Base64 belongs",
+        ),
+        pytest.param(
+            json.dumps({"signedMeterData": "3081aa", "encodingMethod": "EDL40 Mennekes"}),
+            "EDL40 Mennekes", None, "3081aa", "3081aa", id="another encoding",
+        ),
+        pytest.param(
+            json.dumps({"meter": {"ocmf": [RECORD]}}), "OCMF", None, RECORD_64, RECORD, id="a record in other JSON"
+        ),
+        pytest.param(
+            "1b1b1b1b 0101", "unknown", None, base64.b64encode(b"1b1b1b1b 0101").decode(), "1b1b1b1b 0101",
+            id="a form nobody has named",
+        ),
+        pytest.param(
+            "<a>\n</a>", "unknown", None, base64.b64encode(b"<a>\n</a>").decode(),
+            base64.b64encode(b"<a>\n</a>").decode(), id="no text of OCPI",
+        ),
+    ],
+)  # fmt: skip
+def test_signed_values_of_1_6_are_read_in_every_form_and_kept_as_they_came(
+    point: Point, card: str, value: str, encoding: str, key: str | None, data: str, plain: str
+) -> None:
+    number = point.start(card)["transactionId"]
+    samples = [
+        {"value": value, "format": "SignedData", "context": "Transaction.End"},
+        {"value": "\x00", "format": "SignedData"},
+    ]
+
+    point.stop(number, 11_000, at=minutes(60), data=[{"timestamp": stamp(minutes(60)), "sampledValue": samples}])
+
+    kept = [each for each in MeterReading.objects.all() if each.signatures]
+    assert [each.signatures for each in kept] == [[{"value": value}]]
+    text = CDR.objects.get().document
+    cdr_schema.check(text.encode(), "CDR", strict=True)
+    assert exact(text)["signed_data"] == {
+        "encoding_method": encoding,
+        **({"public_key": key} if key else {}),
+        "signed_values": [{"nature": "End", "plain_data": plain, "signed_data": data}],
+    }
+
+
 # ---------------------------------------------------------------- listed
 
 

@@ -413,6 +413,20 @@ def test_without_a_register_intervals_or_power_make_the_energy(
     assert json.loads(CDR.objects.get().document)["total_energy"] == kwh
 
 
+@pytest.mark.req("OCPP-49", "OCPP-67")
+def test_meter_values_that_come_again_are_counted_once(station: Station, card: str) -> None:
+    def interval(minute: float, value: int) -> dict[str, Any]:
+        sample = {"measurand": "Energy.Active.Import.Interval", "value": value}
+        return {"evseId": 1, "meterValue": [{"timestamp": stamp(minutes(minute)), "sampledValue": [sample]}]}
+
+    station.tells(event("Started", 0, BASE, state="Charging", token=card))
+    for minute, value in ((15, 1000), (30, 2500), (15, 1000), (30, 2500)):
+        station.says("MeterValues", interval(minute, value))
+    station.tells(event("Ended", 1, minutes(60), reason="Local"))
+
+    assert json.loads(CDR.objects.get().document)["total_energy"] == 3.5
+
+
 @pytest.mark.req("OCPP-70", "CDR-51", "CDR-53")
 def test_what_the_meter_signed_is_in_the_cdr_bit_for_bit(station: Station, card: str) -> None:
     started, charging, half, ended = whole(card)

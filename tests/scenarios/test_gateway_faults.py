@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import AsyncMock
 
+import psycopg
 import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
@@ -73,10 +74,80 @@ def test_a_frame_that_breaks_our_reading_is_answered_and_the_connection_stays(
         async with node.connect("CP1", PASSWORD) as point:
             with monkeypatch.context() as patched:
                 patched.setattr(frames, "_elements", broken)
-                assert (await point.ask([2, "m1", "Heartbeat", {}]))[:3] == [4, "-1", "InternalError"]
+                for _ in range(2):
+                    assert (await point.ask([2, "m1", "Heartbeat", {}]))[:3] == [4, "-1", "InternalError"]
             assert "currentTime" in await point.call("Heartbeat", {})
+            await eventually(lambda: bool(world.rows("SELECT FROM cpo_stationevent")))
 
     world.run(scenario, decide=None)
+
+    # No parked message tells of it, so an event is its alarm: once, however often it happens.
+    [event] = world.rows("SELECT kind, critical, seen_at FROM cpo_stationevent")
+    assert event == {"kind": "GatewayError", "critical": True, "seen_at": None}
+
+
+@pytest.mark.req("OCPP-27", "OCPP-39")
+@pytest.mark.parametrize("broken_at", ["key", "answer"])
+def test_a_start_that_fails_by_our_fault_is_kept_and_has_its_real_id(
+    world: World, monkeypatch: pytest.MonkeyPatch, broken_at: str
+) -> None:
+    world.add("CP1", PASSWORD)
+    answers: list[Any] = []
+    payload = start()
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            with monkeypatch.context() as patched:
+                if broken_at == "key":
+                    patched.setattr(actions, "start_key", broken)
+                else:
+                    patched.setitem(
+                        actions.V16, "StartTransaction", replace(actions.V16["StartTransaction"], answer=broken)
+                    )
+                answers.append(await point.ask([2, "m1", "StartTransaction", payload]))
+
+    world.run(scenario, decide=None, decision_seconds=0.2)
+
+    [row] = world.inbox("StartTransaction")
+    assert row["transaction_id"] > 0
+    told = {"idTagInfo": {"status": "Invalid"}, "transactionId": row["transaction_id"]}
+    assert answers == [[3, "m1", told]]
+    # Failed before it was kept, it is parked; failed after, it is applied as any other.
+    assert row["state"] == ("FAILED" if broken_at == "key" else "NEW")
+    assert json.loads(row["payload"]) == payload
+
+
+@pytest.mark.req("OCPP-27", "OCPP-98", "OCPP-103")
+@pytest.mark.parametrize(
+    ("action", "payload"), [("StartTransaction", start()), ("StopTransaction", stop(1)), ("MeterValues", METER)]
+)
+def test_what_is_billed_and_cannot_even_be_parked_is_not_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch, action: str, payload: dict[str, Any]
+) -> None:
+    world.add("CP1", PASSWORD)
+
+    async def refuses(*_: Any) -> None:
+        # Such as a database that has become a copy: it is there, and takes nothing.
+        raise psycopg.errors.ReadOnlySqlTransaction
+
+    async def scenario(node: Node) -> None:
+        with monkeypatch.context() as patched:
+            async with node.connect("CP1", PASSWORD) as point:
+                patched.setattr(InboxWriter, "_write", refuses)
+                assert (await point.ask([2, "s", "StatusNotification", STATUS]))[:3] == [4, "s", "InternalError"]
+                await point.send([2, "m1", action, payload])
+                with pytest.raises(ConnectionClosed):
+                    await point.receive()
+                assert point.socket.close_code == 1013
+        assert world.inbox() == []
+        async with node.connect("CP1", PASSWORD) as point:
+            assert (await point.ask([2, "m1", action, payload]))[:2] == [3, "m1"]
+        await eventually(lambda: bool(world.rows("SELECT FROM cpo_stationevent WHERE kind = 'GatewayError'")))
+
+    world.run(scenario)
+
+    [row] = world.inbox()
+    assert (row["action"], json.loads(row["payload"])) == (action, payload)
 
 
 @pytest.mark.req("OCPP-101", "OCPP-126")

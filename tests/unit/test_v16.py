@@ -155,13 +155,27 @@ def test_an_unknown_unit_is_never_guessed() -> None:
 @pytest.mark.req("OCPP-70")
 @pytest.mark.parametrize(
     "fields",
-    [{"value": 'OCMF|{"FV":"1.0"}|{"SD":"30"}'}, {"value": "AQID", "format": "SignedData"}],
-    ids=["OCMF as text", "SignedData"],
+    [
+        {"value": 'OCMF|{"FV":"1.0"}|{"SD":"30"}'},
+        {"value": "AQID", "format": "SignedData"},
+        {"value": ' {"signedMeterData" : "T0NNRg==", "encodingMethod":"OCMF"}\n', "format": "SignedData"},
+        {"value": '{"signedMeterData":"T0NNRg==","encodingMethod":"OCMF"}'},
+        {"value": '{"record":{"ocmf":"OCMF|{}|{}"}}'},
+    ],
+    ids=["OCMF as text", "SignedData", "JSON", "JSON without format", "OCMF in JSON"],
 )
 def test_signed_values_are_kept_bit_for_bit(fields: dict[str, str]) -> None:
     found = sample(**fields)
 
     assert (found.signed, found.value, found.raw, found.flag) == (True, None, fields["value"], "")
+
+
+@pytest.mark.req("OCPP-65", "OCPP-70")
+@pytest.mark.parametrize("value", ["{}", '{"value": 5}', "{", '{"signedMeterData": 7}', "[" * 2000])
+def test_json_without_a_signed_record_is_no_signed_value(value: str) -> None:
+    found = sample(value=value)
+
+    assert (found.signed, found.value, found.flag) == (False, None, "not a number")
 
 
 @pytest.mark.req("OCPP-66")
