@@ -12,8 +12,13 @@ class CpoConfig(AppConfig):
 
     def ready(self) -> None:
         """Say where this side keeps CDRs, and what it keeps sealed."""
-        from ocpi import cdr_finders
+        from ocpi import audit_rows, cdr_finders
         from ocpi.modules import sealing
 
         cdr_finders.register("cpo.cdr_facts")
+        audit_rows.register(
+            "cdr.out", "cpo.CDR", "country_code", "party_id", "object_id", "last_updated", "document", "created_at",
+            "session_id", "token_uid", "start_date_time", "emsp_country_code", "emsp_party_id", "credit",
+            "original_id", "replaces_id", "reason",
+        )  # fmt: skip
         sealing.register("cpo.sealed_columns")

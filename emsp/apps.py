@@ -12,6 +12,10 @@ class EmspConfig(AppConfig):
 
     def ready(self) -> None:
         """Say where this side keeps CDRs."""
-        from ocpi import cdr_finders
+        from ocpi import audit_rows, cdr_finders
 
         cdr_finders.register("emsp.modules.cdr_facts")
+        audit_rows.register(
+            "cdr.in", "emsp.CDR", "country_code", "party_id", "object_id", "last_updated", "document", "created_at",
+            "platform_id", "key", "digest", "session_id", "credit_reference_id", "token_uid", "start_date_time",
+        )  # fmt: skip

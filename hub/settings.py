@@ -493,6 +493,7 @@ _EVERY = {
     "ocpi.tasks.probe": 5.0,
     "ocpi.tasks.compact_counts": 10.0,
     "ocpi.tasks.limit_backlog": 60.0,
+    "ocpi.tasks.note_audit": 60.0,
     "ocpi.tasks.make_partitions": 600.0,
     "ocpi.tasks.forget_finished": 600.0,
     "ocpi.tasks.renew_tokens": 3600.0,

@@ -32,15 +32,9 @@ class AuditEntryPage(Pages):
 
     @button("Check the chain", icon="link", permission="view")
     def check_chain(self, request: HttpRequest) -> HttpResponse:
-        """Say whether every entry is as it was written."""
+        """Say whether every entry, and every CDR in it, is as it was written."""
         found = audit.verify()
-        if found.broken is None:
-            self.message_user(request, f"{found.entries} entries, all as they were written. Keep elsewhere: "
-                                       f"{found.last_number}:{found.last_hash}")  # fmt: skip
-        else:
-            self.message_user(
-                request, f"Entry {found.broken} is the first that is not as it was written: {found.reason}.", "error"
-            )
+        self.message_user(request, found.message, "info" if found.broken is None else "error")
         return HttpResponseRedirect(reverse("admin:ocpi_auditentry_changelist"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

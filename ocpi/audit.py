@@ -16,6 +16,7 @@ from datetime import UTC
 
 from django.db import connection, transaction
 
+from ocpi import audit_rows
 from ocpi.models import AuditEntry
 from ocpi.secrets import without_keys
 
@@ -53,35 +54,67 @@ class Verdict:
     entries: int
     last_number: int = 0
     last_hash: str = ""
-    broken: int | None = None  # number of the first entry that is not as it was written; 0 = one without a number
+    broken: int | None = None  # number of the first entry that does not hold; 0 = something without a number
     reason: str = ""
+    rows: int = 0  # that never change (CDRs), compared with their entries
+    unchecked: int = 0  # entries from before such rows were digested
+
+    @property
+    def message(self) -> str:
+        """Say it to people."""
+        if self.broken:
+            return f"Entry {self.broken} is the first that is not as it was written: {self.reason}."
+        if self.broken is not None:
+            return f"The trail is not as it was written: {self.reason}."
+        rows = f" and {self.rows} CDRs" if self.rows else ""
+        old = f" ({self.unchecked} CDRs are older than their digests and were not compared)" if self.unchecked else ""
+        return f"{self.entries} entries{rows}, all as written{old}. Keep elsewhere: {self.last_number}:{self.last_hash}"
 
 
-def verify(expected: tuple[int, str] | None = None) -> Verdict:
-    """Go through the whole chain and name the first entry that is not as it was written.
+def verify(*expected: tuple[int, str]) -> Verdict:
+    """Go through the whole chain and the rows it speaks of, and name the first entry that does not hold.
 
-    `expected` is a number and hash noted earlier: only with it is it seen that entries are missing at the end.
+    `expected` are numbers and hashes noted earlier outside the database: only with them is it seen that entries are
+    missing at the end, or that the whole chain was computed again.
     """
+    noted, check = dict(expected), audit_rows.Check()
     number, previous, entries = 0, "", 0
-    noted = expected is None
+
+    def verdict(broken: int | None = None, reason: str = "") -> Verdict:
+        return Verdict(entries, number, previous, broken, reason, check.rows, check.unchecked)
+
     for entry in AuditEntry.objects.filter(number__isnull=False).order_by("number").iterator(5000):
         entries += 1
-        if entry.number != number + 1:
-            return Verdict(entries, number, previous, entry.number, f"entry {number + 1} is missing")
-        if entry.previous != previous:
-            return Verdict(entries, number, previous, entry.number, "it does not follow the entry before")
-        if entry.hash != hash_of(entry):
-            return Verdict(entries, number, previous, entry.number, "it is not what was written")
-        number, previous = entry.number, entry.hash
-        if expected is not None and number == expected[0]:
-            noted = previous == expected[1]
-            if not noted:
-                return Verdict(entries, number, previous, number, "its hash is not the one that was noted")
-    if not noted and expected is not None:
-        return Verdict(entries, number, previous, expected[0], "it was noted, and is missing")
+        reason = _broken(entry, number, previous, noted)
+        row = check.first() if reason else check.see(entry)
+        if row is not None:
+            return verdict(row.number, row.reason)
+        if reason:
+            return verdict(entry.number, reason)
+        number, previous = entry.number or 0, entry.hash
+        noted.pop(number, None)
+    if (row := check.first()) is not None:
+        return verdict(row.number, row.reason)
+    if noted:
+        return verdict(min(noted), "it was noted, and is missing")
     if AuditEntry.objects.filter(number=None).exists():
-        return Verdict(entries, number, previous, 0, "an entry was never linked")
-    return Verdict(entries, number, previous)
+        return verdict(0, "an entry was never linked")
+    if (row := check.without_entry()) is not None:
+        return verdict(row.number, row.reason)
+    return verdict()
+
+
+def _broken(entry: AuditEntry, number: int, previous: str, noted: Mapping[int, str]) -> str:
+    """Return what is wrong with an entry behind the one with this number and hash, or nothing."""
+    if entry.number != number + 1:
+        return f"entry {number + 1} is missing"
+    if entry.previous != previous:
+        return "it does not follow the entry before"
+    if entry.hash != hash_of(entry):
+        return "it is not what was written"
+    if noted.get(entry.number, entry.hash) != entry.hash:
+        return "its hash is not the one that was noted"
+    return ""
 
 
 def text_of(entry: AuditEntry) -> str:

@@ -9,6 +9,7 @@ from celery import shared_task
 from celery.signals import worker_init, worker_process_shutdown, worker_shutdown, worker_shutting_down
 
 from ocpi import (
+    audit_witness,
     counts,
     exchange_partitions,
     outbox_care,
@@ -70,6 +71,12 @@ def run_pull(cursor_id: int) -> None:
 def limit_backlog() -> None:
     """Keep the backlog of one platform from growing without end; each minute."""
     outbox_care.limit_backlog()
+
+
+@shared_task(ignore_result=True)
+def note_audit() -> None:
+    """Note outside the database where the audit trail ends; each minute (SEC-56)."""
+    audit_witness.note()
 
 
 @shared_task(ignore_result=True)

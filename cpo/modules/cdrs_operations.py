@@ -14,7 +14,7 @@ from cpo.modules import readings, snapshots
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.sessions_operations import Metered
 from cpo.modules.snapshots import Snapshot
-from ocpi import audit, cdr_reviews, documents, lists, outbox, outbox_pulled, tariff_pricing
+from ocpi import audit, audit_rows, cdr_reviews, documents, lists, outbox, outbox_pulled, tariff_pricing
 from ocpi.headers import Address
 from ocpi.outbox_policy import CDR as CDR_KIND
 from ocpi.outbox_pulled import Reader
@@ -62,7 +62,8 @@ def issue(cdr: CDR) -> CDR:
     cdr.save(force_insert=True)
     cdr_reviews.enter(cdr.document)
     digest = hashlib.sha256(cdr.document.encode()).hexdigest()
-    audit.record("cdr.out", actor=audit.SYSTEM, about=str(cdr), details={"sha256": digest})
+    told = {"sha256": digest, **audit_rows.details("cdr.out", cdr)}
+    audit.record("cdr.out", actor=audit.SYSTEM, about=str(cdr), details=told)
     push(cdr, documents.get(cdr.document, "cdr_location")["id"])
     return cdr
 

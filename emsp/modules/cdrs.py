@@ -18,7 +18,7 @@ from emsp import wake
 from emsp.models import CDR
 from emsp.modules import sessions_ending
 from emsp.modules.sessions import refuse_foreign_token
-from ocpi import audit, authentication, cdr_reviews, defects, documents, envelope, keeping, status, tallies
+from ocpi import audit, audit_rows, authentication, cdr_reviews, defects, documents, envelope, keeping, status, tallies
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform
@@ -59,7 +59,8 @@ def post(
                 added = _store(owner, object_id, kept.decode(), members, digest, platform.id)
                 sessions_ending.close(added)
                 cdr_reviews.enter(added.document)
-                audit.record("cdr.in", actor=platform.name, about=str(added), details={"sha256": digest})
+                told = {"sha256": digest, **audit_rows.details("cdr.in", added)}
+                audit.record("cdr.in", actor=platform.name, about=str(added), details=told)
                 transaction.on_commit(lambda: wake.check(added.pk))
             return Posted(_url(added), created=True)
         except IntegrityError:  # somebody posted it between our look and our insert

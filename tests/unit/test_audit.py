@@ -338,6 +338,7 @@ def test_a_cdr_that_is_issued_leaves_its_digest(db: None, cpo_side: None, docume
         cdrs_operations.issue(cdr)
 
     entry = AuditEntry.objects.get(action="cdr.out")
-    assert (entry.about, json.loads(entry.details)) == (
-        "NL*TNM C1", {"sha256": hashlib.sha256(text.encode()).hexdigest()},
+    told = json.loads(entry.details)
+    assert (entry.about, told["id"], told["sha256"]) == (
+        "NL*TNM C1", cdr.pk, hashlib.sha256(text.encode()).hexdigest(),
     )  # fmt: skip

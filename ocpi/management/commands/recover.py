@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
+from contextlib import suppress
 from typing import Any
 
+import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ocpi import audit, recovery
+from ocpi import audit, audit_witness, recovery
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
 
 
@@ -28,6 +30,8 @@ class Command(BaseCommand):
             since = parse_datetime(options["since"])
         except ValueError as error:
             raise CommandError(f"--since {options['since']}: {error}") from error
+        if not options["dry_run"]:
+            _forget_end()
         report = recovery.recover(since, check=options["check"], dry_run=options["dry_run"])
         if not options["dry_run"]:
             details = {"since": options["since"], "marked": report.marked, "pulls": report.pulls}
@@ -52,3 +56,9 @@ class Command(BaseCommand):
             self.stdout.write(
                 "  no token looks outdated" + ("" if options["check"] else "; --check asks the platforms")
             )
+
+
+def _forget_end() -> None:
+    """Let the audit trail end where the backup ended; without Redis there is no note of it."""
+    with suppress(redis.RedisError):
+        audit_witness.forget()
