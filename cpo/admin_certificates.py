@@ -31,6 +31,7 @@ class CertificateAuthorityPage(Pages):
     ordering = ("country_code", "party_id")
     hidden = ("key", "token")
     actions_list = ("make",)
+    actions_detail = ("replace",)
     show_party = party()
     show_signer = read_only("signed by", lambda page, row: row.url or "a key kept here")
 
@@ -46,6 +47,23 @@ class CertificateAuthorityPage(Pages):
         back = reverse("admin:cpo_certificateauthority_changelist")
         note = "The organisation is what certificate signing requests of the charge points have to name as O."
         return forms.show(self, request, form, title="Who signs for a tenant", back=back, note=note, answer="Make")
+
+    @button("Replace", icon="published_with_changes", variant="danger")
+    def replace(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        row = get_object_or_404(CertificateAuthority, pk=object_id)
+        back = reverse("admin:cpo_certificateauthority_change", args=[row.pk])
+        sent, _ = forms.given(request)
+        known = {"certificates": row.certificates, "revocation_list": row.revocation_list}
+        form = forms.Replacement(sent, initial=known)
+        if form.is_valid() and form.replace(row.pk, actor(request)):
+            messages.success(request, "Connections that stand on a certificate no longer good end within a minute.")
+            return HttpResponseRedirect(back)
+        note = "Charge points whose certificate does not chain to these, or is on the list, are cut and not let in."
+        return forms.show(
+            self, request, form, title=f"What is believed of {row}", back=back, note=note, answer="Replace"
+        )
 
 
 def lasts(row: StationCertificate) -> str:

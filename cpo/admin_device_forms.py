@@ -185,6 +185,30 @@ class Authority(forms.Form):
             return None
 
 
+class Replacement(forms.Form):
+    """What is believed of an authority from now on."""
+
+    certificates = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 8}),
+        help_text="PEM, the issuing one first. While they change over, leave the former root below the new one.",
+    )  # fmt: skip
+    key = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 4}), help_text="PEM. Empty: the one that is here stays."
+    )
+    revocation_list = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 4}), help_text="PEM, signed by the authority."
+    )
+
+    def replace(self, authority_id: int, by: str) -> bool:
+        """Replace it, or note in the form why not."""
+        try:
+            certificates_authorities.replace(authority_id, by=by, **self.cleaned_data)
+        except certificates_authorities.NotMade as error:
+            self.add_error(None, f"{error}.")
+            return False
+        return True
+
+
 class Root(forms.Form):
     """A root certificate for a charge point."""
 

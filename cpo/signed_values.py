@@ -22,7 +22,7 @@ _DATA, _ENCODING, _KEY = "signedMeterData", "encodingMethod", "publicKey"
 _LONGEST = 5000  # characters of a SignedValue (CDR-52)
 _LONGEST_NAME = 36
 _DEEPEST = 4
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NATURE = {"Transaction.Begin": "Start", "Transaction.End": "End"}
 
 
@@ -53,12 +53,13 @@ def of_text(raw: str) -> Signed:
 
 def of_members(members: Mapping[str, Any]) -> Signed | None:
     """Read a SignedMeterValue of OCPP 2.0.1; nothing if it has no data."""
-    data, encoding = _text(members, _DATA), _text(members, _ENCODING)[:_LONGEST_NAME]
+    data, encoding = _text(members, _DATA), _CONTROLS.sub("", _text(members, _ENCODING))[:_LONGEST_NAME]
     if not data:
         return None
-    key = _text(members, _KEY) or None
+    key = _without_breaks(_text(members, _KEY)) or None
     if data.lstrip().startswith(_OCMF_BEGINS):  # it should be Base64
         return Signed(encoding or OCMF, _base64(data), data, key)
+    data = _without_breaks(data)
     plain = _plain(data)
     if not encoding:
         encoding = OCMF if plain.startswith(_OCMF_BEGINS) else UNKNOWN
@@ -82,6 +83,11 @@ def for_cdr(found: Iterable[tuple[str, Signed]]) -> dict[str, Any] | None:
     ]
     key = next((each.key for _, each in chosen if each.key), None)
     return {"encoding_method": encoding, **({"public_key": key} if key else {}), "signed_values": values}
+
+
+def _without_breaks(text: str) -> str:
+    """Return Base64 in one line: it says the same, and a text of OCPI has no line breaks."""
+    return "".join(text.split()) if _CONTROLS.search(text) else text
 
 
 def _told(signed: Signed) -> str:

@@ -7,7 +7,7 @@ once the newcomer has shown who it is.
 import asyncio
 import ipaddress
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,8 @@ class Admission:
     authenticated: bool
     address: str
     serial: str = ""  # of the client certificate it was let in by; hexadecimal
+    certificate: bytes = b""  # itself, in DER
+    authority: str = ""  # by whose version it was judged last (`certificate_watch`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class Door:
         started_at = loop.time()
         names = handshake.offered(request.headers.get_all("Sec-WebSocket-Protocol"))
         record = await self._record(identity, origin.address, request.path, names)
-        certified = record is not None and await self._certified(record, origin)
+        judged_by = await self._certified(record, origin) if record is not None else ""
+        certified = bool(judged_by)
         authenticated = certified or await self._authenticate(record, identity, request.headers.get("Authorization"))
         if record is None or authenticated is None or not _reaches(record, origin, authenticated, certified):
             if self._failures.add(pair, loop.time()):
@@ -95,9 +98,16 @@ class Door:
         if self._takeovers.blocked(record.id, loop.time()):
             raise Refused(429, "too many takeovers")
         subprotocol = handshake.subprotocol(names, record.protocols, none_is_16=record.no_subprotocol_is_16)
-        serial = format(origin.certificate.serial_number, "x") if certified and origin.certificate else ""
-        return Admission(
-            record, subprotocol, SUBPROTOCOLS[subprotocol or "ocpp1.6"], bool(authenticated), origin.address, serial
+        admission = Admission(
+            record, subprotocol, SUBPROTOCOLS[subprotocol or "ocpp1.6"], bool(authenticated), origin.address
+        )
+        if not (certified and origin.certificate):
+            return admission
+        return replace(
+            admission,
+            serial=format(origin.certificate.serial_number, "x"),
+            certificate=self._certificates.as_der(origin.certificate),
+            authority=judged_by,
         )
 
     async def took_over(self, record: Record, address: str) -> None:
@@ -123,11 +133,13 @@ class Door:
         certificate = self._certificates.from_header(passed[-1]) if passed and is_secure else None
         return Origin(address, is_secure, certificate)
 
-    async def _certified(self, record: Record, origin: Origin) -> bool:
-        """Say whether the certificate that was shown is this charge point's (OCPP-06)."""
+    async def _certified(self, record: Record, origin: Origin) -> str:
+        """Return which version of an authority says that the certificate shown is this charge point's (OCPP-06)."""
         if origin.certificate is None:
-            return False
-        objection = await self._certificates.objection(self._store, record, origin.certificate, datetime.now(UTC))
+            return ""
+        objection, authority = await self._certificates.objection(
+            self._store, record, origin.certificate, datetime.now(UTC)
+        )
         if objection:
             now, key = asyncio.get_running_loop().time(), (record.id, objection)
             logger.info("ocpp client certificate of %s refused: %s", record.identity, objection)
@@ -140,7 +152,7 @@ class Door:
                     charge_point=record.id,
                     info=f"{objection} (from {origin.address})",
                 )
-        return not objection
+        return "" if objection else str(authority)
 
     async def _record(self, identity: str, address: str, path: str, names: list[str]) -> Record | None:
         record = await self._store.find(identity)

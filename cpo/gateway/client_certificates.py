@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cpo.gateway.store import Record, Store
@@ -24,7 +25,8 @@ _AUTHORITY = """
                 WHERE s.authority_id = a.id AND s.serial = %s AND s.revoked_at IS NOT NULL),
         (SELECT array_agg(b.serial) || array_agg(b.box_serial) FROM (
             SELECT serial, box_serial FROM cpo_bootrecord WHERE charge_point_id = %s
-            ORDER BY last_at DESC, id DESC LIMIT 1) AS b)
+            ORDER BY last_at DESC, id DESC LIMIT 1) AS b),
+        a.id || ' ' || a.xmin
     FROM cpo_chargepoint AS c JOIN cpo_certificateauthority AS a
         ON upper(a.country_code) = upper(c.country_code) AND upper(a.party_id) = upper(c.party_id)
     WHERE c.id = %s
@@ -64,15 +66,23 @@ def from_socket(der: bytes | None) -> x509.Certificate | None:
         return None
 
 
-async def objection(store: Store, record: Record, shown: x509.Certificate, now: datetime) -> str:
-    """Return why a certificate does not let this charge point in; nothing if it does."""
+def as_der(shown: x509.Certificate) -> bytes:
+    """Return a certificate in as few bytes as it has."""
+    return shown.public_bytes(Encoding.DER)
+
+
+async def objection(store: Store, record: Record, shown: x509.Certificate, now: datetime) -> tuple[str, str]:
+    """Return why a certificate does not let this charge point in, nothing if it does; and by which authority's version.
+
+    The version is that of the authority's row: whoever changes that has every certificate judged again.
+    """
     serial = format(shown.serial_number, "x")
     rows = await store.fetch(_AUTHORITY, (serial, record.id, record.id))
     if not rows:
-        return "the tenant has no certificate authority"
-    organisation, certificates, revocation_list, revoked, serials = rows[0]
+        return "the tenant has no certificate authority", ""
+    organisation, certificates, revocation_list, revoked, serials, version = rows[0]
     names = {record.identity, *(serials or ())}
-    return judge(shown, Authority(organisation, certificates, revocation_list, bool(revoked)), names, now)
+    return judge(shown, Authority(organisation, certificates, revocation_list, bool(revoked)), names, now), version
 
 
 def judge(shown: x509.Certificate, authority: Authority, names: set[str], now: datetime) -> str:

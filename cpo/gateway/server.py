@@ -12,7 +12,7 @@ import psycopg
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from cpo.gateway import ending, numbers, sockets
+from cpo.gateway import certificate_watch, ending, numbers, sockets
 from cpo.gateway.admission import Door
 from cpo.gateway.bus import Bus
 from cpo.gateway.config import Config
@@ -216,17 +216,9 @@ class Gateway:
                 connection.record = found[charge_point]
             else:
                 self.spawn(connection.socket.close(1008, "no longer known"))
-        await self._cut_revoked(charge_points)
-
-    async def _cut_revoked(self, charge_points: list[int]) -> None:
-        """Cut whoever came with a certificate that we have revoked since (OCPP-06)."""
         held = [self.connections[cp] for cp in charge_points if cp in self.connections]
-        serials = {each.record.id: each.serial for each in held if each.serial}
-        for charge_point in await self.store.revoked(serials) if serials else ():
-            connection = self.connections.get(charge_point)
-            if connection is not None and connection.serial == serials[charge_point]:
-                logger.info("ocpp connection of %s cut: its certificate is revoked", connection.record.identity)
-                self.spawn(connection.socket.close(1008, "the certificate is revoked"))
+        for connection, objection in await certificate_watch.objections(self.store, held):
+            self.spawn(connection.socket.close(1008, f"the certificate: {objection}"[:120]))
 
     async def _caught_up(self) -> None:
         await self._read_again(list(self.connections))

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -52,13 +52,6 @@ _BOOTED = f"""
     FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS m (id, boot_data, at) JOIN locked USING (id)
     WHERE c.id = m.id
 """  # noqa: S608 (constants)
-_REVOKED = """
-    SELECT DISTINCT c.id FROM unnest(%s::bigint[], %s::text[]) AS held(id, serial)
-    JOIN cpo_chargepoint AS c ON c.id = held.id
-    JOIN cpo_stationcertificate AS s ON s.serial = held.serial AND s.revoked_at IS NOT NULL
-    JOIN cpo_certificateauthority AS a ON a.id = s.authority_id
-        AND upper(a.country_code) = upper(c.country_code) AND upper(a.party_id) = upper(c.party_id)
-"""
 _POOL = 4
 R = TypeVar("R")
 Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
@@ -153,11 +146,6 @@ class Store:
 
     async def tell(self, channel: str, text: str) -> None:
         await self.execute("SELECT pg_notify(%s, %s)", (channel, text))
-
-    async def revoked(self, serials: Mapping[int, str]) -> list[int]:
-        """Return which of these charge points have shown a certificate, by serial number, that is revoked by us."""
-        rows = await self.fetch(_REVOKED, (list(serials), list(serials.values())))
-        return [row[0] for row in rows]
 
     async def find(self, identity: str) -> Record | None:
         """Return the charge point of an identity; letter case does not matter (OCPP-01)."""

@@ -15,6 +15,18 @@ class NotMade(Exception):
     """The authority cannot be as asked, and why."""
 
 
+def _check(certificates: str, key: str, revocation_list: str, *, signs: bool) -> None:
+    try:
+        if certificates:
+            signing.check_authority(certificates, key)
+        if certificates and not signs:
+            raise NotSigned("key: without a service it is needed")
+        if revocation_list:
+            signing.check_revocation_list(revocation_list, certificates)
+    except NotSigned as error:
+        raise NotMade(str(error)) from error
+
+
 def create(
     country_code: str,
     party_id: str,
@@ -34,13 +46,7 @@ def create(
     """
     if not certificates and not url:
         certificates, key = signing.new_authority(organisation)
-    try:
-        if certificates:
-            signing.check_authority(certificates, key)
-        if certificates and not key and not url:
-            raise NotSigned("key: without a service it is needed")
-    except NotSigned as error:
-        raise NotMade(str(error)) from error
+    _check(certificates, key, revocation_list, signs=bool(key or url))
     try:
         with transaction.atomic():
             row = CertificateAuthority.objects.create(
@@ -52,4 +58,32 @@ def create(
             audit.record("certificate_authority.create", actor=by, about=str(row), details={"url": url})
     except IntegrityError as error:
         raise NotMade(f"{country_code}*{party_id} has an authority already") from error
+    return row
+
+
+def replace(
+    authority_id: int, *, by: str, certificates: str, key: str = "", revocation_list: str = ""
+) -> CertificateAuthority:
+    """Replace what is believed of a tenant's authority: its certificates, and what it has revoked.
+
+    Connections that stand on a certificate which is no longer good end within a minute (OCPP-06). Without a key the
+    one that is here stays, which must be that of the first certificate.
+
+    :raises NotMade: if certificates, key and revocation list do not fit.
+    """
+    with transaction.atomic():
+        row = CertificateAuthority.objects.select_for_update().get(pk=authority_id)
+        seal = context(row.country_code, row.party_id, "key")
+        known = secrets.decrypt(row.key, context=seal) if row.key else ""
+        _check(certificates, key or known, revocation_list, signs=bool(key or known or row.url))
+        row.certificates, row.revocation_list = certificates, revocation_list
+        if key:
+            row.key = secrets.encrypt(key, context=seal)
+        row.save(update_fields=["certificates", "revocation_list", "key"])
+        audit.record(
+            "certificate_authority.replace",
+            actor=by,
+            about=str(row),
+            details={"revocation_list": bool(revocation_list)},
+        )
     return row

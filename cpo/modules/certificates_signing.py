@@ -177,6 +177,23 @@ def new_authority(organisation: str, *, years: int = 20, now: datetime | None = 
     return pem, key.decode()
 
 
+def check_revocation_list(revocation_list: str, certificates: str) -> None:
+    """Look whether a revocation list is signed by one of these certificates.
+
+    :raises NotSigned: saying what is wrong.
+    """
+    try:
+        found = x509.load_pem_x509_crl(revocation_list.encode())
+        known = x509.load_pem_x509_certificates(certificates.encode()) if certificates else []
+    except ValueError as error:
+        raise NotSigned("revocation_list: not a revocation list in PEM") from error
+    if not any(
+        each.subject == found.issuer and found.is_signature_valid(each.public_key())  # type: ignore[arg-type]
+        for each in known
+    ):
+        raise NotSigned("revocation_list: not signed by any of the certificates")
+
+
 def check_authority(certificates: str, key: str) -> None:
     """Look whether certificates and key fit together; without a key only at the certificates.
 

@@ -171,6 +171,70 @@ def test_who_came_with_a_certificate_that_is_revoked_then_is_cut_at_the_next_swe
     world.run(scenario, decide=None, **tls.settings)
 
 
+@pytest.mark.req("OCPP-06")
+def test_who_stands_on_a_certificate_of_a_changed_authority_is_judged_again_at_the_next_sweep(
+    world: World, tls: Tls
+) -> None:
+    authority = trust(world)
+    trust(world, OTHER, party_id="OTH")
+    identities = ("LISTED", "STAYS", "LATE", "OTHERS", "PASSWORD")
+    for identity in identities:
+        world.add(identity, PASSWORD if identity == "PASSWORD" else "", security_profile=2)
+    world.execute("UPDATE cpo_chargepoint SET party_id = 'OTH' WHERE identity = 'OTHERS'")
+    clients = {each: ROOT.client(each) for each in identities[:3]}
+    clients["OTHERS"] = OTHER.client("OTHERS", organisation=OTHER.organisation)
+    other_root = Root()
+
+    async def scenario(node: Node) -> None:
+        secured = tls.secured(node)
+
+        async def here(*named: str) -> None:
+            for identity in named:
+                assert "currentTime" in await points[identity].call("Heartbeat", {})
+
+        async def cut(identity: str, why: str) -> None:
+            await asyncio.wait_for(points[identity].socket.wait_closed(), 20)
+            assert points[identity].socket.close_code == 1008
+            assert why in str(points[identity].socket.close_reason)
+
+        async with AsyncExitStack() as stack:
+            points = {
+                each: await stack.enter_async_context(secured.connect(each, ssl=tls.context(client)))
+                for each, client in clients.items()
+            }
+            points["PASSWORD"] = await stack.enter_async_context(
+                secured.connect("PASSWORD", PASSWORD, ssl=tls.context())
+            )
+            await here(*identities)
+            # Revoked elsewhere: a new list of the authority.
+            listed = ROOT.revoking(clients["LISTED"][0].serial)
+            world.execute("UPDATE cpo_certificateauthority SET revocation_list = %s WHERE id = %s", listed, authority)
+            await node.gateway._refresh()
+            await cut("LISTED", "it is revoked")
+            # Nothing that concerns them has changed.
+            world.execute("UPDATE cpo_certificateauthority SET days = days + 1")
+            await node.gateway._refresh()
+            await here("STAYS", "LATE", "OTHERS", "PASSWORD")
+            # Replaced; but who came before is believed as long as the former root is named too.
+            both = other_root.certificate + ROOT.certificate
+            for certificates, cutting in ((both, False), (other_root.certificate, True)):
+                world.execute(
+                    "UPDATE cpo_certificateauthority SET certificates = %s, revocation_list = '' WHERE id = %s",
+                    certificates, authority,
+                )  # fmt: skip
+                await node.gateway._refresh()
+                if not cutting:
+                    await here("STAYS", "LATE")
+            for identity in ("STAYS", "LATE"):
+                await cut(identity, "does not chain")
+            world.execute("DELETE FROM cpo_certificateauthority WHERE party_id = 'OTH'")
+            await node.gateway._refresh()
+            await cut("OTHERS", "no authority")
+            await here("PASSWORD")
+
+    world.run(scenario, decide=None, **tls.settings)
+
+
 @pytest.mark.req("OCPP-07", "OCPP-06")
 @pytest.mark.parametrize(("proxies", "expected"), [({"127.0.0.1"}, 101), (set(), 401)], ids=["our proxy", "a stranger"])
 def test_a_certificate_in_a_header_counts_only_from_our_proxy(world: World, proxies: set[str], expected: int) -> None:

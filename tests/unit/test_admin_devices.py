@@ -197,6 +197,38 @@ def test_an_authority_is_made_and_its_key_is_not_shown(operator: Client, point: 
     assert row.key not in page(operator, "certificateauthority_change", row.pk)
 
 
+@pytest.mark.req("OCPP-06", "OCPP-90")
+def test_an_authority_is_replaced_only_by_what_fits(operator: Client, viewer: Client, point: ChargePoint) -> None:
+    StationCertificate.objects.all().delete()
+    CertificateAuthority.objects.all().delete()
+    root, other = Root(), Root()
+    form = {"party": "NL*TNM", "organisation": ORGANISATION, "days": "90", "certificates": root.certificate}
+    operator.post(url("certificateauthority_make"), {**form, "key": root.key})
+    row = CertificateAuthority.objects.get()
+    sealed = row.key
+    target = url("certificateauthority_replace", row.pk)
+
+    def replace(**sent: str) -> str:
+        return html.unescape(operator.post(target, sent).content.decode())
+
+    assert viewer.post(target, {"certificates": other.certificate, "key": other.key}).status_code == 403
+    assert "not the key of the first certificate" in replace(certificates=other.certificate)
+    assert "not signed by any" in replace(certificates=root.certificate, revocation_list=other.revoking("7f"))
+    assert "not a revocation list" in replace(certificates=root.certificate, revocation_list="x")
+    row.refresh_from_db()
+    assert (row.certificates, row.revocation_list) == (root.certificate.strip(), "")
+
+    listed = root.revoking("7f")
+    assert replace(certificates=root.certificate, revocation_list=listed) == ""
+    row.refresh_from_db()
+    assert (row.revocation_list, row.key) == (listed.strip(), sealed)
+    assert replace(certificates=other.certificate + root.certificate, key=other.key) == ""
+    row.refresh_from_db()
+    assert row.certificates == (other.certificate + root.certificate).strip()
+    assert (row.revocation_list, row.key != sealed) == ("", True)
+    assert "certificate_authority.replace" in audited()
+
+
 @pytest.mark.req("OCPP-90", "OCPP-06")
 def test_a_certificate_is_revoked_with_a_reason(operator: Client, point: ChargePoint) -> None:
     row = StationCertificate.objects.get()
