@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import logging.config
 import os
@@ -30,6 +31,7 @@ async def serve(chosen: config.Config) -> None:
         loop.add_signal_handler(number, told)
     gateway = Gateway(chosen)
     await gateway.start()
+    _collect_seldom()
     await stop.wait()
     waits = [asyncio.create_task(gateway.drain()), asyncio.create_task(hurry.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -43,6 +45,18 @@ async def serve(chosen: config.Config) -> None:
     await gateway.stop()
     # The loop would wait for these without a limit.
     await ending.cancel(asyncio.all_tasks() - {asyncio.current_task()}, 0.5)
+
+
+def _collect_seldom() -> None:
+    """Have the garbage collector look at what is new now and then, and never again at what is there already.
+
+    Next to nothing here refers to itself, and what does goes with its connection. Python's own pace, a look at every
+    seven hundred new objects, costs as much as a third of the time with ten thousand connections, and holds up all of
+    them while it lasts.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -79,8 +79,7 @@ class Answers:
 
     async def _answer_text(self, call: Call) -> str:
         try:
-            payload = await self._answer(call)
-            return frames.call_result(call.message_id, payload)
+            return frames.call_result_of(call.message_id, await self._answer(call))
         except PayloadError as error:
             return self._refusal(FrameError(error.fault, error.text, message_id=call.message_id))
         except (StoreUnavailable, Superseded):
@@ -179,7 +178,7 @@ class Answers:
         if boot_status == "Pending" and self._speaker.version != "1.6" and not asked:
             raise PayloadError(Fault.NOT_NOW, "the charge point is not accepted yet", "")
 
-    async def _answer(self, call: Call) -> Any:
+    async def _answer(self, call: Call) -> str:
         action = self._action(call)
         error = ""
         try:
@@ -196,18 +195,19 @@ class Answers:
         now = datetime.now(UTC)
         situation = self._situation(now)
         if not action.kept:
-            return action.answer(call.payload, situation)
+            return frames.payload_text(action.answer(call.payload, situation))
         self._services.watch.clocks.note(self._speaker.record.id, call.payload, now)
         kept = await self._keep(call, action, situation, error)
         self._services.watch.duplicates[call.action] += kept.repeated
         if call.action == "BootNotification":
             self._note_boot(call, now)
-        if action.fresh:
-            return action.answer(call.payload, situation)
-        if not error and action.waits(call.payload):
-            return await self._decided(call, action, kept, situation)
-        # An answer from the first time may be an older one of ours; it is sent as it was (OCPP-26).
-        return frames.read_payload(kept.answer) if kept.answer else action.answer(call.payload, situation)
+        if not action.fresh:
+            if not error and action.waits(call.payload):
+                return frames.payload_text(await self._decided(call, action, kept, situation))
+            if kept.answer:
+                # From the first time it may be an older one of ours; it is sent as it was (OCPP-26).
+                return kept.answer
+        return frames.payload_text(action.answer(call.payload, situation))
 
     def _situation(self, now: datetime) -> Situation:
         config = self._services.config

@@ -22,13 +22,12 @@ _BATCH = 1_000
 _EVERY_SECONDS = 1.0
 _COPY = "COPY cpo_framelog (at, charge_point_id, node, epoch, outgoing, action, message_id, text) FROM STDIN"
 
-Row = tuple[datetime, int, str, int, bool, str, str, str]
-
 
 class FrameLog:
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._rows: deque[Row] = deque(maxlen=_HELD)
+        self._node = _escaped(config.node)
+        self._rows: deque[str] = deque(maxlen=_HELD)  # as COPY reads them
         self.dropped = 0
 
     def add(
@@ -38,9 +37,12 @@ class FrameLog:
             return
         if len(self._rows) == _HELD:
             self.dropped += 1
-        clean = mask(text).replace("\x00", "")
-        message_id, action = message_id[:64].replace("\x00", ""), action[:64].replace("\x00", "")
-        self._rows.append((at, charge_point, self._config.node, epoch, outgoing, action, message_id, clean))
+        clean = _escaped(mask(text))
+        message_id, action = _escaped(message_id[:64]), _escaped(action[:64])
+        self._rows.append(
+            f"{at.isoformat()}\t{charge_point}\t{self._node}\t{epoch}\t{'t' if outgoing else 'f'}\t{action}\t"
+            f"{message_id}\t{clean}\n"
+        )
 
     async def run(self) -> None:
         """Write batch after batch; a lost connection costs the batch that was under way."""
@@ -72,5 +74,10 @@ class FrameLog:
                 connection.cursor() as cursor,
                 cursor.copy(_COPY) as copy,
             ):
-                for row in batch:
-                    await copy.write_row(row)
+                await copy.write("".join(batch).encode(errors="replace"))
+
+
+def _escaped(text: str) -> str:
+    """Write a text as COPY reads it; without the character that PostgreSQL's texts cannot hold."""
+    text = text.replace("\x00", "").replace("\\", "\\\\")
+    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")

@@ -246,6 +246,7 @@ def _payload_error(error: JsonSchemaException) -> PayloadError:
     return PayloadError(fault, text[:255], f"{error.rule}:{'.'.join(str(step) for step in steps)}"[:128])
 
 
+_plain = msgspec.json.Encoder()
 _encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _numbers = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -285,7 +286,12 @@ def call(message_id: str, action: str, payload: Any) -> str:
 
 
 def call_result(message_id: str, payload: Any) -> str:
-    return f"[3,{payload_text(message_id)},{payload_text(payload)}]"
+    return call_result_of(message_id, payload_text(payload))
+
+
+def call_result_of(message_id: str, text: str) -> str:
+    """Write a CALLRESULT whose payload is written already."""
+    return f"[3,{_plain.encode(message_id).decode()},{text}]"
 
 
 def call_result_error(message_id: str, code: str, description: str = "") -> str:

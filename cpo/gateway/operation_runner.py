@@ -46,9 +46,10 @@ _SETTLE = """
     UPDATE cpo_operation SET state = %s, answer = %s, error = %s, ended_at = clock_timestamp()
     WHERE id = %s AND state = 'SENT'
 """
+# Nobody waits until this is on the disk, as the claim was: it is only told to whoever asks.
 _ON_WIRE = """
     WITH wired AS (UPDATE cpo_operation SET on_wire_at = clock_timestamp() WHERE id = %s RETURNING id)
-    SELECT pg_notify('ocpp_operation_sent', id::text) FROM wired
+    SELECT pg_notify('ocpp_operation_sent', id::text), set_config('synchronous_commit', 'off', true) FROM wired
 """
 _OFFLINE = """
     UPDATE cpo_operation AS o SET state = 'CONNECTION_LOST', ended_at = clock_timestamp(), error = 'OFFLINE'

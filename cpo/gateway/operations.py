@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 from django.db import IntegrityError, connection, transaction
 
-from cpo.gateway import frames, outgoing, schemas
+from cpo.gateway import frames, operation_ear, outgoing, schemas
 from cpo.gateway.operation_states import ENDED, OperationState
 from cpo.gateway_models import ChargePoint, Operation
 from ocpi import clock
@@ -20,7 +19,6 @@ from ocpi import clock
 QUEUE = 50
 LATER = timedelta(days=7)
 DEFAULT_SECONDS = outgoing.DEFAULT_SECONDS
-SENT_CHANNEL = "ocpp_operation_sent"
 
 
 class QueueFull(Exception):
@@ -110,23 +108,15 @@ def wait_dispatched(operation_id: uuid.UUID, timeout: float) -> Operation:
 
 def _wait(operation_id: uuid.UUID, timeout: float, enough: Callable[[Operation], bool]) -> Operation:
     deadline = time.monotonic() + timeout
-    parameters = {name: value for name, value in connection.get_connection_params().items() if name in _CONNECTING}
-    with psycopg.connect(autocommit=True, **parameters) as listener:
-        for channel in ("ocpp_operation_done", SENT_CHANNEL):
-            listener.execute(f"LISTEN {channel}")
+    with operation_ear.waiting(operation_id) as told:
         while True:
+            told.clear()
             operation = Operation.objects.select_related("charge_point").get(id=operation_id)
             left = deadline - time.monotonic()
             if enough(operation) or left <= 0:
                 return operation
             # A note is only a wake-up; without one we look once a second.
-            notes = listener.notifies(timeout=min(1.0, left))
-            for note in notes:
-                if note.payload == str(operation_id):
-                    notes.close()
-
-
-_CONNECTING = frozenset({"dbname", "user", "password", "host", "port", "connect_timeout", "sslmode", "sslrootcert"})
+            told.wait(min(1.0, left))
 
 
 def next_request_id() -> int:
