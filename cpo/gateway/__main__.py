@@ -50,9 +50,9 @@ async def serve(chosen: config.Config) -> None:
 def _collect_seldom() -> None:
     """Have the garbage collector look at what is new now and then, and never again at what is there already.
 
-    Next to nothing here refers to itself, and what does goes with its connection. Python's own pace, a look at every
-    seven hundred new objects, costs as much as a third of the time with ten thousand connections, and holds up all of
-    them while it lasts.
+    Next to nothing here refers to itself, and what does goes with its connection. At Python's own pace, a look at every
+    seven hundred new objects, close to half of the time goes into it when many charge points come or go at once, and
+    all of them wait meanwhile.
     """
     gc.collect()
     gc.freeze()

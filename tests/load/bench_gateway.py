@@ -160,6 +160,7 @@ def operations(lab: Lab) -> Iterable[Line]:
     seconds = lab.options.seconds
     number = int(seconds * 40)
     asked: dict[str, float] = {}
+    floor = _two_commits(database, number // 2)
     fleet.begin("frames", seconds=seconds + 3)
     with psycopg.connect(database, autocommit=True) as connection:
         points = [row[0] for row in connection.execute("SELECT id FROM cpo_chargepoint").fetchall()]
@@ -181,37 +182,73 @@ def operations(lab: Lab) -> Iterable[Line]:
         value = times[min(int(len(times) * share), len(times) - 1)] if times else None
         yield Line(
             f"BENCH-09 operation from database to frame on another node, p{share * 100:.0f} (OCPP-112)", value, "ms",
-            "", None, limit=limit, lower_is_better=True, note=f"{missing} of {number} never came" if missing else "",
+            "two durable commits one after the other: the wish and the claim", floor[int(len(floor) * share)],
+            limit=limit, lower_is_better=True, note=f"{missing} of {number} never came" if missing else "",
         )  # fmt: skip
+
+
+def _two_commits(database: str, number: int) -> list[float]:
+    """Return how long two commits take that wait for the disk, sorted (ms)."""
+    times = []
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE bench_commits (number int)")
+        for turn in range(number):
+            began = time.perf_counter()
+            for _ in range(2):
+                connection.execute("INSERT INTO bench_commits VALUES (%s)", (turn,))
+            times.append((time.perf_counter() - began) * 1000)
+            time.sleep(0.02)
+    return sorted(times)
 
 
 # ---------------------------------------------------------------- OCPP-113
 
 
 def pushes(lab: Lab) -> Iterable[Line]:
-    """Change statuses, those of one EVSE five seconds apart, and see when the eMSP hears of each."""
-    rate = 1000.0 * min(1.0, max(lab.options.scale, 0.02))
-    count = int(rate * 5)
+    """Change statuses ever faster, those of one EVSE five seconds apart, until the eMSP hears of them too late."""
+    most = max(20.0, _PUSHED * min(1.0, lab.options.scale))
+    count = int(most * 5)
     database, receiver, environment = _world_of_pushes(lab, count)
     server = gateway_lab.node(lab, database)
     command = [sys.executable, "manage.py", "run", "--no-migrate", "--only", "worker", "--only", "beat"]
     worker = lab.start("worker", command, environment)
     fleet = Fleet(lab, server.port, count)
-    _settled(database, 60)
-    found = fleet.do("load", action="Flip", seconds=lab.options.seconds, rate=rate)
-    sent = found["count"] / found["seconds"]
-    left = _settled(database, 60)
-    delays, missing = _heard(database, receiver, found.pop("flips"))
+    _settled(database, 300)
+    tried: dict[str, dict[str, Any]] = {}
+    for rate in (each for each in _RATES if each <= most):
+        one = _push(lab, fleet, database, receiver, rate)
+        tried[f"{rate:g}/s"] = one
+        if one["p95"] is None or one["p95"] > _PUSH_SECONDS:
+            break
     fleet.close()
     lab.stop(server, worker, receiver)
-    value = delays[min(int(len(delays) * 0.95), len(delays) - 1)] if delays else None
-    notes = [f"p50 {delays[len(delays) // 2]:.2f} s"] if delays else []
-    notes += [f"{missing} changes not heard of before the next"] if missing else []
-    notes += [f"{left} still waited a minute later"] if left else []
+    good = [one for one in tried.values() if one["p95"] is not None and one["p95"] <= _PUSH_SECONDS]
+    last = list(tried.values())[-1]
+    beyond = "" if good and good[-1] is last else f"at {last['sent']:,.0f}/s: {last['note']}"
     yield Line(
-        f"BENCH-09 StatusNotification to OCPI push, p95 at {sent:,.0f} changes/s (OCPP-113)", value, "s", "", None,
-        limit=2, lower_is_better=True, note="; ".join(notes), details={"load": found},
+        f"BENCH-09 StatusNotifications/s that reach OCPI within {_PUSH_SECONDS} s at p95 (OCPP-113)",
+        good[-1]["sent"] if good else 0.0, "per second", "", None, limit=_goal(lab, _PUSHED),
+        note="; ".join(each for each in (good[-1]["note"] if good else "", beyond) if each), details=tried,
     )  # fmt: skip
+
+
+_PUSHED, _PUSH_SECONDS = 1000.0, 2
+_RATES = (20.0, 50.0, 100.0, 200.0, 350.0, 500.0, 700.0, 1000.0)  # changes per second
+
+
+def _push(lab: Lab, fleet: Fleet, database: str, receiver: Process, rate: float) -> dict[str, Any]:
+    """Change so many statuses a second; return when the eMSP heard. One it never heard of counts as endless."""
+    found = fleet.do("load", action="Flip", seconds=lab.options.seconds, rate=rate)
+    left = _settled(database, 60)
+    delays, missing = _heard(database, receiver, found["flips"])
+    every = len(delays) + missing
+    p50, p95 = (delays[place] if (place := int(every * share)) < len(delays) else None for share in (0.5, 0.95))
+    notes = [f"p50 {'none' if p50 is None else f'{p50:.2f} s'}, p95 {'none' if p95 is None else f'{p95:.2f} s'}"]
+    notes += [f"{missing} of {every} not heard of before the next"] if missing else []
+    notes += [f"{left} still waited a minute later"] if left else []
+    sent = found["count"] / found["seconds"]
+    say(f"{sent:,.0f} changes/s: {'; '.join(notes)}")
+    return {"sent": sent, "p50": p50, "p95": p95, "missing": missing, "left": left, "note": "; ".join(notes)}
 
 
 def _world_of_pushes(lab: Lab, count: int) -> tuple[str, Process, dict[str, str]]:

@@ -203,6 +203,7 @@ class Fleet:
     async def load(self, action: str, seconds: float, rate: float | None = None) -> dict[str, Any]:
         """Send for a while; return how many were answered and how long that took."""
         times: list[float] = []
+        self.flips.clear()
         began = time.perf_counter()
         end = began + seconds
         free = deque(self.wires)
