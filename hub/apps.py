@@ -15,14 +15,15 @@ class HubConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Read permissions with the registry, note who changes them, and say where the hub keeps CDRs."""
+        """Read permissions with the registry, hear of known ids, note who changes rules, say where CDRs are."""
         from auditlog.registry import auditlog
 
-        from hub import permissions
+        from hub import known_objects, permissions
         from hub.models import Permission
         from ocpi import cdr_finders, snapshot
 
         snapshot.also_load(permissions.NAME, permissions.load)
+        snapshot.also_hear(known_objects.CHANNEL, known_objects.heard)
         cdr_finders.register("hub.cdr_facts")
         if not auditlog.contains(Permission):
             auditlog.register(Permission)

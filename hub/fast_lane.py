@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
-from hub import fast_callbacks, forwarding, open_routing
+from hub import fast_callbacks, forwarding
 from hub.fast_doors import EventLoopDoors
 from hub.fast_message import CALLBACKS, Headers, Message, Reply, limit_of
 from hub.fast_replies import finish, refusal, reply_of
 from hub.fast_ways import ShortWays
+from hub.open_lookups import Lookups
 from hub.routing import Asked, Direct, NeedsLookup, decide
 from ocpi import (
     authentication,
@@ -57,6 +58,7 @@ class Lane:
         self.registry: Snapshot | None = None  # that what is remembered was found in
         self._callers: dict[str, authentication.Caller] = {}
         self._ways: dict[tuple[object, ...], Way] = {}
+        self.lookups = Lookups(doors)
         self.short_ways = ShortWays(self)
 
     async def answer(self, message: Message) -> Reply | None:
@@ -86,9 +88,7 @@ class Lane:
             route = _accepted(message, caller, ids, way)
             asked = Asked(place.module, place.interface, message.method, place.tail, way.routing, caller.platform)
             if isinstance(route, NeedsLookup):
-                found = await self.doors.run(
-                    open_routing.resolve, asked, route, registry, query=message.query, body=message.body
-                )
+                found = await self.lookups.resolve(asked, route, registry, query=message.query, body=message.body)
                 if not isinstance(found, Direct):
                     return None
                 route = found
@@ -121,20 +121,19 @@ class Lane:
         """Return where a message goes, from memory if one like it went the same way a moment ago.
 
         What `decide` looks at is in the key, or in the registry; agreements begin and end with time, so a way is
-        remembered for a second. Only what names its receiver is remembered: else the object decides.
+        remembered for a second. Of what names no receiver that is all: whom it goes to is decided for each.
         """
         get, place, now = message.headers.get, message.place, time.monotonic()
-        party = get(TO_PARTY_ID)
         owner = place.tail[:2] if place.interface == "RECEIVER" else ()
         key = (
             caller.platform.id, place.module, place.interface, message.method, len(place.tail), owner,
-            get(TO_COUNTRY_CODE), party, get(FROM_COUNTRY_CODE), get(FROM_PARTY_ID),
+            get(TO_COUNTRY_CODE), get(TO_PARTY_ID), get(FROM_COUNTRY_CODE), get(FROM_PARTY_ID),
         )  # fmt: skip
         found = self._ways.get(key)
         if found is not None and found.until > now:
             return found
         way = _found_way(message, caller, registry, hub)
-        if way is not None and way.problem is None and party:
+        if way is not None and way.problem is None:
             if len(self._ways) >= _MOST_WAYS:
                 self._ways.clear()
             way.until = now + _WAY_SECONDS

@@ -6,13 +6,14 @@ connected party that answers at such an interface. A party that the sender may n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
 
 from hub import known_objects, permissions, registry
-from hub.known_objects import Known
+from hub.known_memory import Found, Known
 from hub.routing import Asked, Broadcast, Direct, NeedsLookup
 from ocpi import status
 from ocpi.headers import Address, Routing
@@ -37,22 +38,47 @@ class _Body(msgspec.Struct):
 
 _reader = msgspec.json.Decoder(_Body)
 
+Find = Callable[[str, str], Found]
 
-def resolve(asked: Asked, lookup: NeedsLookup, snapshot: Snapshot, *, query: str, body: bytes) -> Direct | Broadcast:
-    """Return where a request without To headers goes.
+
+class Choice(NamedTuple):
+    """Whom the content of a request concerns; several or none if that is not certain."""
+
+    addresses: tuple[Address, ...]
+    is_named: bool  # by the body itself, whether the hub knows him or not
+    is_authorize: bool
+
+
+def resolve(
+    asked: Asked, lookup: NeedsLookup, snapshot: Snapshot, *, query: str, body: bytes, find: Find = known_objects.find
+) -> Direct | Broadcast:
+    """Return where a request without To headers goes; `find` gives what is known of an id.
+
+    :raises OcpiError: as `place`.
+    """
+    return place(asked, lookup, snapshot, choose(asked, query=query, body=body, find=find))
+
+
+def choose(asked: Asked, *, query: str, body: bytes, find: Find) -> Choice:
+    """Return whom a request concerns: rules 1 and 2. Looks at no registry."""
+    content = _read(body)
+    named = _named(asked, content)
+    addresses = (named,) if named else tuple(_owners(asked, content, query, find))
+    return Choice(addresses, named is not None, _is_authorize(asked))
+
+
+def place(asked: Asked, lookup: NeedsLookup, snapshot: Snapshot, choice: Choice) -> Direct | Broadcast:
+    """Return where a request goes that concerns somebody: rule 3, and what is in his way.
 
     :raises UnknownReceiver: if there are several candidates or none (4001).
     :raises ReceiverUnreachable: if the one there is, is not connected (4003).
     :raises HubError: if its platform does not offer the module and interface (4000).
     """
-    content = _read(body)
-    found = _named(asked, content)
-    candidates = [found] if found else _owners(asked, content, query)
-    reached = [address for address in candidates if _may(asked, lookup.sender, snapshot, address)]
+    reached = [address for address in choice.addresses if _may(asked, lookup.sender, snapshot, address)]
     if len(reached) == 1:
-        place = registry.find(snapshot, reached[0], module=asked.module, interface=asked.interface)
-        return Direct(place, Routing(to=place.party.address, sender=lookup.sender))
-    if not reached and not found and not _is_authorize(asked):
+        found = registry.find(snapshot, reached[0], module=asked.module, interface=asked.interface)
+        return Direct(found, Routing(to=found.party.address, sender=lookup.sender))
+    if not reached and not choice.is_named and not choice.is_authorize:
         places = registry.opposite(
             snapshot, asked.caller, lookup.sender, module=asked.module, interface=asked.interface,
             direction=permissions.direction_of(asked.method),
@@ -64,7 +90,7 @@ def resolve(asked: Asked, lookup: NeedsLookup, snapshot: Snapshot, *, query: str
     direction = permissions.direction_of(asked.method)
     why = "; ".join(
         permissions.why_not(snapshot, lookup.sender, address, asked.module, direction)
-        for address in candidates
+        for address in choice.addresses
         if _is_known(snapshot, address) and address not in reached
     )
     raise status.UnknownReceiver("The receiver cannot be determined without To headers", for_operator=why)
@@ -87,49 +113,49 @@ def _named(asked: Asked, content: _Body) -> Address | None:
     return Address(holder.country_code, holder.party_id) if holder.country_code and holder.party_id else None
 
 
-def _owners(asked: Asked, content: _Body, query: str) -> list[Address]:
+def _owners(asked: Asked, content: _Body, query: str, find: Find) -> list[Address]:
     """Return the parties whose an id in path or body is, as far as it is known (rule 2)."""
     tail, sender = asked.tail, known_objects.text_of(asked.routing.sender) if asked.routing.sender else ""
     match asked.module, asked.interface:
         case "commands", "RECEIVER":
             if content.reservation_id and tail == ("CANCEL_RESERVATION",):
-                return _of(_between(known_objects.RESERVATION, content.reservation_id, sender))
+                return _of(_between(find, known_objects.RESERVATION, content.reservation_id, sender))
             if content.session_id and tail == ("STOP_SESSION",):
-                return _of(_between(known_objects.SESSION, content.session_id, sender))
-            return _of(known_objects.find(known_objects.LOCATION, content.location_id)) if content.location_id else []
+                return _of(_between(find, known_objects.SESSION, content.session_id, sender))
+            return _of(find(known_objects.LOCATION, content.location_id)) if content.location_id else []
         case ("chargingprofiles", "RECEIVER") | ("sessions", "SENDER") if tail:
-            return _of(_between(known_objects.SESSION, tail[0], sender))
+            return _of(_between(find, known_objects.SESSION, tail[0], sender))
         case "chargingprofiles", "SENDER" if tail:
-            return _of(_between(known_objects.PROFILE, tail[0], sender))
+            return _of(_between(find, known_objects.PROFILE, tail[0], sender))
         case "sessions", "RECEIVER" if len(tail) == 3:
             of_owner = known_objects.text_of(Address(tail[0], tail[1]))
-            found = known_objects.find(known_objects.SESSION, tail[2])
-            of_session = [Address(*each.counterpart.split("*")) for each in found if each.owner == of_owner]
-            return of_session or _of_holder(content)
+            found = find(known_objects.SESSION, tail[2])
+            of_session = [known_objects.address_of(each.counterpart) for each in found if each.owner == of_owner]
+            return of_session or _of_holder(content, find)
         case "cdrs", "RECEIVER":
-            return _of_holder(content)
+            return _of_holder(content, find)
         case "tokens", "SENDER" if _is_authorize(asked):
             key = known_objects.token_key(tail[0], known_objects.type_in(query))
-            return _of(known_objects.find(known_objects.TOKEN, key))
+            return _of(find(known_objects.TOKEN, key))
         case "locations", "SENDER" if tail:
-            return _of(known_objects.find(known_objects.LOCATION, tail[0]))
+            return _of(find(known_objects.LOCATION, tail[0]))
     return []
 
 
-def _of_holder(content: _Body) -> list[Address]:
+def _of_holder(content: _Body, find: Find) -> list[Address]:
     holder = content.cdr_token
     if holder is None or not holder.uid:
         return []
-    return _of(known_objects.find(known_objects.TOKEN, known_objects.token_key(holder.uid, holder.type)))
+    return _of(find(known_objects.TOKEN, known_objects.token_key(holder.uid, holder.type)))
 
 
-def _between(kind: str, key: str, sender: str) -> list[Known]:
+def _between(find: Find, kind: str, key: str, sender: str) -> list[Known]:
     """Return what is known of an id that is also the sender's: nobody reaches a party by another's session (SEC-37)."""
-    return [known for known in known_objects.find(kind, key) if known.counterpart == sender]
+    return [known for known in find(kind, key) if known.counterpart == sender]
 
 
 def _of(found: Iterable[Known]) -> list[Address]:
-    return [Address(*owner.split("*")) for owner in sorted({known.owner for known in found})]
+    return [known_objects.address_of(owner) for owner in sorted({known.owner for known in found})]
 
 
 def _is_authorize(asked: Asked) -> bool:

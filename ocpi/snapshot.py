@@ -23,7 +23,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from ocpi import client, clock, secrets
+from ocpi import client, clock, ours, secrets
 from ocpi.headers import Address
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform, TlsSettings
 
@@ -216,6 +216,7 @@ def _target(
 
 _lock = threading.Lock()
 _loaders: dict[str, Callable[[], object]] = {}
+_others: dict[str, Callable[[str], None]] = {}  # by channel
 _current: Snapshot | None = None
 _generation = 0
 _listener_pid: int | None = None
@@ -260,6 +261,17 @@ def also_load(name: str, loader: Callable[[], object]) -> None:
     Its tables need a trigger that calls the function `ocpi_registry_changed`.
     """
     _loaders[name] = loader
+
+
+def also_hear(channel: str, heard: Callable[[str], None]) -> None:
+    """Have something called with what is announced on another channel; with "" when something may have been missed."""
+    _others[channel] = heard
+
+
+def hears() -> bool:
+    """Say whether what is announced reaches this process, so that what it knows may be remembered."""
+    listens: bool = ours.known_settings().OCPI_SNAPSHOT_LISTEN
+    return listens and _deaf_since is None and _listener_pid == os.getpid()
 
 
 def load() -> Snapshot:
@@ -355,16 +367,26 @@ def _listen_forever() -> None:
     while True:
         try:
             with psycopg.connect(autocommit=True, **keep, **_KEEP_ALIVE) as listening:
-                listening.execute(f"LISTEN {CHANNEL}")
+                for channel in (*_others, CHANNEL):
+                    listening.execute(f"LISTEN {channel}")
+                _missed()  # what happened before we listened
                 _deaf_since = None
-                changed()  # what happened before we listened
                 while True:
                     clock.measure(listening)
-                    for _ in listening.notifies(timeout=clock.MEASURED_EVERY):
-                        changed()
+                    for notice in listening.notifies(timeout=clock.MEASURED_EVERY):
+                        if notice.channel == CHANNEL:
+                            changed()
+                        else:
+                            _others[notice.channel](notice.payload)
         except psycopg.Error:
             # Without the channel nothing in memory can be trusted for long.
             _deaf_since = time.monotonic()
-            changed()
+            _missed()
             log.warning("registry listener lost its connection, trying again")
             time.sleep(_RECONNECT_SECONDS)
+
+
+def _missed() -> None:
+    changed()
+    for heard in _others.values():
+        heard("")
