@@ -8,9 +8,11 @@ from typing import NamedTuple
 from ocpi.same_head import LENGTH, Head, Said
 
 REQUEST_ID, CORRELATION_ID = b"x-request-id", b"x-correlation-id"
-ADDRESSES = (b"ocpi-to-country-code", b"ocpi-to-party-id", b"ocpi-from-country-code", b"ocpi-from-party-id")
+TO = (b"ocpi-to-country-code", b"ocpi-to-party-id")
+FROM = (b"ocpi-from-country-code", b"ocpi-from-party-id")
+ADDRESSES = (*TO, *FROM)
 _CHANGING = frozenset((LENGTH, REQUEST_ID, CORRELATION_ID, *ADDRESSES))
-_NEEDED = frozenset((REQUEST_ID, CORRELATION_ID, *ADDRESSES))
+_NEEDED = frozenset((REQUEST_ID, CORRELATION_ID, *FROM))
 _END = b"\r\n\r\n"
 _MOST_MISSES = 4  # then its heads are too different to remember them
 # No escapes, no empty segments, no dots in front: such a path means what it says, and needs no quoting to be sent on.
@@ -31,6 +33,11 @@ class Again(NamedTuple):
     query: str
     said: Said
     body: bytes
+
+    @property
+    def names_receiver(self) -> bool:
+        """Say whether it has To headers; its head has both or none."""
+        return TO[0] in self.said.head.slots
 
 
 class SameRequests:
@@ -71,5 +78,6 @@ class SameRequests:
             head = Head(lines, _CHANGING, first=_LINE, spelled=str.title, between=",")
         except ValueError:
             return
-        if head.slots.keys() >= _NEEDED and _LINE.fullmatch(lines[0]):
+        to = [name in head.slots for name in TO]
+        if head.slots.keys() >= _NEEDED and to[0] == to[1] and _LINE.fullmatch(lines[0]):
             self.known = head

@@ -202,7 +202,7 @@ class Passage:
         finally:
             self._leave()
         elapsed = time.perf_counter() - self.clock
-        fast_replies.finish(message, reply, ids, way.route.routing, way.refused, way.caller.platform.id, elapsed)
+        fast_replies.finish(message, reply, ids, way.legs.routing_in, way.refused, way.caller.platform.id, elapsed)
         self.asker.reply(self, reply)
 
     async def _found(self, outcome: Outcome | None) -> Answer | client.ClientError:

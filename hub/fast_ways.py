@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hub import callbacks, direct_versions, loops
-from hub.fast_again import ADDRESSES, Again
+from hub import callbacks, direct_versions, known_objects, loops, open_routing
+from hub.fast_again import ADDRESSES, FROM, Again
 from hub.fast_message import Headers, Message, Place, limit_of, place_of
 from hub.fast_pass import Asker, Passage
-from hub.routing import Asked, Direct
+from hub.open_routing import Choice
+from hub.routing import Asked, Direct, NeedsLookup
 from ocpi import (
     address_guard,
     attempts,
@@ -31,7 +32,7 @@ from ocpi import (
 from ocpi.attempts import Target
 from ocpi.connection import tls_context
 from ocpi.exchange_forward import Legs
-from ocpi.headers import Routing
+from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownPlatform
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _TYPE = {"Content-Type": "application/json"}
 _WITH_BODY = ("PUT", "PATCH")
 _MOST_WAYS = 20_000
 _LONGEST_URL = 2048
+_LONGEST_ADDRESS = 6  # "NL*TNM"
 _LEFT_SECONDS = 1.0  # for so long requests of a kind that is for others are left to them
 _CREDENTIALS = "/credentials"  # what has these in it is masked in the log
 
@@ -108,20 +110,40 @@ class ShortWays:
         said, parts = again.said, again.tail.split("/")
         values, slots = said.values, said.head.slots
         owner = parts[1:3] if again.interface == "receiver" and len(parts) > 2 else ("", "")
+        named = again.names_receiver
+        choice = None if named else self._choice(again, tuple(parts[1:]))
+        if not named and choice is None:
+            return None
         key = (
             said.head.constant.get("authorization"), again.method, again.interface, again.module, len(parts), *owner,
-            not again.body, *[values[slots[name]] for name in ADDRESSES],
+            not again.body, choice, *[values[slots[name]] for name in (ADDRESSES if named else FROM)],
         )  # fmt: skip
         until, way = self._ways.get(key, (0.0, None))
         if until < time.monotonic():
-            until, way = self._found(again)
+            until, way = self._found(again, choice)
             if len(self._ways) >= _MOST_WAYS:
                 self._ways.clear()
             self._ways[key] = until, way
         return way
 
-    def _found(self, again: Again) -> tuple[float, ShortWay | None]:
-        """Return until when a way is good, and which it is."""
+    def _choice(self, again: Again, tail: tuple[str, ...]) -> Choice | None:
+        """Return whom a request without To headers concerns, if nothing has to be read for that."""
+        said = again.said
+        caller = self._lane.known(said.head.constant.get("authorization"))
+        if caller is None:
+            return None
+        country_code, party_id = [said.values[said.head.slots[name]].decode() for name in FROM]
+        routing = Routing(sender=Address(country_code, party_id))
+        asked = Asked(again.module, again.interface.upper(), again.method, tail, routing, caller.platform)
+        try:
+            found = open_routing.choose(asked, query=again.query, body=again.body, find=known_objects.at_hand)
+        except known_objects.NotAtHand:
+            return None
+        # A body may name anybody; what cannot be an address is not worth being remembered.
+        return None if found.is_named and len(str(found.addresses[0])) > _LONGEST_ADDRESS else found
+
+    def _found(self, again: Again, choice: Choice | None) -> tuple[float, ShortWay | None]:
+        """Return until when a way is good, and which it is; `choice` if it names no receiver."""
         caller = self._lane.known(again.said.head.constant.get("authorization"))
         place = place_of(again.path)
         if caller is None or caller.deviations or place is None:
@@ -129,10 +151,19 @@ class ShortWays:
         lines = [(name.lower().encode(), text.encode("latin-1")) for name, text in again.said.pairs().items()]
         message = Message(again.method, again.path, again.query, Headers(lines), place, again.body)
         way = self._lane.way(message, caller)
-        if way is None or not isinstance(way.route, Direct):
-            return time.monotonic() + _LEFT_SECONDS, None
+        left = time.monotonic() + _LEFT_SECONDS, None
+        if way is None:
+            return left
         asked = Asked(place.module, place.interface, again.method, place.tail, way.routing, caller.platform)
-        return way.until, short_way(way.route, way.back, caller, asked, has_body=bool(again.body))
+        route: object = way.route
+        if isinstance(way.route, NeedsLookup) and choice is not None and self._registry is not None:
+            try:
+                route = open_routing.place(asked, way.route, self._registry, choice)
+            except status.OcpiError:
+                return left
+        if not isinstance(route, Direct):
+            return left
+        return way.until, short_way(route, way.back, caller, asked, has_body=bool(again.body))
 
 
 def _is_sound(again: Again, way: ShortWay) -> bool:
@@ -203,6 +234,7 @@ def short_way(
             shown | routing.as_headers(),
             replied,
             is_same_below=_is_same_below(base, asked),
+            came_with=None if asked.routing.to else asked.routing,
         ),
         is_learnt_from=asked.interface == "RECEIVER",
     )

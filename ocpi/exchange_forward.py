@@ -33,9 +33,11 @@ class Legs:
     replied: dict[str, str]  # headers of ours to the caller but for the ids
     # Whether both URLs name the same object: the receiver's, too, has the module's name in front of it.
     is_same_below: bool = False
+    came_with: Routing | None = None  # what the caller said, if that is less than `routing` (Open Routing)
     incoming: str = field(init=False)
     outgoing: str = field(init=False)
     parties: str = field(init=False)
+    parties_in: str = field(init=False)
     sent_lines: str = field(init=False)
     replied_lines: str = field(init=False)
 
@@ -43,10 +45,19 @@ class Legs:
         method, module = self.method[:7], self.module[:50]
         self.incoming = f"\tIN\t{self.caller_id}\t{method}\t"
         self.outgoing = f"\tOUT\t{self.receiver_id}\t{method}\t"
-        self.parties = f"\t{escaped(party_text(self.routing.sender))}\t{escaped(party_text(self.routing.to))}\t"
+        self.parties, self.parties_in = _parties(self.routing), _parties(self.routing_in)
         self.module = module
         self.sent_lines = _pattern(self.sent)
         self.replied_lines = _pattern(self.replied)
+
+    @property
+    def routing_in(self) -> Routing:
+        """Return the addresses in the caller's request."""
+        return self.came_with or self.routing
+
+
+def _parties(routing: Routing) -> str:
+    return f"\t{escaped(party_text(routing.sender))}\t{escaped(party_text(routing.to))}\t"
 
 
 def _pattern(headers: dict[str, str]) -> str:
@@ -92,15 +103,15 @@ class Forwarded:
         asked = self.asked.head.shown(self.asked.values)
         replied = legs.replied_lines % (self.request_id, correlation_id)
         sent = legs.sent_lines % (self.sent_id, correlation_id)
-        status = f"{legs.parties}{self.http_status}\t{self.status_code}\t"
+        status = f"{self.http_status}\t{self.status_code}\t"
         about, named = self._about(self.target)
         sent_about, sent_named = (about, named) if legs.is_same_below else self._about(self.url)
         return (
             f"{new_id(self.sent_at)}\t{_moment(self.sent_at)}{legs.outgoing}{self.url}{sent_about}"
-            f"{self.sent_id}\t{correlation_id}{status}{self.sent_elapsed * 1000:.3f}\t\t"
+            f"{self.sent_id}\t{correlation_id}{legs.parties}{status}{self.sent_elapsed * 1000:.3f}\t\t"
             f"{sent}\t{body}\t{answered}\t{answer}{sent_named}\n"
             f"{new_id(self.at)}\t{_moment(self.at)}{legs.incoming}{self.target}{about}"
-            f"{self.request_id}\t{correlation_id}{status}{self.elapsed * 1000:.3f}\t\t"
+            f"{self.request_id}\t{correlation_id}{legs.parties_in}{status}{self.elapsed * 1000:.3f}\t\t"
             f"{asked}\t{body}\t{replied}\t{answer}{named}\n"
         )
 
@@ -130,7 +141,7 @@ class Forwarded:
             ),
             Entry(
                 "IN", self.at, legs.method, self.target, legs.caller_id, legs.module, self.request_id,
-                self.correlation_id, legs.routing, self.http_status, self.elapsed, "",
+                self.correlation_id, legs.routing_in, self.http_status, self.elapsed, "",
                 self.asked.pairs(), self.request_body, legs.replied | ids, self.response_body,
             ),
         )  # fmt: skip
