@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +79,7 @@ def without_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"http_status": 201, "status_code": 2001, "response_body": b'{"status_code":2001}'},
         {"legs": legs("POST", "tokens"), "target": "/ocpi/hub/2.2.1/sender/tokens/T/authorize",
          "url": "https://a.example/t/T/authorize"},
+        {"legs": replace(legs("POST", "tokens"), came_with=Routing(sender=ROUTING.sender))},
         {"legs": legs("POST", "commands"), "request_body": b'{"location_id":"L\\u00001"}',
          "target": "/ocpi/hub/2.2.1/receiver/commands/START_SESSION", "url": "https://a.example/commands/START_SESSION"},
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,7 +14,7 @@ from hub import known_memory, known_objects
 from hub.known_objects import NotAtHand
 from hub.models import KnownObject
 from hub.routing import Asked
-from ocpi import snapshot
+from ocpi import prepared, snapshot
 from ocpi.headers import Address, Routing
 from tests.fixtures import Partner
 
@@ -71,7 +72,7 @@ def test_a_token_just_pushed_is_found_at_once_though_it_was_unknown_a_moment_ago
         seen: list[list[str] | None] = []
         write = known_objects._writer.write
 
-        def watched(batch: dict[known_objects.Known, float]) -> None:
+        def watched(batch: dict[known_memory.Known, float]) -> None:
             seen.extend((owners(), read()))
             write(batch)
 
@@ -104,14 +105,14 @@ def test_that_an_id_is_nobodys_is_believed_for_a_second(hears: None, monkeypatch
 def test_what_is_read_while_it_changes_is_not_remembered(hears: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The read may be from before the change, and the announcement of it was there first."""
     KnownObject.objects.create(kind="token", key=KEY, owner="DE*EMS")
-    fetch = known_objects.prepared.fetch_all
+    fetch = prepared.fetch_all
 
-    def slow(*args: object) -> object:
-        found = fetch(*args)  # type: ignore[arg-type]
+    def slow(*args: Any) -> Any:
+        found = fetch(*args)
         known_objects.heard('-[["token","RFID/T1","DE*EMS",""]]')
         return found
 
-    monkeypatch.setattr(known_objects.prepared, "fetch_all", slow)
+    monkeypatch.setattr(prepared, "fetch_all", slow)
 
     assert read() == ["DE*EMS"]
     assert owners() is None
