@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
 from pytest_django.fixtures import Settings
 
@@ -30,6 +31,7 @@ from hub import known_objects, passing
 from ocpi import defects, hosts, kept, secrets, snapshot, tallies, token_doubt, traffic
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
+from tests import emptying, template
 from tests.people import Person, at
 from tests.platforms import ALL_MODULES, Listener, endpoint_path
 
@@ -42,10 +44,27 @@ _OWNED = {"locations", "sessions", "cdrs", "tariffs"}
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Have the test database copied from the one with all tables; `migrate` then finds nothing to do."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = template.name()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Hash passwords of people as always, in few rounds: a tenth of all tests log somebody in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1000)
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Let the tests that commit empty their tables afterwards, the audit trail too."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("DROP TRIGGER ocpi_audit_stays_whole ON ocpi_auditentry")
+    with pytest.MonkeyPatch.context() as patch:
+        emptying.use(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ with run_instance("hub", parties=["NL*HUB:HUB"], worker=True) as hub:
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import signal
@@ -19,18 +18,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from psycopg import sql
 
-from tests import command_server
+from tests import command_server, template
 
 ROOT = Path(__file__).resolve().parent.parent
 _MANAGE = [sys.executable, str(ROOT / "manage.py")]
@@ -75,14 +72,14 @@ def run_instance(
 ) -> Iterator[Instance]:
     """Run an instance until the block ends; `worker` adds worker and beat, `gateway` the OCPP gateway."""
     number = next(_numbers)
-    name = f"{_template()}_{number}"
-    _execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_template())))
+    name = f"scenario_{os.getpid()}_{number}"
+    database_url = template.copy(name)
     port = free_port()
     redis = urlsplit(os.environ["REDIS_URL"])
     environment = {
         **os.environ,
-        "DATABASE_URL": _database_url(name),
-        "REDIS_URL": urlunsplit(redis._replace(path=f"/{1 + number % 15}")),  # queues of its own
+        "DATABASE_URL": database_url,
+        "REDIS_URL": urlunsplit(redis._replace(path=f"/{_queues(number)}")),
         "OCPI_SIDES": ",".join(sides),
         "OCPI_PARTIES": ",".join(parties),
         "OCPI_BASE_URL": f"http://127.0.0.1:{port}",
@@ -114,7 +111,7 @@ def run_instance(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            _drop(name)
+            template.drop(name)
 
 
 def free_port() -> int:
@@ -125,18 +122,12 @@ def free_port() -> int:
         return port
 
 
-@lru_cache(maxsize=1)
-def _template() -> str:
-    """Return the name of an empty database with all tables, made once per test run."""
-    name = f"scenario_{os.getpid()}"
-    _execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    atexit.register(_drop, name)
-    environment = {**os.environ, "DATABASE_URL": _database_url(name)}
-    done = subprocess.run(
-        [*_MANAGE, "migrate", "-v", "0"], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180
-    )
-    assert done.returncode == 0, done.stderr
-    return name
+def _queues(number: int) -> int:
+    """Return a Redis database for the queues of one instance alone, whichever worker of a test run it belongs to."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = max(1, 15 // workers)
+    return 1 + (worker * share + number % share) % 15
 
 
 def _wait_for(instance: Instance, process: subprocess.Popen[bytes]) -> None:
@@ -150,17 +141,3 @@ def _wait_for(instance: Instance, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.05)
     raise AssertionError(f"the instance did not start:\n{instance.logged()}")
-
-
-def _database_url(name: str) -> str:
-    return urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
-
-
-def _execute(statement: sql.Composed) -> None:
-    with psycopg.connect(_database_url("postgres"), autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def _drop(name: str) -> None:
-    with suppress(psycopg.Error):
-        _execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

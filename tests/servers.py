@@ -8,7 +8,10 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from hub import embedded, environment
+from tests import template
 
 _DEFAULTS = {
     "OCPI_ALLOWED_NETWORKS": "127.0.0.0/8",
@@ -32,3 +35,10 @@ if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
     servers = embedded.ensure(Path(tempfile.mkdtemp(prefix="ocpi-tests-")), durable=False, remove=True)
     os.environ["DATABASE_URL"] = os.environ.get("DATABASE_URL") or servers.database_url
     os.environ["REDIS_URL"] = os.environ.get("REDIS_URL") or servers.redis_url
+template.choose()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin with the tables while the workers of a larger run import and collect."""
+    if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
+        template.begin()

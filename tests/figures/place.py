@@ -27,6 +27,7 @@ from psycopg import sql
 from hub import embedded, environment
 from hub.embedded_programs import valkey_program
 from hub.processes import die_with_parent
+from tests import template
 from tests.load.harness import Lab, Options, free_port, say
 from tests.load.process import processes
 
@@ -103,16 +104,10 @@ class Guest(Place):
         self.broker = Broker(folder)
 
     def database(self, name: str) -> str:
-        from tests import instances
-
-        template = instances._template()
-        fresh = f"{template}_{name}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-        with self._administration() as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (fresh, template)))
-            )
+        fresh = f"{name}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
+        url = template.copy(fresh)
         self._names.append(fresh)
-        return urlunsplit(urlsplit(self.servers.database_url)._replace(path=f"/{fresh}"))
+        return url
 
     def crash_database(self) -> None:
         def end_all() -> None:
