@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from auditlog.models import LogEntry
 from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
 
 from cpo import models as cpo_models
 from emsp import models as emsp_models
@@ -33,7 +36,7 @@ from ocpi.models import (
     WorkerHeartbeat,
 )
 from tests.admin_devices import add_devices
-from tests.fixtures import Document, Partner
+from tests.fixtures import Document, Partner, connect, read_document
 from tests.people import Person
 from tests.unit.test_signed_meter import REAL_KEY
 
@@ -71,6 +74,22 @@ def viewer_fixture(db: None) -> Client:
 @pytest.fixture(name="world")
 def world_fixture(partner: Partner, document: Document) -> dict[str, Any]:
     """At least one row of everything that has a page; the names of partners are hostile."""
+    return make_world(partner, document)
+
+
+@pytest.fixture(name="shared_world", scope="module")
+def shared_world_fixture(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+    """The same, made once for all tests of a module: each of them is rolled back to here.
+
+    Every test of that module lives in this world, also one that does not ask for it.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield make_world(connect, read_document)
+        transaction.set_rollback(True)
+
+
+def make_world(partner: Partner, document: Document) -> dict[str, Any]:
+    """Make at least one row of everything that has a page, and return the two platforms."""
     owner = partner("NL*TNM:CPO", name=f"Owner {EVIL}")
     drivers = partner("DE*EMS:EMSP", name="Drivers", approved=False)
     _of_protocol(owner, drivers)

@@ -88,17 +88,18 @@ def _fresh_registry(settings: Settings) -> Iterator[None]:
 @pytest.fixture
 def document() -> Document:
     """Return an example object by the name of its file, with some members changed (None takes one away)."""
+    return read_document
 
-    def load(name: str, /, **changes: Any) -> Any:
-        found = json.loads((DOCUMENTS / f"{name}.json").read_text())
-        for member, value in changes.items():
-            if value is None:
-                found.pop(member, None)
-            else:
-                found[member] = value
-        return found
 
-    return load
+def read_document(name: str, /, **changes: Any) -> Any:
+    """Read an example object, with some members changed (None takes one away)."""
+    found = json.loads((DOCUMENTS / f"{name}.json").read_text())
+    for member, value in changes.items():
+        if value is None:
+            found.pop(member, None)
+        else:
+            found[member] = value
+    return found
 
 
 @pytest.fixture
