@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from cpo.gateway import frames, operation_ear
+from cpo.gateway.batches import MOST
 from cpo.gateway.frame_log import FrameLog
 from cpo.gateway.inbox_writer import GROUP, InboxWriter, Kept, Message
+from cpo.gateway.store import Connected, Store
 from tests.gateway_support import World
 from tests.gateway_support import world_fixture as world_fixture
 
@@ -30,6 +32,15 @@ def message(point: int, payload: str) -> Message:
     )
 
 
+def add_points(world: World, count: int) -> list[int]:
+    rows = world.rows(
+        """INSERT INTO cpo_chargepoint (identity, country_code, party_id, protocols)
+           SELECT 'CP' || number, 'NL', 'TNM', '[]' FROM generate_series(1, %s) AS number RETURNING id""",
+        count,
+    )
+    return [row["id"] for row in rows]
+
+
 def keep_all(world: World, messages: list[Message]) -> list[Kept]:
     async def scenario() -> list[Kept]:
         writer = InboxWriter(world.config)
@@ -46,16 +57,32 @@ def keep_all(world: World, messages: list[Message]) -> list[Kept]:
 @pytest.mark.req("OCPP-111", "OCPP-98")
 def test_messages_that_come_together_are_committed_together(world: World) -> None:
     count = 2 * GROUP + 50
-    world.execute(
-        """INSERT INTO cpo_chargepoint (identity, country_code, party_id, protocols)
-           SELECT 'CP' || number, 'NL', 'TNM', '[]' FROM generate_series(1, %s) AS number""",
-        count,
-    )
-    points = [row["id"] for row in world.rows("SELECT id FROM cpo_chargepoint ORDER BY id")]
+    points = add_points(world, count)
     kept = keep_all(world, [message(point, "{}") for point in points])
     [found] = world.rows("SELECT count(*) AS rows, count(DISTINCT xmin::text) AS commits FROM cpo_inboxmessage")
     assert found["rows"] == len({each.id for each in kept}) == count
     assert found["commits"] <= 4
+
+
+@pytest.mark.req("OCPP-110")
+def test_charge_points_that_connect_together_share_commits(world: World) -> None:
+    points = add_points(world, MOST + 50)
+
+    async def scenario() -> list[Connected]:
+        store = Store(world.config)
+        await store.open()
+        try:
+            async with asyncio.timeout(60):
+                return await asyncio.gather(
+                    *(store.connected(point, protocol="1.6", address="127.0.0.1") for point in points)
+                )
+        finally:
+            await store.close()
+
+    assert {found.epoch for found in asyncio.run(scenario())} == {1}
+    [found] = world.rows("SELECT count(*) AS rows, count(DISTINCT xmin::text) AS commits FROM cpo_chargepoint")
+    assert found["rows"] == len(points)
+    assert found["commits"] <= 3
 
 
 @pytest.mark.req("OCPP-98")
