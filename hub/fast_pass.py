@@ -145,7 +145,8 @@ class Passage:
         exchanges.record(
             Forwarded(
                 way.legs, self.at, time.perf_counter() - self.clock, self.at + (self.sent_clock - self.clock),
-                now - self.sent_clock, target, self.url, self.request_id, self.correlation_id, self.sent_id, again.said,
+                now - self.sent_clock, target.encode(), self.url.encode(), self.request_id.encode(),
+                self.correlation_id.encode(), self.sent_id.encode(), again.said,
                 again.body, outcome.status, status_code, outcome.said or outcome.headers, outcome.body,
             )
         )  # fmt: skip

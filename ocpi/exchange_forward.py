@@ -1,15 +1,19 @@
 """Both legs of a request that a hub passed on as usual, as one entry of the log: most of two lines is the same.
 
 What is the same for every request between two platforms is kept once, in `Legs`, finished for COPY; the lines of a
-forward add the ids, the times and the bodies. `entries` gives the two exchanges written out, for whoever has to look
-at each text: they must come to the same lines.
+forward add the ids, the times and the bodies. They are made for many forwards at a time, out of octets that are there
+already: nothing is decoded, the numbers of all of them are written in one go, and so are the pieces. `entries` gives
+the two exchanges written out, for whoever has to look at each text: they must come to the same lines.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+import msgspec
 
 from ocpi import exchange_objects
 from ocpi.exchange_columns import Entry, new_id, object_path, party_text
@@ -17,7 +21,9 @@ from ocpi.exchange_text import BODY_LIMIT, body_text, escaped, header_lines, tex
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Routing
 from ocpi.same_head import Said
 
-_ODD = b"\\\n\r\t\0"  # what a field of COPY cannot have as it is
+_ODD = (b"\\", b"\r", b"\t", b"\0")  # what a field of COPY cannot have as it is, besides line feeds
+_MICROSECONDS = 6  # digits of a time behind its seconds
+_ID, _CORRELATION = "\1", "\2"  # places in header lines, where no header has them
 
 
 @dataclass(slots=True)
@@ -34,36 +40,44 @@ class Legs:
     # Whether both URLs name the same object: the receiver's, too, has the module's name in front of it.
     is_same_below: bool = False
     came_with: Routing | None = None  # what the caller said, if that is less than `routing` (Open Routing)
-    incoming: str = field(init=False)
-    outgoing: str = field(init=False)
-    parties: str = field(init=False)
-    parties_in: str = field(init=False)
-    sent_lines: str = field(init=False)
-    replied_lines: str = field(init=False)
+    incoming: bytes = field(init=False)
+    outgoing: bytes = field(init=False)
+    sent_lines: tuple[bytes, bytes] = field(init=False)  # what stands before and between the ids
+    replied_lines: tuple[bytes, bytes] = field(init=False)
+    _parties: tuple[str, str] = field(init=False)
+    _outcomes: dict[tuple[int, int], tuple[bytes, bytes]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        method, module = self.method[:7], self.module[:50]
-        self.incoming = f"\tIN\t{self.caller_id}\t{method}\t"
-        self.outgoing = f"\tOUT\t{self.receiver_id}\t{method}\t"
-        self.parties, self.parties_in = _parties(self.routing), _parties(self.routing_in)
-        self.module = module
-        self.sent_lines = _pattern(self.sent)
-        self.replied_lines = _pattern(self.replied)
+        method, self.module = self.method[:7], self.module[:50]
+        self.incoming = f"+00\tIN\t{self.caller_id}\t{method}\t".encode()
+        self.outgoing = f"+00\tOUT\t{self.receiver_id}\t{method}\t".encode()
+        self._parties = _parties(self.routing), _parties(self.routing_in)
+        self.sent_lines = _before_ids(self.sent)
+        self.replied_lines = _before_ids(self.replied)
 
     @property
     def routing_in(self) -> Routing:
         """Return the addresses in the caller's request."""
         return self.came_with or self.routing
 
+    def outcomes(self, http_status: int, status_code: int) -> tuple[bytes, bytes]:
+        """Return the parties and how a request ended, as fields of COPY, of the leg out and of that in."""
+        found = self._outcomes.get((http_status, status_code))
+        if found is None:
+            out, incoming = [f"{parties}{http_status}\t{status_code}\t".encode() for parties in self._parties]
+            found = self._outcomes[http_status, status_code] = out, incoming
+        return found
+
 
 def _parties(routing: Routing) -> str:
     return f"\t{escaped(party_text(routing.sender))}\t{escaped(party_text(routing.to))}\t"
 
 
-def _pattern(headers: dict[str, str]) -> str:
-    """Return header lines as a field of COPY, with places for both ids behind them."""
-    lines = header_lines(headers, lambda value: value).replace("%", "%%")
-    return escaped(f"{lines}\n{REQUEST_ID}: %s\n{CORRELATION_ID}: %s")
+def _before_ids(headers: dict[str, str]) -> tuple[bytes, bytes]:
+    """Return what stands in a line before and between the ids, a separator of fields in front."""
+    lines = header_lines(headers, lambda value: value)
+    between = escaped(f"{lines}\n{REQUEST_ID}: {_ID}\n{CORRELATION_ID}: ").encode().split(_ID.encode())
+    return b"\t" + between[0], between[1]
 
 
 @dataclass(slots=True)
@@ -76,11 +90,11 @@ class Forwarded:
     sent_at: float  # seconds since 1970, when it was sent
     sent_elapsed: float  # seconds, until its answer was there
     # These are printable ASCII without a backslash, as a URL or a `Said` has them: COPY takes them as they are.
-    target: str  # the caller's path and query
-    url: str  # ours
-    request_id: str
-    correlation_id: str
-    sent_id: str
+    target: bytes  # the caller's path and query
+    url: bytes  # ours
+    request_id: bytes
+    correlation_id: bytes
+    sent_id: bytes
     asked: Said
     request_body: bytes | None
     http_status: int
@@ -88,90 +102,137 @@ class Forwarded:
     answered: Said | dict[str, str]
     response_body: bytes | None
 
-    def lines(self, texts: list[str]) -> str:
-        """Return both lines of COPY as if no live token were in them; note the texts that have to be looked through."""
-        legs, correlation_id = self.legs, self.correlation_id
-        plain_body, body = _body(self.request_body)
-        plain_answer, answer = _body(self.response_body)
-        texts += (self.target, self.url, plain_body, plain_answer, *self.asked.head.looked_at)
-        if isinstance(self.answered, Said):
-            texts += self.answered.head.looked_at
-            answered = self.answered.head.shown(self.answered.values)
-        else:
-            texts += self.answered.values()
-            answered = escaped(header_lines(self.answered, str))
-        asked = self.asked.head.shown(self.asked.values)
-        replied = legs.replied_lines % (self.request_id, correlation_id)
-        sent = legs.sent_lines % (self.sent_id, correlation_id)
-        status = f"{self.http_status}\t{self.status_code}\t"
-        about, named = self._about(self.target)
-        sent_about, sent_named = (about, named) if legs.is_same_below else self._about(self.url)
-        return (
-            f"{new_id(self.sent_at)}\t{_moment(self.sent_at)}{legs.outgoing}{self.url}{sent_about}"
-            f"{self.sent_id}\t{correlation_id}{legs.parties}{status}{self.sent_elapsed * 1000:.3f}\t\t"
-            f"{sent}\t{body}\t{answered}\t{answer}{sent_named}\n"
-            f"{new_id(self.at)}\t{_moment(self.at)}{legs.incoming}{self.target}{about}"
-            f"{self.request_id}\t{correlation_id}{legs.parties_in}{status}{self.elapsed * 1000:.3f}\t\t"
-            f"{asked}\t{body}\t{replied}\t{answer}{named}\n"
-        )
-
-    def _about(self, url: str) -> tuple[str, str]:
+    def about(self, url: bytes) -> tuple[bytes, bytes]:
         """Return module and path, and owner and id, of what a URL is about, as fields of COPY."""
         legs = self.legs
-        below = object_path(legs.module, url)
         if legs.method != "POST":
-            return _by_path(legs.module, legs.method, below)
+            return _by_url(legs.module, legs.method, url)
+        shown = url.decode()
+        below = object_path(legs.module, shown)
         owner, object_id = exchange_objects.about(
-            legs.module, "POST", url, below, self.request_body, self.response_body or b""
+            legs.module, "POST", shown, below, self.request_body, self.response_body or b""
         )
         return _fields(legs.module, below, owner, object_id)
 
     def entries(self) -> tuple[Entry, Entry]:
         """Return both legs as exchanges of their own."""
-        legs = self.legs
-        sent_ids = {REQUEST_ID: self.sent_id, CORRELATION_ID: self.correlation_id}
-        ids = {REQUEST_ID: self.request_id, CORRELATION_ID: self.correlation_id}
+        legs, correlation_id = self.legs, self.correlation_id.decode()
+        request_id, sent_id = self.request_id.decode(), self.sent_id.decode()
+        sent_ids = {REQUEST_ID: sent_id, CORRELATION_ID: correlation_id}
+        ids = {REQUEST_ID: request_id, CORRELATION_ID: correlation_id}
         answered = self.answered
         return (
             Entry(
-                "OUT", self.sent_at, legs.method, self.url, legs.receiver_id, legs.module, self.sent_id,
-                self.correlation_id, legs.routing, self.http_status, self.sent_elapsed, "", legs.sent | sent_ids,
+                "OUT", self.sent_at, legs.method, self.url.decode(), legs.receiver_id, legs.module, sent_id,
+                correlation_id, legs.routing, self.http_status, self.sent_elapsed, "", legs.sent | sent_ids,
                 self.request_body,
                 answered.pairs() if isinstance(answered, Said) else answered, self.response_body,
             ),
             Entry(
-                "IN", self.at, legs.method, self.target, legs.caller_id, legs.module, self.request_id,
-                self.correlation_id, legs.routing_in, self.http_status, self.elapsed, "",
+                "IN", self.at, legs.method, self.target.decode(), legs.caller_id, legs.module, request_id,
+                correlation_id, legs.routing_in, self.http_status, self.elapsed, "",
                 self.asked.pairs(), self.request_body, legs.replied | ids, self.response_body,
             ),
         )  # fmt: skip
 
 
+def texts(forwards: Sequence[Forwarded]) -> bytes:
+    """Return everything of these in which a live token may stand, joined by line feeds."""
+    found = [each.target for each in forwards]
+    found += [each.url for each in forwards]
+    found += [each.request_body or b"" for each in forwards]
+    found += [each.response_body or b"" for each in forwards]
+    heads = set()
+    for each in forwards:
+        heads.add(each.asked.head)
+        if isinstance(each.answered, Said):
+            heads.add(each.answered.head)
+        else:
+            found += [value.encode() for value in each.answered.values()]
+    for head in heads:
+        found += head.looked_at
+    return b"\n".join(found)
+
+
+def lines(forwards: Sequence[Forwarded]) -> list[bytes]:
+    """Return both lines of COPY of each, in pieces, as if no live token were in them."""
+    body = _as_it_is if _are_plain(forwards) else _body
+    numbers, out = iter(_numbers(forwards)), list[bytes]()
+    for each, *digits in zip(forwards, *[numbers] * 6, strict=True):
+        number, at, elapsed, sent_number, sent_at, sent_elapsed = digits
+        legs, request_id, correlation_id, sent_id = each.legs, each.request_id, each.correlation_id, each.sent_id
+        sent_before, sent_between = legs.sent_lines
+        replied_before, replied_between = legs.replied_lines
+        about, named = each.about(each.target)
+        sent_about, sent_named = (about, named) if legs.is_same_below else each.about(each.url)
+        (sent_outcome, outcome), answered = legs.outcomes(each.http_status, each.status_code), each.answered
+        asked, answer = body(each.request_body), body(each.response_body)
+        out += (
+            sent_number, _second(sent_at[:-_MICROSECONDS]), sent_at[-_MICROSECONDS:], legs.outgoing, each.url,
+            sent_about, sent_id, b"\t", correlation_id, sent_outcome, sent_elapsed,
+            b"e-3\t", sent_before, sent_id, sent_between, correlation_id, b"\t", asked,
+        )  # fmt: skip
+        out += answered.head.shown(answered.values) if isinstance(answered, Said) else (_written_out(answered),)
+        out += (
+            b"\t", answer, sent_named, number, _second(at[:-_MICROSECONDS]), at[-_MICROSECONDS:], legs.incoming,
+            each.target, about, request_id, b"\t", correlation_id, outcome, elapsed, b"e-3\t",
+        )  # fmt: skip
+        out += each.asked.head.shown(each.asked.values)
+        out += (
+            b"\t", asked, replied_before, request_id, replied_between, correlation_id, b"\t", answer, named,
+        )  # fmt: skip
+    return out
+
+
+def _numbers(forwards: Sequence[Forwarded]) -> list[bytes]:
+    """Return of each forward its two ids, times and durations, in microseconds: written in one go."""
+    found: list[int] = []
+    for each in forwards:
+        found += (
+            new_id(each.at), int(each.at * 1e6 + 0.5), int(each.elapsed * 1e6 + 0.5),
+            new_id(each.sent_at), int(each.sent_at * 1e6 + 0.5), int(each.sent_elapsed * 1e6 + 0.5),
+        )  # fmt: skip
+    return msgspec.json.encode(found)[1:-1].split(b",")
+
+
 @lru_cache(maxsize=4096)
-def _by_path(module: str, method: str, below: str) -> tuple[str, str]:
+def _by_url(module: str, method: str, url: bytes) -> tuple[bytes, bytes]:
+    below = object_path(module, url.decode())
     return _fields(module, below, *exchange_objects.about(module, method, "", below, None, b""))
 
 
-def _fields(module: str, below: str, owner: str, object_id: str) -> tuple[str, str]:
-    return f"\t{module}\t{escaped(below[:300])}\t", f"\t{escaped(text(owner))}\t{escaped(text(object_id))}"
+def _fields(module: str, below: str, owner: str, object_id: str) -> tuple[bytes, bytes]:
+    named = f"\t{escaped(text(owner))}\t{escaped(text(object_id))}\n"
+    return f"\t{module}\t{escaped(below[:300])}\t".encode(), named.encode()
 
 
-def _body(octets: bytes | None) -> tuple[str, str]:
-    """Return a body as text, and as a field of COPY."""
-    if not octets:
-        return "", ""
-    if len(octets) <= BODY_LIMIT and octets.isascii() and len(octets.translate(None, _ODD)) == len(octets):
-        found = octets.decode("ascii")
-        return found, found
-    found = body_text(octets, secret=False)
-    return found, escaped(found)
+def _written_out(headers: dict[str, str]) -> bytes:
+    return b"\t" + escaped(header_lines(headers, str)).encode()
 
 
-def _moment(at: float) -> str:
-    seconds = int(at)
-    return f"{_second(seconds)}.{min(round((at - seconds) * 1_000_000), 999_999):06}+00"
+def _are_plain(forwards: Sequence[Forwarded]) -> bool:
+    """Say whether all bodies can be stored as they are."""
+    bodies = [each.request_body or b"" for each in forwards]
+    bodies += [each.response_body or b"" for each in forwards]
+    octets = b"\n".join(bodies)
+    return (
+        octets.isascii()
+        and octets.count(b"\n") == len(bodies) - 1
+        and not any(odd in octets for odd in _ODD)
+        and max(map(len, bodies)) <= BODY_LIMIT
+    )
+
+
+def _as_it_is(octets: bytes | None) -> bytes:
+    return octets or b""
+
+
+def _body(octets: bytes | None) -> bytes:
+    """Return a body as a field of COPY."""
+    return escaped(body_text(octets, secret=False)).encode()
 
 
 @lru_cache(maxsize=16)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+def _second(seconds: bytes) -> bytes:
+    """Return a second since 1970 as COPY takes it, behind an id."""
+    return time.strftime("\t%Y-%m-%d %H:%M:%S.", time.gmtime(int(seconds))).encode()

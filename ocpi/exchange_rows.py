@@ -3,17 +3,16 @@
 The dear part of a line is to look for live tokens in every text of it. A batch is looked through once, as one text;
 where that finds nothing, which is nearly always, the lines are good as they are. Else each line is looked at by itself,
 and only where something may stand are its texts masked one by one. Text goes to COPY finished: that costs a quarter of
-what it costs to have each value adapted.
+what it costs to have each value adapted. Both lines of a forward are put together from octets (`exchange_forward`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from ocpi import live_secrets, traffic
+from ocpi import exchange_forward, live_secrets, traffic
 from ocpi.exchange_columns import COPY, Entry, columns
 from ocpi.exchange_forward import Forwarded
 from ocpi.exchange_text import escaped
@@ -26,59 +25,82 @@ Tallies = dict[traffic.Key, list[float]]
 
 def lines(batch: Sequence[Entry | Forwarded]) -> tuple[bytes, Tallies]:
     """Return what COPY is given for a batch, and what traffic counts of it."""
-    texts: list[str] = []
     tallies: Tallies = {}
-    found = [_lines(each, texts, tallies) for each in batch]
-    if not live_secrets.none_in(texts):
-        found = [_looked_through(each, line) for each, line in zip(batch, found, strict=True)]
-    return "".join(found).encode(), tallies
+    forwards = [each for each in batch if isinstance(each, Forwarded)]
+    found = _of_forwards(forwards, tallies) if forwards else []
+    found += _of_entries([each for each in batch if not isinstance(each, Forwarded)], tallies)
+    return b"".join(found), tallies
 
 
-def _lines(each: Entry | Forwarded, texts: list[str], tallies: Tallies) -> str:
-    """Return the lines of an exchange as if no token were in it; note what has to be looked through."""
-    if isinstance(each, Forwarded):
-        ended = _outcome(each.http_status, each.status_code)
-        _count(tallies, each.legs.receiver_id, "OUT", ended, each.sent_at, each.sent_elapsed)
-        _count(tallies, each.legs.caller_id, "IN", ended, each.at, each.elapsed)
-        return each.lines(texts)
+def _of_forwards(forwards: Sequence[Forwarded], tallies: Tallies) -> list[bytes]:
+    _count_forwards(forwards, tallies)
+    if live_secrets.none_in(exchange_forward.texts(forwards)):
+        return exchange_forward.lines(forwards)
+    found: list[bytes] = []
+    for each in forwards:
+        if live_secrets.none_in(exchange_forward.texts([each])):
+            found += exchange_forward.lines([each])
+        else:
+            found += [line(columns(entry)) for entry in each.entries()]
+    return found
+
+
+def _of_entries(entries: Sequence[Entry], tallies: Tallies) -> list[bytes]:
+    """Return the lines of exchanges that are written out, first as if no token were in them."""
+    texts: list[str] = []
 
     def unchanged(text: str) -> str:
         texts.append(text)
         return text
 
-    row = columns(each, unchanged)
-    ended = traffic.outcome(each.http_status, row[_STATUS_CODE], each.error)
-    _count(tallies, each.platform_id, each.direction, ended, each.at, each.elapsed or 0.0)
-    return line(row)
+    rows = []
+    for each in entries:
+        row = columns(each, unchanged)
+        ended = traffic.outcome(each.http_status, row[_STATUS_CODE], each.error)
+        _count(tallies, traffic.key(each.platform_id, each.direction, ended, each.at), 1, (each.elapsed or 0.0))
+        rows.append(row)
+    if not _none_in(texts):
+        rows = [_looked_through(each, row) for each, row in zip(entries, rows, strict=True)]
+    return [line(row) for row in rows]
 
 
-def _looked_through(each: Entry | Forwarded, line_before: str) -> str:
-    texts: list[str] = []
-    _lines(each, texts, {})
-    if live_secrets.none_in(texts):
-        return line_before
-    entries = each.entries() if isinstance(each, Forwarded) else (each,)
-    return "".join([line(columns(entry)) for entry in entries])
+def _looked_through(each: Entry, row_before: tuple[Any, ...]) -> tuple[Any, ...]:
+    return row_before if _none_in([text for text in row_before if isinstance(text, str)]) else columns(each)
 
 
-@lru_cache(maxsize=64)
-def _outcome(http_status: int, status_code: int) -> str:
-    return traffic.outcome(http_status, status_code, "")
+def _none_in(texts: Sequence[str]) -> bool:
+    return live_secrets.none_in("\n".join(texts).encode("utf-8", "replace"))
 
 
-def _count(tallies: Tallies, platform_id: int | None, direction: str, ended: str, at: float, elapsed: float) -> None:
-    key = traffic.key(platform_id, direction, ended, at)
-    tally = tallies.get(key)
-    if tally is None:
-        tallies[key] = [1, elapsed * 1000]
-    else:
-        tally[0] += 1
-        tally[1] += elapsed * 1000
+def _count_forwards(forwards: Sequence[Forwarded], tallies: Tallies) -> None:
+    """Count both legs of each; those of one way that ended alike within a minute are summed up first."""
+    sums: dict[tuple[int, int, int, int, int, int], list[float]] = {}
+    for each in forwards:
+        legs = each.legs
+        kind = (legs.caller_id, legs.receiver_id, each.http_status, each.status_code,
+                int(each.at) // traffic.MINUTE, int(each.sent_at) // traffic.MINUTE)  # fmt: skip
+        found = sums.get(kind)
+        if found is None:
+            sums[kind] = [1, each.elapsed, each.sent_elapsed]
+        else:
+            found[0] += 1
+            found[1] += each.elapsed
+            found[2] += each.sent_elapsed
+    for (caller, receiver, http_status, code, minute, sent_minute), (number, elapsed, sent_elapsed) in sums.items():
+        ended = traffic.outcome(http_status, code, "")
+        _count(tallies, (caller, minute * traffic.MINUTE, "IN", ended), number, elapsed)
+        _count(tallies, (receiver, sent_minute * traffic.MINUTE, "OUT", ended), number, sent_elapsed)
 
 
-def line(row: tuple[Any, ...]) -> str:
+def _count(tallies: Tallies, key: traffic.Key, number: float, seconds: float) -> None:
+    tally = tallies.setdefault(key, [0, 0.0])
+    tally[0] += number
+    tally[1] += seconds * 1000
+
+
+def line(row: tuple[Any, ...]) -> bytes:
     """Return a row as COPY's text format has it."""
-    return "\t".join([_field(value) for value in row]) + "\n"
+    return ("\t".join([_field(value) for value in row]) + "\n").encode()
 
 
 def _field(value: Any) -> str:

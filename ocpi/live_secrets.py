@@ -56,18 +56,17 @@ def hide(text: str) -> str:
     return text
 
 
-def none_in(texts: Iterable[str]) -> bool:
-    """Say whether `hide` would surely change none of these texts; for many at once that costs a tenth of hiding.
+def none_in(octets: bytes) -> bool:
+    """Say whether `hide` would surely change nothing in texts that stand here joined by line feeds.
 
-    What only ends as a token does counts, too: `hide` then looks more closely.
+    For many at once that costs a tenth of hiding. What only ends as a token does counts, too: `hide` then looks more
+    closely.
     """
     known = _current()
-    joined = "\n".join(texts)  # a line feed is no part of a word
-    octets = joined.encode("utf-8", "replace")
-    ends = [found.end() for found in _LONG.finditer(octets.translate(_SHAPE))]
+    ends = [found.end() for found in _LONG.finditer(octets.translate(_SHAPE))]  # a line feed is no part of a word
     if not known.endings.isdisjoint([octets[end - _ENDING : end] for end in ends]):
         return False
-    return not any(token in joined for token in known.unusual)
+    return not any(token.encode("utf-8", "replace") in octets for token in known.unusual)
 
 
 def _hide_in(text: str, word: bytes, known: _Known) -> str:

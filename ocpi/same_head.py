@@ -31,7 +31,7 @@ class Head:
     """What one remembers of a head: the lines that stay, and where the others are."""
 
     __slots__ = (
-        "_came", "_first", "_lines", "_pattern", "_places", "_shown", "_spelled", "constant", "looked_at", "slots"
+        "_came", "_first", "_lines", "_pattern", "_places", "_shown", "_spelled", "constant", "looked_at", "slots",
     )  # fmt: skip
 
     def __init__(
@@ -117,9 +117,14 @@ class Head:
             found.append(value)
         return found if lines == self._lines else None
 
-    def shown(self, values: Iterable[bytes]) -> str:
-        """Return the lines as a log shows them, as a field of COPY, as if no live token stood in `looked_at`."""
-        return self._shown % tuple([value.decode() for value in values])
+    def shown(self, values: list[bytes]) -> list[bytes]:
+        """Return the lines as a log shows them, as a field of COPY in pieces, as if no live token stood in `looked_at`.
+
+        A separator of fields stands in front.
+        """
+        pieces = self._shown.copy()
+        pieces[1::2] = values
+        return pieces
 
     def pairs(self, values: Iterable[bytes]) -> dict[str, str]:
         """Return names and values of all headers."""
@@ -141,18 +146,20 @@ def _parts(line: bytes) -> tuple[bytes, bytes]:
     return name, value
 
 
-def _shown(spelled: list[tuple[str, str | None]]) -> tuple[str, tuple[str, ...]]:
-    """Return a pattern for the lines in a log, and the texts of it in which tokens may be."""
-    shown, looked_at = [], []
-    for name, value in spelled:
+def _shown(spelled: list[tuple[str, str | None]]) -> tuple[list[bytes], tuple[bytes, ...]]:
+    """Return the pieces of the lines in a log, each second one a place for what changes; and in what tokens may be."""
+    pieces, piece, looked_at = [], "\t", []
+    for number, (name, value) in enumerate(spelled):
+        piece += "\\n" if number else ""
         if value is None:
-            shown.append(f"{name}: %s")
+            pieces += [f"{piece}{escaped(name)}: ".encode(), b""]
+            piece = ""
             continue
         given = value if name in USUAL_HEADERS else header(name, value, lambda each: each)
         if name not in USUAL_HEADERS and given == value:
-            looked_at.append(value)
-        shown.append(f"{name}: {given}".replace("%", "%%"))
-    return escaped("\n".join(shown)), tuple(looked_at)
+            looked_at.append(value.encode())
+        piece += escaped(f"{name}: {given}")
+    return [*pieces, piece.encode()], tuple(looked_at)
 
 
 @dataclass(slots=True)
