@@ -8,8 +8,9 @@ import asyncio
 import logging
 import random
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from websockets.exceptions import ConnectionClosed
@@ -17,8 +18,10 @@ from websockets.exceptions import ConnectionClosed
 from cpo.simulator.behavior import Behavior, Connector
 from cpo.simulator.clock import Clock
 from cpo.simulator.energy import Car, Metered
+from cpo.simulator.jobs import Jobs
 from cpo.simulator.limits import Profiles
 from cpo.simulator.link import Link, NotDone, Payload
+from cpo.simulator.local_list import LocalList
 from cpo.simulator.reservations import Reservations
 
 logger = logging.getLogger(__name__)
@@ -46,6 +49,9 @@ class Simulated(ABC):
         }
         self.transactions: list[Metered] = []
         self.profiles = Profiles(self.behavior.voltage, self.behavior.phases, self.behavior.power_w)
+        self.local_list = LocalList()
+        self.firmware = self.behavior.firmware
+        self.diary: deque[tuple[datetime, str, bool]] = deque(maxlen=2000)  # when, what, and does it matter to security
         self.booted = asyncio.Event()
         self.received: list[tuple[str, Payload]] = []  # CALLs of the central system
         self.link = Link(
@@ -62,6 +68,7 @@ class Simulated(ABC):
             self.connectors, any_of=self.behavior.reserves_any, show=self._show, ended=self._reservation_ended
         )
         self.clock = Clock(self.behavior.seconds_per_minute, self.behavior.clock_behind)
+        self.jobs = Jobs(self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._heartbeat_seconds = 300.0
         self._closed_after: set[int] = set()  # connectors that become Unavailable when their transaction ends
@@ -81,6 +88,14 @@ class Simulated(ABC):
 
         :raises PermissionError: if the card is refused, or the connector is reserved for another.
         """
+
+    def check_list(self, id_tag: str) -> None:
+        """Look into the local list while nobody can be asked.
+
+        :raises PermissionError: if it says no.
+        """
+        if self.local_list.refuses(id_tag):
+            raise PermissionError(f"{id_tag}: the local list says no")
 
     @abstractmethod
     async def _meter(self, connector: Connector, metered: Metered, now: datetime, power_w: float) -> None: ...
@@ -136,10 +151,15 @@ class Simulated(ABC):
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("%s: %r", self.identity, error)
 
+    def note(self, text: str, *, security: bool = False) -> None:
+        """Write something into the log, by the real time."""
+        self.diary.append((datetime.now(UTC), text, security))
+
     # ------------------------------------------------------------ what the central system asks
 
     def _answer(self, action: str, payload: Payload) -> Payload:
         self.received.append((action, payload))
+        self.note(f"asked for {action}")
         command = self.commands.get(action)
         if command is None:
             raise NotDone("NotImplemented", f"this charge point knows no {action}")
@@ -208,6 +228,11 @@ class Simulated(ABC):
         self.booted.clear()
         self.link.cut()
 
+    async def boot_updated(self) -> None:
+        """Boot with another firmware; return once that is accepted."""
+        await self.reboot()
+        await self.booted.wait()
+
     # ------------------------------------------------------------ what it does by itself
 
     async def _connected(self) -> None:
@@ -225,6 +250,7 @@ class Simulated(ABC):
             if answer["status"] == "Accepted":
                 break
             await asyncio.sleep(self._heartbeat_seconds)
+        self.note(f"booted with firmware {self.firmware}", security=True)
         await self._report_statuses()
         self.booted.set()
         return True
@@ -247,6 +273,7 @@ class Simulated(ABC):
     async def set_status(self, connector: int, status: str, error_code: str = "NoError") -> None:
         """Change a connector's status and report it."""
         self.connectors[connector].status = status
+        self.note(f"connector {connector} is {status}" + (f": {error_code}" if error_code != "NoError" else ""))
         if status in _ENDS_RESERVATIONS:
             self.reservations.interrupt(connector)
         try:

@@ -6,6 +6,7 @@ One whose clock is behind leaves the optional timestamp of StatusNotifications o
 from datetime import UTC, datetime
 from typing import Any
 
+from cpo.simulator import jobs, local_list
 from cpo.simulator.base import Simulated
 from cpo.simulator.behavior import Behavior, Connector
 from cpo.simulator.clock import write
@@ -31,19 +32,28 @@ class SimulatedChargePoint(Simulated):
             "ChangeConfiguration": lambda asked: {"status": "NotSupported"},
             "ClearCache": lambda asked: {"status": "Rejected"},  # there is none
             "ClearChargingProfile": lambda asked: {"status": self.profiles.clear(asked)},
+            "ExtendedTriggerMessage": self._trigger,
             "GetCompositeSchedule": self._composite,
             "GetConfiguration": lambda asked: self._configuration(asked.get("key", [])),
+            "GetDiagnostics": self._diagnostics,
+            "GetLocalListVersion": lambda asked: {"listVersion": self.local_list.version},
+            "GetLog": lambda asked: jobs.get_log(self.jobs, asked),
             "RemoteStartTransaction": self._remote_start,
             "RemoteStopTransaction": lambda asked: {
                 "status": "Accepted" if self.remote_stop(asked["transactionId"]) else "Rejected"
             },
             "ReserveNow": lambda asked: {"status": self.reservations.reserve(asked)},
             "Reset": self._reset,
+            "SendLocalList": self._send_list,
             "SetChargingProfile": self._set_profile,
+            "SignedUpdateFirmware": lambda asked: {
+                "status": self.jobs.update(jobs.update_of(asked, action="SignedFirmwareStatusNotification"))
+            },
             "TriggerMessage": self._trigger,
             "UnlockConnector": lambda asked: {
                 "status": "Unlocked" if self.unlock(asked["connectorId"]) else "UnlockFailed"
             },
+            "UpdateFirmware": self._update_firmware,
         }
 
     # ------------------------------------------------------------ what the central system asks
@@ -84,6 +94,9 @@ class SimulatedChargePoint(Simulated):
     def _configuration(self, keys: list[str]) -> Payload:
         known = {
             **CONFIGURATION,
+            "LocalAuthListEnabled": "true",
+            "LocalAuthListMaxLength": str(local_list.CAPACITY),
+            "SendLocalListMaxLength": str(local_list.PER_MESSAGE),
             "ReserveConnectorZeroSupported": str(self.behavior.reserves_any).lower(),
             "StopTransactionOnInvalidId": str(self.behavior.stops_refused).lower(),
         }
@@ -96,8 +109,42 @@ class SimulatedChargePoint(Simulated):
             "unknownKey": [key for key in keys if key not in known],
         }
 
+    def _send_list(self, payload: Payload) -> Payload:
+        full = payload["updateType"] == "Full"
+        return {"status": self.local_list.send(payload["listVersion"], full=full, told=local_list.read_16(payload))}
+
+    def _update_firmware(self, payload: Payload) -> Payload:
+        self.jobs.update(
+            jobs.Update(
+                location=payload["location"],
+                at=payload["retrieveDate"],
+                retries=payload.get("retries", 0),
+                pause_seconds=payload.get("retryInterval", 0),
+            )
+        )
+        return {}
+
+    def _diagnostics(self, payload: Payload) -> Payload:
+        name, content = self.jobs.log_of(payload, "Diagnostics")
+        self.jobs.upload(
+            jobs.Upload(
+                location=payload["location"],
+                name=name,
+                content=content,
+                action="DiagnosticsStatusNotification",
+                failed="UploadFailed",
+                retries=payload.get("retries", 0),
+                pause_seconds=payload.get("retryInterval", 0),
+            )
+        )
+        return {"fileName": name}
+
     def _trigger(self, payload: Payload) -> Payload:
         match payload["requestedMessage"]:
+            case asked if asked in jobs.TRIGGERED:
+                signed = "SignedFirmwareStatusNotification"
+                newest = signed if asked == "FirmwareStatusNotification" and self.jobs.has_told(signed) else asked
+                self.jobs.tell(newest)
             case "BootNotification":
                 self.spawn(self.boot())
             case "StatusNotification":
@@ -115,7 +162,7 @@ class SimulatedChargePoint(Simulated):
             "chargePointVendor": self.behavior.vendor,
             "chargePointModel": self.behavior.model,
             "chargePointSerialNumber": self.identity[:25],
-            "firmwareVersion": self.behavior.firmware,
+            "firmwareVersion": self.firmware,
         }
 
     def _reservation_ended(self, number: int, status: str) -> None:
@@ -132,10 +179,14 @@ class SimulatedChargePoint(Simulated):
 
         :raises PermissionError: if the card is refused, or the connector is reserved for another.
         """
-        answer = await self.link.call("Authorize", {"idTag": id_tag})
-        if answer["idTagInfo"]["status"] != "Accepted":
-            raise PermissionError(f"{id_tag}: {answer['idTagInfo']['status']}")
-        if not self.reservations.is_open_to(connector, id_tag, answer["idTagInfo"].get("parentIdTag", "")):
+        info: Payload = {}
+        if self.link.online.is_set():
+            info = (await self.link.call("Authorize", {"idTag": id_tag}))["idTagInfo"]
+            if info["status"] != "Accepted":
+                raise PermissionError(f"{id_tag}: {info['status']}")
+        else:
+            self.check_list(id_tag)
+        if not self.reservations.is_open_to(connector, id_tag, info.get("parentIdTag", "")):
             raise PermissionError(f"{id_tag}: connector {connector} is reserved")
         if self.connectors[connector].car is None:
             await self.plug_in(connector)

@@ -14,7 +14,9 @@ Payload = dict[str, Any]
 WHOLE, DEFAULT, SESSION = "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"
 LEVELS, PERIODS, HELD = 8, 24, 20
 CONFIGURATION = {
-    "SupportedFeatureProfiles": "Core,RemoteTrigger,Reservation,SmartCharging",
+    "SupportedFeatureProfiles": (
+        "Core,FirmwareManagement,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging"
+    ),
     "ChargeProfileMaxStackLevel": str(LEVELS),
     "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
     "ChargingScheduleMaxPeriods": str(PERIODS),

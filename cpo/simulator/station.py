@@ -83,7 +83,7 @@ class SimulatedStation(Simulated):
                 "vendorName": self.behavior.vendor,
                 "model": self.behavior.model,
                 "serialNumber": self.identity[:25],
-                "firmwareVersion": self.behavior.firmware,
+                "firmwareVersion": self.firmware,
             },
         }
 
@@ -113,6 +113,8 @@ class SimulatedStation(Simulated):
             info = (await self.link.call("Authorize", {"idToken": token}))["idTokenInfo"]
             if info["status"] != "Accepted":
                 raise PermissionError(f"{id_tag}: {info['status']}")
+        else:
+            self.check_list(id_tag)
         group = (info.get("groupIdToken") or {}).get("idToken", "")
         if not self.reservations.is_open_to(connector, id_tag, group):
             raise PermissionError(f"{id_tag}: EVSE {connector} is reserved")
@@ -232,6 +234,13 @@ class SimulatedStation(Simulated):
             await asyncio.wait(delay_for)
         self.boot_reason = reason
         await self.reboot()
+
+    async def boot_updated(self) -> None:
+        """Boot with another firmware, and say that too."""
+        self.boot_reason = "FirmwareUpdate"
+        await super().boot_updated()
+        told = {"type": "FirmwareUpdated", "timestamp": write(datetime.now(UTC)), "techInfo": self.firmware}
+        self.say("SecurityEventNotification", told)
 
     def report_statuses(self) -> None:
         """Tell every status anew, as soon as what is under way is answered."""

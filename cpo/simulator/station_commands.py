@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cpo.simulator import jobs, local_list
 from cpo.simulator.clock import write
 from cpo.simulator.link import Payload
 
@@ -36,16 +37,20 @@ class Commands:
             "GetBaseReport": self._base_report,
             "GetChargingProfiles": self._get_profiles,
             "GetCompositeSchedule": self._composite,
+            "GetLocalListVersion": lambda asked: {"versionNumber": self._station.local_list.version},
+            "GetLog": lambda asked: jobs.get_log(self._station.jobs, asked),
             "GetTransactionStatus": self._transaction_status,
             "GetVariables": lambda asked: self._station.variables.get(asked),
             "RequestStartTransaction": self._start,
             "RequestStopTransaction": self._stop,
             "ReserveNow": self._reserve,
             "Reset": self._reset,
+            "SendLocalList": self._send_list,
             "SetChargingProfile": self._set_profile,
             "SetVariables": lambda asked: self._station.variables.set(asked),
             "TriggerMessage": self._trigger,
             "UnlockConnector": self._unlock,
+            "UpdateFirmware": lambda asked: {"status": self._station.jobs.update(jobs.update_of(asked))},
         }
 
     # ------------------------------------------------------------ sessions
@@ -207,9 +212,17 @@ class Commands:
             station.spawn(station.boot_again("ScheduledReset", _tasks(charging)))
         return {"status": "Scheduled" if charging and asked["type"] == "OnIdle" else "Accepted"}
 
+    def _send_list(self, asked: Payload) -> Payload:
+        full, kept = asked["updateType"] == "Full", self._station.local_list
+        status = kept.send(asked["versionNumber"], full=full, told=local_list.read_201(asked))
+        self._station.variables.note("LocalAuthListCtrlr", "Entries", str(len(kept)))
+        return {"status": status}
+
     def _trigger(self, asked: Payload) -> Payload:
         station, evse = self._station, (asked.get("evse") or {}).get("id")
         match asked["requestedMessage"]:
+            case wanted if wanted in jobs.TRIGGERED:
+                station.jobs.tell(wanted)
             case "BootNotification":
                 station.boot_reason = "Triggered"
                 station.spawn(station.boot())

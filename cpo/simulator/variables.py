@@ -8,6 +8,7 @@ from typing import Any
 from cpo.simulator.behavior import Behavior
 from cpo.simulator.limits import HELD, LEVELS, PERIODS
 from cpo.simulator.link import Payload
+from cpo.simulator.local_list import CAPACITY, PER_MESSAGE
 
 Place = tuple[str, int | None, str]  # component, EVSE, variable
 _LISTED = {"ConfigurationInventory": True, "FullInventory": False}  # only what may be written?
@@ -20,6 +21,7 @@ class Variable:
     value: str
     kind: str = "string"
     writable: bool = False
+    most: str | None = None  # the text of its attribute MaxSet
 
 
 def _truth(value: bool) -> Variable:
@@ -35,7 +37,10 @@ class Variables:
             ("ChargingStation", None, "Model"): Variable(behavior.model),
             ("ChargingStation", None, "VendorName"): Variable(behavior.vendor),
             ("ConnectorPlugRetentionLock", 1, "Available"): _truth(True),
-            ("LocalAuthListCtrlr", None, "Available"): _truth(False),
+            ("LocalAuthListCtrlr", None, "Available"): _truth(True),
+            ("LocalAuthListCtrlr", None, "Enabled"): _truth(True),
+            ("LocalAuthListCtrlr", None, "Entries"): Variable("0", "integer", most=str(CAPACITY)),
+            ("LocalAuthListCtrlr", None, "ItemsPerMessage"): Variable(str(PER_MESSAGE), "integer"),
             ("OCPPCommCtrlr", None, "HeartbeatInterval"): Variable("300", "integer", writable=True),
             ("ReservationCtrlr", None, "Available"): _truth(True),
             ("ReservationCtrlr", None, "Enabled"): _truth(True),
@@ -97,7 +102,10 @@ class Variables:
     def _got(self, asked: Payload) -> Payload:
         known, status = self._find(asked)
         found = {**_named(asked), "attributeStatus": status}
-        return found if known is None else {**found, "attributeValue": known.value}
+        if known is None:
+            return found
+        value = known.most if asked.get("attributeType") == "MaxSet" else known.value
+        return {**found, "attributeValue": value}
 
     def _set(self, asked: Payload) -> Payload:
         known, status = self._find(asked)
@@ -109,12 +117,14 @@ class Variables:
 
     def _find(self, asked: Payload) -> tuple[Variable | None, str]:
         component, evse = asked["component"]["name"], asked["component"].get("evse", {}).get("id")
-        if asked.get("attributeType", "Actual") != "Actual":
-            return None, "NotSupportedAttributeType"
+        kind = asked.get("attributeType", "Actual")
         if not any(place[:2] == (component, evse) for place in self._known):
             return None, "UnknownComponent"
         known = self._known.get((component, evse, asked["variable"]["name"]))
-        return known, "UnknownVariable" if known is None else "Accepted"
+        if known is None:
+            return None, "UnknownVariable"
+        supported = kind == "Actual" or (kind == "MaxSet" and known.most is not None)
+        return (known, "Accepted") if supported else (None, "NotSupportedAttributeType")
 
 
 def _component(name: str, evse: int | None) -> dict[str, Any]:

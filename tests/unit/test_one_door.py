@@ -22,6 +22,7 @@ DIALS = {
     "ocpi/wire_async.py": "the same door for an event loop",
     "ocpi/dial_async.py": "the same door for an event loop",
     "cpo/simulator/link.py": "charge points that are simulated call our own gateway",
+    "cpo/simulator/files.py": "charge points that are simulated fetch and leave files where they are told to",
     "hub/embedded_keeper.py": "a server that was just started is waited for",
     "hub/demo/story.py": "the demo waits for its own ports",
     "cpo/management/commands/simulate_charge_points.py": "charge points that are simulated call our own gateway",
