@@ -29,6 +29,7 @@ _MILLI = Decimal("0.001")
 _TOLERANCE = Decimal("1.1")
 _UNIT_FACTOR = 20
 _FALL = Decimal("0.01")  # of what was delivered so far
+_IDLE, _IDLE_FOR = Decimal(50), timedelta(minutes=5)  # W; who draws less for so long only parks
 _CLOCK_SLACK = Decimal(60)  # seconds: meters and clocks are not read in the same instant
 
 
@@ -176,7 +177,7 @@ def segments(
 
     `tariffs` are the ids of Tariffs from when on they apply; before the first one that of the start does (SES-42).
     """
-    points = _points(metered)
+    points = registers(metered)
     changes = sorted((max(at, metered.start), state) for at, state in phases if at < metered.end)
     times = [at for at, _ in points]
     for at, _ in [*changes, *tariffs]:
@@ -234,7 +235,26 @@ def _most(start: datetime, end: datetime, rated_power: Decimal) -> Decimal:
     return rated_power * seconds / 3600 * _TOLERANCE
 
 
-def _points(metered: Course) -> list[tuple[datetime, Decimal]]:
+def parking_by_power(readings: Iterable[Reading], end: datetime) -> list[tuple[datetime, str]]:
+    """Return the phases of a transaction of a charge point that tells of none, by what the car draws (M-10)."""
+    found: list[tuple[datetime, str]] = []
+    since: datetime | None = None
+    powers = [
+        (each.at, each.power) for each in sorted(readings, key=_order) if each.power is not None and each.at <= end
+    ]
+    for at, power in powers:
+        if power < _IDLE:
+            since = since or at
+        elif since is not None:
+            found += [(since, PARKING), (at, CHARGING)] if at - since >= _IDLE_FOR else []
+            since = None
+    if since is not None and end - since >= _IDLE_FOR:
+        found.append((since, PARKING))
+    return found
+
+
+def registers(metered: Course) -> list[tuple[datetime, Decimal]]:
+    """Return what the meter showed when, in Wh, from the start to the end, by time."""
     inner = [
         (reading.at, reading.register)
         for reading in metered.readings

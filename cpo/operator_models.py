@@ -41,6 +41,11 @@ class TenantPolicy(models.Model):
     stale_hours = models.PositiveIntegerField(
         default=24, validators=_LIMIT, help_text="an open transaction may be silent without an alarm"
     )
+    parks_by_power = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="a car that draws less than 50 W for five minutes parks, where no suspended state is told",
+    )
 
     class Meta:
         app_label = "cpo"

@@ -10,6 +10,11 @@ def push_seconds() -> float:
     return float(settings.OCPI_SESSION_PUSH_SECONDS)
 
 
+def period_seconds() -> float:
+    """Return how long a ChargingPeriod of a Session is at most; 0: as long as its price stays (M-10)."""
+    return float(settings.OCPI_SESSION_PERIOD_SECONDS)
+
+
 def command_seconds(command: str = "") -> float:
     """Return the time within which an eMSP gets the result of a command (CMD-09), or of a charging profile."""
     return float(settings.OCPI_COMMAND_TIMEOUTS.get(command, settings.OCPI_COMMAND_TIMEOUT))

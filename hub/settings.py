@@ -112,6 +112,8 @@ OCPI_PULL_DAYS = env.integer("OCPI_PULL_DAYS", 31, at_least=1)
 
 # Seconds between two pushes of a running Session; changes of its status go out at once.
 OCPI_SESSION_PUSH_SECONDS = env.seconds("OCPI_SESSION_PUSH_SECONDS", 60)
+# The longest ChargingPeriod of a Session; 0: as long as its price stays. CDRs have no more than they are priced from.
+OCPI_SESSION_PERIOD_SECONDS = env.seconds("OCPI_SESSION_PERIOD_SECONDS", 900)
 
 # Seconds within which an eMSP gets the result of a command.
 OCPI_COMMAND_TIMEOUT = env.seconds("OCPI_COMMAND_TIMEOUT", 60)

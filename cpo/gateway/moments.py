@@ -18,6 +18,12 @@ class Moment:
     suspect: bool = False
     no_zone: bool = False
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it was said to be in the future, further than clocks differ."""
+        said = parse(self.original) if self.suspect else None
+        return said is not None and said > self.at + _AHEAD
+
 
 def read(text: object, received_at: datetime) -> Moment:
     """Return the moment a timestamp names, or the time of receipt if the clock cannot be right."""

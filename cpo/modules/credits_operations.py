@@ -27,7 +27,7 @@ class NotCorrected(ValueError):
     """A CDR that cannot be taken back or issued anew, and why."""
 
 
-def settle(row: Transaction, metered: Metered) -> CDR | None:
+def settle(row: Transaction, metered: Metered, *, because: str = "") -> CDR | None:
     """Make the CDR of a session; if one is out that says otherwise, correct it. In the caller's transaction (OCPP-42).
 
     What an operator took back stays so: only an operator issues it anew.
@@ -42,7 +42,7 @@ def settle(row: Transaction, metered: Metered) -> CDR | None:
     right = cdrs.build(row, metered) if cdrs.is_due(row, metered) else None
     if right is not None and _same(right, current):
         return current
-    reason = f"The real stop of transaction {row.transaction_id} came when the CDR was out."
+    reason = because or f"The real stop of transaction {row.transaction_id} came when the CDR was out."
     credit(current.pk, reason=reason)
     return None if right is None else _follow(current, right, reason)
 

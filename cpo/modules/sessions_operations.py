@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from cpo import metering, policy, recipients, session_dimensions, session_states
+from cpo import metering, policy, recipients, session_dimensions, session_periods, session_states
 from cpo.models import Session, Transaction
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, snapshots
@@ -99,7 +99,7 @@ def update(row: Transaction) -> None:
     metered = meter(row, seen)
     write(session, seen, metered, ended=row.stopped_at is not None)
     # A PATCH adds charging_periods and never replaces one (SES-29, SES-30): with another period the whole is sent.
-    push(session, fields=_RUNNING if len(metered.periods) == before and metered.priced else None)
+    push(session, fields=_RUNNING if len(metered.shown or metered.periods) == before and metered.priced else None)
 
 
 def end(row: Transaction, event: str = "end") -> Metered:
@@ -169,12 +169,16 @@ def meter(row: Transaction, seen: Snapshot) -> Metered:
     )
     tariffs = snapshots.tariffs_of(seen, row.tariff_changes)
     phases = [(datetime.fromisoformat(at), phase) for at, phase in row.phases]
+    if seen.parks_by_power and all(phase != metering.PARKING for _, phase in phases):
+        phases = metering.parking_by_power(read, course.end)
     segments = [
         *metering.reserved(row.reserved_from, row.started_at),
         *metering.segments(course, phases, tariffs.changes),
     ]
     metered = priced(seen, course, segments, expired=False, tariffs=tariffs.documents)
-    return replace(metered, shown=session_dimensions.add(metered.periods, read, course.end))
+    longest = timedelta(seconds=policy.period_seconds())
+    shown = session_periods.cut(metered.periods, metering.registers(course), course.end, longest)
+    return replace(metered, shown=session_dimensions.add(shown, read, course.end))
 
 
 def priced(

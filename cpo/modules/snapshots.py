@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from cpo.models import TenantPolicy
 from cpo.modules import locations_operations as locations
 from cpo.modules import tariffs
 from cpo.modules.authorization import Verdict
@@ -37,6 +38,7 @@ class Snapshot:
     time_zone: str
     auth_method: str
     authorization_reference: str
+    parks_by_power: bool = False  # its tenant has chosen so, for charge points that tell no suspended state
     assigned: bool = True  # False: reserved is any EVSE of the charge point, `evse` is only the one that sets the price
 
     @property
@@ -124,6 +126,7 @@ def text_of(place: Place, verdict: Verdict, at: datetime, *, assigned: bool = Tr
             "auth_method": verdict.auth_method,
             "authorization_reference": verdict.authorization_reference,
             "assigned": assigned,
+            "parks_by_power": _parks_by_power(place.owner),
         }
     )
     return text, flags
@@ -150,6 +153,13 @@ def read(text: str) -> Snapshot:
     found = tariff_pricing.loads(text)
     tariff_text = bytes(documents.members(text)["tariff"]).decode()
     return Snapshot(tariff_text=tariff_text, **found)
+
+
+def _parks_by_power(owner: Address) -> bool:
+    chosen = TenantPolicy.objects.filter(
+        country_code__iexact=owner.country_code, party_id__iexact=owner.party_id, parks_by_power=True
+    )
+    return chosen.exists()
 
 
 def _free_tariff(owner: Address, at: datetime) -> dict[str, Any]:

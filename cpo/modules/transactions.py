@@ -68,27 +68,33 @@ def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) ->
 
 
 def note_phase(charge_point_id: int, event: ConnectorStatus, received_at: datetime) -> None:
-    """Note from when on the car of an open transaction draws or parks (M-10), in whatever order that is told."""
+    """Note from when on the car of a transaction draws or parks (M-10), in whatever order that is told."""
     phase = metering.PHASE_OF.get(event.status)
-    row = _open(charge_point_id, event.connector) if phase else None
-    if row is None or phase is None:
+    if phase is None:
         return
     at = event.moment.at
-    if not event.moment.original:
+    row = _open(charge_point_id, event.connector)
+    if row is not None and not event.moment.original:
         own = row.last_at or row.started_at
         at = own if abs(received_at - own) > _OTHER_CLOCK else at
-    if at < row.started_at - _BEFORE:
-        return  # of another time: told again after an outage
+    if row is None or at < row.started_at - _BEFORE:
+        # Of another time: told again after an outage, or late.
+        row = _ended(charge_point_id, event.connector, at) if event.moment.original else None
+    if row is None:
+        return
     said = [max(at, row.started_at).isoformat(), phase]
     if said in row.phases:
         return
     row.phases = sorted([*row.phases, said], key=lambda each: (datetime.fromisoformat(each[0]), each[1]))
     row.save(update_fields=["phases"])
-    sessions.note_change(row)
+    _follow(row)
 
 
 def add_values(charge_point_id: int, event: MeterValues) -> None:
-    """Keep meter values and bring the Session up to date; connector 0 is the main meter and never billed (OCPP-66)."""
+    """Keep meter values and bring the Session up to date; connector 0 is the main meter and never billed (OCPP-66).
+
+    What was measured after the stop is kept and counts for nothing.
+    """
     if event.connector == 0 and event.transaction_id is None:
         return
     row = _of_values(charge_point_id, event)
@@ -99,8 +105,15 @@ def add_values(charge_point_id: int, event: MeterValues) -> None:
     if newest is not None and (row.last_at is None or newest > row.last_at):
         row.last_at = newest
     row.save(update_fields=["last_at", "heard_at"])
+    if row.stopped_at is None or any(sample.moment.at <= row.stopped_at for sample in event.samples):
+        _follow(row)
+
+
+def _follow(row: Transaction) -> None:
     if row.stopped_at is None:
         sessions.note_change(row)
+    else:
+        transactions_ending.count_in(row)
 
 
 def stop(message: InboxMessage, event: TransactionStopped) -> Transaction | None:
@@ -117,7 +130,12 @@ def stop(message: InboxMessage, event: TransactionStopped) -> Transaction | None
     readings.keep(row, event.samples)
     _note_other_tag(row, event)
     transactions_ending.stopped(
-        row, at=event.moment.at, meter=event.meter_stop_wh, reason=event.reason, suspect=event.moment.suspect
+        row,
+        at=event.moment.at,
+        meter=event.meter_stop_wh,
+        reason=event.reason,
+        suspect=event.moment.suspect,
+        ahead=event.moment.is_ahead,
     )
     locations.refresh(row.charge_point_id, row.connector_id)
     return row
@@ -161,6 +179,14 @@ def _open(charge_point_id: int, connector: int) -> Transaction | None:
     return rows.order_by("-id").first()
 
 
+def _ended(charge_point_id: int, connector: int, at: datetime) -> Transaction | None:
+    """Return the transaction that went on at a connector then and has ended since."""
+    rows = Transaction.objects.select_related("session").filter(
+        charge_point_id=charge_point_id, connector_id=connector, ocpp_id="", started_at__lte=at, stopped_at__gt=at
+    )
+    return rows.order_by("-started_at", "-id").first()
+
+
 def _of_values(charge_point_id: int, event: MeterValues) -> Transaction | None:
     rows = Transaction.objects.select_related("session").filter(charge_point_id=charge_point_id)
     if event.transaction_id is not None:
@@ -169,4 +195,4 @@ def _of_values(charge_point_id: int, event: MeterValues) -> Transaction | None:
             return row
     at = max((sample.moment.at for sample in event.samples), default=clock.now())
     row = _open(charge_point_id, event.connector)
-    return row if row is not None and row.started_at <= at else None
+    return row if row is not None and row.started_at <= at else _ended(charge_point_id, event.connector, at)

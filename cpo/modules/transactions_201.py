@@ -19,7 +19,6 @@ from cpo import metering, transaction_events
 from cpo.gateway import frames, operations
 from cpo.models import InboxMessage, Operation, Transaction, TransactionEvent
 from cpo.modules import connectors, readings, snapshots, transactions, transactions_ending, transactions_starting
-from cpo.modules import credits_operations as credits
 from cpo.modules import locations_operations as locations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules import transactions_tokens as tokens
@@ -285,13 +284,7 @@ def _last_register(row: Transaction, at: datetime) -> Decimal:
 def _correct(row: Transaction, at: datetime, meter: Decimal, reason: str) -> None:
     row.stopped_at, row.meter_stop, row.reason = at, meter, reason
     row.save()
-    session = row.session
-    if session is None or row.held or row.cdr_due_at is not None:
-        return
-    if session.status == SessionStatus.ACTIVE:
-        transactions_ending.complete(row)
-    elif session.status == SessionStatus.COMPLETED:
-        credits.settle(row, sessions.meter(row, snapshots.read(row.snapshot)))
+    transactions_ending.count_in(row)
 
 
 # ---------------------------------------------------------------- events that are missing

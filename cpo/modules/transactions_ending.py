@@ -38,6 +38,7 @@ def stopped(
     meter: Decimal,
     reason: str,
     suspect: bool = False,
+    ahead: bool = False,
     trigger: str = "",
     whole: bool = True,
 ) -> None:
@@ -45,7 +46,7 @@ def stopped(
     row.stopped_at, row.meter_stop, row.reason = max(at, row.started_at), meter, reason
     row.heard_at = clock.now()
     if whole:
-        faults = _faults(row, at, meter, reason)
+        faults = [*_faults(row, at, meter, reason), *(["stop_ahead"] if ahead else [])]
         notes = transactions_causes.note(row, trigger=trigger)
         row.flags = list(dict.fromkeys([*row.flags, *faults, *notes, *(["clock_suspect"] if suspect else [])]))
         row.held = row.held or bool(faults)
@@ -90,6 +91,21 @@ def complete(row: Transaction) -> None:
         metered = sessions.end(row)
     if not row.synthetic:
         credits.settle(row, metered)
+
+
+def count_in(row: Transaction) -> None:
+    """Count in what has come after the end of a transaction: its CDR says the same in whatever order it was told.
+
+    A Session that is COMPLETED stays as it is; a CDR that is out is corrected if it would say otherwise (OCPP-127).
+    """
+    session = row.session
+    if session is None or row.held or row.cdr_due_at is not None:
+        return
+    if session.status == SessionStatus.ACTIVE:
+        complete(row)
+    elif session.status == SessionStatus.COMPLETED:
+        because = f"More of transaction {row.transaction_id} came when the CDR was out."
+        credits.settle(row, sessions.meter(row, snapshots.read(row.snapshot)), because=because)
 
 
 def gives_way(row: Transaction) -> bool:

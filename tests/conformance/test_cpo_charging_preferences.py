@@ -223,7 +223,9 @@ def test_from_then_on_the_tariff_of_the_profile_type_applies(
 
     cdr = pushed(listener)
 
-    assert [(each["start_date_time"], each["tariff_id"]) for each in running] == [(at(0), "R"), (at(30), "G")]
+    assert [(each["start_date_time"], each["tariff_id"]) for each in running] == [
+        (at(0), "R"), (at(15), "R"), (at(30), "G"), (at(45), "G"),
+    ]  # fmt: skip
     periods = cdr["charging_periods"]
     assert [(each["start_date_time"], each["tariff_id"]) for each in periods] == [
         (at(0), "R"), (at(30), "G"), (at(60), "R"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from cpo.models import CDR, MeterReading, Session, Transaction
+from cpo.models import CDR, MeterReading, Session, TenantPolicy, Transaction
 from cpo.modules import sessions_operations
 from ocpi import tariff_pricing
 from ocpi.models import Delivery
@@ -109,6 +109,46 @@ def test_a_cdr_is_whole_and_any_receiver_comes_to_the_same_price(point: Point, c
     assert {each["type"] for period in cdr["charging_periods"] for each in period["dimensions"]} == {"ENERGY", "TIME"}
 
 
+@pytest.mark.req("OCPP-95", "OCPP-128")
+@pytest.mark.parametrize(
+    ("chosen", "status", "hours"),
+    [(False, "", None), (True, "", Decimal("0.5")), (True, "SuspendedEV", Decimal("0.25"))],
+    ids=["not chosen", "chosen", "a charge point that tells"],
+)
+def test_a_tenant_may_choose_that_a_car_without_power_parks(
+    point: Point, card: str, chosen: bool, status: str, hours: Decimal | None
+) -> None:
+    TenantPolicy.objects.create(country_code="NL", party_id="TNM", parks_by_power=chosen)
+    number = point.start(card, meter=1000)["transactionId"]
+    for minute, wh, power in ((0, 1000, 11_000), (30, 6000, 20), (45, 6000, 0)):
+        sampled = [{"value": str(wh)}, {"value": str(power), "measurand": "Power.Active.Import"}]
+        value = {"timestamp": stamp(minutes(minute)), "sampledValue": sampled}
+        point.says("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [value]})
+    if status:
+        point.status(status, at=minutes(45))
+    point.stop(number, 6000, at=minutes(60))
+
+    assert exact(CDR.objects.get().document).get("total_parking_time") == hours
+
+
+@pytest.mark.req("OCPP-95", "SES-33", "PRI-102")
+def test_a_session_shows_a_period_each_quarter_and_its_cdr_only_what_is_priced(point: Point, card: str) -> None:
+    number = point.start(card, meter=1000)["transactionId"]
+    for minute, wh in ((10, 4000), (20, 8000), (40, 10_000)):
+        point.meter(number, wh, at=minutes(minute))
+    point.stop(number, 11_000, at=minutes(50))
+
+    shown = exact(Session.objects.get().document)
+    periods = shown["charging_periods"]
+    assert [each["start_date_time"] for each in periods] == [stamp(minutes(at)) for at in (0, 15, 30, 45)]
+    energies = [dimension["volume"] for each in periods for dimension in each["dimensions"]
+                if dimension["type"] == "ENERGY"]  # fmt: skip
+    assert energies == [5, 3, Decimal("1.5"), Decimal("0.5")]
+    cdr = exact(CDR.objects.get().document)
+    assert [each["start_date_time"] for each in cdr["charging_periods"]] == [stamp(BASE)]
+    assert shown["total_cost"] == cdr["total_cost"]
+
+
 @pytest.mark.req("CDR-18", "CDR-19", "TAR-41")
 def test_a_cdr_has_everything_as_it_was_at_the_start(point: Point, card: str, emsp: Person, document: Document) -> None:
     number = point.start(card)["transactionId"]
@@ -138,9 +178,9 @@ def test_the_emsp_gets_the_session_and_then_the_cdr(
 
     number = point.start(TAG)["transactionId"]
     drain_now()
-    point.meter(number, 4000, at=minutes(20))
+    point.meter(number, 2000, at=minutes(7))
     drain_now()
-    point.meter(number, 7000, at=minutes(40))
+    point.meter(number, 3000, at=minutes(14))
     drain_now()
     point.stop(number, 11_000, at=minutes(60))
     drain_now()
@@ -151,7 +191,7 @@ def test_the_emsp_gets_the_session_and_then_the_cdr(
     assert {request.path for request in got} == {path}
     assert [request.method for request in got] == ["PUT", "PUT", "PATCH", "PUT"]
     assert [request.json.get("status") for request in got] == ["ACTIVE", "ACTIVE", None, "COMPLETED"]
-    assert [request.json["kwh"] for request in got] == [0, 3, 6, 10]
+    assert [request.json["kwh"] for request in got] == [0, 1, 2, 10]
     assert set(got[2].json) == {"kwh", "total_cost", "last_updated"}
     assert got[3].json["end_date_time"] == stamp(minutes(60))
     [cdr] = listener.received("POST", "/ocpi/2.2.1/receiver/cdrs")

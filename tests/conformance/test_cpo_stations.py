@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -446,45 +445,3 @@ def test_what_the_meter_signed_is_in_the_cdr_bit_for_bit(station: Station, card:
         ("Start", data, text),
         ("End", data, text),
     ]
-
-
-# ---------------------------------------------------------------- 1.6, in whatever order (OCPP-127)
-
-
-@pytest.mark.req("OCPP-127", "OCPP-38", "OCPP-42", "OCPP-66")
-def test_in_1_6_no_order_and_no_repetition_changes_session_and_cdr(point: Point, card: str) -> None:
-    def values(number: int, minute: int, wh: int) -> tuple[str, dict[str, Any]]:
-        sampled = [{"measurand": "Energy.Active.Import.Register", "unit": "Wh", "value": str(wh)}]
-        metered = [{"timestamp": stamp(minutes(minute)), "sampledValue": sampled}]
-        return "MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": metered}
-
-    def status(minute: int, name: str) -> tuple[str, dict[str, Any]]:
-        said = {"connectorId": 1, "errorCode": "NoError", "status": name, "timestamp": stamp(minutes(minute))}
-        return "StatusNotification", said
-
-    came_to: list[dict[str, Any]] = []
-    for order in ((0, 1, 2, 3, 4, 5), (5, 4, 3, 2, 1, 0), (3, 3, 0, 5, 1, 4, 2, 2, 0)):
-        begin = minutes(100 * len(came_to)) - BASE
-        number = point.start(card, at=BASE + begin)["transactionId"]
-        shift = begin // timedelta(minutes=1)
-        between = [
-            status(shift, "Charging"),
-            values(number, shift + 10, 3000),
-            status(shift + 20, "SuspendedEV"),
-            values(number, shift + 20, 5000),
-            status(shift + 40, "Charging"),
-            values(number, shift + 50, 9000),
-        ]
-        for place in order:
-            point.says(*between[place])
-        for _ in range(2):
-            point.stop(number, 11_000, at=BASE + begin + timedelta(minutes=60))
-        cdr = json.loads(CDR.objects.latest("id").document, parse_float=Decimal)
-        came_to.append({
-            name: cdr[name] for name in ("total_energy", "total_time", "total_parking_time", "total_cost")
-        } | {"periods": [each["dimensions"] for each in cdr["charging_periods"]]})  # fmt: skip
-
-    assert CDR.objects.count() == 3
-    assert came_to[0]["total_parking_time"] == Decimal("0.3333")
-    assert came_to[1] == came_to[0]
-    assert came_to[2] == came_to[0]

@@ -19,6 +19,7 @@ from tests.cpo_support import (
     Point,
     add_location,
     add_point,
+    stamp,
     with_tariff,
 )
 from tests.cpo_support import point_fixture as point_fixture
@@ -109,6 +110,22 @@ def test_an_implausible_stop_waits_for_an_operator(
     assert flag in row.flags
     assert Session.objects.get().status == "ACTIVE"
     assert not CDR.objects.exists()
+
+
+@pytest.mark.req("OCPP-45", "OCPP-18")
+@pytest.mark.parametrize(("ahead", "held"), [(4, False), (6, True)])
+def test_a_stop_that_is_said_to_be_in_the_future_waits_for_an_operator(
+    point: Point, card: str, ahead: float, held: bool
+) -> None:
+    number = point.start(card)["transactionId"]
+    said = {"transactionId": number, "meterStop": 11_000, "timestamp": stamp(minutes(60 + ahead))}
+
+    point.says("StopTransaction", said, at=minutes(60))
+
+    row = Transaction.objects.get()
+    assert (row.held, "stop_ahead" in row.flags, "clock_suspect" in row.flags) == (held, held, held)
+    assert row.stopped_at == minutes(60 if held else 64)
+    assert CDR.objects.exists() is not held
 
 
 @pytest.mark.req("OCPP-45")

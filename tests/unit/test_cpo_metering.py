@@ -56,6 +56,26 @@ def test_a_running_transaction_ends_with_its_last_reading() -> None:
     assert (course.end, course.energy) == (at(20), Decimal("2.5"))
 
 
+@pytest.mark.req("OCPP-95", "OCPP-128")
+@pytest.mark.parametrize(
+    ("powers", "end", "phases"),
+    [
+        ([(0, 11_000), (10, 49), (14, 0), (16, 50)], 60, [(10, PARKING), (16, CHARGING)]),
+        ([(0, 11_000), (10, 49), (14, 50), (20, 0)], 24, []),
+        ([(0, 11_000), (20, 0)], 25, [(20, PARKING)]),
+        ([(30, 0), (0, 11_000), (20, 50), (31, None)], 60, [(30, PARKING)]),
+        ([(0, 0), (5, 7000), (10, 0), (70, 0)], 60, [(0, PARKING), (5, CHARGING), (10, PARKING)]),
+        ([], 60, []),
+    ],
+)
+def test_who_draws_next_to_nothing_for_five_minutes_parks(
+    powers: list[tuple[float, int | None]], end: float, phases: list[tuple[float, str]]
+) -> None:
+    readings = [reading(minute, 1000, power) for minute, power in powers]
+
+    assert metering.parking_by_power(readings, at(end)) == [(at(minute), phase) for minute, phase in phases]
+
+
 @pytest.mark.req("PIT-74")
 def test_a_change_of_phase_cuts_and_shares_the_energy_by_time() -> None:
     course = metering.course(START, Decimal(0), [], stop=at(60), meter_stop=Decimal(6000))
