@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple
 
 from ocpi.tariff_pricing.compiled import Tariff, compile_tariff
 from ocpi.tariff_pricing.consistency import inconsistencies
-from ocpi.tariff_pricing.decimals import CONTEXT, ZERO, fixed_text, minor_units, number
+from ocpi.tariff_pricing.decimals import CONTEXT, ZERO, fixed_text, minor_units, number, unit
 from ocpi.tariff_pricing.diagnosing import diagnose
-from ocpi.tariff_pricing.engine import price
+from ocpi.tariff_pricing.engine import price, price_read
 from ocpi.tariff_pricing.errors import NotPriceable
 from ocpi.tariff_pricing.instants import read_timestamp
 from ocpi.tariff_pricing.policy import DEFAULT, Policy
+from ocpi.tariff_pricing.reading import Document
 from ocpi.tariff_pricing.result import COSTS, Line, Price, Priced
 
 _HALF: Final = Decimal("0.5")
@@ -88,10 +89,11 @@ def check(
     notes: set[str] = set()
     try:
         with localcontext(CONTEXT):
-            found, notes = inconsistencies(document)
+            read = Document(document, running=False)
+            found, notes = inconsistencies(read)
             consistency = {name: Difference(*pair) for name, pair in found.items()}
             claims = _claims(document)
-        priced = price(document, used, timezone=timezone, policy=policy)
+        priced = price_read(read, used, timezone=timezone, policy=policy)
     except NotPriceable as error:
         findings = sorted(notes)
         return Check("unverifiable", consistency, [], findings, [], reason=error.code, policy=policy)
@@ -117,15 +119,14 @@ def _claims(document: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
     claims: dict[str, dict[str, Decimal]] = {}
     for name in ("total_cost", *COSTS):
         stated = document.get(name)
-        if not isinstance(stated, Mapping):
+        if stated is None or (type(stated) is not dict and not isinstance(stated, Mapping)):
             continue
-        amounts = {
-            part: number(stated[part], f"{name}.{part}")
-            for part in ("excl_vat", "incl_vat")
-            if stated.get(part) is not None
-        }
         turned = name == "total_cost" and bool(document.get("credit"))
-        claims[name] = {part: value.copy_negate() if turned else value for part, value in amounts.items()}
+        claims[name] = amounts = {}
+        for part in ("excl_vat", "incl_vat"):
+            if stated.get(part) is not None:
+                value = number(stated[part], f"{name}.{part}")
+                amounts[part] = value.copy_negate() if turned else value
     return claims
 
 
@@ -134,7 +135,7 @@ def _compare(
 ) -> dict[str, Difference]:
     differences: dict[str, Difference] = {}
     for name, claimed in claims.items():
-        lines = len([line for line in priced.lines if name in ("total_cost", line.counts_as)])
+        lines = len(priced.lines if name == "total_cost" else [each for each in priced.lines if each.counts_as == name])
         allowed = _tolerance(priced, lines, policy)
         for part, value in claimed.items():
             computed = _computed(priced, name, part)
@@ -156,8 +157,8 @@ def _tolerance(priced: Priced, lines: int, policy: Policy) -> Decimal:
     """Return how far an amount may be off: one minor unit, or half of one per line."""
     if policy.tolerance is not None:
         return policy.tolerance
-    unit = Decimal(1).scaleb(-minor_units(priced.currency))
-    return max(unit, unit * _HALF * lines)
+    minor = unit(minor_units(priced.currency))
+    return max(minor, minor * _HALF * lines)
 
 
 def _only_attribution_differs(

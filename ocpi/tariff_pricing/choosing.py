@@ -19,7 +19,7 @@ def assign(document: Document, given: Sequence[Mapping[str, Any]]) -> list[Tarif
     :raises NotPriceable: if there is no tariff, none is valid, one is not known or has another currency.
     """
     own = document.raw.get("tariffs")
-    inside = list(own) if isinstance(own, Sequence) and not isinstance(own, str) else []
+    inside = own if type(own) is list else list(own) if isinstance(own, Sequence) and not isinstance(own, str) else []
     candidates = list(given) or inside
     if not candidates:
         raise NotPriceable("no_tariff", "the document has no tariffs and none was given")
@@ -55,13 +55,19 @@ def _by_id(document: Document, candidates: Sequence[Mapping[str, Any]]) -> list[
 
 def _named(document: Document, candidates: Sequence[Mapping[str, Any]], tariff_id: str) -> Tariff:
     wanted = tariff_id.lower()
-    named = [compile_tariff(each) for each in candidates if _id(each) == wanted]
-    if not named:
+    first: Tariff | None = None
+    valid: Tariff | None = None
+    for each in candidates:
+        if _id(each) == wanted:
+            tariff = compile_tariff(each)
+            first = first or tariff
+            if valid is None and tariff.valid_at(document.start):
+                valid = tariff
+    if first is None:
         raise NotPriceable("unknown_tariff_id", f"no tariff {tariff_id} among the tariffs")
-    valid = [each for each in named if each.valid_at(document.start)]
-    if not valid:
+    if valid is None:
         document.findings.add("tariff_not_valid_at_start")
-    return (valid or named)[0]
+    return valid or first
 
 
 def _others(more: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -70,7 +76,7 @@ def _others(more: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]
 
 
 def _id(raw: object) -> str | None:
-    identity = raw.get("id") if isinstance(raw, Mapping) else None
+    identity = raw.get("id") if type(raw) is dict or isinstance(raw, Mapping) else None
     return identity.lower() if isinstance(identity, str) else None
 
 

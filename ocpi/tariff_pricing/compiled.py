@@ -7,7 +7,7 @@ from decimal import Decimal
 from threading import Lock
 from typing import Any, Final, TypeAlias
 
-from ocpi.tariff_pricing.decimals import CONTEXT, ONE, number, whole
+from ocpi.tariff_pricing.decimals import CONTEXT, ONE, number, plain_text, whole
 from ocpi.tariff_pricing.errors import invalid
 from ocpi.tariff_pricing.instants import read_timestamp
 from ocpi.tariff_pricing.restrictions import Amounts, Restrictions
@@ -27,12 +27,14 @@ class Component:
         "element_index",
         "factor",
         "index",
+        "parking_only",
         "price",
-        "priced",
+        "price_text",
         "step",
         "tariff",
         "type",
         "vat",
+        "vat_text",
     )
 
     def __init__(self, raw: Mapping[str, Any], place: tuple[int, int], field: str) -> None:
@@ -49,10 +51,14 @@ class Component:
         self.factor = ONE if self.vat is None else CONTEXT.add(ONE, CONTEXT.divide(self.vat, _HUNDRED))
         step = raw.get("step_size")
         self.step = 0 if step is None else whole(step, f"{field}.step_size")
+        # As lines show them.
+        self.price_text = plain_text(self.price)
+        self.vat_text = None if self.vat is None else plain_text(self.vat)
         self.always = False
         self.element: Restrictions
         self.tariff: Tariff
-        self.priced: frozenset[str] = frozenset()
+        # Whether its element prices PARKING_TIME, and neither ENERGY nor TIME.
+        self.parking_only = False
 
 
 Components: TypeAlias = tuple[Component, ...]
@@ -126,9 +132,10 @@ class Tariff:
             Component(part, (index, place), f"{field}.price_components[{place}]")
             for place, part in enumerate(raw["price_components"])
         ]
+        parking_only = {each.type for each in parts} & {"ENERGY", "TIME", "PARKING_TIME"} == {"PARKING_TIME"}
         for part in parts:
             part.element, part.always, part.tariff = restrictions, restrictions.always, self
-            part.priced = frozenset(str(each.type) for each in parts)
+            part.parking_only = parking_only
         return parts
 
     def _searched(self, reservations: Sequence[str | None], dimensions: Sequence[str]) -> dict[str, Components]:
@@ -154,7 +161,7 @@ class _Cache:
         self._lock = Lock()
 
     def get(self, raw: Mapping[str, Any]) -> Tariff:
-        key = tuple(str(raw.get(name)) for name in ("country_code", "party_id", "id", "last_updated"))
+        key = (str(raw.get("country_code")), str(raw.get("party_id")), str(raw.get("id")), str(raw.get("last_updated")))
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and kept[0] == raw:
@@ -178,7 +185,7 @@ def compile_tariff(raw: object) -> Tariff:
 
     :raises NotPriceable: if a member that pricing needs is missing or wrong.
     """
-    if not isinstance(raw, Mapping):
+    if type(raw) is not dict and not isinstance(raw, Mapping):
         raise invalid("tariff", "must be a Tariff object")
     return _CACHE.get(raw)
 

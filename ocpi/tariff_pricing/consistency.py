@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from ocpi.tariff_pricing.decimals import ZERO, minor_units, number
+from ocpi.tariff_pricing.decimals import ZERO, minor_units, number, unit
 from ocpi.tariff_pricing.instants import HOUR
 from ocpi.tariff_pricing.reading import Document
 from ocpi.tariff_pricing.result import COSTS
@@ -14,17 +14,22 @@ _VOLUME_TOLERANCE: Final = Decimal("0.0005")
 _PER_PERIOD: Final = Decimal("0.00005")
 
 
-def inconsistencies(raw: Mapping[str, Any]) -> tuple[Pairs, set[str]]:
+def inconsistencies(document: Document) -> tuple[Pairs, set[str]]:
     """Return the members that contradict the periods, as (claimed, computed), and findings.
 
-    :raises NotPriceable: if the document cannot be read.
+    :raises NotPriceable: if a stated member is no number.
     """
-    document = Document(raw, running=False)
+    raw = document.raw
     allowed = _VOLUME_TOLERANCE + _PER_PERIOD * len(document.periods)
     differing: Pairs = {}
     for name, expected in _volumes(document).items():
         claimed = None if raw.get(name) is None else number(raw[name], name)
-        if claimed is not None and all(abs(claimed - each) > allowed for each in expected):
+        if claimed is None:
+            continue
+        for each in expected:
+            if abs(claimed - each) <= allowed:
+                break
+        else:
             differing[name] = (claimed, expected[0])
     notes = set(document.findings)
     if not _adds_up(raw, document.currency):
@@ -36,15 +41,19 @@ def inconsistencies(raw: Mapping[str, Any]) -> tuple[Pairs, set[str]]:
 
 
 def _volumes(document: Document) -> dict[str, tuple[Decimal, ...]]:
-    periods = document.periods
+    energy = parking = ZERO
+    reserved = 0
+    for each in document.periods:
+        if each.energy is not None:
+            energy += each.energy
+        if each.parking is not None:
+            parking += each.parking
+        if each.pure_reservation:
+            reserved += each.end - each.start
     whole = Decimal(document.end - document.start) / HOUR
-    reserved = Decimal(sum(each.end - each.start for each in periods if each.pure_reservation)) / HOUR
-    return {
-        "total_energy": (sum((each.energy for each in periods if each.energy is not None), ZERO),),
-        "total_parking_time": (sum((each.parking for each in periods if each.parking is not None), ZERO),),
-        # The specification does not say whether a reservation is part of it; both are accepted.
-        "total_time": (whole - reserved, whole),
-    }
+    # The specification does not say whether a reservation is part of it; both are accepted.
+    times = (whole - Decimal(reserved) / HOUR, whole) if reserved else (whole,)
+    return {"total_energy": (energy,), "total_parking_time": (parking,), "total_time": times}
 
 
 def _adds_up(raw: Mapping[str, Any], currency: str) -> bool:
@@ -57,9 +66,9 @@ def _adds_up(raw: Mapping[str, Any], currency: str) -> bool:
     stated = [raw[name] for name in COSTS if isinstance(raw.get(name), Mapping)]
     if not isinstance(total, Mapping) or not stated or not raw.get("tariffs"):
         return True
-    unit = Decimal(1).scaleb(-minor_units(currency))
+    minor = unit(minor_units(currency))
     whole = len(stated) == len(COSTS)
-    tolerance = unit if whole else unit * len(stated)
+    tolerance = minor if whole else minor * len(stated)
     for part in ("excl_vat", "incl_vat"):
         if total.get(part) is None or any(each.get(part) is None for each in stated):
             continue

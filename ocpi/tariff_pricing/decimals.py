@@ -2,6 +2,7 @@
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation
 from decimal import Overflow as DecimalOverflow
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,11 @@ ONE: Final = Decimal(1)
 FOUR_PLACES: Final = Decimal("0.0001")
 # A number with an exponent like 1E999999 is legal JSON and would take gigabytes to print.
 LARGEST_EXPONENT: Final = 12
-_ROUNDING: Final = {"half_up": ROUND_HALF_UP, "half_even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
+_ROUNDED: Final = {
+    name: Context(prec=60, rounding=rounding, traps=[DivisionByZero, InvalidOperation, DecimalOverflow]).quantize
+    for name, rounding in (("half_up", ROUND_HALF_UP), ("half_even", ROUND_HALF_EVEN), ("down", ROUND_DOWN))
+}
+_half_up: Final = _ROUNDED["half_up"]
 
 # ISO 4217; every currency that is not listed has two.
 _NO_MINOR_UNITS: Final = frozenset(
@@ -82,12 +87,18 @@ def whole(value: object, field: str) -> int:
 
 def round4(value: Decimal) -> Decimal:
     """Return the value as it is published: half up to four decimals."""
-    return value.quantize(FOUR_PLACES, ROUND_HALF_UP, CONTEXT)
+    return _half_up(value, FOUR_PLACES)
 
 
 def round_to(value: Decimal, places: int, rounding: str = "half_up") -> Decimal:
     """Return the value with that many decimals, by a named rounding."""
-    return value.quantize(ONE.scaleb(-places), _ROUNDING[rounding], CONTEXT)
+    return _ROUNDED[rounding](value, unit(places))
+
+
+@lru_cache(maxsize=32)
+def unit(places: int) -> Decimal:
+    """Return the smallest amount with that many decimals."""
+    return ONE.scaleb(-places, CONTEXT)
 
 
 def minor_units(currency: str) -> int:
@@ -105,7 +116,9 @@ def plain(value: Decimal) -> Decimal:
 
 def plain_text(value: Decimal) -> str:
     """Return the shortest text of a number without an exponent."""
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
@@ -113,4 +126,10 @@ def plain_text(value: Decimal) -> str:
 
 def fixed_text(value: Decimal | None) -> str | None:
     """Return the text with exactly four decimals, as results are shown."""
-    return None if value is None else format(CONTEXT.add(round4(value), ZERO), "f")
+    return None if value is None else amount_text(value)
+
+
+def amount_text(value: Decimal) -> str:
+    """Return the text of an amount with exactly four decimals; what rounds to zero has no sign."""
+    text = str(_half_up(value, FOUR_PLACES))
+    return "0.0000" if text == "-0.0000" else text

@@ -13,11 +13,12 @@ from ocpi.tariff_pricing.instants import HOUR, zone, zone_of
 from ocpi.tariff_pricing.limiting import apply_limits
 from ocpi.tariff_pricing.policy import DEFAULT, Policy
 from ocpi.tariff_pricing.reading import Document, Period
-from ocpi.tariff_pricing.result import Limit, Line, Price, Priced, published
+from ocpi.tariff_pricing.result import Limit, Line, Price, Priced
 from ocpi.tariff_pricing.stepping import apply_steps
 from ocpi.tariff_pricing.walking import Reading, Walk
 
 _SECONDS: Final = Decimal(3600)
+_HOUR: Final = Decimal(HOUR)
 _OURS: Final = Reading()
 _COUNTS_AS: Final = {
     "ENERGY": "total_energy_cost",
@@ -43,6 +44,23 @@ def price(
     """
     with localcontext(CONTEXT):
         read = Document(document, running=running)
+    return price_read(read, tariffs, timezone=timezone, expired=expired, policy=policy, reading=reading)
+
+
+def price_read(
+    read: Document,
+    tariffs: Sequence[Mapping[str, Any]],
+    *,
+    timezone: str | None,
+    expired: bool | None = None,
+    policy: Policy = DEFAULT,
+    reading: Reading = _OURS,
+) -> Priced:
+    """Return what a document costs that was read before; it serves once, for its findings grow.
+
+    :raises NotPriceable: if the rules give no price.
+    """
+    with localcontext(CONTEXT):
         used = assign(read, tariffs)
         name, local = _zone(read, used, timezone)
         gone = read.reservation_only if expired is None else expired
@@ -54,13 +72,17 @@ def price(
         billed = apply_steps(walk.lines, reading)
         _amounts(walk.lines, reading, read.currency)
         limits = apply_limits(used, walk.lines, session=not read.reservation_only) if reading.limits else []
-        read.findings.update(f"{each.limit}_applied" for each in limits)
+        for each in limits:
+            read.findings.add(f"{each.limit}_applied")
         return _result(read, walk, name, policy, limits, billed)
 
 
 def _zone(document: Document, used: list[Tariff], timezone: str | None) -> tuple[str | None, tzinfo | None]:
     name, assumed = zone_of(document.raw, timezone)
-    if not any(tariff.local for tariff in used):
+    for tariff in used:
+        if tariff.local:
+            break
+    else:
         return name, None
     local = None if name is None else zone(name)
     if local is None:
@@ -72,7 +94,6 @@ def _zone(document: Document, used: list[Tariff], timezone: str | None) -> tuple
 
 
 def _amounts(lines: list[Line], reading: Reading, currency: str) -> None:
-    parked = {line.component.element for line in lines if line.dimension == "PARKING_TIME"}
     for line in lines:
         component = line.component
         if line.numerator is None:
@@ -86,15 +107,14 @@ def _amounts(lines: list[Line], reading: Reading, currency: str) -> None:
             line.incl = round_to(line.incl, places, reading.line_rounding)
         if line.dimension != "FLAT":
             line.counts_as = _COUNTS_AS[line.dimension]
-        elif line.counts_as == "total_fixed_cost" and _for_parking(line, parked):
+        elif line.counts_as == "total_fixed_cost" and component.parking_only and _parked(line, lines):
             line.counts_as = "total_parking_cost"
 
 
-def _for_parking(line: Line, parked: set[Any]) -> bool:
-    """Return whether a FLAT belongs to parking: its element prices parking alone and did so in this session."""
-    component = line.component
-    others = component.priced & {"ENERGY", "TIME"}
-    return "PARKING_TIME" in component.priced and not others and component.element in parked
+def _parked(flat: Line, lines: list[Line]) -> bool:
+    """Return whether the element of a FLAT, which prices parking alone, did so in this session."""
+    element = flat.component.element
+    return any(line.dimension == "PARKING_TIME" and line.component.element is element for line in lines)
 
 
 def _result(
@@ -115,9 +135,12 @@ def _result(
     for limit in limits:
         excl += limit.excl
         incl += limit.incl
-    costs = {name: published(*amounts) for name, amounts in sums.items()}
+    costs = {name: Price(round4(excl_vat), round4(incl_vat)) for name, (excl_vat, incl_vat) in sums.items()}
     places, rounding = policy.total_decimals, policy.rounding
-    parking = [period.parking for period in document.periods if period.parking is not None]
+    parking: Decimal | None = None
+    for period in document.periods:
+        if period.parking is not None:
+            parking = period.parking if parking is None else parking + period.parking
     return Priced(
         currency=document.currency,
         timezone=timezone,
@@ -131,7 +154,7 @@ def _result(
         total_reservation_cost=costs.get("total_reservation_cost"),
         total_energy=round4(walk.energy),
         total_time=_total_time(document),
-        total_parking_time=round4(sum(parking, ZERO)) if parking else None,
+        total_parking_time=None if parking is None else round4(parking),
         billed=billed,
         lines=walk.lines,
         limits=limits,
@@ -141,5 +164,8 @@ def _result(
 
 def _total_time(document: Document) -> Decimal:
     """Return the hours from start to end without pure reservation."""
-    reserved = sum(each.end - each.start for each in document.periods if each.pure_reservation)
-    return round4(Decimal(document.end - document.start - reserved) / HOUR)
+    micros = document.end - document.start
+    for each in document.periods:
+        if each.pure_reservation:
+            micros -= each.end - each.start
+    return round4(Decimal(micros) / _HOUR)

@@ -49,7 +49,20 @@ def read_timestamp(text: object, field: str) -> int:
         raise invalid(field, "is out of range")
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
-    return microseconds(instant)
+    passed = instant - EPOCH
+    return (passed.days * 86400 + passed.seconds) * SECOND + passed.microseconds
+
+
+def is_written(text: str) -> bool:
+    """Return whether a text that `read_timestamp` accepted is just what `timestamp` would write."""
+    return (
+        len(text) == 20
+        and text[19] == "Z"
+        and text[10] == "T"
+        and text[4] == text[7] == "-"
+        and text[13] == text[16] == ":"
+        and text[5] != "W"
+    )
 
 
 def read_date(text: object, field: str) -> int:
@@ -92,7 +105,7 @@ def zone_of(document: Mapping[str, Any], timezone: str | None) -> tuple[str | No
     if timezone is not None:
         return timezone, False
     place = document.get("cdr_location")
-    if not isinstance(place, Mapping):
+    if type(place) is not dict and not isinstance(place, Mapping):
         return None, False
     own = place.get("time_zone")
     if isinstance(own, str) and zone(own) is not None:

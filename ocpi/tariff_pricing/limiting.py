@@ -16,8 +16,7 @@ def apply_limits(tariffs: list[Tariff], lines: list[Line], *, session: bool) -> 
     for tariff in tariffs:
         if not tariff.limits:
             continue
-        own = [line for line in lines if line.component.tariff is tariff]
-        share = (sum((line.excl for line in own), ZERO), sum((line.incl for line in own), ZERO))
+        share = _share(tariff, lines)
         bounded = share
         if tariff.min_price is not None and session:
             excl, incl = _bounds(tariff, tariff.min_price, share)
@@ -29,6 +28,15 @@ def apply_limits(tariffs: list[Tariff], lines: list[Line], *, session: bool) -> 
             capped = min(bounded[0], excl), bounded[1] if incl is None else min(bounded[1], incl)
             entries += _entry(tariff, "max_price", bounded, capped)
     return entries
+
+
+def _share(tariff: Tariff, lines: list[Line]) -> Share:
+    excl = incl = ZERO
+    for line in lines:
+        if line.component.tariff is tariff:
+            excl += line.excl
+            incl += line.incl
+    return excl, incl
 
 
 def _entry(tariff: Tariff, limit: str, before: Share, after: Share) -> list[Limit]:

@@ -96,8 +96,8 @@ def _bounds(tariff: Tariff) -> Iterator[str]:
             low, high = getattr(restrictions, quantity) or (None, None)
             if low is not None and high is not None and low >= high:
                 yield f"impossible_restriction: {place} ({quantity})"
-        start = restrictions.raw.get("start_time")
-        if start is not None and start == restrictions.raw.get("end_time"):
+        start = restrictions.shown.get("start_time")
+        if start is not None and start == restrictions.shown.get("end_time"):
             yield f"start_time_equals_end_time: {place}"
 
 

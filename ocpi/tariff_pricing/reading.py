@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from ocpi.tariff_pricing.compiled import Tariff
 from ocpi.tariff_pricing.decimals import LARGEST_EXPONENT, ZERO, number
 from ocpi.tariff_pricing.errors import NotPriceable, invalid
-from ocpi.tariff_pricing.instants import HOUR, SECOND, read_timestamp
+from ocpi.tariff_pricing.instants import HOUR, SECOND, is_written, read_timestamp, timestamp
 
 _ADDED: Final = frozenset(("ENERGY", "TIME", "PARKING_TIME", "RESERVATION_TIME"))
 _TIME_KINDS: Final = _ADDED - {"ENERGY"}
@@ -28,7 +28,6 @@ class Period:
         "end",
         "energy",
         "index",
-        "one_time",
         "parking",
         "pure_reservation",
         "reservation",
@@ -37,11 +36,15 @@ class Period:
         "tariff_id",
         "time",
         "volumes",
+        "written",
     )
 
-    def __init__(self, index: int | None, start: int, volumes: Volumes, tariff_id: str | None) -> None:
+    def __init__(
+        self, index: int | None, start: int, volumes: Volumes, tariff_id: str | None, written: str | None = None
+    ) -> None:
         self.index = index
         self.start = start
+        self.written = written
         self.end = start
         self.volumes = volumes
         self.tariff_id = tariff_id
@@ -50,16 +53,22 @@ class Period:
         self.time = volumes.get("TIME")
         self.parking = volumes.get("PARKING_TIME")
         self.reservation = volumes.get("RESERVATION_TIME")
-        self.one_time = (self.time is None) + (self.parking is None) + (self.reservation is None) == len(
-            _TIME_KINDS
-        ) - 1
         self.pure_reservation = self.reservation is not None and not (self.energy or self.time or self.parking)
 
     def microseconds(self, volume: Decimal) -> Decimal | int:
         """Return a time volume in microseconds: the period's length if the volume is that length, rounded."""
         micros = volume * _HOUR
         length = self.end - self.start
-        return length if self.one_time and length - SECOND <= micros <= length + SECOND else micros
+        if not length - SECOND <= micros <= length + SECOND:
+            return micros
+        others = (self.time is None) + (self.parking is None) + (self.reservation is None)
+        return length if others == len(_TIME_KINDS) - 1 else micros
+
+    def starts(self) -> str:
+        """Return the start as OCPI writes it: as it came, if that is how it came."""
+        if self.written is None:
+            self.written = timestamp(self.start)
+        return self.written
 
     def representative(self, quantity: str) -> Decimal | None:
         """Return the one value that stands for the period's power or current, None if unknown."""
@@ -79,7 +88,7 @@ class Period:
 class Document:
     """The members of a CDR or Session that decide its price."""
 
-    __slots__ = ("currency", "end", "findings", "periods", "raw", "start")
+    __slots__ = ("currency", "end", "findings", "periods", "raw", "reservation_only", "start")
 
     def __init__(self, raw: Mapping[str, Any], *, running: bool) -> None:
         self.raw = raw
@@ -92,34 +101,45 @@ class Document:
         self.end = _end(raw, running=running)
         if self.end < self.start:
             raise invalid("end_date_time", "is before start_date_time")
-        self.periods = self._ordered(_periods(raw.get("charging_periods")))
-
-    @property
-    def reservation_only(self) -> bool:
-        """Whether nothing but a reservation took place."""
-        return bool(self.periods) and all(period.pure_reservation for period in self.periods)
+        self.periods = self._ordered(_periods(raw.get("charging_periods"), raw["start_date_time"], self.start))
+        # Whether nothing but a reservation took place.
+        self.reservation_only = self._only_reservation()
 
     def clock_zero(self) -> int:
         """Return when charging began: the session clock counts from here."""
-        return next((each.start for each in self.periods if not each.pure_reservation), self.start)
+        for each in self.periods:
+            if not each.pure_reservation:
+                return each.start
+        return self.start
 
     def reservation_zero(self) -> int:
         """Return when the reservation began."""
-        return next((each.start for each in self.periods if each.reservation is not None), self.start)
+        for each in self.periods:
+            if each.reservation is not None:
+                return each.start
+        return self.start
+
+    def _only_reservation(self) -> bool:
+        for each in self.periods:
+            if not each.pure_reservation:
+                return False
+        return bool(self.periods)
 
     def _ordered(self, periods: list[Period]) -> list[Period]:
-        for earlier, later in pairwise(periods):
-            if later.start < earlier.start:
-                self.findings.add("periods_out_of_order")
-                periods.sort(key=lambda each: each.start)
-                break
-        for earlier, later in pairwise(periods):
-            earlier.end = later.start
-        if periods:
-            last = periods[-1]
-            last.end = max(self.end, last.start)
-            if periods[0].start < self.start or last.start > self.end:
-                self.findings.add("periods_outside_session")
+        if not periods:
+            return periods
+        if len(periods) > 1:
+            for earlier, later in pairwise(periods):
+                if later.start < earlier.start:
+                    self.findings.add("periods_out_of_order")
+                    periods.sort(key=lambda each: each.start)
+                    break
+            for earlier, later in pairwise(periods):
+                earlier.end = later.start
+        last = periods[-1]
+        last.end = max(self.end, last.start)
+        if periods[0].start < self.start or last.start > self.end:
+            self.findings.add("periods_outside_session")
         return periods
 
 
@@ -133,15 +153,16 @@ def _end(raw: Mapping[str, Any], *, running: bool) -> int:
     return read_timestamp(end, "end_date_time")
 
 
-def _periods(raw: object) -> list[Period]:
+def _periods(raw: object, start_text: str, start: int) -> list[Period]:
     if raw is None:
         return []
-    if not isinstance(raw, Sequence) or isinstance(raw, str):
+    if type(raw) is not list and (not isinstance(raw, Sequence) or isinstance(raw, str)):
         raise invalid("charging_periods", "must be a list")
-    return [_period(index, each) for index, each in enumerate(raw)]
+    return [_period(index, each, start_text, start) for index, each in enumerate(raw)]
 
 
-def _period(index: int, raw: object) -> Period:
+def _period(index: int, raw: object, start_text: str, start: int) -> Period:
+    """Read one period; the first mostly begins with the document, and that start is known."""
     # Texts for errors are built only when needed, and the exact types are asked first: this runs for every dimension.
     if type(raw) is not dict and not isinstance(raw, Mapping):
         raise invalid(_at(index), "must be a ChargingPeriod")
@@ -151,12 +172,14 @@ def _period(index: int, raw: object) -> Period:
     tariff_id = raw.get("tariff_id")
     if tariff_id is not None and type(tariff_id) is not str:
         raise invalid(_at(index, ".tariff_id"), "must be a string")
+    written: Any = raw.get("start_date_time")
     try:
-        start = read_timestamp(raw.get("start_date_time"), "start_date_time")
-        period = Period(index, start, _volumes(dimensions), tariff_id)
+        if written != start_text:
+            start = read_timestamp(written, "start_date_time")
+        volumes = _volumes(dimensions)
     except NotPriceable as error:
         raise NotPriceable(error.code, _at(index, f".{error.message}")) from error
-    return period
+    return Period(index, start, volumes, tariff_id, written if is_written(written) else None)
 
 
 def _at(index: int, rest: str = "") -> str:

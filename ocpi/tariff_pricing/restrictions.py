@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from ocpi.tariff_pricing.decimals import number, whole
+from ocpi.tariff_pricing.decimals import number, plain_text, whole
 from ocpi.tariff_pricing.errors import invalid
 from ocpi.tariff_pricing.instants import SECOND, read_date, read_minute
 
@@ -23,7 +23,7 @@ class State:
     day: int
     weekday: int
 
-    __slots__ = ("clock", "current", "day", "energy", "minute", "power", "unevaluable", "weekday")
+    __slots__ = ("clock", "current", "day", "energy", "minute", "power", "shown", "unevaluable", "weekday")
 
     def __init__(self, energy: Decimal, clock: int, power: Decimal | None, current: Decimal | None) -> None:
         self.energy = energy
@@ -31,6 +31,8 @@ class State:
         self.power = power
         self.current = current
         self.unevaluable = False
+        # What lines show of it, made by the first of them.
+        self.shown: dict[str, Any] | None = None
 
 
 class Restrictions:
@@ -45,14 +47,14 @@ class Restrictions:
         "energy",
         "local",
         "power",
-        "raw",
         "reservation",
+        "shown",
         "wall",
         "weekdays",
     )
 
     def __init__(self, raw: Mapping[str, Any], field: str) -> None:
-        self.raw = {name: value for name, value in raw.items() if value is not None and value != []}
+        self.shown = {name: _shown(value) for name, value in raw.items() if value is not None and value != []}
         self.reservation: str | None = raw.get("reservation")
         if self.reservation not in _RESERVATIONS:
             raise invalid(f"{field}.reservation", "is no ReservationRestrictionType")
@@ -98,6 +100,15 @@ class Restrictions:
                 if not _inside(bounds, value):
                     return False
         return True
+
+
+def _shown(value: object) -> object:
+    """Return a restriction as lines show it: a fraction as text, and 2.0 like 2, for both are one compiled Tariff."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else plain_text(value)
+    if isinstance(value, Mapping):
+        return {name: _shown(each) for name, each in value.items()}
+    return value
 
 
 def _inside(bounds: Amounts, value: Decimal) -> bool:

@@ -1,13 +1,21 @@
 """What pricing returns: amounts with and without VAT, the lines behind them, and how they are shown."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from ocpi.tariff_pricing.compiled import Component
-from ocpi.tariff_pricing.decimals import ZERO, fixed_text, minor_units, plain, plain_text, round4, round_to
-from ocpi.tariff_pricing.instants import SECOND, timestamp
+from ocpi.tariff_pricing.decimals import (
+    ZERO,
+    amount_text,
+    fixed_text,
+    minor_units,
+    plain,
+    plain_text,
+    round4,
+    round_to,
+)
+from ocpi.tariff_pricing.instants import SECOND
 from ocpi.tariff_pricing.policy import Policy
 from ocpi.tariff_pricing.reading import Period
 from ocpi.tariff_pricing.restrictions import State
@@ -70,18 +78,19 @@ class Line:
     def as_json(self) -> dict[str, Any]:
         """Return the line as the commands print it."""
         component = self.component
+        measured = amount_text(self.measured)
         shown: dict[str, Any] = {
             "period": self.period.index,
             "dimension": self.dimension,
             "tariff_id": component.tariff.id,
             "element": component.element_index,
             "component": component.index,
-            "measured": fixed_text(self.measured),
-            "billed": fixed_text(self.billed),
-            "price": plain_text(component.price),
-            "vat": None if component.vat is None else plain_text(component.vat),
-            "excl_vat": fixed_text(self.excl),
-            "incl_vat": fixed_text(self.incl),
+            "measured": measured,
+            "billed": measured if self.billed is self.measured else amount_text(self.billed),
+            "price": component.price_text,
+            "vat": component.vat_text,
+            "excl_vat": amount_text(self.excl),
+            "incl_vat": amount_text(self.incl),
             "counts_as": self.counts_as,
             "why": self._why(),
         }
@@ -92,15 +101,18 @@ class Line:
 
     def _why(self) -> dict[str, Any]:
         state = self.state
-        return {
-            "at": timestamp(self.period.start),
-            "restrictions": {name: _shown(value) for name, value in self.component.element.raw.items()},
-            "local_minute": state.minute if self.component.tariff.local else None,
-            "energy_kwh": plain_text(state.energy),
-            "session_s": plain_text(Decimal(state.clock) / SECOND),
-            "power_kw": _text(state.power),
-            "current_a": _text(state.current),
-        }
+        if state.shown is None:
+            seconds, fraction = divmod(state.clock, SECOND)
+            state.shown = {
+                "at": self.period.starts(),
+                "restrictions": None,
+                "local_minute": state.minute if self.component.tariff.local else None,
+                "energy_kwh": plain_text(state.energy),
+                "session_s": plain_text(Decimal(state.clock) / SECOND) if fraction else str(seconds),
+                "power_kw": _text(state.power),
+                "current_a": _text(state.current),
+            }
+        return state.shown | {"restrictions": self.component.element.shown.copy()}
 
 
 class Limit(NamedTuple):
@@ -149,7 +161,8 @@ class Priced:
         """Return the result as `price_cdr` prints it; amounts are strings."""
         shown: dict[str, Any] = {"currency": self.currency, "timezone": self.timezone}
         for name in ("total_cost", *COSTS):
-            shown[name] = _price(getattr(self, name))
+            amounts = getattr(self, name)
+            shown[name] = None if amounts is None else _price_texts(*amounts)
         for name in ("total_energy", "total_time", "total_parking_time"):
             shown[name] = fixed_text(getattr(self, name))
         invoice = self.invoice
@@ -182,11 +195,6 @@ def totals(priced: Priced) -> dict[str, Any]:
     return members
 
 
-def published(excl: Decimal, incl: Decimal | None) -> Price:
-    """Return an amount with four decimals."""
-    return Price(round4(excl), None if incl is None else round4(incl))
-
-
 def _member(price: Price) -> dict[str, Decimal]:
     shown = {"excl_vat": plain(price.excl_vat)}
     if price.incl_vat is not None:
@@ -194,23 +202,11 @@ def _member(price: Price) -> dict[str, Decimal]:
     return shown
 
 
-def _price(price: Price | None) -> dict[str, str | None] | None:
-    return None if price is None else _price_texts(price.excl_vat, price.incl_vat)
-
-
 def _price_texts(excl: Decimal, incl: Decimal | None) -> dict[str, str | None]:
-    return {"excl_vat": fixed_text(excl), "incl_vat": fixed_text(incl)}
+    return {"excl_vat": amount_text(excl), "incl_vat": fixed_text(incl)}
 
 
 def _text(value: Decimal | None, *, exact: bool = False) -> str | None:
     if value is None:
         return None
     return str(value) if exact else plain_text(round4(value))
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, Decimal):
-        return plain_text(value)
-    if isinstance(value, Mapping):
-        return {name: _shown(each) for name, each in value.items()}
-    return value

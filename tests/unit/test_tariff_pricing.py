@@ -179,6 +179,30 @@ def test_a_changed_tariff_is_priced_anew_though_its_key_is_the_same() -> None:
     assert priced(cdr(period(ENERGY=1)), before).total_cost.excl_vat == 9
 
 
+@pytest.mark.req("PRI-08", "PRI-120")
+@pytest.mark.parametrize("written", [(2, Decimal("2.0")), (Decimal("2.0"), 2), (Decimal("2.50"), Decimal("2.5"))])
+def test_lines_do_not_depend_on_which_copy_of_the_tariff_was_priced_first(written: tuple[Any, ...]) -> None:
+    name = f"T-{uuid4()}"
+    shown = []
+
+    for volume in written:
+        result = priced(cdr(period(ENERGY=1)), tariff(element(ENERGY, max_kwh=volume), id=name))
+        shown.append(json.dumps(result.as_json()["lines"][0]["why"]["restrictions"]["max_kwh"]))
+
+    assert shown == (["2", "2"] if 2 in written else ['"2.5"', '"2.5"'])
+
+
+@pytest.mark.req("PRI-120")
+@pytest.mark.parametrize(
+    "start",
+    ["2025-03-03T10:00:00Z", "2025-03-03T10:00:00", "2025-W10-1T10:00:00Z", "2025-03-03 11:00:00+01:00"],
+)
+def test_a_line_says_when_as_ocpi_writes_it_however_it_came(start: str) -> None:
+    result = priced(cdr(period(start, ENERGY=1)), tariff(element(ENERGY)))
+
+    assert result.as_json()["lines"][0]["why"]["at"] == START
+
+
 @pytest.mark.req("PRI-130")
 def test_a_tariff_is_compiled_once_for_all_cdrs_that_hold_a_copy_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled_times: list[str] = []
