@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from hub import known_objects, permissions, registry, roles, shared_objects
 from hub.routing import Asked, Direct
@@ -87,7 +87,7 @@ def concerned(asked: Asked) -> bool:
 
 
 def is_personal(asked: Asked) -> bool:
-    """Say whether it is a Session or CDR that is kept a little later (hub/passing.py)."""
+    """Say whether it is a Session or CDR that is kept: a Session a little later (hub/passing.py), a CDR at once."""
     return asked.module in _PERSONAL and _is_kept(asked) and bool(settings.OCPI_HUB_KEEPS_SESSIONS)
 
 
@@ -99,19 +99,27 @@ def _is_kept(asked: Asked) -> bool:
     return asked.interface == "RECEIVER" and asked.method in _METHODS.get(asked.module, ())
 
 
-def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> None:
-    """Keep what a receiver just took, if it is of the objects the hub shows; whatever happens, the answer stands."""
+def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> bool:
+    """Keep what a receiver just took, if it is of the objects the hub shows; whatever happens, the answer stands.
+
+    Its sender has no answer yet, and sends it again if this process is killed now: so no CDR passes without a review.
+    Returns whether it is done with; if not, the database was away and it is to be kept later (hub/passing.py).
+    """
     if not concerned(asked):
-        return
+        return False
     try:
         if _is_cdr(asked):
             _write_down(asked, route, body)
-        else:
+        if asked.module not in _PERSONAL or is_personal(asked):
             store(asked, route, query=query, body=body)
     except status.OcpiError as error:
         log.info("a direct push of %s/%s is not kept: %s", asked.module, "/".join(asked.tail), error)
+    except (OperationalError, InterfaceError):
+        log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
+        return False
     except Exception:
         log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
+    return True
 
 
 def _write_down(asked: Asked, route: Direct, body: bytes) -> None:

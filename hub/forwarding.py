@@ -170,10 +170,12 @@ async def _passed(
 ) -> Passed:
     if answer.ok:
         known_objects.learn(asked, to=route.routing.to, query=query, body=body)
-        passing.note(asked, route, body=body)
-    if direct_versions.concerned(asked) and answer.ok:
-        # The caller's next push of the object must find this one kept.
-        await doors.run(direct_versions.accepted, asked, route, query=query, body=body)
+        # The caller's next push of the object must find this one kept, and a CDR must not be lost.
+        if not (
+            direct_versions.concerned(asked)
+            and await doors.run(direct_versions.accepted, asked, route, query=query, body=body)
+        ):
+            passing.note(asked, route, body=body)
     headers = await _headers(answer, asked, route.place.platform.id, ids, route.routing, doors)
     return Passed(answer.http_status, answer.body, headers)
 

@@ -1,8 +1,9 @@
-"""Sessions and CDRs that passed, kept in the background for the list of their eMSP (HUB-62).
+"""Sessions that passed, kept in the background for the list of their eMSP (HUB-62).
 
 Most of what a hub passes on are Sessions that change; their receivers have them already, so nobody waits until the hub
 has them too. They are kept in the order in which they were accepted, by a thread of this process. What a killed process
 had not kept is made good by the next PUT of the Session. Changes of a Session that was never put are looked up once.
+A CDR has no next: it is kept before its sender is answered (hub/direct_versions.py); here if the database is away then.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
-from hub import passing
-from hub.models import Permission
+from hub import direct_versions, passing
+from hub.models import Permission, SharedObject
 from ocpi import cdr_reviews, clock, snapshot
 from ocpi.models import CdrReview, MeterKey
 from tests.fixtures import Document, Partner
@@ -44,11 +45,11 @@ class Passing:
     def _put(self, person: Person, path: str, body: dict[str, Any], to: str) -> None:
         answer = person.put(path, body, to=to)
         assert answer.status_code == 1000, answer.message
+        passing.flush()
 
     def bill(self, **members: Any) -> CdrReview:
         body = self.document("cdr", **members)
         assert self.cpo.post(CDRS, body, to="DE*EMS").status_code == 1000
-        passing.flush()
         cdr_reviews.review_due()
         return CdrReview.objects.get(cdr_id=body["id"])
 
@@ -71,6 +72,33 @@ def test_nothing_is_found_in_a_good_cdr(between: Passing) -> None:
     row = between.bill()
 
     assert (row.verdict, codes(row)) == ("good", set())
+
+
+@pytest.mark.req("PRI-98", "HUB-62")
+def test_a_cdr_is_kept_before_its_sender_is_answered(between: Passing) -> None:
+    body = between.document("cdr")
+
+    assert between.cpo.post(CDRS, body, to="DE*EMS").status_code == 1000
+    passing.forget()  # as a kill of the hub does
+
+    assert CdrReview.objects.get().cdr_id == body["id"]
+    assert SharedObject.objects.get(module="cdrs").receiver == "DE*EMS"
+
+
+@pytest.mark.req("PRI-98", "HUB-62")
+def test_a_cdr_that_passes_while_the_database_is_away_is_kept_when_it_is_back(
+    between: Passing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: object, **named: object) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(direct_versions, "store", away)
+        assert between.cpo.post(CDRS, between.document("cdr"), to="DE*EMS").status_code == 1000
+        assert not CdrReview.objects.exists()
+    passing.flush()
+
+    assert CdrReview.objects.exists()
 
 
 @pytest.mark.req("PRI-98")
