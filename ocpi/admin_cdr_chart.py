@@ -28,8 +28,12 @@ class CdrChart:
 
 
 def _check(row: Any) -> tuple[dict[str, Any], tariff_pricing.Check]:
-    document = tariff_pricing.loads(row.document)
-    return document, tariff_pricing.check(document, (), timezone=None)
+    """Return the document and its check, which a page that shows both chart and lines makes once."""
+    kept: tuple[dict[str, Any], tariff_pricing.Check] | None = row.__dict__.get("_checked")
+    if kept is None:
+        document = tariff_pricing.loads(row.document)
+        kept = row._checked = document, tariff_pricing.check(document, (), timezone=None)
+    return kept
 
 
 def _chart(row: Any) -> str:

@@ -80,15 +80,15 @@ class StatementPage(Pages):
             return TemplateResponse(request, "admin/ask_form.html", context)
         since, until = form.period(form.cleaned_data["month"])
         named = form.cleaned_data["pair"]
-        due = [form.pairs[named]] if named else statements.pairs(until)
+        due = statements.with_terms([form.pairs[named]] if named else statements.pairs(until))
 
         def do() -> str:
-            found = [row for pair in due if (row := _issued(pair, since, until, actor(request))) is not None]
+            found = [row for pair in due if (row := _issued(*pair, since, until, actor(request))) is not None]
             return f"{len(found)} issued: {', '.join(row.number for row in found[:20]) or 'nothing was due'}."
 
         return ask(
             self, request, question=f"Issue {len(due)} statements for {form.cleaned_data['month']}?",
-            about=[_due(pair, until) for pair in due], do=do, back=self._list(), writes_down=True,
+            about=[_due(pair, terms, until) for pair, terms in due], do=do, back=self._list(), writes_down=True,
             warning="An issued statement never changes. What is wrong with a CDR of it is taken back by a Credit CDR, "
             "which is in the next one.",
         )  # fmt: skip
@@ -139,9 +139,9 @@ class StatementTermsPage(ModelAdmin):  # type: ignore[misc]
     show_emsp = party("emsp_country_code", "emsp_party_id", title="eMSP")
 
 
-def _issued(pair: statements.Pair, since: Any, until: Any, by: str) -> Statement | None:
+def _issued(pair: statements.Pair, terms: StatementTerms, since: Any, until: Any, by: str) -> Statement | None:
     try:
-        return statements.issue(pair, since, until, by=by)
+        return statements.issue(pair, since, until, by=by, terms=terms)
     except statements.NothingToBill:
         return None
 
@@ -150,8 +150,8 @@ def _name(pair: statements.Pair) -> str:
     return f"{pair.emsp} → {pair.cpo}, {pair.currency}"
 
 
-def _due(pair: statements.Pair, until: Any) -> str:
-    found = statements.preview(pair, until)
+def _due(pair: statements.Pair, terms: StatementTerms, until: Any) -> str:
+    found = statements.preview(pair, until, terms=terms)
     left = f"; {found.left_out} disputed left out" if found.left_out else ""
     return (
         f"{pair.emsp} owes {pair.cpo} {found.figures.incl_vat:,.2f} {pair.currency} for {found.figures.cdrs} CDRs and "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -91,11 +91,21 @@ def pairs(until: datetime) -> list[Pair]:
         return [Pair(Address(*row[:2]), Address(*row[2:4]), row[4]) for row in cursor.fetchall()]
 
 
+def with_terms(among: Iterable[Pair]) -> list[tuple[Pair, StatementTerms]]:
+    """Return pairs with the terms of each, read once."""
+    written = list(StatementTerms.objects.all())
+    return [(pair, _terms_of(pair, written)) for pair in among]
+
+
 def terms_of(pair: Pair) -> StatementTerms:
     """Return the terms of a pair; those that nobody has written down are the defaults."""
+    return with_terms([pair])[0][1]
+
+
+def _terms_of(pair: Pair, written: Iterable[StatementTerms]) -> StatementTerms:
     wanted = (*pair.cpo.key, *pair.emsp.key)
     found, rank = StatementTerms(), -1
-    for row in StatementTerms.objects.all():
+    for row in written:
         given = (row.country_code, row.party_id, row.emsp_country_code, row.emsp_party_id)
         if all(not one or one.upper() == other for one, other in zip(given, wanted, strict=True)):
             exact = sum(map(bool, given))
@@ -104,9 +114,9 @@ def terms_of(pair: Pair) -> StatementTerms:
     return found
 
 
-def preview(pair: Pair, until: datetime) -> Preview:
+def preview(pair: Pair, until: datetime, *, terms: StatementTerms | None = None) -> Preview:
     """Return what a statement of a pair would come to."""
-    terms = terms_of(pair)
+    terms = terms or terms_of(pair)
     with transaction.atomic():
         total = Sum(pair.currency)
         for _, item in _items(pair, until, terms.include_disputed):
@@ -115,12 +125,12 @@ def preview(pair: Pair, until: datetime) -> Preview:
     return Preview(total.figures(_fee(terms)), number_left, amount_left)
 
 
-def issue(pair: Pair, since: datetime, until: datetime, *, by: str) -> Statement:
+def issue(pair: Pair, since: datetime, until: datetime, *, by: str, terms: StatementTerms | None = None) -> Statement:
     """Write a statement of all that is due until a moment. From then on it never changes.
 
     :raises NothingToBill: if nothing is due.
     """
-    terms = terms_of(pair)
+    terms = terms or terms_of(pair)
     with transaction.atomic():
         with connection.cursor() as cursor:  # one at a time: numbers have no gaps, and no CDR is in two
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
@@ -162,11 +172,11 @@ def issue_all(since: datetime, until: datetime, *, by: str, monthly: bool = Fals
     With `monthly` only for those whose terms say so, and who have none of that period yet.
     """
     issued = []
-    for pair in pairs(until):
-        if monthly and (_is_issued(pair, until) or not terms_of(pair).monthly):
+    for pair, terms in with_terms(pairs(until)):
+        if monthly and (not terms.monthly or _is_issued(pair, until)):
             continue
         try:
-            issued.append(issue(pair, since, until, by=by))
+            issued.append(issue(pair, since, until, by=by, terms=terms))
         except NothingToBill:  # all of it is disputed, or another process was quicker
             continue
     return issued

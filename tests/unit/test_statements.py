@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
+from pytest_django import DjangoAssertNumQueries
 
 from emsp.models import CDR
 from ocpi import audit, cdr_disputes, cdr_finders, cdr_reviews, clock, statements
@@ -178,6 +179,17 @@ def test_a_preview_is_what_would_be_issued(books: Books) -> None:
 
     assert (before.figures.excl_vat, before.figures.incl_vat) == (made.excl_vat, made.incl_vat)
     assert made.excl_vat == Decimal("10.01")
+
+
+def test_terms_are_read_once_for_all_pairs(books: Books, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    StatementTerms.objects.create(country_code="NL", party_id="TNM", include_disputed=True)
+    StatementTerms.objects.create(country_code="NL", party_id="TNM", emsp_country_code="DE", monthly=False)
+    other = Pair(Address("FR", "TNM"), PAIR.emsp, "EUR")
+
+    with django_assert_num_queries(1):
+        found = statements.with_terms([PAIR, other])
+
+    assert [(terms.monthly, terms.include_disputed) for _, terms in found] == [(False, False), (True, False)]
 
 
 def test_a_month_is_issued_once_and_only_where_the_terms_say_so(books: Books) -> None:

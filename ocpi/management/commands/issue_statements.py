@@ -30,14 +30,14 @@ class Command(BaseCommand):
             if (cpo is None or pair.cpo.key == cpo.key) and (emsp is None or pair.emsp.key == emsp.key)
         ]
         found = []
-        for pair in chosen:
+        for pair, terms in statements.with_terms(chosen):
             if options["dry_run"]:
-                what = statements.preview(pair, until)
+                what = statements.preview(pair, until, terms=terms)
                 shown = {"cpo": str(pair.cpo), "emsp": str(pair.emsp), "left_out": what.left_out}
                 found.append({"number": None, **shown, **what.figures.as_json()})
                 continue
             try:
-                found.append(_shown(statements.issue(pair, since, until, by="manage.py")))
+                found.append(_shown(statements.issue(pair, since, until, by="manage.py", terms=terms)))
             except statements.NothingToBill:
                 continue
         if options["json"]:
