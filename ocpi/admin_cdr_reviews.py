@@ -22,7 +22,7 @@ from unfold.contrib.import_export.forms import ExportForm
 
 from ocpi import cdr_disputes, cdr_finders, cdr_firewall, cdr_picture, tariff_pricing
 from ocpi.admin_confirm import actor, ask, button
-from ocpi.admin_links import link
+from ocpi.admin_links import link, shortened
 from ocpi.admin_pages import Pages, Rows, badge, known, party, pretty, read_only
 from ocpi.models import CdrFinding, CdrNote, CdrReview, MeterKey, StatementItem
 
@@ -108,7 +108,7 @@ class CdrReviewPage(ExportMixin, Pages):  # type: ignore[misc]
     resource_classes = (ReviewResource,)
     export_form_class = ExportForm
     formats = (base_formats.CSV, base_formats.XLSX)
-    list_display = ("cdr_id", "show_parties", "start_at", "energy", "show_total", "show_computed", "show_verdict",
+    list_display = ("show_id", "show_parties", "start_at", "energy", "show_total", "show_computed", "show_verdict",
                     "show_codes", "show_signed_verdict", "show_dispute")  # fmt: skip
     list_filter = (
         known("verdict", CdrReview.Verdict.values), ByCode,
@@ -119,9 +119,9 @@ class CdrReviewPage(ExportMixin, Pages):  # type: ignore[misc]
     search_help_text = "the id of a CDR, a session, a Token, a Location, or a party"
     ordering = ("-id",)
     deferred = ("check_result", "signed")
-    fields = ("cdr_id", "show_parties", "show_verdict", "show_dispute", "show_total", "show_computed", "energy",
+    fields = ("show_whole_id", "show_parties", "show_verdict", "show_dispute", "show_total", "show_computed", "energy",
               "start_at", "end_at", "show_chart", "show_lines", "session_id", "token_uid", "location_id", "evse_uid",
-              "connector_id", "credit_reference_id", "taken_back", "show_billed", "received_at", "reviewed_at",
+              "connector_id", "credit_reference_id", "show_taken_back", "show_billed", "received_at", "reviewed_at",
               "show_signed_verdict", "pretty_signed", "pretty_check_result")  # fmt: skip
     inlines = (FindingRows, NoteRows)
     actions_list = ("by_party",)
@@ -130,6 +130,9 @@ class CdrReviewPage(ExportMixin, Pages):  # type: ignore[misc]
     )  # fmt: skip
     pretty_check_result = pretty("check_result", "how it was priced")
     pretty_signed = pretty("signed", "signed meter data")
+    show_id = shortened("cdr_id", "CDR")
+    show_whole_id = read_only("CDR", lambda page, row: row.cdr_id)
+    show_taken_back = read_only("taken back", lambda page, row: "by a Credit CDR" if row.taken_back else "–")
     show_parties = read_only("from, to", lambda page, row: _parties(row))
     show_total = read_only("excl. VAT", lambda page, row: f"{row.total_excl_vat:.2f} {row.currency}")
     show_computed = read_only("computed", lambda page, row: _difference(row))

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -82,12 +82,16 @@ class StatementPage(Pages):
         named = form.cleaned_data["pair"]
         due = statements.with_terms([form.pairs[named]] if named else statements.pairs(until))
 
+        if not due:
+            messages.info(request, f"Nothing is due for {form.cleaned_data['month']}.")
+            return HttpResponseRedirect(self._list())
+
         def do() -> str:
             found = [row for pair in due if (row := _issued(*pair, since, until, actor(request))) is not None]
             return f"{len(found)} issued: {', '.join(row.number for row in found[:20]) or 'nothing was due'}."
 
         return ask(
-            self, request, question=f"Issue {len(due)} statements for {form.cleaned_data['month']}?",
+            self, request, question=f"Issue statements for {form.cleaned_data['month']}: {len(due)}?",
             about=[_due(pair, terms, until) for pair, terms in due], do=do, back=self._list(), writes_down=True,
             warning="An issued statement never changes. What is wrong with a CDR of it is taken back by a Credit CDR, "
             "which is in the next one.",

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from django.conf import settings
 
-from ocpi import statement_figures
+from ocpi import statement_figures, statement_text
 from ocpi.models import Party, Statement, StatementItem
 
 COLUMNS = ("position", "cdr_id", "credit_of", "session_id", "start", "end", "location", "evse", "token", "kwh",
@@ -53,23 +53,34 @@ def as_pdf(statement: Statement) -> bytes:
     from reportlab.lib.pagesizes import A4
     from reportlab.lib.styles import getSampleStyleSheet
     from reportlab.lib.units import mm
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.cidfonts import UnicodeCIDFont
     from reportlab.platypus import LongTable, Paragraph, SimpleDocTemplate, Spacer, Table
 
+    for font in statement_text.CID_FONTS:
+        pdfmetrics.registerFont(UnicodeCIDFont(font))
     styles = getSampleStyleSheet()
+    small = styles["Normal"].clone("small", fontSize=7, leading=8.5)
+
+    def cell(value: object) -> Any:
+        text = str(value)
+        return text if statement_text.is_plain(text) else Paragraph(statement_text.markup(text), small)
+
     line = [("LINEBELOW", (0, 0), (-1, -1), 0.25, colors.lightgrey), ("FONTSIZE", (0, 0), (-1, -1), 7),
             ("FONTNAME", (0, 0), (-1, 0), "Helvetica-Bold"), ("VALIGN", (0, 0), (-1, -1), "TOP")]  # fmt: skip
-    figures = json.loads(statement.figures)
+    figures, texts = json.loads(statement.figures), said(statement)
     story: list[Any] = [
         Paragraph(escape(f"Statement {statement.number}"), styles["Title"]),
-        *(Paragraph(escape(text), styles["Normal"]) for text in said(statement)),
+        *(Paragraph(statement_text.markup(text), styles["Normal"]) for text in texts),
+        *([Paragraph(f"<i>{statement_text.NOTE}</i>", small)] if any(map(statement_text.is_rewritten, texts)) else []),
         Spacer(1, 6 * mm),
         Table(sums(figures), style=[*line, ("FONTSIZE", (0, 0), (-1, -1), 9), ("ALIGN", (1, 0), (-1, -1), "RIGHT")],
               hAlign="LEFT"),
     ]  # fmt: skip
     if figures["fee"]:
-        story += [Spacer(1, 4 * mm), Paragraph(escape(fee_text(figures["fee"])), styles["Normal"])]
+        story += [Spacer(1, 4 * mm), Paragraph(statement_text.markup(fee_text(figures["fee"])), styles["Normal"])]
     story.append(Spacer(1, 8 * mm))
-    shown = [[str(cell) for cell in row] for _, row in zip(range(_MOST_LINES), _short_rows(statement), strict=False)]
+    shown = [[cell(each) for each in row] for _, row in zip(range(_MOST_LINES), _short_rows(statement), strict=False)]
     head = ["", "CDR", "start (UTC)", "EVSE", "kWh", "excl. VAT", "VAT", "incl. VAT"]
     story.append(LongTable([head, *shown], style=[*line, ("ALIGN", (4, 0), (-1, -1), "RIGHT")], repeatRows=1))
     if statement.cdrs + statement.credits > _MOST_LINES:

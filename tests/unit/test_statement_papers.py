@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from ocpi import clock, statement_papers
-from ocpi.models import Statement, StatementTerms
+from ocpi import clock, statement_papers, statement_text
+from ocpi.models import Party, Platform, Statement, StatementTerms
 from tests.admin_world import EVIL
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
@@ -61,6 +61,40 @@ def test_the_pdf_is_one_and_the_same_each_time(issued: Statement) -> None:
     assert len(once) > 2000
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Müller & Söhne <b>", "Müller &amp; Söhne &lt;b&gt;"),
+        ("ΔΕΗ Ευρώπη", "<i>DEI</i> <i>Eyropi</i>"),
+        ("Щит & Ёж", "<i>Shchit</i> &amp; <i>Yozh</i>"),
+        ("Łódź", "<i>L</i>ód<i>z</i>"),
+        ("東京 チャージ", '<font name="HeiseiKakuGo-W5">東京</font> <font name="HeiseiKakuGo-W5">チャージ</font>'),
+        ("한전 KEPCO", '<font name="HYSMyeongJo-Medium">한전</font> KEPCO'),
+        ("国网", '<font name="STSong-Light">国网</font>'),
+        ("⚡𠮷", "<i>U+26A1U+20BB7</i>"),
+    ],
+)
+def test_names_in_other_letters_are_readable_on_paper(given: str, shown: str) -> None:
+    assert statement_text.markup(given) == shown
+    assert statement_text.is_rewritten(given) == ("<i>" in shown)
+
+
+def test_a_pdf_names_the_font_of_a_party_whose_name_needs_one(issued: Statement) -> None:
+    plain = statement_papers.as_pdf(issued)
+
+    with_party(issued, "東京電力")
+
+    assert b"HeiseiKakuGo-W5" not in plain
+    assert b"STSong-Light" in statement_papers.as_pdf(issued)
+
+
+def with_party(row: Statement, name: str) -> None:
+    Party.objects.create(
+        country_code=row.country_code, party_id=row.party_id, role="CPO", business_details={"name": name},
+        platform=Platform.objects.get(),
+    )  # fmt: skip
+
+
 def test_what_it_says(issued: Statement) -> None:
     text = " ".join(statement_papers.said(issued))
 
@@ -101,6 +135,13 @@ def test_by_command(books: Books, tmp_path: Path) -> None:
 def test_a_command_that_cannot_be_says_why(arguments: list[str], said: str) -> None:
     with pytest.raises(CommandError, match=said):
         call_command(*arguments)
+
+
+def test_an_operator_is_told_that_nothing_is_due(operator: Client, books: Books) -> None:
+    answer = operator.post(reverse("admin:ocpi_statement_issue"), {"month": "2026-10", "pair": ""}, follow=True)
+
+    assert answer.redirect_chain == [(reverse("admin:ocpi_statement_changelist"), 302)]
+    assert "Nothing is due for 2026-10." in answer.content.decode()
 
 
 def test_an_operator_issues_after_seeing_what_is_due(operator: Client, books: Books) -> None:
