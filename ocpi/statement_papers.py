@@ -19,6 +19,8 @@ COLUMNS = ("position", "cdr_id", "credit_of", "session_id", "start", "end", "loc
            "excl_vat", "vat", "incl_vat", "rates")  # fmt: skip
 _AT_ONCE = 2000
 _MOST_LINES = 5000  # on paper; the CSV has all
+_WIDTHS = (9, 52, 25, 33, 15, 16, 12, 16)  # mm, of the columns of the CDRs: an id of 36 characters fits
+_PADDING = 3  # pt
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -62,9 +64,13 @@ def as_pdf(statement: Statement) -> bytes:
     styles = getSampleStyleSheet()
     small = styles["Normal"].clone("small", fontSize=7, leading=8.5)
 
-    def cell(value: object) -> Any:
+    widths = [width * mm for width in _WIDTHS]
+
+    def cell(value: object, width: float) -> Any:
         text = str(value)
-        return text if statement_text.is_plain(text) else Paragraph(statement_text.markup(text), small)
+        if statement_text.is_plain(text) and pdfmetrics.stringWidth(text, "Helvetica", 7) <= width - 2 * _PADDING:
+            return text  # a Paragraph costs a hundred times as much
+        return Paragraph(statement_text.markup(text), small)
 
     line = [("LINEBELOW", (0, 0), (-1, -1), 0.25, colors.lightgrey), ("FONTSIZE", (0, 0), (-1, -1), 7),
             ("FONTNAME", (0, 0), (-1, 0), "Helvetica-Bold"), ("VALIGN", (0, 0), (-1, -1), "TOP")]  # fmt: skip
@@ -80,9 +86,11 @@ def as_pdf(statement: Statement) -> bytes:
     if figures["fee"]:
         story += [Spacer(1, 4 * mm), Paragraph(statement_text.markup(fee_text(figures["fee"])), styles["Normal"])]
     story.append(Spacer(1, 8 * mm))
-    shown = [[cell(each) for each in row] for _, row in zip(range(_MOST_LINES), _short_rows(statement), strict=False)]
+    shown = [list(map(cell, row, widths)) for _, row in zip(range(_MOST_LINES), _short_rows(statement), strict=False)]
     head = ["", "CDR", "start (UTC)", "EVSE", "kWh", "excl. VAT", "VAT", "incl. VAT"]
-    story.append(LongTable([head, *shown], style=[*line, ("ALIGN", (4, 0), (-1, -1), "RIGHT")], repeatRows=1))
+    style = [*line, ("ALIGN", (4, 0), (-1, -1), "RIGHT"), ("LEFTPADDING", (0, 0), (-1, -1), _PADDING),
+             ("RIGHTPADDING", (0, 0), (-1, -1), _PADDING)]  # fmt: skip
+    story.append(LongTable([head, *shown], style=style, colWidths=widths, repeatRows=1))
     if statement.cdrs + statement.credits > _MOST_LINES:
         story.append(Paragraph(f"The CSV has all {statement.cdrs + statement.credits} CDRs.", styles["Normal"]))
     paper = io.BytesIO()
