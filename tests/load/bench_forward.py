@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psycopg
+
 from tests.figures import forwards
 from tests.figures.receivers import Receivers
 from tests.load import registry
@@ -24,6 +26,11 @@ _PUSH = "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/SESSION-1"
 _SESSION = f'{{"kwh":12.5,"status":"ACTIVE","last_updated":"{TIME}"}}'.encode()
 _AUTHORIZE = "/ocpi/hub/2.2.1/sender/tokens/TOKEN-1/authorize?type=RFID"
 _TOKEN = "/ocpi/hub/2.2.1/receiver/tokens/DE/EMS/TOKEN-1"
+_NEW = 100_000
+_NEW_TOKENS = """
+INSERT INTO hub_knownobject (kind, key, owner, counterpart)
+SELECT 'token', 'RFID/NEW-' || n, 'DE*EMS', '' FROM generate_series(1, %s) n
+"""
 _LOCATION = b'{"location_id":"LOC1","evse_uids":["EVSE1"]}'
 _AT_ONCE = 8
 _IN_FLIGHT, _DELAY = 400, 0.2
@@ -123,10 +130,15 @@ def exchange_log(lab: Lab) -> Iterable[Line]:
 
 
 def authorize(lab: Lab) -> Iterable[Line]:
-    """BENCH-10: an authorize through the hub, its eMSP named or found by the hub, beside BENCH-01 on the same hub."""
+    """BENCH-10: an authorize through the hub, its eMSP named or found by the hub, beside BENCH-01 on the same hub.
+
+    One token is asked again and again; a line of its own has tokens of which no process has read yet.
+    """
     upstream, ports = lab.upstream()
     database = lab.database("authorize")
     lab.seed(database, registry.platforms(ports))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(_NEW_TOKENS, [_NEW])
     hub = lab.instance("hub", database)
     # The hub has seen whose the token is.
     told = registry.headers(registry.EMSP_TOKEN, registry.EMSP, registry.CPO)
@@ -139,6 +151,10 @@ def authorize(lab: Lab) -> Iterable[Line]:
     }
     sides = {name: (hub, lab.requests([request])) for name, request in requests.items()}
     found = lab.compare(sides, connections=_AT_ONCE)
+    new = lab.requests(
+        http("POST", _AUTHORIZE.replace("TOKEN-1", f"NEW-{n}"), unnamed, _LOCATION) for n in range(1, _NEW + 1)
+    )
+    once = lab.load(hub, new, lab.options.seconds, connections=_AT_ONCE)
     lab.stop(hub, upstream)
     for name in ("named", "found by the hub"):
         yield Line(
@@ -146,6 +162,13 @@ def authorize(lab: Lab) -> Iterable[Line]:
             "requests per CPU second", "BENCH-01 on the same hub", found["a forward"].per_cpu_second, goal=0.5,
             details={each: side.details() for each, side in found.items()}, note=trouble(found),
         )  # fmt: skip
+    errors = f"{once['errors']} failed: {once['first_error'][:300]}" if once["errors"] else ""
+    again = "; some were asked twice" if once["count"] > _NEW else ""
+    yield Line(
+        "BENCH-10 … found by the hub, each token asked for the first time", once["count"] / once["cpu"],
+        "requests per CPU second", "BENCH-01 on the same hub", found["a forward"].per_cpu_second,
+        details=once, note=errors + again,
+    )  # fmt: skip
 
 
 def slow_receivers(lab: Lab) -> Iterable[Line]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +17,7 @@ from hub import known_memory, known_objects
 from hub.known_objects import NotAtHand
 from hub.models import KnownObject
 from hub.routing import Asked
-from ocpi import prepared, snapshot
+from ocpi import clock, prepared, snapshot
 from ocpi.headers import Address, Routing
 from tests.fixtures import Partner
 
@@ -236,3 +239,44 @@ def test_every_change_of_the_table_is_announced(hears: None) -> None:
             cursor.execute("TRUNCATE hub_knownobject")
         hear()
         assert owners() is None
+
+
+@pytest.mark.req("HUB-53", "SEC-07")
+@pytest.mark.django_db(transaction=True)
+def test_what_is_announced_reaches_a_process_that_listens_and_so_does_a_silence(
+    hub_side: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: queue.Queue[str] = queue.Queue()
+
+    def heard(text: str) -> None:
+        told.put(text)
+        if text == "the end":
+            raise SystemExit
+
+    monkeypatch.setattr(snapshot, "_others", {known_objects.CHANNEL: heard})
+    monkeypatch.setattr(snapshot, "_deaf_since", 1.0)
+    monkeypatch.setattr(snapshot, "_RECONNECT_SECONDS", 0.01)
+
+    def listen() -> None:
+        with contextlib.suppress(SystemExit):
+            snapshot._listen_forever()
+
+    listening = threading.Thread(target=listen, daemon=True)
+    listening.start()
+    try:
+        assert told.get(timeout=20) == ""  # what happened before
+        KnownObject.objects.create(kind="token", key=KEY, owner="DE*EMS")
+        assert told.get(timeout=20) == '+[["token", "RFID/T1", "DE*EMS", ""]]'
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND query LIKE '%%clock_timestamp()%%'"
+            )
+        assert told.get(timeout=20) == told.get(timeout=20) == ""  # it was lost, it is there again
+        KnownObject.objects.all().delete()
+        assert told.get(timeout=20) == '-[["token", "RFID/T1", "DE*EMS", ""]]'
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, 'the end')", [known_objects.CHANNEL])
+        listening.join(20)
+        clock.forget()
