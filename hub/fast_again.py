@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
+from operator import itemgetter
 
 from ocpi.same_head import LENGTH, Head, Said
 
@@ -17,27 +18,66 @@ _END = b"\r\n\r\n"
 _MOST_MISSES = 4  # then its heads are too different to remember them
 # No escapes, no empty segments, no dots in front: such a path means what it says, and needs no quoting to be sent on.
 _LINE = re.compile(
-    rb"(GET|POST|PUT|PATCH|DELETE) (/ocpi/hub/2\.2\.1/(sender|receiver)/([a-z]+)"
-    rb"((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*){0,5}))(?:\?([A-Za-z0-9_.~:=&,*-]*))? HTTP/1\.1"
+    rb"(GET|POST|PUT|PATCH|DELETE) ((/ocpi/hub/2\.2\.1/(?:sender|receiver)/[a-z]+)"
+    rb"((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*){0,5})(?:\?([A-Za-z0-9_.~:=&,*-]+))?) HTTP/1\.1"
 )
 
 
-class Again(NamedTuple):
-    """A request that was read so."""
+class RequestHead(Head):
+    """The head of a request, and what is looked at in each like it."""
 
-    method: str
-    path: str
-    interface: str  # as in the path
-    module: str
-    tail: str  # what follows the module, with its slash
-    query: str
-    said: Said
-    body: bytes
+    __slots__ = ("authorization", "ids_and_addresses", "is_json", "length", "names_receiver")
+
+    def __init__(self, lines: list[bytes]) -> None:
+        """Remember a head.
+
+        :raises ValueError: as `Head`, or if ids or addresses are missing.
+        """
+        super().__init__(lines, _CHANGING, first=_LINE, spelled=str.title, between=",")
+        slots, constant = self.slots, self.constant
+        to = [name in slots for name in TO]
+        if not slots.keys() >= _NEEDED or to[0] != to[1]:
+            raise ValueError("not all of what a forward needs")
+        self.names_receiver = to[0]
+        addresses = ADDRESSES if self.names_receiver else FROM
+        self.ids_and_addresses = itemgetter(*[slots[name] for name in (REQUEST_ID, CORRELATION_ID, *addresses)])
+        self.length = slots.get(LENGTH)
+        self.authorization = constant.get("authorization")
+        self.is_json = constant.get("content-type") == "application/json" and "content-encoding" not in constant
+
+
+@dataclass(slots=True)
+class Again(Said):
+    """The head of a request that was read so; all octets of the first line's parts are printable ASCII."""
+
+    head: RequestHead
+    first: tuple[bytes, ...]  # method, path and query, path up to the module, what follows it, query
 
     @property
-    def names_receiver(self) -> bool:
-        """Say whether it has To headers; its head has both or none."""
-        return TO[0] in self.said.head.slots
+    def method(self) -> str:
+        return self.first[0].decode()
+
+    @property
+    def path(self) -> str:
+        return (self.first[2] + self.first[3]).decode()
+
+    @property
+    def interface(self) -> str:
+        """The interface as in the path."""
+        return self.path.split("/")[4]
+
+    @property
+    def module(self) -> str:
+        return self.path.split("/")[5]
+
+    @property
+    def tail(self) -> str:
+        """What follows the module, with its slash."""
+        return self.first[3].decode()
+
+    @property
+    def query(self) -> str:
+        return self.first[4].decode()
 
 
 class SameRequests:
@@ -46,26 +86,21 @@ class SameRequests:
     __slots__ = ("_misses", "known")
 
     def __init__(self) -> None:
-        self.known: Head | None = None
+        self.known: RequestHead | None = None
         self._misses = 0
 
-    def again(self, data: bytes) -> Again | None:
-        """Return the request that these octets are, if they are one whole request with the same head as before."""
+    def again(self, data: bytes) -> tuple[Again, bytes] | None:
+        """Return the request that these octets are and its body, if they are one whole one with the head of before."""
         head = self.known
         found = head.read(data) if head is not None else None
         if head is None or found is None:
             return None
-        (method, path, interface, module, tail, query), values, body = found
-        length = head.slots.get(LENGTH)
+        first, values, body = found
+        length = head.length
         if body if length is None else values[length] != b"%d" % len(body):
             return None
         self._misses = 0
-        if method is None or path is None or interface is None or module is None or tail is None:
-            return None
-        return Again(
-            method.decode(), path.decode(), interface.decode(), module.decode(), tail.decode(), (query or b"").decode(),
-            Said(head, values), body,
-        )  # fmt: skip
+        return Again(head, values, first), body
 
     def learn(self, data: bytes) -> None:
         """Remember the head of a request that a parser found good, and after which the connection is kept."""
@@ -74,10 +109,9 @@ class SameRequests:
         self._misses += 1
         self.known = None
         lines = data.partition(_END)[0].split(b"\r\n")
+        if _LINE.fullmatch(lines[0]) is None:
+            return
         try:
-            head = Head(lines, _CHANGING, first=_LINE, spelled=str.title, between=",")
+            self.known = RequestHead(lines)
         except ValueError:
             return
-        to = [name in head.slots for name in TO]
-        if head.slots.keys() >= _NEEDED and to[0] == to[1] and _LINE.fullmatch(lines[0]):
-            self.known = head

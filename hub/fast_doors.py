@@ -98,15 +98,15 @@ class EventLoopDoors(forwarding.Doors):
     async def refused(self, platform_id: int, reason: str) -> None:
         await self.run(health.pause, platform_id, reason)
 
-    def succeeded(self, platform_id: int, elapsed: float) -> None:
-        now = time.monotonic()
+    def succeeded(self, platform_id: int, elapsed: float, now: float | None = None) -> None:
+        now = time.monotonic() if now is None else now
         if now - self._well_at.get(platform_id, -_NOTE_SECONDS) >= _NOTE_SECONDS:
             self._well_at[platform_id] = now
             self.behind(self.run(health.succeeded, platform_id, elapsed))
 
-    def heard_from(self, platform: KnownPlatform) -> None:
-        """Note a valid request from a platform."""
-        now = time.monotonic()
+    def heard_from(self, platform: KnownPlatform, now: float | None = None) -> None:
+        """Note a valid request from a platform; `now` on `time.monotonic`, from whoever has looked."""
+        now = time.monotonic() if now is None else now
         if now - self._heard_at.get(platform.id, -_NOTE_SECONDS) >= _NOTE_SECONDS or platform.connection == "OFFLINE":
             self._heard_at[platform.id] = now
             self.behind(self.run(health.heard_from, platform.id))

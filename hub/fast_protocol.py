@@ -114,11 +114,11 @@ class Protocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if self.pipeline or not (cycle is None or cycle.response_complete) or self.transport.is_closing():
             return False
-        again = self._same.again(data)
-        if again is None:
+        found = self._same.again(data)
+        if found is None:
             return False
         try:
-            begun = self._lane().short_ways.begin(again, self)
+            begun = self._lane().short_ways.begin(*found, self)
         except Exception:
             log.exception("the short way failed")
             return False

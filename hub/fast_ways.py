@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hub import callbacks, direct_versions, known_objects, loops, open_routing
-from hub.fast_again import ADDRESSES, FROM, Again
+from hub.fast_again import Again
 from hub.fast_message import Headers, Message, Place, limit_of, place_of
 from hub.fast_pass import Asker, Passage
 from hub.open_routing import Choice
@@ -43,8 +43,11 @@ _WITH_BODY = ("PUT", "PATCH")
 _MOST_WAYS = 20_000
 _LONGEST_URL = 2048
 _LONGEST_ADDRESS = 6  # "NL*TNM"
+_UNKNOWN = (0.0, None)
+_IS_PUSHED = b"/receiver/"
 _LEFT_SECONDS = 1.0  # for so long requests of a kind that is for others are left to them
 _CREDENTIALS = "/credentials"  # what has these in it is masked in the log
+_CREDENTIALS_OCTETS = _CREDENTIALS.encode()
 
 
 @dataclass(slots=True)
@@ -57,23 +60,24 @@ class ShortWay:
     target: Target
     place: Place  # of requests that go it; their tails differ
     key: wire_async.Key
-    base: str  # the receiver's URL, without what follows the module
+    has_json: bool  # its requests have bodies that are looked at
+    limit: int  # octets of a body
+    base: bytes  # the receiver's URL, without what follows the module
     start: bytes  # of the first line to the receiver
     head: bytes  # from behind the first line's URL to the value of X-Request-ID
     addresses: bytes  # from behind the value of X-Correlation-ID to that of Content-Length, or to the end
     back: bytes  # headers of the receiver's answer as we give it
     refused: dict[str, str]  # routing headers of an answer of our own
     expected: tuple[bytes, ...]  # of the receiver's answer, if it has any; in the order of ADDRESSES
-    start_of_guard: tuple[str, ...]  # of what the loop guard knows a request by
-    parties: tuple[str, ...]  # the end of that
+    guard: str  # what the loop guard knows its requests by, besides their ids and tails
     shown: dict[str, str]  # headers to the receiver but for ids and addresses, as a log shows them
     legs: Legs
     is_learnt_from: bool  # what is accepted tells the hub something
 
-    def asked(self, tail: tuple[str, ...]) -> Asked:
-        """Return a request that goes this way."""
-        place = self.place
-        return Asked(place.module, place.interface, self.legs.method, tail, self.route.routing, self.caller.platform)
+    def asked(self, tail: str) -> Asked:
+        """Return a request that goes this way; `tail` as in its path, with its slash."""
+        place, parts = self.place, tuple(tail.split("/")[1:])
+        return Asked(place.module, place.interface, self.legs.method, parts, self.route.routing, self.caller.platform)
 
 
 class ShortWays:
@@ -84,7 +88,7 @@ class ShortWays:
         self._ways: dict[tuple[object, ...], tuple[float, ShortWay | None]] = {}
         self._registry: snapshot.Snapshot | None = None
 
-    def begin(self, again: Again, asker: Asker) -> Passage | status.TooManyRequests | bool:
+    def begin(self, again: Again, body: bytes, asker: Asker) -> Passage | status.TooManyRequests | bool:
         """Send a request on. Else: False, it was not looked at; True, it was counted for its platform; or it may not
         come now, which was counted, too.
         """
@@ -94,62 +98,62 @@ class ShortWays:
         if registry is not self._registry:
             self._ways.clear()
             self._registry = registry
-        way = self._way(again)
-        if way is None or not _is_sound(again, way):
+        now = time.monotonic()
+        ids_and_addresses = again.head.ids_and_addresses(again.values)
+        way = self._way(again, body, ids_and_addresses[2:], now)
+        if way is None or not _is_sound(again, body, way):
             return False
         try:
             door.limit(way.caller)
         except status.TooManyRequests as refused:
             return refused
-        self._lane.doors.heard_from(way.caller.platform)
-        passage = Passage(self._lane, way, again, asker)
+        self._lane.doors.heard_from(way.caller.platform, now)
+        passage = Passage(self._lane, way, again, body, asker, now)
         return passage if passage.send() else True
 
-    def _way(self, again: Again) -> ShortWay | None:
+    def _way(self, again: Again, body: bytes, addresses: tuple[bytes, ...], now: float) -> ShortWay | None:
         """Return the way of a request, if no rule has to be asked anew for this one."""
-        said, parts = again.said, again.tail.split("/")
-        values, slots = said.values, said.head.slots
-        owner = parts[1:3] if again.interface == "receiver" and len(parts) > 2 else ("", "")
-        named = again.names_receiver
-        choice = None if named else self._choice(again, tuple(parts[1:]))
-        if not named and choice is None:
-            return None
-        key = (
-            said.head.constant.get("authorization"), again.method, again.interface, again.module, len(parts), *owner,
-            not again.body, choice, *[values[slots[name]] for name in (ADDRESSES if named else FROM)],
-        )  # fmt: skip
-        until, way = self._ways.get(key, (0.0, None))
-        if until < time.monotonic():
-            until, way = self._found(again, choice)
+        method, _, above, tail, _ = again.first
+        parts = tail.count(b"/")
+        # The owner of an object that is pushed; nobody else has anything in this place (sender, receiver).
+        owner = b"/".join(tail.split(b"/", 3)[1:3]) if parts > 1 and _IS_PUSHED in above else b""
+        choice = None
+        if not again.head.names_receiver:
+            choice = self._choice(again, body, addresses)
+            if choice is None:
+                return None
+        key = (again.head.authorization, method, above, parts, owner, not body, choice, addresses)
+        until, way = self._ways.get(key, _UNKNOWN)
+        if until < now:
+            until, way = self._found(again, body, choice)
             if len(self._ways) >= _MOST_WAYS:
                 self._ways.clear()
             self._ways[key] = until, way
         return way
 
-    def _choice(self, again: Again, tail: tuple[str, ...]) -> Choice | None:
+    def _choice(self, again: Again, body: bytes, sender: tuple[bytes, ...]) -> Choice | None:
         """Return whom a request without To headers concerns, if nothing has to be read for that."""
-        said = again.said
-        caller = self._lane.known(said.head.constant.get("authorization"))
+        caller = self._lane.known(again.head.authorization)
         if caller is None:
             return None
-        country_code, party_id = [said.values[said.head.slots[name]].decode() for name in FROM]
-        routing = Routing(sender=Address(country_code, party_id))
+        routing = Routing(sender=Address(*[part.decode() for part in sender]))
+        tail = tuple(again.tail.split("/")[1:])
         asked = Asked(again.module, again.interface.upper(), again.method, tail, routing, caller.platform)
         try:
-            found = open_routing.choose(asked, query=again.query, body=again.body, find=known_objects.at_hand)
+            found = open_routing.choose(asked, query=again.query, body=body, find=known_objects.at_hand)
         except known_objects.NotAtHand:
             return None
         # A body may name anybody; what cannot be an address is not worth being remembered.
         return None if found.is_named and len(str(found.addresses[0])) > _LONGEST_ADDRESS else found
 
-    def _found(self, again: Again, choice: Choice | None) -> tuple[float, ShortWay | None]:
+    def _found(self, again: Again, body: bytes, choice: Choice | None) -> tuple[float, ShortWay | None]:
         """Return until when a way is good, and which it is; `choice` if it names no receiver."""
-        caller = self._lane.known(again.said.head.constant.get("authorization"))
+        caller = self._lane.known(again.head.authorization)
         place = place_of(again.path)
         if caller is None or caller.deviations or place is None:
             return 0.0, None
-        lines = [(name.lower().encode(), text.encode("latin-1")) for name, text in again.said.pairs().items()]
-        message = Message(again.method, again.path, again.query, Headers(lines), place, again.body)
+        lines = [(name.lower().encode(), text.encode("latin-1")) for name, text in again.pairs().items()]
+        message = Message(again.method, again.path, again.query, Headers(lines), place, body)
         way = self._lane.way(message, caller)
         left = time.monotonic() + _LEFT_SECONDS, None
         if way is None:
@@ -163,25 +167,24 @@ class ShortWays:
                 return left
         if not isinstance(route, Direct):
             return left
-        return way.until, short_way(route, way.back, caller, asked, has_body=bool(again.body))
+        return way.until, short_way(route, way.back, caller, asked, has_body=bool(body))
 
 
-def _is_sound(again: Again, way: ShortWay) -> bool:
+def _is_sound(again: Again, body: bytes, way: ShortWay) -> bool:
     """Say whether nothing in a request needs more than to be passed on; what is wrong is said elsewhere."""
-    body, method, limit = again.body, again.method, limit_of(way.place)
-    if len(body) > limit or callbacks.may_have_response_url(body, again.query):
+    _, target, _, tail, query = again.first
+    if len(body) > way.limit or callbacks.may_have_response_url(body, query.decode() if query else ""):
         return False
-    if _CREDENTIALS in again.path or len(way.base) + len(again.tail) + len(again.query) >= _LONGEST_URL:
+    if _CREDENTIALS_OCTETS in target or len(way.base) + len(tail) + len(query) >= _LONGEST_URL:
         return False
-    if method not in _WITH_BODY and (method != "POST" or not body):
+    if not way.has_json:
         return True
-    constant = again.said.head.constant
-    if constant.get("content-type") != _TYPE["Content-Type"] or "content-encoding" in constant:
+    if not again.head.is_json:
         return False
     if json_text.plain(body) is not None:
         return True
     try:
-        json_text.read(body, limit=limit)
+        json_text.read(body, limit=way.limit)
     except status.NotJson:
         return False
     return True
@@ -196,6 +199,8 @@ def short_way(
     if direct_versions.concerned(asked) or "?" in url or _CREDENTIALS in url or not (routing.to and routing.sender):
         return None
     base = url.rstrip("/") if asked.tail else url
+    if not (base.isascii() and base.isprintable()) or "\\" in base:
+        return None
     limits = attempts.limits_now()
     try:
         target = receiver.target()
@@ -213,17 +218,18 @@ def short_way(
         route=route,
         receiver=receiver,
         target=target,
-        place=Place(asked.module, asked.interface, ()),
+        place=(named := Place(asked.module, asked.interface, ())),
         key=_key(place, reached.context, limits.networks),
-        base=base,
+        has_json=asked.method in _WITH_BODY or (asked.method == "POST" and has_body),
+        limit=limit_of(named),
+        base=base.encode(),
         start=f"{asked.method} {place.path_and_query}".encode("latin-1"),
         head=f" HTTP/1.1{reached.head}{_lines(_TYPE) if has_body else ''}\r\nX-Request-ID: ".encode("latin-1"),
         addresses=_lines(routing.as_headers()).encode("latin-1"),
         back=f"{_lines(replied)[2:]}\r\n".encode("latin-1"),
         refused=back,
         expected=tuple([text.encode("latin-1") for text in texts]),
-        start_of_guard=(asked.method, asked.module, asked.interface),
-        parties=loops.parties(routing),
+        guard=loops.kind(asked.method, asked.module, asked.interface, routing),
         shown=shown,
         legs=Legs(
             caller.platform.id,

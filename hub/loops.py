@@ -13,7 +13,7 @@ from hub.routing import Asked
 from ocpi import status
 from ocpi.headers import Ids, Routing
 
-Key = tuple[str, ...]
+Key = tuple[str, str, str]  # correlation id, what follows the module in the path, `kind`
 _passing: dict[Key, list[str]] = {}  # with the X-Request-IDs it came with
 _changing = threading.Lock()
 
@@ -28,8 +28,8 @@ class guard:
 
     def __init__(self, asked: Asked, routing: Routing, ids: Ids) -> None:
         self._request_id = ids.request_id
-        start = (asked.method, asked.module, asked.interface)
-        self._key: Key = (ids.correlation_id, *start, *asked.tail, *parties(routing))
+        tail = "".join([f"/{part}" for part in asked.tail])
+        self._key: Key = (ids.correlation_id, tail, kind(asked.method, asked.module, asked.interface, routing))
 
     def __enter__(self) -> None:
         enter(self._key, self._request_id)
@@ -38,10 +38,10 @@ class guard:
         leave(self._key, self._request_id)
 
 
-def parties(routing: Routing) -> Key:
-    """Return what of a key the addresses are."""
+def kind(method: str, module: str, interface: str, routing: Routing) -> str:
+    """Return what of a key is the same for every request of one method to one interface, between the same parties."""
     to, sender = routing.to, routing.sender
-    return (*(to.key if to else ()), *(sender.key if sender else ()))
+    return " ".join((method, module, interface, *(to.key if to else ("*",)), *(sender.key if sender else ("*",))))
 
 
 def enter(key: Key, request_id: str) -> None:

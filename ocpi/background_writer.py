@@ -41,21 +41,20 @@ class BackgroundWriter(Generic[Batch]):
         self.what, self.seconds, self.pause = what, seconds, pause
         self.take, self.write, self.put_back, self.refused = take, write, put_back, refused
         self._thread: threading.Thread | None = None
-        self._process: int | None = None  # whose thread that is
         self._new_locks()
         os.register_at_fork(after_in_child=self._new_locks)
 
     @property
     def is_running(self) -> bool:
         """Say whether this process has its thread."""
-        return self._process == os.getpid()
+        return self._has_thread  # a fork begins without
 
     def start(self) -> None:
         """Start this process's thread, once."""
         with self._starting:
             if self.is_running:
                 return
-            self._process = os.getpid()
+            self._has_thread = True
             self._ending.clear()
             self._thread = threading.Thread(target=self.run, name=f"writer of {self.what}", daemon=True)
         self._thread.start()
@@ -66,7 +65,7 @@ class BackgroundWriter(Generic[Batch]):
         thread, self._thread = self._thread, None
         if thread is None or not self.is_running:
             return
-        self._process = None
+        self._has_thread = False
         self._ending.set()
         thread.join(_STOP_SECONDS)
         try:
@@ -114,4 +113,4 @@ class BackgroundWriter(Generic[Batch]):
     def _new_locks(self) -> None:
         """Let nothing wait for a thread that a fork has left behind."""
         self._starting, self._writing, self._ending = threading.Lock(), threading.Lock(), threading.Event()
-        self._thread = None
+        self._thread, self._has_thread = None, False

@@ -80,7 +80,7 @@ def _before_ids(headers: dict[str, str]) -> tuple[bytes, bytes]:
     return b"\t" + between[0], between[1]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Forwarded:
     """One request that was passed on, and its answer; the bodies are cut as those of an `Entry`."""
 

@@ -11,6 +11,9 @@ from django.conf import settings
 from ocpi.enums import Role
 from ocpi.headers import Address
 
+# What the lazy wrapper holds, one dictionary for good; to ask the wrapper itself costs half a microsecond each time.
+_OF_WRAPPER: dict[str, Any] = object.__getattribute__(settings, "__dict__")
+
 # Which of our roles implements an interface of a functional module (requirements, section 15).
 _OWNER_SENDS = frozenset({"locations", "sessions", "cdrs", "tariffs"})
 
@@ -40,7 +43,7 @@ def role_for(module: str, interface: str) -> Role:
 
 def known_settings() -> Any:
     """Return the settings past Django's lazy wrapper, which costs a hub's hot path a microsecond for each of them."""
-    return settings._wrapped  # type: ignore[misc]
+    return _OF_WRAPPER["_wrapped"]
 
 
 def versions_url() -> str:

@@ -75,15 +75,15 @@ class Head:
         self._places.append((place, start, len(start), re.compile(_DATE if name == DATE else _PLAIN)))
         self._lines[place] = b""
 
-    def read(self, data: bytes) -> tuple[list[bytes | None], list[bytes], bytes] | None:
+    def read(self, data: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...], bytes] | None:
         """Return the groups of the first line, the values of the lines that change, in the order of `slots`, and what
-        follows the head; nothing if this is another head.
+        follows the head; nothing if this is another head. A group that is not there is empty.
         """
         if self._pattern is not None:
             found = self._pattern.match(data)
             if found is None:
                 return None
-            groups, number = list(found.groups()), self._first.groups
+            groups, number = found.groups(b""), self._first.groups
             return groups[:number], groups[number:], data[found.end() :]
         end = data.find(_END)
         lines = data[:end].split(b"\r\n") if end >= 0 else [b""]
@@ -94,7 +94,7 @@ class Head:
         self._came += 1
         if self._came >= _TRIED:
             self.make_pattern()
-        return list(first.groups()), values, data[end + 4 :]
+        return first.groups(b""), tuple(values), data[end + 4 :]
 
     def make_pattern(self) -> None:
         """Make one pattern of all lines, which reads a head in a third of the time."""
@@ -117,7 +117,7 @@ class Head:
             found.append(value)
         return found if lines == self._lines else None
 
-    def shown(self, values: list[bytes]) -> list[bytes]:
+    def shown(self, values: tuple[bytes, ...]) -> list[bytes]:
         """Return the lines as a log shows them, as a field of COPY in pieces, as if no live token stood in `looked_at`.
 
         A separator of fields stands in front.
@@ -164,10 +164,10 @@ def _shown(spelled: list[tuple[str, str | None]]) -> tuple[list[bytes], tuple[by
 
 @dataclass(slots=True)
 class Said:
-    """A head that was said again, and what was new in it."""
+    """A head that was said again, and what was new in it, in the order of the head's `slots`."""
 
     head: Head
-    values: list[bytes]
+    values: tuple[bytes, ...]
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of a line that changes, by its name in lower case."""

@@ -35,6 +35,7 @@ _LOOKUPS = 32  # names that are looked up at once
 
 _TCP_INFO = struct.Struct("=B127xQ")  # of Linux: the state first, the count of octets that came last
 _ESTABLISHED = 1
+_IS_LINUX = sys.platform.startswith("linux")
 Key = tuple[str, str, int, tuple[str, ...], ssl.SSLContext | None, Proxy | None]
 Outcome = Response | Lost | NotAnAnswer
 Done = Callable[[Outcome], None]
@@ -84,6 +85,11 @@ class Connection(asyncio.Protocol):
         self._done, self.deadline = done, deadline
         self._waiting.add(self)
         self._transport.write(request)
+
+    def forget(self) -> None:
+        """Let go of what was read: a connection that waits must not hold a body."""
+        if self._is_reading:  # else the reader was not asked
+            self.reader.forget()
 
     def interrupt(self) -> None:
         """Wait no longer."""
@@ -202,7 +208,7 @@ class Pool:
         if url.scheme == "https" and context is None:
             context = tls_context()
         key = (url.scheme, url.host, url.port, allowed_networks, context, proxy)
-        connection = None if fresh else self._take(key)
+        connection = None if fresh else self._take(key, time.monotonic())
         if connection is None:
             until = min(deadline, time.monotonic() + connect_timeout)
             connection = await self._connect(url, until, allowed_networks, context, proxy)
@@ -211,7 +217,7 @@ class Pool:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Outcome) -> None:
-            self.settled(key, connection, outcome)
+            self.settled(key, connection, outcome, time.monotonic())
             if answered.done():
                 return
             if isinstance(outcome, Response):
@@ -226,17 +232,20 @@ class Pool:
             connection.interrupt()
             raise
 
-    def at_hand(self, key: Key) -> Connection | None:
-        """Return a kept connection that is usable, if there is one: for `ask`, and `settled` when that is done."""
-        connection = self._take(key)
+    def at_hand(self, key: Key, now: float) -> Connection | None:
+        """Return a kept connection that is usable, if there is one: for `ask`, and `settled` when that is done.
+
+        `now` is on `time.monotonic`.
+        """
+        connection = self._take(key, now)
         if connection is not None and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._look_round)
         return connection
 
-    def settled(self, key: Key, connection: Connection, outcome: Outcome) -> None:
-        """Keep a connection for the next request, or close it."""
+    def settled(self, key: Key, connection: Connection, outcome: Outcome, now: float) -> None:
+        """Keep a connection for the next request, or close it; `now` is on `time.monotonic`."""
         if connection.keep_alive and not connection.closed and isinstance(outcome, Response):
-            self._give(key, connection)
+            self._give(key, connection, now)
         else:
             connection.close()
 
@@ -260,20 +269,22 @@ class Pool:
         again = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._look_round) if self._waiting else None
         self._timer = again
 
-    def _take(self, key: Key) -> Connection | None:
+    def _take(self, key: Key, now: float) -> Connection | None:
         idle = self._idle.get(key)
         while idle:
             connection = idle.pop()
-            if connection.idle_since > time.monotonic() - _IDLE_SECONDS and connection.is_usable():
+            if connection.idle_since > now - _IDLE_SECONDS and connection.is_usable():
                 connection.reused = True
                 return connection
             connection.close()
         return None
 
-    def _give(self, key: Key, connection: Connection) -> None:
-        now = connection.idle_since = time.monotonic()
-        connection.reader.forget()
-        idle = self._idle.setdefault(key, deque())
+    def _give(self, key: Key, connection: Connection, now: float) -> None:
+        connection.idle_since = now
+        connection.forget()
+        idle = self._idle.get(key)
+        if idle is None:
+            idle = self._idle[key] = deque()
         idle.append(connection)
         if len(idle) > _IDLE_CONNECTIONS:
             idle.popleft().close()
@@ -337,7 +348,7 @@ class Pool:
 
 def _state(sock: socket.socket) -> tuple[int, int] | None:
     """Return the state of a TCP connection and how many octets came over it, where the system tells (Linux)."""
-    if not sys.platform.startswith("linux"):
+    if not _IS_LINUX:
         return None
     try:
         octets = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)

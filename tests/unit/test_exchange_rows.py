@@ -30,7 +30,7 @@ _CHANGING = frozenset((b"x-request-id", b"x-correlation-id", b"content-length"))
 def said(*more: bytes, spelled: Callable[[str], str] = str) -> Said:
     lines = [b"", *more, b"X-Request-ID: r", b"X-Correlation-ID: c", b"Content-Length: 2"]
     head = Head(lines, _CHANGING, first=re.compile(b""), spelled=spelled, between=",")
-    return Said(head, [b"r", b"c", b"2"])
+    return Said(head, (b"r", b"c", b"2"))
 
 
 def legs(method: str, module: str) -> Legs:
