@@ -1,5 +1,7 @@
 """The strict JSON reader lets through what can be stored and sent on, and nothing else."""
 
+import json
+
 import pytest
 
 from ocpi import json_text, status
@@ -59,3 +61,20 @@ def test_dark_corners_of_json_are_refused(body: bytes, says: str) -> None:
 )
 def test_good_json_comes_back_unchanged(body: bytes) -> None:
     assert json_text.read(body, limit=LIMIT) is body
+
+
+@pytest.mark.req("SEC-46")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":2}', b'{"a":":x","a":1}', b'{"a" :":","a":1}', b'{"a" :1,"a":":"}', b'{"a":"\\u0000"}',
+        b'{"a":1e400}', b'{"a":%b}' % (b"1" * 40), b'{"a":1,}', b'{"a":1}x', b'{"a":{"b":1,"b":":"}}', b"[1]", b"",
+    ],
+)  # fmt: skip
+def test_nothing_is_plain_that_would_be_refused(body: bytes) -> None:
+    assert json_text.plain(body) is None
+
+
+@pytest.mark.parametrize("body", [b'{"status_code":1000,"data":[{"a":"b:c"}]}', b'{"a":12.5,"b":"x:y","c":null}'])
+def test_what_is_plain_comes_back_read(body: bytes) -> None:
+    assert json_text.plain(body) == json.loads(body)
