@@ -181,6 +181,9 @@ OCPI_RATE_STRANGERS = env.integer("OCPI_RATE_STRANGERS", 20)
 
 # Addresses or networks of proxies whose X-Forwarded-For says where a request comes from.
 OCPI_TRUSTED_PROXIES = env.networks("OCPI_TRUSTED_PROXIES")
+# In which they pass on the client certificate that they were shown: its SHA-256 fingerprint, or the certificate as PEM.
+# They have to take it out of what comes from outside; from anybody else it counts for nothing (SEC-65).
+OCPI_CLIENT_CERTIFICATE_HEADER = env.text("OCPI_CLIENT_CERTIFICATE_HEADER", "X-SSL-Client-Cert")
 
 # Whether a process listens for changes of the registry (NOTIFY); off, it sees only its own: for tests.
 OCPI_SNAPSHOT_LISTEN = env.flag("OCPI_SNAPSHOT_LISTEN", default=True)

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from ocpi import connection, host_actions, snapshot
+from ocpi import client_certificate, connection, host_actions, snapshot
 from ocpi.models import Platform, TlsSettings
 
 _LARGEST = 100_000
@@ -32,13 +32,23 @@ class TlsForm(forms.Form):
         "kept in the database.",
     )
 
+    client_sha256 = forms.CharField(
+        required=False,
+        max_length=_LARGEST,
+        label="Certificates it shows us",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="SHA-256 fingerprints, or the certificates as PEM. It is let in with its token only if the front "
+        "server says that it has shown one of them; empty: it needs none.",
+    )
+
     def __init__(self, platform: Platform, data: Any = None) -> None:
         self.platform = platform
         now = TlsSettings.objects.filter(platform=platform).first() or TlsSettings()
-        initial = {"authorities_pem": now.authorities_pem, "certificate": now.certificate}
+        names = ("authorities_pem", "certificate", "client_sha256")
+        initial = {name: getattr(now, name) for name in names}
         super().__init__(data, initial=initial)
-        names = sorted({*certificates(), *([now.certificate] if now.certificate else [])})
-        self.fields["certificate"].choices = [("", "none"), *((name, name) for name in names)]  # type: ignore[attr-defined]
+        files = sorted({*certificates(), *([now.certificate] if now.certificate else [])})
+        self.fields["certificate"].choices = [("", "none"), *((name, name) for name in files)]  # type: ignore[attr-defined]
 
     def clean_authorities_pem(self) -> str:
         text = str(self.cleaned_data["authorities_pem"]).strip()
@@ -58,6 +68,15 @@ class TlsForm(forms.Form):
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise forms.ValidationError("This file has no certificate with its key, or cannot be read.") from error
         return name
+
+    def clean_client_sha256(self) -> str:
+        try:
+            found = client_certificate.fingerprints(str(self.cleaned_data["client_sha256"]))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+        if found and not settings.OCPI_TRUSTED_PROXIES:
+            raise forms.ValidationError("Nobody could show any: OCPI_TRUSTED_PROXIES names no front server.")
+        return "\n".join(found)
 
     def set(self, actor: str) -> None:
         """Set it as the form says."""
@@ -80,4 +99,5 @@ def shown(platform: Platform) -> str:
     number = row.authorities_pem.count("BEGIN CERTIFICATE")
     checked = f"{number} of its own" if number else "the system's"
     ours = f"; our certificate is {row.certificate}" if row.certificate else ""
-    return f"checked with {checked} authorities{ours}"
+    theirs = "; it has to show a certificate" if row.client_sha256 else ""
+    return f"checked with {checked} authorities{ours}{theirs}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ocpi import authentication, rate_limit, status
+from ocpi import authentication, client_certificate, rate_limit, status
 from ocpi.enums import Role
 from ocpi.headers import Address, Getter
 from ocpi.snapshot import Snapshot
@@ -17,11 +17,14 @@ def recognize(
 
     A valid token is let in from wherever it comes: behind one proxy, a partner that fails must not lock the others out.
 
-    :raises AuthenticationFailed: for anything but a token that is valid for this purpose.
+    :raises AuthenticationFailed: for anything but a token that is valid for this purpose, with the certificate that
+        its platform has to show, if it has to.
     :raises TooManyRequests: in its place, once this address has failed too often (REL-50).
     """
     try:
-        return authentication.authenticate(get, registry, purposes=purposes)
+        caller = authentication.authenticate(get, registry, purposes=purposes)
+        client_certificate.check(caller.platform, get, peer=peer)
+        return caller
     except status.AuthenticationFailed:
         address = rate_limit.caller_address(peer, get("X-Forwarded-For"))
         wait = rate_limit.admit_stranger(address)

@@ -49,14 +49,15 @@ def refuse_hosts(ids: Collection[int]) -> int:
     return refused
 
 
-def set_tls(platform_id: int, *, authorities_pem: str, certificate: str, actor: str) -> None:
-    """Set which authorities a platform's server is checked with, and which certificate of ours it gets (SEC-31).
+def set_tls(platform_id: int, *, authorities_pem: str, certificate: str, client_sha256: str = "", actor: str) -> None:
+    """Set which authorities a platform's server is checked with, which certificate of ours it gets (SEC-31), and the
+    fingerprints of the certificates of which it has to show us one (SEC-65).
 
-    Empty means: the system's, and none.
+    Empty means: the system's, none, and none needed.
     """
-    given = {"authorities_pem": authorities_pem, "certificate": certificate}
+    given = {"authorities_pem": authorities_pem, "certificate": certificate, "client_sha256": client_sha256}
     with transaction.atomic():
-        if authorities_pem or certificate:
+        if any(given.values()):
             TlsSettings.objects.update_or_create(platform_id=platform_id, defaults=given)
         else:
             TlsSettings.objects.filter(platform_id=platform_id).delete()

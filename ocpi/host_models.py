@@ -33,7 +33,7 @@ class RequestedHost(models.Model):
 
 
 class TlsSettings(models.Model):
-    """What a platform needs beyond the usual TLS: authorities of its own, a certificate of ours (SEC-31)."""
+    """What is special about TLS with a platform: its authorities, our certificate (SEC-31), those it shows (SEC-65)."""
 
     platform = models.OneToOneField("ocpi.Platform", on_delete=models.CASCADE, related_name="tls")
     authorities_pem = models.TextField(
@@ -42,6 +42,11 @@ class TlsSettings(models.Model):
     certificate = models.CharField(
         max_length=100, blank=True, help_text="file in OCPI_CERTIFICATES with our certificate and its key"
     )
+
+    client_sha256 = models.TextField(
+        blank=True, default="", db_default="",
+        help_text="SHA-256 fingerprints of client certificates, one of which it has to show us; empty: none",
+    )  # fmt: skip
 
     class Meta:
         verbose_name_plural = "TLS settings"

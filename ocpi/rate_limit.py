@@ -190,6 +190,11 @@ def retry_after(wait: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(wait)))}
 
 
+def is_proxy(peer: str) -> bool:
+    """Say whether an address is one of our front servers (OCPI_TRUSTED_PROXIES)."""
+    return _within(peer, _networks(tuple(settings.OCPI_TRUSTED_PROXIES)))
+
+
 def caller_address(peer: str, forwarded: str | None) -> str:
     """Return the address that a request comes from: the peer's, or what a proxy of ours says it had before it.
 

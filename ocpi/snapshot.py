@@ -82,6 +82,7 @@ class KnownPlatform:
     # What its TLS is checked with and gets, beyond the usual (SEC-31).
     authorities_pem: str = field(default="", repr=False)
     certificate: str = ""
+    client_certificates: tuple[str, ...] = ()  # fingerprints, one of which it has to show (SEC-65)
     # What an operator may choose about a hub (HUB-80, PIT-78).
     offers_clients: bool = False
     speaks_for_all: bool = False
@@ -343,6 +344,7 @@ def _known(
         longest_address=row.longest_address,
         authorities_pem=tls.authorities_pem if tls else "",
         certificate=tls.certificate if tls else "",
+        client_certificates=tuple(tls.client_sha256.split()) if tls else (),
         offers_clients=row.offers_clients,
         speaks_for_all=row.speaks_for_all,
     )
