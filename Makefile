@@ -56,7 +56,7 @@ format: setup ## let ruff repair what it can
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-.PHONY: chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos hijack tamper
+.PHONY: chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos hijack tamper restore
 chaos: setup ## 30,000 messages while processes, PostgreSQL and Redis fall: nothing lost, nothing out of order
 chaos-slow: setup ## 6 of 20 receivers never answer: the others notice nothing
 outage: setup ## a day away, then back: both kinds of receiver end equal to the source
@@ -68,8 +68,9 @@ twice: setup ## the same CDRs and commands from 16 clients at once, web processe
 together: setup ## five instances for ten minutes with random stops: all stores agree
 gateway-chaos: setup ## 200 charge points charge while gateway, worker, PostgreSQL and Redis are killed: books exact
 hijack: setup ## 200 stations work while 10,000 hostile handshakes come: no takeover, nothing lost
+restore: setup ## the database is lost, a base backup of ten minutes ago comes back: equal again, no id given twice
 tamper: setup ## 1,000 edits and deletions in audit trail and CDRs by the tables' owner: verify_audit finds each
-chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos hijack tamper:
+chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos hijack tamper restore:
 	@$(PYTHON) -m tests.figures $@ $(ARGS)
 
 .PHONY: docs

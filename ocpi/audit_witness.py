@@ -9,6 +9,7 @@ was emptied, what `manage.py verify_audit` printed earlier, or the log, is the w
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 
 import redis
 from django.conf import settings
@@ -61,8 +62,13 @@ def _key() -> str:
 
 
 def _client() -> redis.Redis:
+    return _client_of(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=2)
+def _client_of(url: str) -> redis.Redis:
     return redis.Redis.from_url(
-        settings.REDIS_URL,
+        url,
         socket_timeout=_SOCKET_SECONDS,
         socket_connect_timeout=_SOCKET_SECONDS,
         retry=Retry(NoBackoff(), 0),

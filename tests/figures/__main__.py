@@ -19,6 +19,7 @@ FIGURES = {
     "ssrf": "FIG-08",
     "twice": "FIG-10",
     "hijack": "FIG-12",
+    "restore": "FIG-14",
     "tamper": "FIG-15",
     "gateway-chaos": "the gateway killed",
     "together": "five instances",

@@ -16,7 +16,7 @@ from tests.figures.place import place
 from tests.figures.tamper_tries import Found
 
 CASES, ANEW = 1000, 50
-ENTRIES, CDRS = 200, 40  # of each side
+ENTRIES, CDRS = 100, 20  # of each side
 
 
 def run(options: Options) -> Report:

@@ -217,11 +217,11 @@ class Owner:
         from ocpi.models import AuditEntry
 
         self._cursor.execute(f"UPDATE {AUDIT} SET number = NULL")
-        previous = ""
-        for number, entry in enumerate(AuditEntry.objects.order_by("id"), 1):
+        previous, entries = "", list(AuditEntry.objects.order_by("id"))
+        for number, entry in enumerate(entries, 1):
             entry.number, entry.previous = number, previous
             previous = entry.hash = audit.hash_of(entry)
-            entry.save()
+        AuditEntry.objects.bulk_update(entries, ["number", "previous", "hash"])
 
     def _read_columns(self, table: str) -> list[str]:
         return sorted(name for (name,) in self._all(_COLUMNS, [table]) if name not in LEFT_OUT[table])
