@@ -29,7 +29,7 @@ worker: setup-run ## one more worker for an instance whose web runs elsewhere
 
 .PHONY: test scenarios
 test: setup ## unit, conformance and scenario tests; ARGS="tests/unit -k tariff" narrows
-	@$(PYTHON) -m pytest -n auto -q $(if $(CI),--reruns 1 -rfER) $(ARGS)
+	@$(PYTHON) -m pytest -n auto --dist worksteal -q $(if $(CI),--reruns 1 -rfER) $(ARGS)
 
 scenarios: setup ## only the scenarios: several platforms, real HTTP
 	@$(PYTHON) -m pytest tests/scenarios $(ARGS)

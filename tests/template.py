@@ -21,7 +21,7 @@ from psycopg import sql
 ROOT = Path(__file__).resolve().parent.parent
 _NAME = "OCPI_TESTS_TEMPLATE"
 _LOCK = 8_221_000  # of sessions in the maintenance database
-_SECONDS = 180
+_SECONDS = 600  # a dozen on a quiet machine
 _begun: list[subprocess.Popen[bytes]] = []
 
 

@@ -285,11 +285,6 @@ def test_names_of_partners_show_as_text(operator: Client, world: dict[str, Any],
 
 @pytest.mark.req("REL-51", "REL-59")
 def test_the_first_page_shows_alarms_connections_traffic_and_dead_letters(operator: Client, partner: Partner) -> None:
-    with connection.cursor() as cursor:  # a transaction that another test has left open is an alarm by right
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
-        )
     calm = _content(operator, "/admin/")
     good = partner("DE*EMS:EMSP", name="Good", average_ms=12.0)
     partner("BE*PSD:EMSP", name=f"Stopped {EVIL}", paused_reason="it refuses our token")

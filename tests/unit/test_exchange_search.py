@@ -28,7 +28,7 @@ from tests.fixtures import Partner
 # Yesterday: it has passed at whatever hour the tests run.
 NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 TNM, EMS = Address("nl", "tnm"), Address("DE", "EMS")
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("vacuumed")]
 
 
 @pytest.fixture(autouse=True)

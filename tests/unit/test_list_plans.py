@@ -24,7 +24,7 @@ from tests.people import Person
 ROWS, LIMIT = 14_000, 50
 BASE = datetime(2026, 3, 1, tzinfo=UTC)
 OWNER, EMSP, SECOND = Address("NL", "TNM"), Address("DE", "EMS"), Address("BE", "MSX")
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("vacuumed")]
 
 _CDRS = """
 INSERT INTO cpo_cdr (country_code, party_id, object_id, last_updated, document, token_uid, start_date_time, session_id,
