@@ -19,6 +19,9 @@ _EXPONENT = re.compile(rb"[0-9][eE]")
 # out before; what has another shape is looked at more closely.
 _FLAT = re.compile(rb'\{(?:"[A-Za-z_]++":(?:"[^"\\]*+"|-?[0-9]{1,15}(?:\.[0-9]{1,12})?|true|false|null),?)++\}')
 _LITERALS = frozenset({b"true", b"false", b"null"})
+# Characters of a number, as one: whether a number is too long is a search for one fixed text then.
+_AS_ZERO = bytes(ord("0") if chr(byte) in "0123456789+-.eE" else byte for byte in range(256))
+_TOO_LONG = b"0" * (MAX_NUMBER + 1)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _TO_SPACE = bytes.maketrans(b"[]{}:,", b"      ")
 _INNERMOST = re.compile(rb"(?:\[\]|\{\})+")
@@ -49,8 +52,7 @@ def read(body: bytes, *, limit: int) -> bytes:
     _check_numbers(outside)
     if outside.count(b",") >= MAX_ARRAY:
         _check_arrays(tree)
-    # A name that was written twice in one object is once in the tree.
-    if outside.count(b":") != _parts(msgspec.json.encode(tree))[1].count(b":"):
+    if _has_a_name_twice(tree, body, outside):
         raise status.NotJson("An object has the same name twice")
     return body
 
@@ -100,6 +102,14 @@ def _names(tree: Any) -> int:
     return 0
 
 
+def _has_a_name_twice(tree: Any, body: bytes, outside: bytes) -> bool:
+    """Say whether an object has a name twice: written so, it is once in the tree."""
+    written = msgspec.json.encode(tree)
+    if b"\\" not in body:  # strings are written as they came, with as many colons in them
+        return body.count(b":") != written.count(b":")
+    return outside.count(b":") != _parts(written)[1].count(b":")
+
+
 def _parts(text: bytes) -> tuple[list[bytes], bytes]:
     """The strings of a JSON text, and the text between them."""
     if b"\\" in text:
@@ -112,6 +122,12 @@ def _parts(text: bytes) -> tuple[list[bytes], bytes]:
 
 def _check_depth(outside: bytes) -> None:
     brackets = outside.translate(None, _NOT_BRACKETS)
+    # Each replacing takes away one level at most: if so few leave nothing, the depth is no question.
+    left = brackets
+    for _ in range(MAX_DEPTH // 2):
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+        if not left:
+            return
     for _ in range(MAX_DEPTH):
         if not brackets:
             return
@@ -122,6 +138,9 @@ def _check_depth(outside: bytes) -> None:
 
 
 def _check_numbers(outside: bytes) -> None:
+    exponents = outside.count(b"e") - outside.count(b"true") - outside.count(b"false")
+    if not exponents and b"E" not in outside and _TOO_LONG not in outside.translate(_AS_ZERO):
+        return
     for token in set(outside.translate(_TO_SPACE).split()):
         if token in _LITERALS:
             continue

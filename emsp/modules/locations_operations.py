@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -51,7 +51,7 @@ def put(owner: Address, path: Sequence[str], body: bytes, *, platform_id: int) -
     keeping.check_identity(members, _identity(owner, path))
     updated = keeping.last_updated(members)
     if len(path) == 1:
-        return _put_location(owner, path[0], kept, updated, platform_id)
+        return _put_location(owner, path[0], members, updated, platform_id)
     with transaction.atomic():
         if len(path) == 2:
             return _put_evse(owner, path, kept.decode())
@@ -81,11 +81,13 @@ def patch(owner: Address, path: Sequence[str], body: bytes) -> None:
             _write_connector(_locked(owner, path), path, lambda old: documents.merge(old, change), updated)
 
 
-def _put_location(owner: Address, location_id: str, body: bytes, updated: datetime, platform_id: int) -> bool:
-    document, evses, newest = _taken_apart(body, updated)
-    publish = bool(documents.get(document, "publish"))
+def _put_location(
+    owner: Address, location_id: str, members: Mapping[str, msgspec.Raw], updated: datetime, platform_id: int
+) -> bool:
+    document, evses, newest = _taken_apart(members, updated)
+    publish = "publish" in members and bool(msgspec.json.decode(members["publish"]))
     created = None
-    if _is_spelled(document, owner, location_id):
+    if _is_spelled(members, owner, location_id):
         created = quick.put(owner, location_id, document, newest, platform_id=platform_id, publish=publish, evses=evses)
     if created is not None:
         return created
@@ -99,9 +101,8 @@ def _put_location(owner: Address, location_id: str, body: bytes, updated: dateti
     return kept.created
 
 
-def _is_spelled(document: str, owner: Address, location_id: str) -> bool:
+def _is_spelled(members: Mapping[str, msgspec.Raw], owner: Address, location_id: str) -> bool:
     """Say whether a body spells its ids as the URL does: if not, the first spelling has to be put in (TRN-097)."""
-    members = documents.members(document)
     named = {"country_code": owner.country_code, "party_id": owner.party_id, "id": location_id}
     return all(bytes(members[name]).decode() == f'"{value}"' for name, value in named.items() if name in members)
 
@@ -110,17 +111,26 @@ def unchanged(items: Sequence[Item], platform_id: int) -> set[str]:
     """Return the keys of pulled Locations that are stored exactly so, their EVSEs included."""
     wanted = {}
     for item in items:
-        document, evses, _ = _taken_apart(item.body, item.updated)
+        document, evses, _ = _taken_apart(documents.members(item.body), item.updated)
         wanted[item.key] = (item.owner, item.object_id, document, {evse.uid: evse.document for evse in evses})
     return rows.unchanged(wanted)
 
 
-def _taken_apart(body: bytes, updated: datetime) -> tuple[str, list[rows.NewEvse], datetime]:
-    """Return a Location's own document, its EVSEs, and the time stamp of the whole (LOC-12)."""
-    document, parts = documents.take_parts(body, "evses")
-    evses = [_new_evse(part) for part in parts]
+def _taken_apart(members: Mapping[str, msgspec.Raw], updated: datetime) -> tuple[str, list[rows.NewEvse], datetime]:
+    """Return a Location's own document, its EVSEs, and the time stamp of the whole (LOC-12).
+
+    The time stamp is the last member of the document.
+    """
+    own = dict(members)
+    parts = own.pop("evses", None)
+    evses: list[rows.NewEvse] = []
+    if parts is not None:
+        texts = [bytes(part).decode() for part in documents.elements(parts)]
+        evses = [_new_evse(*each) for each in zip(texts, _all_parts.decode(parts) or (), strict=True)]
     newest = max([updated, *(evse.last_updated for evse in evses)])
-    return _stamped(document, updated, newest), evses, newest
+    stamp = own.pop("last_updated")
+    own["last_updated"] = stamp if newest == updated else documents.raw(f'"{format_datetime(newest)}"')
+    return documents.text(own), evses, newest
 
 
 def _put_evse(owner: Address, path: Sequence[str], document: str) -> bool:
@@ -246,11 +256,12 @@ class _Parts(msgspec.Struct):
 
 
 _parts = msgspec.json.Decoder(_Parts)
+_all_parts = msgspec.json.Decoder(list[_Parts] | None)
 
 
-def _new_evse(document: str) -> rows.NewEvse:
+def _new_evse(document: str, found: _Parts | None = None) -> rows.NewEvse:
     """Return an EVSE to be stored; it is never older than its Connectors (LOC-12)."""
-    found = _parts.decode(document)
+    found = found or _parts.decode(document)
     updated = newest = keeping.read_moment(found.last_updated)
     stamps = {each.last_updated for each in found.connectors or ()} - {found.last_updated}
     if stamps:
