@@ -1,4 +1,5 @@
-"""The web server's entrance of a hub: Direct requests are passed on in the event loop, Django answers the rest.
+"""The web server's entrance where no charge point's files come in: a hub passes Direct requests on in the event loop,
+Django answers the rest, which at an eMSP is everything.
 
     uvicorn hub.asgi:application
 
@@ -48,6 +49,7 @@ class Application:
 
     def __init__(self) -> None:
         self._lane: Lane | None = None
+        self.passes_on = "hub" in settings.OCPI_SIDES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what ASGI brings."""
@@ -110,7 +112,7 @@ class Application:
             return
         path = scope["raw_path"].decode("latin-1")
         left = scope.get("state", {}).get("django")  # the server has asked the lane already
-        place = place_of(path) if scope["method"] in METHODS and not left else None
+        place = place_of(path) if self.passes_on and scope["method"] in METHODS and not left else None
         try:
             body, length = await _read(scope, receive, limit_of(place) if place else _MOST_OCTETS)
         except Gone:

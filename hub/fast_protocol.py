@@ -156,7 +156,7 @@ class Protocol(HttpToolsProtocol):
         url = httptools.parse_url(self.url)
         path, method = url.path.decode("latin-1"), self.parser.get_method().decode("ascii")
         place = place_of(path) if method in METHODS and not self.parser.should_upgrade() else None
-        if place is None or not isinstance(self.app, Application):
+        if place is None or not isinstance(self.app, Application) or not self.app.passes_on:
             self._in_asgi()
             return
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"

@@ -1,4 +1,5 @@
-"""The web server of a hub: `python -m hub.web`. uvicorn with our limits, and an end that answers whoever waits.
+"""The web server of a hub and of an eMSP: `python -m hub.web`. uvicorn with our limits, and an end that answers whoever
+waits.
 
 SIGTERM: nothing new is taken, requests in flight have some seconds to be answered by their receivers, then they
 are answered 4002; what was recorded is written, and the process ends with 0 (REL-56).

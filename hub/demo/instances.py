@@ -106,11 +106,11 @@ def free_port(wanted: int) -> int:
 
 def web(side: str, port: int) -> Callable[[], None]:
     """Return the work of a web server, the one that the side has in production (docs/adr/0006, 0014)."""
-    return hub_web(port) if side == "hub" else threaded_web(port)
+    return threaded_web(port) if side == "cpo" else event_loop_web(port)
 
 
-def hub_web(port: int) -> Callable[[], None]:
-    """Return the work of the hub's web server: an event loop."""
+def event_loop_web(port: int) -> Callable[[], None]:
+    """Return the work of a web server with an event loop before its threads."""
 
     def run() -> None:
         server = import_module("hub.web")

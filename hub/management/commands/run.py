@@ -24,11 +24,11 @@ _MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 
 def web() -> Child:
-    """Return the web server: ASGI where the hub passes requests on, threads for everything else."""
+    """Return the web server: an event loop before the threads, but where charge points bring large files slowly."""
     python = [sys.executable, "-m"]
-    if "hub" in settings.OCPI_SIDES:
+    if "cpo" not in settings.OCPI_SIDES:
         # Several processes are started by the first one, each from the beginning.
-        return Child("web", [*python, "hub.web"], {}, _hub_web if _FORKS and settings.WEB_PROCESSES == 1 else None)
+        return Child("web", [*python, "hub.web"], {}, _event_loop if _FORKS and settings.WEB_PROCESSES == 1 else None)
     address = f"{settings.HOST}:{settings.PORT}"
     server = ["gunicorn", "hub.wsgi:application", "--bind", address, "--worker-class", "gthread"]
     server += ["--threads", str(settings.WEB_THREADS), "--workers", str(settings.WEB_PROCESSES)]
@@ -57,7 +57,7 @@ def _celery() -> None:
     import_module("celery.__main__").main()
 
 
-def _hub_web() -> None:
+def _event_loop() -> None:
     """Do what `python -m hub.web` does."""
     import_module("hub.web").main()
 
