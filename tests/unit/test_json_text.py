@@ -24,8 +24,10 @@ LIMIT = 1 << 20
         (b'{"a":1,"a":1}', "same name twice"),
         (b'{"a":1,"\\u0061":2}', "same name twice"),
         (b'{"x":{"a":"\\":","a":2}}', "same name twice"),
+        (b'{"x":":::","a":1,"a":": "}', "same name twice"),
         (b"[" * 33 + b"]" * 33, "deeper than 32"),
         (b'{"a":' * 33 + b"1" + b"}" * 33, "deeper than 32"),
+        (b'[{"a":' * 17 + b"1" + b"}]" * 17, "deeper than 32"),
         (b'["]",' * 40 + b'"["' + b',"["]' * 40, "deeper than 32"),
         (b"[" * 100_000 + b"]" * 100_000, "deeper than 32"),
         (b"1" * 33, "longer than 32"),
@@ -49,6 +51,7 @@ def test_dark_corners_of_json_are_refused(body: bytes, says: str) -> None:
     "body",
     [
         b"[" * 32 + b"]" * 32,
+        b'[{"a":' * 16 + b"1" + b"}]" * 16,
         b'{"a":{"a":1},"b":[{"a":1},{"a":2}]}',
         b'["\\\\u0000","\\"a\\":1,\\"a\\":1"]',
         b'{"a":"x\\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[{"}',
