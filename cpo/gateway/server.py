@@ -33,6 +33,7 @@ from cpo.gateway.watch import Watch
 logger = logging.getLogger(__name__)
 
 _CHUNK = 500
+_BACKLOG = 4096  # connections nobody has looked at yet; Python's own hundred are lost when thousands come back at once
 _INTRODUCE_SECONDS = 10
 
 
@@ -130,6 +131,7 @@ class Gateway:
             open_timeout=self.config.handshake_seconds,
             max_size=self.config.frame_bytes,
             max_queue=8,
+            backlog=_BACKLOG,
             server_header=None,
             logger=sockets.library_logger,
         )

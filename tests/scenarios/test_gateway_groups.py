@@ -1,9 +1,12 @@
 """Messages of many charge points share commits, whatever their texts; many that wait share one ear."""
 
 import asyncio
+import socket
 import threading
 import uuid
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +15,10 @@ from cpo.gateway.batches import MOST
 from cpo.gateway.frame_log import FrameLog
 from cpo.gateway.inbox_writer import GROUP, InboxWriter, Kept, Message
 from cpo.gateway.store import Connected, Store
-from tests.gateway_support import World
+from tests.gateway_support import Node, World
 from tests.gateway_support import world_fixture as world_fixture
 
+LIMIT = Path("/proc/sys/net/core/somaxconn")
 HARD = ['say "no"', "a\\b", "NULL", "", "{1,2}", "tab\tline\nreturn\r", "\\N", "\\.", "Füße €", "'; --", "\\\\x\\n"]
 
 
@@ -83,6 +87,21 @@ def test_charge_points_that_connect_together_share_commits(world: World) -> None
     [found] = world.rows("SELECT count(*) AS rows, count(DISTINCT xmin::text) AS commits FROM cpo_chargepoint")
     assert found["rows"] == len(points)
     assert found["commits"] <= 3
+
+
+@pytest.mark.skipif(
+    not LIMIT.exists() or int(LIMIT.read_text()) < 500, reason="the kernel keeps fewer connections waiting"
+)
+@pytest.mark.req("OCPP-110")
+def test_connections_that_come_while_the_node_is_busy_are_not_lost(world: World) -> None:
+    async def scenario(node: Node) -> None:
+        port = int(node.url.rpartition(":")[2].partition("/")[0])
+        with ExitStack() as opened:
+            # Without an await: the node looks at none of them. The kernel leaves the one too many unanswered.
+            for _ in range(400):
+                opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+
+    world.run(scenario, decide=None)
 
 
 @pytest.mark.req("OCPP-98")
