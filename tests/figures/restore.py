@@ -110,10 +110,10 @@ class _Restore:
         add("that differ after the pulls", differ, most=0)
         add("lists pulled", told["pulls"].get("partner", 0), least=4)
         add("age of the backup that was passed in", AGE.total_seconds(), "s", least=600)
+        self.place.stop(*processes)  # what charges now is applied by this figure's own process, as before
         self.ids(lost, before, had)
         verdict = self.manage("verify_audit")
         add("entries of the audit trail, all as written", verdict["entries"], least=1)
-        self.place.stop(*processes)
 
     def ids(self, lost: dict[str, Any], before: dict[str, Any], had: dict[str, Any]) -> None:
         """Hold the ids that were given after the backup, and are lost, against those given now."""
