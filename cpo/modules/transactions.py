@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from cpo import metering
+from cpo.gateway_models import InboxState
 from cpo.models import InboxMessage, Transaction, UnmatchedStop
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, tokens, transactions_ending, transactions_starting
@@ -120,11 +121,14 @@ def stop(message: InboxMessage, event: TransactionStopped) -> Transaction | None
     """Store a stop, complete the Session and make its CDR; what fits no transaction is kept for the operator."""
     row = _matching(message.charge_point_id, event)
     if row is None:
+        if _is_repeat(message):
+            return None
         UnmatchedStop.objects.create(charge_point_id=message.charge_point_id, message=message)
         log.warning("a stop of charge point %s fits no transaction: %s", message.charge_point_id, event.transaction_id)
         return None
     if row.stopped_at is not None and not transactions_ending.gives_way(row):
-        if (row.stopped_at, row.meter_stop) != (max(event.moment.at, row.started_at), event.meter_stop_wh):
+        same = (row.stopped_at, row.meter_stop) == (max(event.moment.at, row.started_at), event.meter_stop_wh)
+        if not same and not _is_repeat(message):
             UnmatchedStop.objects.create(charge_point_id=message.charge_point_id, message=message, transaction=row)
         return row
     readings.keep(row, event.samples)
@@ -146,6 +150,17 @@ def next_number() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('ocpp_transaction_id')")
         return int(cursor.fetchone()[0])
+
+
+def _is_repeat(message: InboxMessage) -> bool:
+    """Say whether a charge point has sent this very stop before, under another message id (OCPP-42).
+
+    Where its clock cannot be right, each is taken for one of the moment it came, so times alone do not tell.
+    """
+    before = InboxMessage.objects.filter(
+        charge_point_id=message.charge_point_id, action=message.action, pk__lt=message.pk, state=InboxState.DONE
+    )
+    return before.filter(payload=message.payload).exists()
 
 
 def _note_other_tag(row: Transaction, event: TransactionStopped) -> None:

@@ -67,6 +67,26 @@ def test_a_repeated_stop_makes_no_second_cdr(point: Point, card: str) -> None:
     assert not UnmatchedStop.objects.exists()
 
 
+@pytest.mark.req("OCPP-42", "OCPP-18")
+def test_a_stop_of_a_clock_that_cannot_be_right_is_known_when_it_comes_again(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    stop = {"transactionId": number, "meterStop": 11_000, "timestamp": "1970-01-01T00:07:00Z", "reason": "Local"}
+
+    answers = [point.says("StopTransaction", stop, at=minutes(after), answer="{}") for after in (60, 61)]
+
+    assert (answers, CDR.objects.count(), UnmatchedStop.objects.count()) == ([{}, {}], 1, 0)
+    point.says("StopTransaction", {**stop, "meterStop": 11_500}, at=minutes(62), answer="{}")
+    assert UnmatchedStop.objects.get().transaction == Transaction.objects.get()
+
+
+@pytest.mark.req("OCPP-42", "OCPP-43")
+def test_a_stop_that_fits_nothing_is_kept_once_however_often_it_comes(point: Point, card: str) -> None:
+    for _ in range(2):
+        point.stop(999_999, 500, at=minutes(60))
+
+    assert UnmatchedStop.objects.count() == 1
+
+
 @pytest.mark.req("OCPP-42", "CDR-11", "SES-13")
 def test_a_different_second_stop_changes_nothing_and_is_shown(point: Point, card: str) -> None:
     number = point.start(card)["transactionId"]
