@@ -9,9 +9,10 @@ import msgspec
 
 from cpo.models import EVSE, ChargePoint, Command, Operation, Transaction
 from cpo.modules import locations_operations as locations
-from cpo.modules.tokens import LONGEST_ID_TAG
-from cpo.ocpp import calls, events, v201_write
+from cpo.modules import tokens
+from cpo.ocpp import calls, events
 from ocpi import clock
+from ocpi.headers import Address
 from ocpi.v2_2_1.commands import CommandType
 from ocpi.v2_2_1.types import parse_datetime
 
@@ -61,16 +62,21 @@ def _reserve(row: Command, charge_point: ChargePoint, common: dict[str, Any]) ->
         raise calls.NotAsked("the reservation is gone")
     members = msgspec.json.decode(row.request)
     group = members["token"].get("group_id") or ""
-    longest = v201_write.LONGEST_ID_TOKEN if calls.speaks_201(charge_point) else LONGEST_ID_TAG
+    if not calls.speaks_201(charge_point):
+        group = tokens.parent_id_tag(_owner(members["token"]), str(group))
     asked = events.Reserve(
         reservation_id=row.reservation.number,  # never the eMSP's own id (CMD-38)
         id_token=row.id_tag,
         expires_at=parse_datetime(members["expiry_date"]),
         connector=(row.evse.connector_id if row.evse else None) or 0,
-        parent_id_token=group if len(group) <= longest else "",
+        parent_id_token=group,
         token_type=str(members["token"]["type"]),
     )
     return calls.reserve(charge_point, asked, **common)
+
+
+def _owner(token: dict[str, Any]) -> Address:
+    return Address(str(token["country_code"]), str(token["party_id"]))
 
 
 def _cancel(row: Command, charge_point: ChargePoint, common: dict[str, Any]) -> Operation:

@@ -27,6 +27,7 @@ from cpo import local_lists, recipients
 from cpo.local_list_states import ListState
 from cpo.local_lists import Entry
 from cpo.models import IdTag, InboxMessage, LocalList, LocalListContents, Location, TokenUse
+from cpo.modules import tokens
 from ocpi import clock, documents
 from ocpi.headers import Address
 
@@ -47,6 +48,7 @@ class Candidate:
     entry: Entry
     uid: str
     contract_id: str
+    group: str = ""  # as its eMSP names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _is(token: Candidate, named: dict[str, Any]) -> bool:
     """Say whether a PublishTokenType means a token; each member that is given has to fit."""
     fits = [
         str(named[name]).casefold() == own.casefold()
-        for name, own in (("uid", token.uid), ("type", token.entry.type), ("group_id", token.entry.group))
+        for name, own in (("uid", token.uid), ("type", token.entry.type), ("group_id", token.group))
         if named.get(name)
     ]
     by_name = bool(named.get("uid") or named.get("group_id"))
@@ -154,10 +156,10 @@ def _own() -> dict[str, dict[tuple[str, str], list[Candidate]]]:
     for row in rows:
         for family, longest in _LONGEST.items():
             if len(row.id_tag) <= longest and row.id_tag.isprintable():
-                group = row.parent_id_tag if len(row.parent_id_tag) <= longest else ""
+                group = _group(family, Address(row.country_code, row.party_id), row.parent_id_tag)
                 tenant = (row.country_code.upper(), row.party_id.upper())
                 entry = Entry(row.id_tag, "RFID", group)
-                found[family].setdefault(tenant, []).append(Candidate(entry, row.id_tag, ""))
+                found[family].setdefault(tenant, []).append(Candidate(entry, row.id_tag, "", group))
     return found
 
 
@@ -211,9 +213,15 @@ def _candidates(family: str, today: date) -> Iterator[Candidate]:
                     refused[owner] = _denies(owner)
                 if whitelist == "ALLOWED_OFFLINE" and refused[owner]:
                     continue
-                group = group if len(group) <= _LONGEST[family] and group.isprintable() else ""
                 if name.isprintable():
-                    yield Candidate(Entry(name, kind, group), uid, contract_id)
+                    told = _group(family, owner, group)
+                    yield Candidate(Entry(name, kind, told), uid, contract_id, group)
+
+
+def _group(family: str, owner: Address, group: str) -> str:
+    """Return what a charge point of this kind calls a group; nothing if it could not be told (M-7)."""
+    named = tokens.parent_id_tag(owner, group) if family == local_lists.V16 else group
+    return named if named.isprintable() else ""
 
 
 def _denies(owner: Address) -> bool:

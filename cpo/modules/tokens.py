@@ -131,7 +131,19 @@ def id_tag(owner: Address, token_type: str, uid: str) -> str:
     """Return what an OCPP 1.6 charge point calls a token: its uid, or if that is too long a substitute (TOK-18)."""
     if 0 < len(uid) <= LONGEST_ID_TAG:
         return uid
-    text = "|".join((*owner.key, token_type, uid.upper()))
+    return _substitute(owner, token_type, uid)
+
+
+def parent_id_tag(owner: Address, group_id: str) -> str:
+    """Return what an OCPP 1.6 charge point calls a group: its id, or if that is too long a substitute (M-7).
+
+    It is the same for all tokens of the group, whatever their type; charge points compare it and never send it.
+    """
+    return group_id if len(group_id) <= LONGEST_ID_TAG else _substitute(owner, "GROUP", group_id)
+
+
+def _substitute(owner: Address, kind: str, name: str) -> str:
+    text = "|".join((*owner.key, kind, name.upper()))
     return "Z" + base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[: LONGEST_ID_TAG - 1]
 
 

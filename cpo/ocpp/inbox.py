@@ -22,19 +22,21 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+import msgspec
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from cpo.gateway import frames
 from cpo.gateway.frames import FrameError, PayloadError
 from cpo.gateway_models import InboxState
-from cpo.models import InboxMessage
+from cpo.models import ChargePoint, InboxMessage
 from cpo.modules import (
     authorization,
     connector_states,
     features,
     smart_charging,
     station_events,
+    tokens,
     transactions,
     transactions_201,
     transactions_tokens,
@@ -42,13 +44,13 @@ from cpo.modules import (
 from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.authorization import Question, Verdict
-from cpo.modules.tokens import LONGEST_ID_TAG
 from cpo.ocpp import events, fields, v16, v201
 from cpo.ocpp.events import Event
 from cpo.ocpp.inbox_order import next_message
 from cpo.ocpp.inbox_order import waiting as waiting
 from cpo.whitelist_states import ACCEPTED, INVALID
 from ocpi import documents
+from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
 
@@ -245,16 +247,21 @@ def _answer(
         authorization.remember(message.charge_point, event.id_token, verdict)
         if message.protocol != "1.6":
             return transactions_tokens.authorize_answer(event, verdict)
-        return {"idTagInfo": _id_tag_info(verdict)}
+        return {"idTagInfo": _id_tag_info(message.charge_point, verdict)}
     row = transactions.start(message, event, verdict)
-    return {"idTagInfo": _id_tag_info(verdict), "transactionId": row.transaction_id}
+    return {"idTagInfo": _id_tag_info(message.charge_point, verdict), "transactionId": row.transaction_id}
 
 
-def _id_tag_info(verdict: Verdict) -> dict[str, Any]:
+def _id_tag_info(charge_point: ChargePoint, verdict: Verdict) -> dict[str, Any]:
     info: dict[str, Any] = {"status": verdict.told("1.6")}
-    group = documents.get(verdict.token, "group_id") if verdict.token else verdict.parent
-    if isinstance(group, str) and 0 < len(group) <= LONGEST_ID_TAG:
-        info["parentIdTag"] = group
+    owner = Address(charge_point.country_code, charge_point.party_id)
+    group: object = verdict.parent
+    if verdict.token:
+        token = documents.members(verdict.token)
+        owner = Address(*(msgspec.json.decode(token[name], type=str) for name in ("country_code", "party_id")))
+        group = documents.get(verdict.token, "group_id")
+    if isinstance(group, str) and group:
+        info["parentIdTag"] = tokens.parent_id_tag(owner, group)
     return info
 
 

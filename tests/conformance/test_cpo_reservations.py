@@ -10,6 +10,8 @@ from cpo import reservation_states
 from cpo.models import Command, CommandedToken, Operation, Reservation, Session
 from cpo.modules import commands_operations as commands
 from cpo.modules import reservations_operations as reservations
+from cpo.modules import tokens
+from ocpi.headers import Address
 from ocpi.v2_2_1 import sessions as session_schema
 from tests.commands_support import RESERVATION, TAG, Commander, payload, reserved_tariff
 from tests.cpo_support import (
@@ -61,6 +63,18 @@ def test_a_reservation_in_force_is_a_session(point: Point, emsp: Commander, cloc
     assert pushed["start_date_time"] == stamp(clock.start)
     assert "total_cost" not in pushed
     assert emsp.results() == ["ACCEPTED"]
+
+
+@pytest.mark.req("OCPP-75", "OCPP-128", "TOK-40")
+def test_a_group_too_long_for_a_charge_point_reserves_under_its_substitute(
+    point: Point, emsp: Commander, document: Document
+) -> None:
+    token = document("reserve_now")["token"] | {"group_id": "G" * 21}
+
+    emsp.reserve(60, token=token)
+
+    owner = Address(token["country_code"], token["party_id"])
+    assert payload(emsp.ask())["parentIdTag"] == tokens.parent_id_tag(owner, "G" * 21)
 
 
 @pytest.mark.req("CMD-36", "SES-16")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -49,14 +50,25 @@ def test_a_session_can_be_stopped_with_another_token_of_its_group(
     assert json.loads(CDR.objects.get().document)["cdr_token"]["uid"] == TAG
 
 
-@pytest.mark.req("TOK-40", "TOK-17")
-@pytest.mark.parametrize("group_id", [None, "G" * 21])
-def test_no_group_and_one_that_no_charge_point_can_hold_join_nothing(
-    point: Point, emsp: Person, document: Document, group_id: str | None
-) -> None:
-    card(emsp, document, TAG, group_id=group_id)
+@pytest.mark.req("TOK-40")
+def test_without_a_group_nothing_is_joined(point: Point, emsp: Person, document: Document) -> None:
+    card(emsp, document, TAG, group_id=None)
 
     assert "parentIdTag" not in told(point, TAG)
+
+
+@pytest.mark.req("TOK-40", "TOK-17", "OCPP-75", "OCPP-128")
+def test_a_group_that_no_charge_point_can_hold_has_a_substitute_that_joins_its_tokens(
+    point: Point, emsp: Person, document: Document
+) -> None:
+    card(emsp, document, TAG, group_id="G" * 21)
+    card(emsp, document, SECOND_TAG, group_id="g" * 21, type="OTHER", contract_id="DE-EMS-OTHER")
+    card(emsp, document, "04FFFFFFFFFF02", group_id="G" * 22, contract_id="DE-EMS-THIRD")
+
+    first, second, third = (told(point, tag)["parentIdTag"] for tag in (TAG, SECOND_TAG, "04FFFFFFFFFF02"))
+
+    assert re.fullmatch("Z[A-Z2-7]{19}", first)
+    assert first == second != third
 
 
 @pytest.mark.req("TOK-43")

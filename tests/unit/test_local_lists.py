@@ -15,7 +15,8 @@ from cpo.gateway import frames
 from cpo.local_lists import Entry
 from cpo.models import ChargePoint, IdTag, LocalList, LocalListContents, Location, Operation, Token, TokenUse
 from cpo.modules import local_list_abilities as abilities
-from cpo.modules import local_lists, local_lists_sending
+from cpo.modules import local_lists, local_lists_sending, tokens
+from ocpi.headers import Address
 from tests.cpo_support import LOCATION, Point, add_location, add_point
 from tests.fixtures import Document
 
@@ -170,6 +171,23 @@ def test_the_list_holds_what_is_valid_and_may_charge_unasked(station: Point) -> 
     assert bring_over() == [("Full", ["0A11", "0B22"])]
     assert row().held == row().wanted
     assert row().version == 1
+
+
+@pytest.mark.req("OCPP-87", "OCPP-75")
+def test_a_group_too_long_for_a_charge_point_is_on_its_list_as_it_is_told_elsewhere(
+    document: Document, db: None
+) -> None:
+    allowed = [{"group_id": "G" * 21}]
+    add_point(add_location(document("location") | {"publish": False, "publish_allowed_to": allowed}))
+    found = token("0B22", group_id="G" * 21)
+
+    introduce()
+    LocalList.objects.update(due_at=datetime.now(UTC) - timedelta(seconds=1))
+    local_lists_sending.sweep()
+
+    [entry] = json.loads(Operation.objects.get(state="QUEUED").payload)["localAuthorizationList"]
+    group = tokens.parent_id_tag(Address(found.country_code, found.party_id), "G" * 21)
+    assert entry == {"idTag": "0B22", "idTagInfo": {"status": "Accepted", "parentIdTag": group}}
 
 
 @pytest.mark.req("OCPP-87")
