@@ -67,7 +67,7 @@ class Simulated(ABC):
         self.reservations = Reservations(
             self.connectors, any_of=self.behavior.reserves_any, show=self._show, ended=self._reservation_ended
         )
-        self.clock = Clock(self.behavior.seconds_per_minute, self.behavior.clock_behind)
+        self.clock = Clock(self.behavior.seconds_per_minute, self.behavior.clock_behind, self.behavior.epoch)
         self.jobs = Jobs(self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._heartbeat_seconds = 300.0

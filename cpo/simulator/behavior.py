@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cpo.simulator.clock import Epoch
 from cpo.simulator.energy import Car, Metered
 
 
@@ -30,6 +31,7 @@ class Behavior:
     phases: int = 3
     seconds_per_minute: float = 60
     clock_behind: timedelta = timedelta(hours=24)
+    epoch: Epoch | None = None  # shared by charge points that are to agree about the time
     sample_minutes: float = 1
     authorize_remote: bool = False  # Authorize before a remote start (AuthorizeRemoteTxRequests)
     session_minutes: float | None = None  # a session ends by itself after this; None: when the car is full

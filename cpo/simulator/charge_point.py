@@ -9,12 +9,12 @@ from typing import Any
 from cpo.simulator import jobs, local_list
 from cpo.simulator.base import Simulated
 from cpo.simulator.behavior import Behavior, Connector
-from cpo.simulator.clock import write
+from cpo.simulator.clock import Epoch, write
 from cpo.simulator.energy import Metered
 from cpo.simulator.limits import CONFIGURATION
 from cpo.simulator.link import CallFailed, Payload
 
-__all__ = ["Behavior", "CallFailed", "Connector", "SimulatedChargePoint"]
+__all__ = ["Behavior", "CallFailed", "Connector", "Epoch", "SimulatedChargePoint"]
 
 
 class SimulatedChargePoint(Simulated):

@@ -32,13 +32,14 @@ def power_of(location: dict[str, Any]) -> float:
 async def _run(url: str, points: list[dict[str, Any]], telling: Any, stopping: Any) -> None:
     simulator, stations = import_module("cpo.simulator.charge_point"), import_module("cpo.simulator.station")
     kinds = {"1.6": simulator.SimulatedChargePoint, "2.0.1": stations.SimulatedStation}
-    running = []
+    running, epoch = [], simulator.Epoch()
     for number, point in enumerate(points):
         behavior = simulator.Behavior(
             connectors=len(point["evses"]),
             power_w=point["power_w"],
             seconds_per_minute=0.5,
             answer_seconds=10,
+            epoch=epoch,
             model=f"Demo {number % 3 + 1}",
         )
         kind = kinds[point["protocol"]]

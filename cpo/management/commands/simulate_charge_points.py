@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from websockets.exceptions import InvalidStatus
 
 from cpo.simulator.base import LOST, Simulated
-from cpo.simulator.charge_point import Behavior, CallFailed, SimulatedChargePoint
+from cpo.simulator.charge_point import Behavior, CallFailed, Epoch, SimulatedChargePoint
 from cpo.simulator.station import SimulatedStation
 
 _KINDS: dict[str, type[Simulated]] = {"1.6": SimulatedChargePoint, "2.0.1": SimulatedStation}
@@ -62,6 +62,7 @@ async def _simulate(options: dict[str, Any]) -> list[Simulated]:
         seconds_per_minute=options["seconds_per_minute"],
         session_minutes=options["session_minutes"],
         signs=options["signed"],
+        epoch=Epoch(),
     )
     points = [
         _KINDS[options["protocol"]](
