@@ -2,12 +2,14 @@
 
 Django's cursors put the values into the text, so that PostgreSQL plans every statement anew; for a statement with joins
 and a conflict rule that costs more than running it. And a cursor costs several times what the call of libpq below it
-does: plain values go straight there, and what came back is read with the connection's own adapters. Anything else (a
-value of another type, the first statement of a transaction) takes a cursor, which does the same.
+does: plain values go straight there, and what came back is read with the connection's own adapters. A value of another
+type takes a cursor, which does the same. Cursors do not prepare here: after a rollback psycopg says DEALLOCATE ALL,
+which forgets what psycopg did not prepare, too.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -20,7 +22,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
 Rows = list[tuple[Any, ...]]
 _Place = str | int  # the name or the number of a value
@@ -34,9 +36,11 @@ _LENGTH = struct.Struct("!i")
 _NULL = _LENGTH.pack(-1)
 _IN_ARRAYS = frozenset((str, datetime, type(None)))  # as texts: the statement casts them
 _GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+_FORGOTTEN = (b"26000", b"0A000")  # deallocated by somebody; a table that has changed under its plan
 
 # What has been prepared on which connection, under which name.
 _prepared: WeakKeyDictionary[Any, dict[_Key, bytes]] = WeakKeyDictionary()
+_names = itertools.count()
 
 
 def fetch_all(sql: str, values: Sequence[Any] | Mapping[str, Any]) -> Rows:
@@ -45,7 +49,7 @@ def fetch_all(sql: str, values: Sequence[Any] | Mapping[str, Any]) -> Rows:
     with database.wrap_database_errors:
         database.ensure_connection()
         raw: Any = database.connection
-        given = _given(_numbered(sql)[1], values) if _is_ready(raw) else None
+        given = _given(_numbered(sql)[1], values) if _begins_plainly(raw) else None
         rows = _by_cursor(raw, sql, values) if given is None else _straight(raw, sql, given)
     if database.queries_logged:  # tests count statements
         database.queries_log.append({"sql": sql, "time": "0"})
@@ -63,28 +67,41 @@ class _Given:
         self.forms: list[int] = []
 
 
-def _is_ready(raw: Any) -> bool:
-    """Say whether a statement may be sent as it is: psycopg begins a transaction with the first one's cursor."""
-    return bool(raw.autocommit) or raw.pgconn.transaction_status != TransactionStatus.IDLE
+def _begins_plainly(raw: Any) -> bool:
+    return (raw.isolation_level, raw.read_only, raw.deferrable) == (None, None, None)
 
 
 def _straight(raw: Any, sql: str, given: _Given) -> Rows:
+    """Run a statement under the name it was prepared with.
+
+    What the database has forgotten is prepared again; inside a transaction, which that ends, by the next one.
+    """
     connection = raw.pgconn
+    if not raw.autocommit and connection.transaction_status == TransactionStatus.IDLE:
+        _good(raw, connection.exec_(b"BEGIN"))  # as psycopg does with a transaction's first statement
+    found = connection.exec_prepared(_name(raw, sql, given), given.octets, given.forms)
+    if found.status not in _GOOD and found.error_field(DiagnosticField.SQLSTATE) in _FORGOTTEN:
+        del _prepared[raw]
+        if connection.transaction_status == TransactionStatus.IDLE:
+            found = connection.exec_prepared(_name(raw, sql, given), given.octets, given.forms)
+    if not _good(raw, found).nfields:
+        return []
+    reader = Transformer(raw)
+    reader.set_pgresult(found)
+    return reader.load_rows(0, found.ntuples, tuple)
+
+
+def _name(raw: Any, sql: str, given: _Given) -> bytes:
     known = _prepared.get(raw)
     if known is None:
         known = _prepared[raw] = {}
     key = (sql, tuple(given.types))
     name = known.get(key)
     if name is None:
-        name = b"ocpi_%d" % len(known)
-        _good(raw, connection.prepare(name, _numbered(sql)[0], given.types))
+        name = b"ocpi_%d" % next(_names)
+        _good(raw, raw.pgconn.prepare(name, _numbered(sql)[0], given.types))
         known[key] = name
-    found = _good(raw, connection.exec_prepared(name, given.octets, given.forms))
-    if not found.nfields:
-        return []
-    reader = Transformer(raw)
-    reader.set_pgresult(found)
-    return reader.load_rows(0, found.ntuples, tuple)
+    return name
 
 
 def _good(raw: Any, result: Any) -> Any:
@@ -96,9 +113,8 @@ def _good(raw: Any, result: Any) -> Any:
 
 
 def _by_cursor(raw: Any, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> Rows:
-    raw.prepare_threshold = 0
     with psycopg.Cursor(raw) as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, values, prepare=False)
         return cursor.fetchall() if cursor.description else []
 
 

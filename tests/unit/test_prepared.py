@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, OperationalError, connection, transaction
 
 from ocpi import prepared
 from ocpi.models import Platform
@@ -90,6 +90,35 @@ def test_the_first_statement_of_a_transaction_is_in_it() -> None:
         transaction.set_rollback(True)
 
     assert prepared.fetch_all("SELECT to_regclass(%s)::text", ["prepared_trial"]) == [(None,)]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.req("REL-05")
+def test_a_rollback_or_a_look_by_cursor_forgets_nothing() -> None:
+    for value in ("a", "b"):
+        with transaction.atomic():
+            assert prepared.fetch_all("SELECT %s::text", [value]) == [(value,)]
+            assert prepared.fetch_all("SELECT %s::numeric[]", [[1, 2]]) == [([1, 2],)]
+            transaction.set_rollback(True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "ALTER TABLE prepared_change ALTER value TYPE text"])
+def test_what_the_database_has_forgotten_is_prepared_again(forget: str, inside: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE prepared_change AS SELECT 7 AS value")
+        try:
+            sql = "SELECT value::text, value FROM prepared_change WHERE %s"
+            assert prepared.fetch_all(sql, [True]) == [("7", 7)]
+            cursor.execute(forget)
+            if inside:
+                with pytest.raises(DatabaseError), transaction.atomic():
+                    prepared.fetch_all(sql, [True])
+
+            assert prepared.fetch_all(sql, [True])[0][0] == "7"
+        finally:
+            cursor.execute("DROP TABLE prepared_change")
 
 
 @pytest.mark.django_db(transaction=True)
