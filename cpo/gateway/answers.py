@@ -199,6 +199,8 @@ class Answers:
         self._services.watch.clocks.note(self._speaker.record.id, call.payload, now)
         kept = await self._keep(call, action, situation, error)
         self._services.watch.duplicates[call.action] += kept.repeated
+        if kept.reused:
+            self._deviates(call.action, "message id used again for another message")
         if call.action == "BootNotification":
             self._note_boot(call, now)
         if not action.fresh:

@@ -5,8 +5,9 @@ turns, so that the next group is gathered while one is committed. A charge point
 so its order holds whichever writer takes it.
 
 Repeats are found here, in the database, so they are found after a restart and on another node too: the same message id
-with the same payload (OCPP-26), and the same StartTransaction by its content (OCPP-38). The join on the epoch keeps out
-whatever an older connection still says after a newer one has come.
+with the same payload (OCPP-26; with another one it is a new message, and said to be so), and the same StartTransaction
+by its content (OCPP-38). The join on the epoch keeps out whatever an older connection still says after a newer one has
+come.
 """
 
 import asyncio
@@ -66,6 +67,7 @@ class Kept:
     answer: str | None
     transaction_id: int | None
     repeated: bool
+    reused: bool = False  # its message id was another message's a short while ago
 
 
 @dataclass(slots=True)
@@ -95,14 +97,17 @@ _KEEP = """
             %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[]) WITH ORDINALITY
             AS m (charge_point_id, epoch, received_at, protocol, action, message_id, payload, payload_hash, answer,
                 state, error, start_key, repeats, place)),
-    before AS MATERIALIZED (
-        SELECT m.place, i.id, i.answer, i.transaction_id
+    seen AS MATERIALIZED (
+        SELECT m.place, i.id, i.answer, i.transaction_id,
+            i.action = m.action AND i.payload_hash = m.payload_hash AND m.repeats AND m.start_key IS NULL AS same,
+            i.action <> m.action OR i.payload <> m.payload AS other
         FROM m CROSS JOIN LATERAL (
-            SELECT id, answer, transaction_id FROM cpo_inboxmessage AS i
-            WHERE i.charge_point_id = m.charge_point_id AND i.message_id = m.message_id AND i.action = m.action
-                AND i.payload_hash = m.payload_hash AND i.received_at > m.received_at - make_interval(secs => %s)
-            ORDER BY id LIMIT 1) AS i
-        WHERE m.repeats AND m.start_key IS NULL),
+            SELECT id, action, payload, payload_hash, answer, transaction_id FROM cpo_inboxmessage AS i
+            WHERE i.charge_point_id = m.charge_point_id AND i.message_id = m.message_id
+                AND i.received_at > m.received_at - make_interval(secs => %s)
+            OFFSET 0) AS i),
+    before AS MATERIALIZED (
+        SELECT DISTINCT ON (place) place, id, answer, transaction_id FROM seen WHERE same ORDER BY place, id),
     kept AS (
         INSERT INTO cpo_inboxmessage (charge_point_id, epoch, received_at, protocol, action, message_id, payload,
             payload_hash, answer, state, error, start_key, transaction_id, attempts, gave_up)
@@ -114,9 +119,10 @@ _KEEP = """
         ORDER BY m.place
         ON CONFLICT DO NOTHING
         RETURNING charge_point_id, epoch, id, answer, transaction_id)
-    SELECT place, id, answer, transaction_id, true FROM before
+    SELECT place, id, answer, transaction_id, true, false FROM before
     UNION ALL
-    SELECT m.place, kept.id, kept.answer, kept.transaction_id, false FROM kept JOIN m USING (charge_point_id, epoch)
+    SELECT m.place, kept.id, kept.answer, kept.transaction_id, false,
+        EXISTS (SELECT FROM seen WHERE seen.place = m.place AND seen.other) FROM kept JOIN m USING (charge_point_id, epoch)
 """
 _COLUMNS = attrgetter(
     "charge_point", "epoch", "received_at", "protocol", "action", "message_id", "payload", "payload_hash", "answer",
@@ -266,8 +272,8 @@ async def _keep(connection: psycopg.AsyncConnection[Any], messages: list[Message
     # One connection has one message under way, so charge point and epoch name it.
     columns = [_array(column) for column in zip(*(_COLUMNS(messages[place]) for place in fresh), strict=True)]
     rows = await (await connection.execute(_KEEP, (*columns, REPEAT_SECONDS))).fetchall()
-    for place, row, answer, transaction_id, repeated in rows:
-        found[fresh[place - 1]] = Kept(row, answer, transaction_id, repeated)
+    for place, row, answer, transaction_id, repeated, reused in rows:
+        found[fresh[place - 1]] = Kept(row, answer, transaction_id, repeated, reused)
     lost = [place for place in fresh if place not in found and messages[place].start_key]
     if lost:
         # The same start was committed elsewhere in this very moment.

@@ -254,6 +254,9 @@ def test_a_repeated_message_id_gets_the_stored_answer_and_is_kept_once(world: Wo
         "BootNotification",
         "BootNotification",
     ]
+    # The two messages that bore one id are recorded; those that were the same message are not.
+    deviations = world.rows("SELECT action, kind FROM cpo_chargepointdeviation")
+    assert deviations == [{"action": "Authorize", "kind": "message id used again for another message"}]
 
 
 @pytest.mark.req("OCPP-38", "OCPP-37", "OCPP-126")
