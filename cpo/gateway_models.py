@@ -48,6 +48,8 @@ class InboxState(models.TextChoices):
     FAILED = "FAILED"  # parked for the operator
 
 
+_DIRECTIONS = [("import", "Import"), ("export", "Export")]
+_EMPTY_LIST = models.Value([], output_field=models.JSONField())
 _EMPTY_OBJECT = models.Value({}, output_field=models.JSONField())
 
 
@@ -80,6 +82,13 @@ class ChargePoint(models.Model):
     booted_at = models.DateTimeField(null=True, blank=True)
     heartbeat_seconds = models.PositiveIntegerField(null=True, blank=True)  # None: OCPP_HEARTBEAT
     ping_seconds = models.PositiveIntegerField(null=True, blank=True)  # None: the node's setting; 0: no pings
+    ping_timeout_seconds = models.PositiveIntegerField(null=True, blank=True)  # None: the node's; 0: never cut off
+    frame_bytes = models.PositiveIntegerField(null=True, blank=True)  # of its longest frame; None: the node's setting
+    compression = models.BooleanField(default=False, db_default=False)  # offered when it connects (OCPP-10)
+    switched_off = models.JSONField(default=list, db_default=_EMPTY_LIST, blank=True)  # actions not taken (OCPP-16)
+    # Which register of its meters counts what cars take: export where they are wired the other way round (OCPP-67).
+    register_direction = models.CharField(max_length=6, choices=_DIRECTIONS, default="import",
+                                          db_default="import")  # fmt: skip
     online = models.BooleanField(default=False, db_default=False)
     node = models.CharField(max_length=64, blank=True, default="", db_default="")
     epoch = models.BigIntegerField(default=0, db_default=0)  # rises with each connection; the newest one wins

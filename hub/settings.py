@@ -253,6 +253,11 @@ OCPP_UNKNOWN = env.choice("OCPP_UNKNOWN", "reject", ("reject", "pending", "accep
 
 # Seconds between two WebSocket pings to a charge point.
 OCPP_PING = env.seconds("OCPP_PING", 60)
+# Seconds of silence after such a ping after which the connection is cut; 0 = never.
+OCPP_PING_TIMEOUT = env.seconds("OCPP_PING_TIMEOUT", 60)
+
+# Octets of the longest frame a charge point may send, if its record names no other number.
+OCPP_FRAME_BYTES = env.integer("OCPP_FRAME_BYTES", 131_072, at_least=1024)
 
 # Seconds a gateway that is told to stop lets its charge points finish.
 OCPP_DRAIN_SECONDS = env.seconds("OCPP_DRAIN_SECONDS", 30)

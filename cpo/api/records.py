@@ -124,6 +124,11 @@ def charge_point(row: ChargePoint, *, password: str | None = None) -> Record:
         "boot_status": row.boot_status,
         "heartbeat_seconds": row.heartbeat_seconds,
         "ping_seconds": row.ping_seconds,
+        "ping_timeout_seconds": row.ping_timeout_seconds,
+        "frame_bytes": row.frame_bytes,
+        "compression": row.compression,
+        "switched_off": row.switched_off,
+        "register_direction": row.register_direction,
         "password_set": bool(row.password_digest),
         **({} if password is None else {"password": password}),
         "layout": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cpo.gateway.actions import SWITCHABLE
 from cpo.gateway.operation_states import OperationState
 from cpo.operation_models import ReportState
 from cpo.reservation_states import STATES as RESERVATION_STATES
@@ -187,6 +188,22 @@ _POINT_MEMBERS: dict[str, Schema] = {
     "boot_status": {"type": "string", "enum": ["Accepted", "Pending", "Rejected"]},
     "heartbeat_seconds": nullable(_SECONDS),
     "ping_seconds": nullable({**_SECONDS, "minimum": 0}),
+    "ping_timeout_seconds": nullable({**_SECONDS, "minimum": 0, "description": "0: silence never cuts it off"}),
+    "frame_bytes": nullable(
+        {"type": "integer", "minimum": 1024, "maximum": 16_777_216, "description": "of the longest frame it may send"}
+    ),
+    "compression": {"type": "boolean", "description": "permessage-deflate, if it asks for it when it connects"},
+    "switched_off": {
+        "type": "array",
+        "items": {"type": "string", "enum": sorted(SWITCHABLE)},
+        "uniqueItems": True,
+        "description": "actions of its own that are answered NotSupported",
+    },
+    "register_direction": {
+        "type": "string",
+        "enum": ["import", "export"],
+        "description": "the register of its meters that counts what cars take",
+    },
 }
 _PASSWORD: Schema = {
     "type": "string", "minLength": 1, "maxLength": 255,

@@ -149,6 +149,8 @@ V21 = V201 | {"NotifyPeriodicEventStream": Action(_nothing)}
 ACTIONS = {"1.6": V16, "2.0.1": V201, "2.1": V21}
 # What drivers are billed by: never answered with CALLERROR for a fault of ours (OCPP-27).
 BILLED = frozenset({"MeterValues", "StartTransaction", "StopTransaction", "TransactionEvent"})
+# What can be switched off for a charge point (OCPP-16): not its boot, and not what must never be refused.
+SWITCHABLE = frozenset(V16 | V21) - BILLED - {"BootNotification"}
 
 # What TriggerMessage asks for → the action that comes.
 _TRIGGERED = {

@@ -166,6 +166,8 @@ class Answers:
                 "the central system does not take this action",
                 "",
             )
+        if call.action in self._speaker.record.switched_off and call.action in actions.SWITCHABLE:
+            raise PayloadError(Fault.SWITCHED_OFF, "this action is switched off for the charge point", "")
         self._check_boot_status(call.action, action)
         return action
 

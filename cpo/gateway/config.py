@@ -95,6 +95,8 @@ def read(*, host: str | None = None, port: int | None = None) -> Config:
         unknown=settings.OCPP_UNKNOWN,
         heartbeat_seconds=settings.OCPP_HEARTBEAT,
         ping_seconds=_number("OCPP_PING", 60),
+        ping_timeout_seconds=settings.OCPP_PING_TIMEOUT,
+        frame_bytes=settings.OCPP_FRAME_BYTES,
         handshake_seconds=_number("OCPP_HANDSHAKE_SECONDS", 20),
         drain_calls_seconds=min(_DRAIN_CALLS_SECONDS, drain_seconds),  # who wants a short end does not wait for these
         drain_seconds=drain_seconds,

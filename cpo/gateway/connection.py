@@ -267,7 +267,9 @@ class Connection:
         interval = config.ping_seconds if self.record.ping_seconds is None else self.record.ping_seconds
         if interval <= 0:
             return
-        if now - self.heard_at >= interval + config.ping_timeout_seconds:
+        own = self.record.ping_timeout_seconds
+        timeout = config.ping_timeout_seconds if own is None else own
+        if timeout > 0 and now - self.heard_at >= interval + timeout:
             self.services.spawn(self._hang_up())
         elif now - max(self.heard_at, self.pinged_at) >= interval:
             self.pinged_at = now

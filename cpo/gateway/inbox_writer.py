@@ -122,7 +122,8 @@ _KEEP = """
     SELECT place, id, answer, transaction_id, true, false FROM before
     UNION ALL
     SELECT m.place, kept.id, kept.answer, kept.transaction_id, false,
-        EXISTS (SELECT FROM seen WHERE seen.place = m.place AND seen.other) FROM kept JOIN m USING (charge_point_id, epoch)
+        EXISTS (SELECT FROM seen WHERE seen.place = m.place AND seen.other)
+    FROM kept JOIN m USING (charge_point_id, epoch)
 """
 _COLUMNS = attrgetter(
     "charge_point", "epoch", "received_at", "protocol", "action", "message_id", "payload", "payload_hash", "answer",

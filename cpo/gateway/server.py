@@ -216,6 +216,7 @@ class Gateway:
                 continue
             if charge_point in found:
                 connection.record = found[charge_point]
+                sockets.fit(connection.socket, connection.record, self.config.frame_bytes)
             else:
                 self.spawn(connection.socket.close(1008, "no longer known"))
         held = [self.connections[cp] for cp in charge_points if cp in self.connections]
@@ -279,6 +280,7 @@ class Gateway:
             return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "try again later\n")
         if isinstance(socket, Socket):
             socket.admission = admission
+        sockets.fit(socket, record, self.config.frame_bytes)
         return None
 
     def _metrics(self, socket: ServerConnection, request: Request) -> Response:

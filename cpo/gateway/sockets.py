@@ -5,10 +5,13 @@ import logging
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection
+from websockets.extensions.permessage_deflate import enable_server_permessage_deflate
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from cpo.gateway import ending
 from cpo.gateway.admission import Admission
+from cpo.gateway.store import Record
 
 # Strangers fail at the handshake all day; a traceback of each would be the easiest way to fill a disk.
 library_logger = logging.getLogger("websockets.gateway")
@@ -30,6 +33,18 @@ class Socket(ServerConnection):
         except asyncio.CancelledError:
             self.transport.abort()
             raise
+
+
+def fit(socket: ServerConnection, record: Record, frame_bytes: int) -> None:
+    """Set how long the frames of a charge point may be, those of its record first (OCPP-10).
+
+    Within its handshake this also offers compression, if the record wants it; nobody else is offered any. The limit is
+    of what comes out of a compressed frame.
+    """
+    protocol = socket.protocol
+    protocol.max_message_size = record.frame_bytes or frame_bytes
+    if record.compression and protocol.state is State.CONNECTING:
+        protocol.available_extensions = enable_server_permessage_deflate(None)
 
 
 def select_subprotocol(socket: ServerConnection, offered: Any) -> Subprotocol | None:

@@ -22,7 +22,8 @@ UNKNOWN_KEPT = 10_000
 _RECORD = """
     id, identity, password_digest, next_password_digest, security_profile, refuses_tls, protocols,
     no_subprotocol_is_16, strictness, boot_status,
-    boot_data IS NOT NULL AS booted, heartbeat_seconds, ping_seconds, online, node,
+    boot_data IS NOT NULL AS booted, heartbeat_seconds, ping_seconds, ping_timeout_seconds, frame_bytes,
+    compression, switched_off, online, node,
     country_code || '*' || party_id AS tenant
 """
 
@@ -90,6 +91,10 @@ class Record:
     booted: bool
     heartbeat_seconds: int | None
     ping_seconds: int | None
+    ping_timeout_seconds: int | None
+    frame_bytes: int | None
+    compression: bool
+    switched_off: list[str]  # actions
     online: bool
     node: str
     tenant: str = ""

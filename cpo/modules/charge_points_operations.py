@@ -17,7 +17,8 @@ from ocpi import audit
 from ocpi.headers import Address
 
 COLUMNS = ("security_profile", "protocols", "no_subprotocol_is_16", "strictness", "boot_status", "heartbeat_seconds",
-           "ping_seconds")  # fmt: skip
+           "ping_seconds", "ping_timeout_seconds", "frame_bytes", "compression", "switched_off",
+           "register_direction")  # fmt: skip
 _WITH_PASSWORD = (1, 2)  # security profiles
 _DISCONNECT = """
     WITH gone AS (UPDATE cpo_chargepoint SET epoch = epoch + 1, online = false

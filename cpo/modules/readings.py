@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,10 +12,11 @@ from typing import Any
 import msgspec
 
 from cpo import metering, signed_values
-from cpo.models import MeterReading, Transaction
+from cpo.models import ChargePoint, MeterReading, Transaction
 from cpo.ocpp.events import MeterSample
 from cpo.signed_values import Signed
 
+_TURNED = re.compile(r"(?<=\.)(Import|Export)\b")
 _REGISTER = "Energy.Active.Import.Register"
 _VALUE = "value"  # of a signed sample of OCPP 1.6
 _NUMBERS = ("register_wh", "power_w", "current_a", "state_of_charge", "export_wh", "interval_wh")
@@ -54,6 +57,17 @@ def is_register(sample: MeterSample) -> bool:
     return sample.measurand == _REGISTER and not sample.phase and bool(_used([sample], _REGISTER))
 
 
+def turned(charge_point: ChargePoint, samples: Iterable[MeterSample]) -> list[MeterSample]:
+    """Return samples as if the meter were wired the usual way round: what a car takes is import (OCPP-67)."""
+    if charge_point.register_direction != "export":
+        return list(samples)
+    return [replace(each, measurand=_TURNED.sub(_other_way, each.measurand)) for each in samples]
+
+
+def _other_way(found: re.Match[str]) -> str:
+    return "Export" if found[0] == "Import" else "Import"
+
+
 def keep(row: Transaction, samples: Iterable[MeterSample]) -> datetime | None:
     """Keep samples as one reading per moment; return the newest moment.
 
@@ -62,7 +76,7 @@ def keep(row: Transaction, samples: Iterable[MeterSample]) -> datetime | None:
     point's clock cannot be right, tells nothing of repeats.
     """
     by_moment: dict[tuple[datetime, str], list[MeterSample]] = {}
-    for sample in samples:
+    for sample in turned(row.charge_point, samples):
         by_moment.setdefault((sample.moment.at, sample.context), []).append(sample)
     found = [_reading(row, at, context, group) for (at, context), group in by_moment.items()]
     moments = {at for at, _ in by_moment}

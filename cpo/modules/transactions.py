@@ -172,7 +172,7 @@ def _note_other_tag(row: Transaction, event: TransactionStopped) -> None:
 
 
 def _matching(charge_point_id: int, event: TransactionStopped) -> Transaction | None:
-    rows = Transaction.objects.select_for_update(of=("self",)).select_related("session")
+    rows = Transaction.objects.select_for_update(of=("self",)).select_related("session", "charge_point")
     rows = rows.filter(charge_point_id=charge_point_id, ocpp_id="")
     row = rows.filter(transaction_id=event.transaction_id).first()
     if row is not None:
@@ -188,7 +188,7 @@ def _matching(charge_point_id: int, event: TransactionStopped) -> Transaction | 
 
 
 def _open(charge_point_id: int, connector: int) -> Transaction | None:
-    rows = Transaction.objects.select_related("session").filter(
+    rows = Transaction.objects.select_related("session", "charge_point").filter(
         charge_point_id=charge_point_id, connector_id=connector, stopped_at=None, superseded_at=None
     )
     return rows.order_by("-id").first()
@@ -196,14 +196,14 @@ def _open(charge_point_id: int, connector: int) -> Transaction | None:
 
 def _ended(charge_point_id: int, connector: int, at: datetime) -> Transaction | None:
     """Return the transaction that went on at a connector then and has ended since."""
-    rows = Transaction.objects.select_related("session").filter(
+    rows = Transaction.objects.select_related("session", "charge_point").filter(
         charge_point_id=charge_point_id, connector_id=connector, ocpp_id="", started_at__lte=at, stopped_at__gt=at
     )
     return rows.order_by("-started_at", "-id").first()
 
 
 def _of_values(charge_point_id: int, event: MeterValues) -> Transaction | None:
-    rows = Transaction.objects.select_related("session").filter(charge_point_id=charge_point_id)
+    rows = Transaction.objects.select_related("session", "charge_point").filter(charge_point_id=charge_point_id)
     if event.transaction_id is not None:
         row = rows.filter(transaction_id=event.transaction_id, ocpp_id="").first()
         if row is not None:

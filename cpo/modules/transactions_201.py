@@ -117,7 +117,8 @@ def _new(message: InboxMessage, event: Event) -> Transaction:
 
 def _keep(row: Transaction, message: InboxMessage, event: Event, verdict: Verdict | None) -> TransactionEvent:
     number = connectors.number_of(row.charge_point_id, event.evse, event.connector) if event.evse else None
-    registers = [each for each in event.samples if readings.is_register(each)]
+    samples = readings.turned(row.charge_point, event.samples)
+    registers = [each for each in samples if readings.is_register(each)]
     begins = [each.value for each in registers if each.context == "Transaction.Begin"]
     ends = [each.value for each in registers if each.context == "Transaction.End"]
     if not ends and event.kind == ENDED:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from cpo.models import CDR, MeterReading, Session, TenantPolicy, Transaction
+from cpo.models import CDR, ChargePoint, MeterReading, Session, TenantPolicy, Transaction
 from cpo.modules import sessions_operations
 from ocpi import tariff_pricing
 from ocpi.models import Delivery
@@ -66,6 +66,28 @@ def exact(text: str) -> Any:
 
 
 # ---------------------------------------------------------------- a whole session
+
+
+@pytest.mark.req("OCPP-67")
+@pytest.mark.parametrize(("direction", "shown"), [("export", (6000, 1500, 20)), ("import", (1500, 6000, 10))])
+def test_the_register_of_a_charge_point_is_the_one_its_record_names(
+    point: Point, card: str, direction: str, shown: tuple[int, int, int]
+) -> None:
+    ChargePoint.objects.filter(pk=point.row.pk).update(register_direction=direction)
+    number = point.start(card)["transactionId"]
+    sampled = [
+        {"measurand": f"{kind}.{way}{rest}", "value": str(value)}
+        for kind, way, rest, value in (
+            ("Energy.Active", "Import", ".Register", 1500), ("Energy.Active", "Export", ".Register", 6000),
+            ("Current", "Import", "", 10), ("Current", "Export", "", 20),
+        )
+    ]  # fmt: skip
+    values = {"timestamp": stamp(minutes(30)), "sampledValue": sampled}
+
+    point.says("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [values]})
+
+    reading = MeterReading.objects.get()
+    assert (reading.register_wh, reading.export_wh, reading.current_a) == shown
 
 
 @pytest.mark.req("CDR-42", "CDR-43", "OCPP-95", "OCPP-97", "PRI-47")

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from cpo.models import CDR, Operation, Session, Transaction, TransactionEvent
+from cpo.models import CDR, ChargePoint, Operation, Session, Transaction, TransactionEvent
 from cpo.modules import transactions_201
 from tests.cpo_support import BASE, EVSE_UID, stamp
 from tests.cpo_support import emsp_fixture as emsp_fixture
@@ -57,6 +57,23 @@ def test_a_session_of_2_0_1_becomes_a_session_and_a_cdr(station: Station, card: 
     assert (cdr["total_energy"], cdr["total_cost"]["excl_vat"]) == (10, Decimal("3.5"))
     assert cdr["remark"] == "Stop reason: Local"
     assert TransactionEvent.objects.count() == 4
+
+
+@pytest.mark.req("OCPP-67")
+@pytest.mark.parametrize(("direction", "kwh"), [("export", 10), ("import", 0)])
+def test_a_meter_wired_the_other_way_round_counts_by_its_export_register(
+    station: Station, card: str, direction: str, kwh: int
+) -> None:
+    ChargePoint.objects.filter(pk=station.row.pk).update(register_direction=direction)
+    events = whole(card)
+    for value in (each for told in events for each in told.get("meterValue", ())):
+        value["sampledValue"] = [
+            {**each, "measurand": "Energy.Active.Export.Register"} for each in value["sampledValue"]
+        ]
+
+    station.tells(*events)
+
+    assert exact(Session.objects.get().document)["kwh"] == kwh
 
 
 @pytest.mark.req("OCPP-49")

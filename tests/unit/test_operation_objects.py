@@ -50,6 +50,12 @@ def test_a_charge_point_is_added_changed_and_removed(api: Caller) -> None:
     assert changed.json["protocols"] == ["ocpp2.0.1"]
     assert passwords.matches(row.password_digest, b"secret", _secret_key())
     assert api.put("charge-points/CP*1@x", {"heartbeat_seconds": None}).json["heartbeat_seconds"] is None
+    options = {
+        "ping_timeout_seconds": 0, "frame_bytes": 65_536, "compression": True, "switched_off": ["DataTransfer"],
+        "register_direction": "export",
+    }  # fmt: skip
+    told = api.put("charge-points/CP*1@x", options).json
+    assert {name: told[name] for name in options} == options
     assert api.put("charge-points/CP*1@x", {"password": "", "security_profile": 0}).json["password_set"] is False
 
     assert api.delete("charge-points/CP*1@x").status == 204
@@ -72,6 +78,9 @@ def _secret_key() -> str:
         ({"identity": "CP-2", "protocols": []}, (422, "INVALID"), "protocols"),
         ({"identity": "CP-2", "protocols": ["ocpp1.5"]}, (422, "INVALID"), "protocols.0"),
         ({"identity": "CP-2", "boot_status": "Maybe"}, (422, "INVALID"), "boot_status"),
+        ({"identity": "CP-2", "switched_off": ["StopTransaction"]}, (422, "INVALID"), "switched_off.0"),
+        ({"identity": "CP-2", "frame_bytes": 1023}, (422, "INVALID"), "frame_bytes"),
+        ({"identity": "CP-2", "register_direction": "both"}, (422, "INVALID"), "register_direction"),
         ({"identity": "CP-2", "party": "FR*XXX"}, (403, "FORBIDDEN"), None),
         ({"identity": "CP-2", "layout": {"location_id": "NONE"}}, (422, "INVALID"), "layout.location_id"),
     ],
