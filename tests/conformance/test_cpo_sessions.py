@@ -87,7 +87,7 @@ def test_the_register_of_a_charge_point_is_the_one_its_record_names(
     point.says("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [values]})
 
     reading = MeterReading.objects.get()
-    assert (reading.register_wh, reading.export_wh, reading.current_a) == shown
+    assert (reading.register_wh, reading.export_wh, reading.current_a) == tuple(map(Decimal, shown))
 
 
 @pytest.mark.req("CDR-42", "CDR-43", "OCPP-95", "OCPP-97", "PRI-47")
