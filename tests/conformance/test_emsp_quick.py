@@ -10,7 +10,7 @@ import pytest
 
 from emsp.models import EVSE, Authorization, Location, Token
 from emsp.modules import locations_quick
-from ocpi import defects, prepared
+from ocpi import defects, keeping, prepared
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.statements import at_most
@@ -99,6 +99,27 @@ def test_other_spelling_and_return_after_removed_go_the_longer_way(
     evse = EVSE.objects.get()
     assert (evse.uid, evse.status, json.loads(evse.document)["uid"]) == ("Aa", "AVAILABLE", "Aa")
     assert all(defects.count(cpo.id, kind) == count + 1 for kind, count in before.items())
+
+
+@pytest.mark.req("REL-01", "REL-49")
+def test_what_goes_the_longer_way_leaves_nothing_written_before_it(
+    cpo: Person, location: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpo.put(URL, location("A", "B", status="REMOVED"))
+    before = Location.objects.get().document
+    seen: list[str] = []
+    longer = keeping.put
+
+    def look(*args: Any, **named: Any) -> Any:
+        seen.append(Location.objects.get().document)
+        return longer(*args, **named)
+
+    monkeypatch.setattr(keeping, "put", look)
+
+    assert cpo.put(URL, location("A", at=_LATER)).codes == (200, 1000)
+
+    assert seen == [before]
+    assert Location.objects.get().document != before
 
 
 @pytest.mark.req("LOC-11")
