@@ -105,6 +105,9 @@ class ChargePointProfile(models.Model):
     operation = models.ForeignKey(Operation, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     changed_at = models.DateTimeField(db_default=Now())
+    # When the charge point took it, and when it gave it up on our request: periods begin there (M-10).
+    installed_at = models.DateTimeField(null=True, blank=True)
+    gone_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         app_label = "cpo"

@@ -20,23 +20,29 @@ Point = tuple[datetime, Decimal]
 
 
 def cut(
-    periods: Sequence[Mapping[str, Any]], registers: Sequence[Point], end: datetime, longest: timedelta
+    periods: Sequence[Mapping[str, Any]],
+    registers: Sequence[Point],
+    end: datetime,
+    longest: timedelta,
+    changes: Sequence[datetime] = (),
 ) -> list[dict[str, Any]]:
-    """Return ChargingPeriods none of which is longer; `registers` are what the meter showed when, by time."""
+    """Return ChargingPeriods none of which is longer, and one that begins at each of the `changes` (M-10).
+
+    `registers` are what the meter showed when, by time.
+    """
     starts = [parse_datetime(period["start_date_time"]) for period in periods]
     found: list[dict[str, Any]] = []
     for period, start, until in zip(periods, starts, [*starts[1:], end], strict=False):
-        moments = list(_moments(start, until, longest))
+        moments = _moments(start, until, longest, changes)
         found.extend(_parts(period, moments, registers) if len(moments) > 2 else [dict(period)])
     return found
 
 
-def _moments(start: datetime, until: datetime, longest: timedelta) -> Iterator[datetime]:
-    yield start
-    if longest > timedelta(0):
-        for number in range(1, -(-(until - start) // longest)):
-            yield start + number * longest
-    yield until
+def _moments(start: datetime, until: datetime, longest: timedelta, changes: Sequence[datetime]) -> list[datetime]:
+    # By the clock from its start, whatever changes in between: what has been told of a period stays so.
+    steps = range(1, -(-(until - start) // longest)) if longest > timedelta(0) else ()
+    inner = {start + number * longest for number in steps} | {at for at in changes if start < at < until}
+    return [start, *sorted(inner), until]
 
 
 def _parts(

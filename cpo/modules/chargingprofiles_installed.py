@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from cpo import charging_schedules
 from cpo import chargingprofile_states as states
@@ -121,6 +121,22 @@ def with_transaction(pk: int) -> ChargePointProfile:
     return ChargePointProfile.objects.select_related("charge_point", "transaction").get(pk=pk)
 
 
+def changes_of(row: Transaction, end: datetime) -> list[datetime]:
+    """Return when what limits a transaction changed while it went on, by time and in whole seconds (M-10)."""
+    rows = ChargePointProfile.objects.filter(
+        Q(transaction=row)
+        | Q(transaction=None, charge_point_id=row.charge_point_id, connector_id__in=(0, row.connector_id)),
+        installed_at__isnull=False,
+    )
+    found = {
+        at.replace(microsecond=0)
+        for moments in rows.values_list("installed_at", "gone_at")
+        for at in moments
+        if at is not None and row.started_at < at < end
+    }
+    return sorted(found)
+
+
 def settle(operation_id: UUID) -> ChargePointProfile | None:
     """Apply how an operation about a profile ended; operations about anything else are not ours."""
     row = (
@@ -144,6 +160,7 @@ def settle(operation_id: UUID) -> ChargePointProfile | None:
         _move(row, event, save=False)
         event = "replaced"  # the answers came in another order than the profiles
     _move(row, event)
+    _note_moment(row, event)
     if row.state == states.DOUBTFUL:
         take_back(row)
     elif event in ("accepted", "cleared", "unknown"):
@@ -196,6 +213,16 @@ def _move(row: ChargePointProfile, event: str, *, save: bool = True) -> None:
     row.state, row.changed_at = states.next_state(row.state, event), clock.now()
     if save:
         row.save(update_fields=["state", "changed_at"])
+
+
+def _note_moment(row: ChargePointProfile, event: str) -> None:
+    """Note when a profile came into force or went, for the ChargingPeriods of the sessions it limits (M-10)."""
+    at = clock.now() if row.operation is None or row.operation.ended_at is None else row.operation.ended_at
+    if event == "accepted":
+        row.installed_at = at
+    elif event in ("cleared", "unknown") and row.installed_at is not None:
+        row.gone_at = at
+    row.save(update_fields=["installed_at", "gone_at"])
 
 
 def _at_its_level(row: ChargePointProfile) -> QuerySet[ChargePointProfile]:

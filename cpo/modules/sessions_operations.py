@@ -12,6 +12,7 @@ from django.db import transaction
 
 from cpo import metering, policy, recipients, session_dimensions, session_periods, session_states
 from cpo.models import Session, Transaction
+from cpo.modules import chargingprofiles_installed as chargingprofiles
 from cpo.modules import locations_operations as locations
 from cpo.modules import readings, snapshots
 from cpo.modules.snapshots import Snapshot
@@ -177,7 +178,8 @@ def meter(row: Transaction, seen: Snapshot) -> Metered:
     ]
     metered = priced(seen, course, segments, expired=False, tariffs=tariffs.documents)
     longest = timedelta(seconds=policy.period_seconds())
-    shown = session_periods.cut(metered.periods, metering.registers(course), course.end, longest)
+    changes = chargingprofiles.changes_of(row, course.end)
+    shown = session_periods.cut(metered.periods, metering.registers(course), course.end, longest, changes)
     return replace(metered, shown=session_dimensions.add(shown, read, course.end))
 
 

@@ -11,8 +11,10 @@ from django.conf import settings
 
 from cpo import chargingprofile_states as states
 from cpo.models import EVSE, ChargePointProfile, ChargingProfileRequest, Operation, Session, SmartCharging
+from cpo.modules import chargingprofiles_operations as profiles
 from ocpi import documents
 from ocpi.v2_2_1 import chargingprofiles as schema
+from ocpi.v2_2_1.types import parse_datetime
 from tests.chargingprofiles_support import (
     PATH,
     RESULTS,
@@ -26,7 +28,7 @@ from tests.chargingprofiles_support import (
 )
 from tests.chargingprofiles_support import put_fixture as put_fixture
 from tests.chargingprofiles_support import session_fixture as session_fixture
-from tests.cpo_support import BASE, Point
+from tests.cpo_support import BASE, Point, answer_operation
 from tests.cpo_support import emsp_fixture as emsp_fixture
 from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document, Partner
@@ -354,3 +356,32 @@ def test_the_same_request_again_is_answered_alike_and_asked_once(session: Sessio
 
     assert answers == [{"result": "ACCEPTED", "timeout": 60}] * 3
     assert Operation.objects.count() == ChargePointProfile.objects.count() == 1
+
+
+# ---------------------------------------------------------------- periods
+
+
+@pytest.mark.req("OCPP-95", "OCPP-128")
+def test_a_charging_period_begins_where_a_profile_comes_or_goes(
+    session: Session, put: Any, point: Point, emsp: Person
+) -> None:
+    def answered(minutes: float) -> None:
+        operation = answer_operation()
+        Operation.objects.filter(pk=operation.pk).update(ended_at=BASE + timedelta(minutes=minutes, milliseconds=700))
+        profiles.settle(operation.pk)
+
+    put(session)
+    answered(20)
+    a_while_later()
+    delete(emsp, session)
+    answered(25)
+    a_while_later()
+    put(session, 2)
+    settle("Rejected")
+    point.stop(session.transaction.transaction_id, 11_000, at=BASE + timedelta(minutes=40))
+
+    periods = json.loads(Session.objects.get().document)["charging_periods"]
+    begun = [parse_datetime(each["start_date_time"]) - BASE for each in periods]
+    energy = [each["volume"] for period in periods for each in period["dimensions"] if each["type"] == "ENERGY"]
+    assert [each // timedelta(minutes=1) for each in begun] == [0, 15, 20, 25, 30]
+    assert (len(energy), round(sum(energy), 4)) == (5, 10)

@@ -46,6 +46,20 @@ def test_a_long_period_is_cut_where_the_meter_was_then() -> None:
     assert {each["tariff_id"] for each in found} == {"T"}
 
 
+@pytest.mark.req("OCPP-95", "OCPP-128")
+def test_a_period_begins_where_a_profile_changes() -> None:
+    registers = [(at(0), Decimal(0)), (at(10), Decimal(6000)), (at(20), Decimal(8000)), (at(50), Decimal(8000))]
+    whole = [period(0, ENERGY="8", TIME="0.6667"), period(40, PARKING_TIME="0.1667")]
+    changes = [at(-1), at(10), at(15), at(40), at(50), at(60)]
+
+    found = session_periods.cut(whole, registers, at(50), timedelta(minutes=15), changes)
+    alone = session_periods.cut(whole, registers, at(50), timedelta(0), changes)
+
+    assert [each["start_date_time"][11:16] for each in found] == ["09:00", "09:10", "09:15", "09:30", "09:40"]
+    assert [each["start_date_time"][11:16] for each in alone] == ["09:00", "09:10", "09:15", "09:40"]
+    assert [volumes(each).get("ENERGY") for each in alone] == [6, 1, 1, None]
+
+
 @pytest.mark.req("OCPP-95")
 @pytest.mark.parametrize("seconds", [0, 3600, 7200])
 def test_what_is_not_too_long_stays_as_it_is(seconds: int) -> None:
