@@ -19,12 +19,8 @@ from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, conne
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cpo.modules import (
-    abilities,
     authorization,
-    availability,
     certificates,
-    certificates_installed,
-    chargingprofiles_reported,
     closings,
     data_transfer,
     device_files,
@@ -36,11 +32,11 @@ from cpo.modules import (
     passwords_rolling,
     provisioning,
     reports,
-    reservations_local,
     retention,
     returning,
     rollouts,
     sessions_pending,
+    settling,
     station_log,
     transactions,
     transactions_201,
@@ -58,28 +54,12 @@ from cpo.ocpp.inbox import Asking, Step
 
 log = logging.getLogger(__name__)
 
-APPLYING, ASKING, FOLLOWING = 8, 16, 4  # threads
+APPLYING, SETTLING, ASKING, FOLLOWING = 8, 4, 16, 4  # threads
 _AT_ONCE = 50  # messages of one charge point before the others have their turn
 _SWEEP_SECONDS = 1.0
 _RECONNECT_SECONDS = 1.0
 _ASK_KEYS = 0x4F4A << 40
 _CHANNELS = ("ocpp_inbox", "ocpp_operation_done", commands.CHANNEL)
-# Who looks whether an operation that has ended was theirs; a note may be lost, so each has a sweep below as well.
-_SETTLING: tuple[Callable[[UUID], None], ...] = (
-    commands.settle,
-    chargingprofiles.settle,
-    chargingprofiles_reported.settle,
-    abilities.settle,
-    local_lists_sending.settle,
-    provisioning.settle,
-    passwords_rolling.settle,
-    certificates.settle,
-    certificates_installed.settle,
-    device_jobs.settle,
-    reports.settle,
-    availability.settle,
-    reservations_local.settle,
-)
 # What time alone brings about, and every how many sweeps.
 _CARE: tuple[tuple[int, Callable[[], int]], ...] = (
     (1, commands.sweep),
@@ -121,6 +101,8 @@ class Consumer:
 
     def __init__(self) -> None:
         self._applying = ThreadPoolExecutor(APPLYING, "ocpp-inbox")
+        # Of their own: operations end by the thousand when charge points are silent, and no message waits behind that.
+        self._settling = ThreadPoolExecutor(SETTLING, "ocpp-settle")
         self._asking = ThreadPoolExecutor(ASKING, "ocpp-ask")
         self._followers = threading.Semaphore(FOLLOWING)
         self._guard = threading.Lock()
@@ -144,6 +126,7 @@ class Consumer:
         for thread in self._threads:
             thread.join(5)
         self._applying.shutdown(cancel_futures=True)
+        self._settling.shutdown(cancel_futures=True)
         self._asking.shutdown(cancel_futures=True)
         for database in self._connections.values():
             database.inc_thread_sharing()
@@ -236,10 +219,14 @@ class Consumer:
         if channel == "ocpp_inbox":
             self.wake(int(payload))
         elif channel == "ocpp_operation_done":
-            for settle in _SETTLING:
-                self._applying.submit(self._guarded, settle, UUID(payload))
+            self._settling.submit(self._guarded, self._settle, UUID(payload))
         else:
             self._applying.submit(self._guarded, commands.carry_out, int(payload))
+
+    def _settle(self, operation_id: UUID) -> None:
+        """Have everybody look who waits for an operation that has ended; a note may be lost, so each has a sweep."""
+        for settle in settling.concerned(operation_id):
+            self._guarded(settle, operation_id)
 
     def _guarded(self, work: Callable[[Any], None], subject: Any) -> None:
         try:

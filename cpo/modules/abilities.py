@@ -18,7 +18,7 @@ from cpo.modules import locations_operations as locations
 from cpo.ocpp import calls, v201_write
 
 STOPS_REFUSED = "StopTransactionOnInvalidId"
-_ANSWERS = ("GetConfiguration", "GetVariables")
+TELLING = ("GetConfiguration", "GetVariables", "UnlockConnector")  # actions
 _UNLOCKED = frozenset({"Unlocked", "UnlockFailed", "OngoingAuthorizedTransaction"})
 _OF_FEATURES = {"Reservation": ("RESERVABLE",), "SmartCharging": ("CHARGING_PROFILE_CAPABLE",)}
 _OF_201 = ("REMOTE_START_STOP_CAPABLE", "TOKEN_GROUP_CAPABLE")  # no station of OCPP 2.0.1 is without
@@ -28,7 +28,7 @@ _OF_COMPONENTS = {"ConnectorPlugRetentionLock": "UNLOCK_CAPABLE", "TokenReader":
 def settle(operation_id: UUID) -> None:
     """Learn from an answer of a charge point; other operations say nothing of its abilities."""
     rows = Operation.objects.select_related("charge_point").filter(pk=operation_id, state="ANSWERED")
-    operation = rows.filter(action__in=(*_ANSWERS, "UnlockConnector")).first()
+    operation = rows.filter(action__in=TELLING).first()
     if operation is None:
         return
     with transaction.atomic():

@@ -17,6 +17,7 @@ from cpo.models import ChargePointConnector, InboxMessage, Operation
 
 PENDING, DONE, REPLACED = "PENDING", "DONE", "REPLACED"
 _ACTION = "ChangeAvailability"
+TELLING = (_ACTION,)
 _UNAVAILABLE = "Unavailable"
 _LOOKED_AT = 200  # messages between the answer and our looking at it
 

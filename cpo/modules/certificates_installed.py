@@ -11,7 +11,7 @@ from cpo.ocpp import device_calls
 from cpo.ocpp.device_words import CertificateHash
 from ocpi import audit, clock
 
-_ACTIONS = ("GetInstalledCertificateIds", "InstallCertificate", "DeleteCertificate")
+TELLING = ("GetInstalledCertificateIds", "InstallCertificate", "DeleteCertificate")
 
 
 def kinds(charge_point: ChargePoint) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def delete(row: InstalledCertificate, *, by: str) -> Operation:
 
 def settle(operation_id: UUID) -> None:
     """Keep what a charge point says is installed, whoever asked; after a change ask it anew."""
-    operation = Operation.objects.filter(pk=operation_id, action__in=_ACTIONS, state="ANSWERED").first()
+    operation = Operation.objects.filter(pk=operation_id, action__in=TELLING, state="ANSWERED").first()
     if operation is None:
         return
     answer, point = device_calls.answer(operation), operation.charge_point

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 ASKED_BY = "profiles after a boot"
 _ACTION = "GetChargingProfiles"
+TELLING = (_ACTION,)
 _MOST = 2**31 - 1
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import connection
-
 from cpo.models import ChargePointConnector
 from cpo.modules import connectors
 from cpo.ocpp.events import ConnectorStatus
+from ocpi import prepared
 
 # What an EVSE of several connectors is shown as: the first of these that any of them has.
 _SUMMED = ("Occupied", "Reserved", "Available", "Unavailable", "Faulted")
@@ -17,9 +16,8 @@ _ALL = "0"  # the EVSE as a whole, until one of its connectors has spoken
 
 def note(charge_point_id: int, event: ConnectorStatus) -> bool:
     """Keep the state of a connector of OCPP 1.6, unless it is older than the kept one; say whether it was kept."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NOTE, [charge_point_id, event.connector, event.status, event.error_code, event.moment.at])
-        return cursor.fetchone() is not None
+    values = [charge_point_id, event.connector, event.status, event.error_code, event.moment.at]
+    return bool(prepared.fetch_all(_NOTE, values))
 
 
 def note_201(charge_point_id: int, event: ConnectorStatus) -> list[int]:

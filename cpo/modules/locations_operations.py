@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cpo import evse_states, recipients
 from cpo.models import EVSE, Location
-from ocpi import documents, keeping, lists, outbox, outbox_pulled, status
+from ocpi import documents, keeping, lists, outbox, outbox_pulled, prepared, status
 from ocpi.headers import Address
 from ocpi.outbox_pulled import Reader
 from ocpi.pagination import Page
@@ -122,9 +122,7 @@ def refresh(charge_point_id: int, connector_id: int | None = None, *, correlatio
     :raises TransactionManagementError: outside of a transaction: a change and its push are one.
     """
     now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN, {"charge_point": charge_point_id, "connector": connector_id or None})
-        known = cursor.fetchall()
+    known = prepared.fetch_all(_KNOWN, {"charge_point": charge_point_id, "connector": connector_id or None})
     changed = 0
     for evse_id, current, version, own, since, plugs, whole, running, ended_at, online, last_seen_at, *more in known:
         sibling, closed = more
@@ -174,12 +172,11 @@ def _plugs(
 
 def set_status(evse_id: int, wanted: str, *, correlation_id: str | None = None) -> int:
     """Give an EVSE a Status, stamp its Location (LOC-09) and tell everybody (LOC-32); return 1 if that is a change."""
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(_LOCK, [evse_id])
-        row = cursor.fetchone()
+    with transaction.atomic(savepoint=False):
+        row = _locked(evse_id)
         if row is None or row[3] == wanted:
             return 0
-        _rewrite(cursor, evse_id, row, {"status": wanted}, correlation_id)
+        _rewrite(evse_id, row, {"status": wanted}, correlation_id)
         if wanted == "REMOVED":
             hide_or_show([row[0]])
     return 1
@@ -187,36 +184,36 @@ def set_status(evse_id: int, wanted: str, *, correlation_id: str | None = None) 
 
 def set_capability(evse_id: int, capability: str, *, present: bool) -> bool:
     """Give an EVSE a capability or take it away, and tell everybody; say whether that is a change."""
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(_LOCK, [evse_id])
-        row = cursor.fetchone()
+    with transaction.atomic(savepoint=False):
+        row = _locked(evse_id)
         kept = list(documents.get(row[2], "capabilities") or ()) if row is not None else []
         if row is None or (capability in kept) == present:
             return False
         wanted = [*kept, capability] if present else [each for each in kept if each != capability]
-        _rewrite(cursor, evse_id, row, {"capabilities": wanted}, None)
+        _rewrite(evse_id, row, {"capabilities": wanted}, None)
     return True
 
 
 def set_schedule(evse_id: int, schedule: list[dict[str, str]]) -> bool:
     """Give an EVSE its status_schedule, and tell everybody; say whether that is a change."""
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(_LOCK, [evse_id])
-        row = cursor.fetchone()
+    with transaction.atomic(savepoint=False):
+        row = _locked(evse_id)
         if row is None or (documents.get(row[2], "status_schedule") or []) == schedule:
             return False
-        _rewrite(cursor, evse_id, row, {"status_schedule": schedule}, None)
+        _rewrite(evse_id, row, {"status_schedule": schedule}, None)
     return True
 
 
-def _rewrite(
-    cursor: Any, evse_id: int, row: tuple[Any, ...], changes: dict[str, Any], correlation_id: str | None
-) -> None:
+def _locked(evse_id: int) -> tuple[Any, ...] | None:
+    return next(iter(prepared.fetch_all(_LOCK, [evse_id])), None)
+
+
+def _rewrite(evse_id: int, row: tuple[Any, ...], changes: dict[str, Any], correlation_id: str | None) -> None:
     """Write members of a locked EVSE and have them sent."""
     _, uid, document, kept_status, stored, country_code, party_id, object_id, private = row
     updated = max(moment_now(), stored)
     text = format_datetime(updated)
-    cursor.execute(
+    prepared.fetch_all(
         _WRITE,
         {
             "id": evse_id,

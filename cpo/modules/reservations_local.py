@@ -20,6 +20,8 @@ from cpo.ocpp.events import TransactionStarted
 from cpo.reservation_states import ACCEPTED, DRIVER, OPERATOR, WAITING
 from ocpi import clock
 
+TELLING = ("ReserveNow", "CancelReservation")  # actions whose endings are ours to look at
+
 
 def make(charge_point: ChargePoint, *, connector: int, id_tag: str, expires_at: datetime) -> Reservation:
     """Enter a reservation that a charge point is going to be asked for."""
@@ -40,7 +42,7 @@ def make(charge_point: ChargePoint, *, connector: int, id_tag: str, expires_at: 
 def settle(operation_id: UUID) -> None:
     """Apply how an operation about a reservation of the operation API ended; others are not ours."""
     operation = Operation.objects.filter(pk=operation_id, refs__has_key="reservation", state__in=ENDED).first()
-    if operation is None or operation.action not in ("ReserveNow", "CancelReservation"):
+    if operation is None or operation.action not in TELLING:
         return
     payload = frames.read_payload(operation.payload)
     number = payload.get("id" if "id" in payload else "reservationId")

@@ -49,7 +49,7 @@ from cpo.ocpp.events import Event
 from cpo.ocpp.inbox_order import next_message
 from cpo.ocpp.inbox_order import waiting as waiting
 from cpo.whitelist_states import ACCEPTED, INVALID
-from ocpi import documents
+from ocpi import documents, prepared
 from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class Step(Enum):
     """What came of one look at a charge point's messages."""
 
     APPLIED = "applied"
+    LAST = "applied, and no other was there"  # one that comes meanwhile is told of
     NOTHING = "nothing waits"
     BUSY = "another worker has it"
     FAILED = "to be tried again"
@@ -103,13 +104,14 @@ def step(charge_point_id: int, verdicts: Mapping[int, Verdict], *, at_once: bool
             if not _lock(charge_point_id):
                 return Step.BUSY
             # A statement of its own after the lock: only then does it see what the lock's last holder has done.
-            message = next_message(charge_point_id, at_once=at_once)
+            message, more = next_message(charge_point_id, at_once=at_once)
             if message is None:
                 return Step.NOTHING
             event = _read(message)
             if event is None:
                 return Step.PARKED
-            return _apply(message, event, verdicts)
+            found = _apply(message, event, verdicts)
+            return Step.LAST if found is Step.APPLIED and not more else found
     except (OperationalError, InterfaceError):
         raise  # the database's fault, not the message's
     except Exception as error:  # one of the three edges: a message must not stop the others
@@ -126,9 +128,9 @@ def apply_all() -> int:
             if isinstance(found, Asking):
                 verdicts[found.message_id] = authorization.ask(found.question)
                 continue
-            if found in (Step.NOTHING, Step.BUSY):
+            applied += found in (Step.APPLIED, Step.LAST)
+            if found in (Step.NOTHING, Step.BUSY, Step.LAST):
                 break
-            applied += found is Step.APPLIED
     return applied
 
 
@@ -267,11 +269,10 @@ def _id_tag_info(charge_point: ChargePoint, verdict: Verdict) -> dict[str, Any]:
 
 def _settle(message: InboxMessage, state: InboxState, *, answer: dict[str, Any] | None = None, error: str = "") -> None:
     """End a message; an answer that the gateway has given in our stead stays (`gave_up`)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE cpo_inboxmessage SET state = %s, error = %s, answer = COALESCE(answer, %s) WHERE id = %s",
-            [state.value, error[:2000], None if answer is None else frames.payload_text(answer), message.pk],
-        )
+    prepared.fetch_all(
+        "UPDATE cpo_inboxmessage SET state = %s, error = %s, answer = COALESCE(answer, %s) WHERE id = %s",
+        [state.value, error[:2000], None if answer is None else frames.payload_text(answer), message.pk],
+    )
 
 
 def _failed(message: InboxMessage | None, error: Exception) -> Step:

@@ -11,6 +11,7 @@ import msgspec
 from django.db import connection
 
 from cpo.models import InboxMessage
+from ocpi import prepared
 
 COLUMNS = ("id", "received_at", "protocol", "action", "payload", "transaction_id", "gave_up", "attempts")
 _LOOKED_AT = 500  # messages behind a failed one
@@ -31,21 +32,22 @@ def waiting(*, at_once: bool = False) -> list[int]:
         return [charge_point_id for (charge_point_id,) in cursor.fetchall()]
 
 
-def next_message(charge_point_id: int, *, at_once: bool = False) -> InboxMessage | None:
-    """Return the message to apply next; `at_once` waits for no pause between the tries of a failed one."""
-    rows = _oldest(charge_point_id, 1)
+def next_message(charge_point_id: int, *, at_once: bool = False) -> tuple[InboxMessage | None, bool]:
+    """Return the message to apply next, and whether another is there already.
+
+    `at_once` waits for no pause between the tries of a failed one.
+    """
+    rows = _oldest(charge_point_id, 2)
+    more = len(rows) > 1
     if rows and rows[0][-1] and not at_once:
         rows = _passable(_oldest(charge_point_id, _LOOKED_AT))
     if not rows:
-        return None
-    return InboxMessage(charge_point_id=charge_point_id, **dict(zip(COLUMNS, rows[0][:-1], strict=True)))
+        return None, False
+    return InboxMessage(charge_point_id=charge_point_id, **dict(zip(COLUMNS, rows[0][:-1], strict=True))), more
 
 
 def _oldest(charge_point_id: int, number: int) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(_OLDEST, [charge_point_id, number])
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+    return prepared.fetch_all(_OLDEST, [charge_point_id, number])
 
 
 def _passable(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

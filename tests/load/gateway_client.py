@@ -27,6 +27,7 @@ from typing import Any
 import uvloop
 
 _HEARTBEAT_SECONDS = 60.0
+_ACCEPTED = '{"status":"Accepted"}'
 _STATUSES = ("Preparing", "Charging", "SuspendedEV", "Finishing", "Available")
 _MEASURANDS = (
     "Energy.Active.Import.Register", "Power.Active.Import", "Current.Import", "Voltage", "Temperature", "SoC",
@@ -49,6 +50,14 @@ def payload(action: str, number: int) -> str:
     if action == "BootNotification":
         return '{"chargePointVendor":"Bench","chargePointModel":"One"}'
     return "{}"
+
+
+_ANSWERS = {"GetConfiguration": '{"configurationKey":[]}', "GetLocalListVersion": '{"listVersion":0}'}
+
+
+def answer(wire: Wire, frame: list[Any]) -> None:
+    """Answer what is asked, as every charge point does."""
+    wire.send(f'[3,"{frame[1]}",{_ANSWERS.get(frame[2], _ACCEPTED)}]')
 
 
 class Wire(asyncio.Protocol):
@@ -111,8 +120,7 @@ class Wire(asyncio.Protocol):
         elif opcode == 8:
             self.transport.close()
         elif opcode == 1 and data[1:2] == b"2":
-            if self.on_call is not None:
-                self.on_call(self, json.loads(data))
+            (self.on_call or answer)(self, json.loads(data))
         elif opcode == 1:
             self.waiting = False
             if self.when_answered is not None:
@@ -253,12 +261,12 @@ class Fleet:
         """Accept what is asked; return when each CALL came, by its message id (seconds since 1970)."""
         came: dict[str, float] = {}
 
-        def answer(wire: Wire, frame: list[Any]) -> None:
+        def note(wire: Wire, frame: list[Any]) -> None:
             came[frame[1]] = time.time()
-            wire.send(f'[3,"{frame[1]}",{{"status":"Accepted"}}]')
+            answer(wire, frame)
 
         for wire in self.wires:
-            wire.on_call = answer
+            wire.on_call = note
         await asyncio.sleep(seconds)
         return {"came": came}
 

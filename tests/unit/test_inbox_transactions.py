@@ -134,7 +134,7 @@ def test_one_that_fails_holds_up_its_own_transaction_and_nothing_else(
         inbox.step(point.row.id, {})
     assert pauses == sorted(pauses)
     assert pauses[-1] > 4 * pauses[0]
-    assert inbox.step(point.row.id, {}) == Step.APPLIED
+    assert inbox.step(point.row.id, {}) == Step.LAST
     assert [row.state for row in rows.all()] == ["FAILED", "DONE", "DONE", "DONE", "DONE"]
 
 
@@ -170,7 +170,7 @@ def test_charge_points_do_not_wait_for_each_other(document: Document, monkeypatc
 
     found = [inbox.step(charge_point_id, {}) for charge_point_id in sorted(inbox_order.waiting())]
 
-    assert found == [Step.FAILED, Step.APPLIED]
+    assert found == [Step.FAILED, Step.LAST]
     assert EVSE.objects.get(uid=SECOND_EVSE_UID).status == "CHARGING"
     assert EVSE.objects.get(uid=EVSE_UID).status != "CHARGING"
 
