@@ -215,7 +215,7 @@ def pushes(lab: Lab) -> Iterable[Line]:
     command = [sys.executable, "manage.py", "run", "--no-migrate", "--only", "worker", "--only", "beat"]
     worker = lab.start("worker", command, environment)
     fleet = Fleet(lab, server.port, count)
-    _settled(database, 300)
+    _settled(database, 300, booted=True)
     tried: dict[str, dict[str, Any]] = {}
     for rate in (each for each in _RATES if each <= most):
         before = worker.cpu()
@@ -238,6 +238,10 @@ def pushes(lab: Lab) -> Iterable[Line]:
 
 
 _PUSHED, _PUSH_SECONDS = 1000.0, 2
+_OF_BOOTS = """
+    + (SELECT count(*) FROM cpo_operation WHERE state IN ('QUEUED', 'SENT'))
+    + (SELECT count(*) FROM cpo_locallist WHERE wished AND state NOT IN ('READY', 'FAILED', 'UNSUPPORTED'))
+"""
 _RATES = (20.0, 50.0, 100.0, 200.0, 350.0, 500.0, 700.0, 1000.0)  # changes per second
 
 
@@ -282,16 +286,14 @@ def _world_of_pushes(lab: Lab, count: int) -> tuple[str, Process, dict[str, str]
     return database, receiver, environment
 
 
-def _settled(database: str, seconds: float) -> int:
-    """Wait until nothing is under way, nor anything that the boots have brought about; return how much still is."""
+def _settled(database: str, seconds: float, *, booted: bool = False) -> int:
+    """Wait until nothing is under way, nor what boots bring about for a minute; return how much still is."""
     limit = time.monotonic() + seconds
     with psycopg.connect(database, autocommit=True) as connection:
         while True:
             [(left,)] = connection.execute(
                 "SELECT (SELECT count(*) FROM ocpi_delivery) + "
-                "(SELECT count(*) FROM cpo_inboxmessage WHERE state = 'NEW') + "
-                "(SELECT count(*) FROM cpo_operation WHERE state IN ('QUEUED', 'SENT')) + "
-                "(SELECT count(*) FROM cpo_locallist WHERE state NOT IN ('READY', 'FAILED', 'UNSUPPORTED'))"
+                f"(SELECT count(*) FROM cpo_inboxmessage WHERE state = 'NEW') {_OF_BOOTS if booted else ''}"
             ).fetchall()
             if not left or time.monotonic() > limit:
                 return int(left)
