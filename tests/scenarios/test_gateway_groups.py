@@ -96,10 +96,19 @@ def test_charge_points_that_connect_together_share_commits(world: World) -> None
 def test_connections_that_come_while_the_node_is_busy_are_not_lost(world: World) -> None:
     async def scenario(node: Node) -> None:
         port = int(node.url.rpartition(":")[2].partition("/")[0])
+        running = len(asyncio.all_tasks())
         with ExitStack() as opened:
             # Without an await: the node looks at none of them. The kernel leaves the one too many unanswered.
             for _ in range(150):  # asyncio alone would hold 100
                 opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        async with asyncio.timeout(60):  # the node sees them off, or what is open at the end is a warning
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+            writer.close()
+            await writer.wait_closed()
+            while len(asyncio.all_tasks()) > running:
+                await asyncio.sleep(0.01)
 
     world.run(scenario, decide=None)
 
