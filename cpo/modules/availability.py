@@ -14,11 +14,13 @@ from django.db import transaction
 from cpo.gateway import frames
 from cpo.gateway.operation_states import OperationState
 from cpo.models import ChargePointConnector, InboxMessage, Operation
+from ocpi import prepared
 
 PENDING, DONE, REPLACED = "PENDING", "DONE", "REPLACED"
 _ACTION = "ChangeAvailability"
 TELLING = (_ACTION,)
 _UNAVAILABLE = "Unavailable"
+_IS_PENDING = "SELECT 1 FROM cpo_operation WHERE charge_point_id = %s AND action = %s AND effect = %s LIMIT 1"
 _LOOKED_AT = 200  # messages between the answer and our looking at it
 
 
@@ -54,6 +56,8 @@ def settle(operation_id: UUID) -> None:
 
 def note_status(message: InboxMessage, payload: Any) -> None:
     """End the waiting for an effect, in the transaction that settles a StatusNotification."""
+    if not prepared.fetch_all(_IS_PENDING, [message.charge_point_id, _ACTION, PENDING]):
+        return
     rows = Operation.objects.select_for_update(of=("self",)).filter(
         charge_point_id=message.charge_point_id, action=_ACTION, effect=PENDING
     )

@@ -25,13 +25,20 @@ from cpo.modules.transactions_ending import discard as discard
 from cpo.modules.transactions_ending import release as release
 from cpo.modules.transactions_ending import settle_due as settle_due
 from cpo.ocpp.events import ConnectorStatus, MeterValues, TransactionStarted, TransactionStopped
-from ocpi import clock
+from ocpi import clock, prepared
 
 log = logging.getLogger(__name__)
 
 # Without a timestamp a status is of now, unless the charge point's own clock is far from ours.
 _OTHER_CLOCK = timedelta(hours=1)
 _BEFORE = timedelta(minutes=1)  # that a status of a transaction may be before its start
+_OPEN_OR_AFTER = """
+SELECT EXISTS (SELECT FROM cpo_transaction
+               WHERE charge_point_id = %(charge_point)s AND connector_id = %(connector)s AND stopped_at IS NULL)
+    OR EXISTS (SELECT FROM cpo_transaction
+               WHERE charge_point_id = %(charge_point)s AND connector_id = %(connector)s
+               AND stopped_at > %(at)s::timestamptz)
+"""
 
 
 def start(message: InboxMessage, event: TransactionStarted, verdict: Verdict) -> Transaction:
@@ -74,6 +81,8 @@ def note_phase(charge_point_id: int, event: ConnectorStatus, received_at: dateti
     if phase is None:
         return
     at = event.moment.at
+    if not _may_be_of_one(charge_point_id, event.connector, at if event.moment.original else None):
+        return  # most of what connectors say, asked without what it takes to load a transaction
     row = _open(charge_point_id, event.connector)
     if row is not None and not event.moment.original:
         own = row.last_at or row.started_at
@@ -185,6 +194,13 @@ def _matching(charge_point_id: int, event: TransactionStopped) -> Transaction | 
     same_tag = [each for each in unfinished if event.id_token and each.id_tag.upper() == event.id_token.upper()]
     found = same_tag or unfinished
     return found[0] if len(found) == 1 else None
+
+
+def _may_be_of_one(charge_point_id: int, connector: int, at: datetime | None) -> bool:
+    """Say whether a transaction is open at a connector, or went on after a moment."""
+    values = {"charge_point": charge_point_id, "connector": connector, "at": at}
+    [(found,)] = prepared.fetch_all(_OPEN_OR_AFTER, values)
+    return bool(found)
 
 
 def _open(charge_point_id: int, connector: int) -> Transaction | None:
