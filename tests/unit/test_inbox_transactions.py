@@ -25,6 +25,7 @@ from tests.cpo_support import (
     add_location,
     add_point,
     add_tariff,
+    stamp,
     tariff,
     with_tariff,
 )
@@ -195,3 +196,19 @@ def test_a_worker_takes_a_dead_node_out_when_no_other_node_lives(point: Point) -
     assert (point.row.online, alive.online) == (False, True)
     assert (sent.state, sent.error) == ("CONNECTION_LOST", "the gateway node is gone")
     assert list(GatewayNode.objects.values_list("name", flat=True)) == ["alive"]
+
+
+@pytest.mark.req("OCPP-95")
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_status_counts_for_the_transaction_of_its_time(point: Point, ended: bool) -> None:
+    row = Transaction.objects.get(transaction_id=point.start("NOBODY")["transactionId"])
+    if ended:
+        point.stop(row.transaction_id, 9000, at=BASE + timedelta(hours=1))
+    for minutes, status in ((10, "SuspendedEV"), (90, "Charging")):
+        at = stamp(BASE + timedelta(minutes=minutes))
+        said = {"connectorId": 1, "errorCode": "NoError", "status": status, "timestamp": at}
+        point.says("StatusNotification", said)
+
+    row.refresh_from_db()
+    assert len(row.phases) == (1 if ended else 2)
+    assert row.phases[0][0].startswith((BASE + timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M"))
