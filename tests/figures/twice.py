@@ -175,11 +175,14 @@ class Killer:
                     self.killed += 1
 
     def _victims(self) -> list[int]:
-        """Return the processes that answer requests: those whose parent is a web server, too."""
+        """Return the processes that answer requests: the children of a web server, or itself if it has none."""
         known = processes()
         below = descendants(self._instance.popen.pid, known)
-        servers = [pid for pid in below if _words(pid) & {"gunicorn", "uvicorn"}]
-        return sorted(pid for pid in servers if pid in known and known[pid][0] in servers)
+        words = {pid: _words(pid) for pid in below}
+        servers = {pid for pid in below if words[pid] & {"gunicorn", "hub.web"}}
+        helpers = {pid for pid in below if any("resource_tracker" in word for word in words[pid])}
+        answering = {pid for pid in below if known[pid][0] in servers} - helpers
+        return sorted(answering or servers)
 
 
 def _words(pid: int) -> set[str]:

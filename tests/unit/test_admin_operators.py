@@ -120,9 +120,10 @@ def test_lanes_show_what_waits_for_whom_the_most_first(operator: Client, partner
     busy = partner("DE*EMS:EMSP", name="Busy", average_ms=2000.0)
     common: dict[str, Any] = {"platform": busy.platform, "kind": "STATE", "slot": 1, "module": "locations",
                               "source": "x", "correlation_id": "c"}  # fmt: skip
+    now = datetime.now(UTC)
     for number in range(3):
-        Delivery.objects.create(source_id=number, order_key="k", due_at=NOW - timedelta(minutes=10), **common)
-    Delivery.objects.create(source_id=7, order_key="p", due_at=NOW + timedelta(minutes=50), **common)
+        Delivery.objects.create(source_id=number, order_key="k", due_at=now - timedelta(minutes=10), **common)
+    Delivery.objects.create(source_id=7, order_key="p", due_at=now + timedelta(minutes=50), **common)
     Delivery.objects.create(source_id=8, order_key="m", state="MARKED", **common)
     _failed(busy.platform, 9)
     with connection.cursor() as cursor:
