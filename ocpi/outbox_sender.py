@@ -4,8 +4,10 @@ The thread takes lanes, reads what is due in all of them with one query, the doc
 what came of it in groups: 100 receivers of one change cost a handful of queries. HTTP runs beside it, lanes in
 parallel, the rows of one lane one after the other, and never with a transaction open (REL-13).
 
-A call that has been waiting for a second counts as slow from then on: it stops counting against the threads of the
-others, and no further slow or failing platform gets a thread while a quarter is taken by such (REL-22).
+A call that has been waiting for a moment stops counting against the threads of the others: waiting costs nothing, and
+platforms that fall silent together would hold all threads until they are known to be slow. One that has been waiting
+for a second counts as slow, and no further slow or failing platform gets a thread while a quarter is taken by such
+(REL-22).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 SLOT_SECONDS = 2.0  # after which a lane is given back (REL-23)
 SLOW_SECONDS = 1.0  # an answer that takes longer is a slow one (REL-22)
+_WAITING_SECONDS = 0.15
 _ROWS_PER_LANE = 20
 _GATHER_SECONDS = 0.002  # outcomes that arrive together are settled together
 _RESTLESS_SECONDS, _LOOK_SECONDS = 3.0, 0.1  # after a failure its platform is looked at so long, so often
@@ -104,7 +107,7 @@ class Sender:
 
     def step(self, wait: float) -> None:
         """Wait for something to happen, then settle what came back and start what may start."""
-        self._gather(min(wait, _LOOK_SECONDS) if self._restless else wait)
+        self._gather(min(wait, _LOOK_SECONDS) if self._restless or self._ready else wait)
         if self._unsettled:
             self._settle()
         if self._restless:
@@ -225,9 +228,9 @@ class Sender:
             return
         now = time.monotonic()
         busy = [job for job in self._running.values() if job.started and not job.done]
-        hanging = sum(now - job.started > SLOW_SECONDS for job in busy)
+        waits = sum(now - job.started > _WAITING_SECONDS for job in busy)
         slow = sum(not job.healthy or now - job.started > SLOW_SECONDS for job in busy)
-        free = min(self._threads - (len(busy) - hanging), self._threads * THREADS_PER_QUOTA - len(busy))
+        free = min(self._threads - (len(busy) - waits), self._threads * THREADS_PER_QUOTA - len(busy))
         slow_free = max(1, self._threads // 4) - slow
         waiting: deque[Job] = deque()
         while self._ready and free > 0:

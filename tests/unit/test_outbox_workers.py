@@ -17,7 +17,7 @@ import pytest
 from django.db import connection, connections, transaction
 from pytest_django.fixtures import Settings
 
-from ocpi import lanes, outbox, outbox_engine, outbox_rows, outbox_settle, outbox_wake
+from ocpi import lanes, outbox, outbox_engine, outbox_rows, outbox_sender, outbox_settle, outbox_wake
 from ocpi.lanes import WorkerLocks
 from ocpi.models import Delivery, FinishedDelivery, Platform, WorkerHeartbeat
 from ocpi.outbox_engine import Engine, drain_now
@@ -246,6 +246,25 @@ def test_platforms_that_hang_do_not_keep_the_others_waiting(emsp_server: Recorde
             time.sleep(1)
             assert len(hanging.got) == 2
             hanging.always = lambda _got: None
+
+
+@pytest.mark.req("REL-20", "REL-22")
+def test_platforms_that_fall_silent_together_hold_nobody_up_until_they_count_as_slow(
+    emsp_server: Recorder, emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_sender, "SLOW_SECONDS", 1000.0)
+    settings.OCPI_SEND_THREADS = 4
+    with recorder() as silent:
+        silent.always = lambda _got: Says(after=5)
+        platforms = [add_platform(f"silent {number}", silent.url) for number in range(6)]
+        mark(add_object(), *platforms)
+        with engine() as ours:
+            ours.sender.wake(lanes_of(*platforms))
+            eventually(lambda: len(silent.got) >= 4)
+            mark(add_object("LOC2"), emsp_platform)
+            ours.sender.wake(lanes_of(emsp_platform))
+            eventually(lambda: len(emsp_server.got) == 1, seconds=4)
+            assert not FinishedDelivery.objects.exclude(platform=emsp_platform).exists()  # all of them wait still
 
 
 @pytest.mark.req("REL-23")
