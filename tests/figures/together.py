@@ -92,7 +92,10 @@ def _judge(report: Report, options: Options, stops: Counter[str], cars: Cars, st
             say(each)
         report.add(f"{name}: differ, of {count}", len(wrong), most=0)
     report.add("deliveries pending at the end", stores.pending(), most=0)
-    report.add("dead or refused deliveries", stores.dead(), most=0)
+    dead = stores.dead()
+    for each in dead[:10]:
+        say(each)
+    report.add("dead or refused deliveries", len(dead), most=0)
     report.add("until nothing was pending", round(settled, 1), "s", most=_SETTLING)
 
 

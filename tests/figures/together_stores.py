@@ -12,7 +12,8 @@ from tests.figures.together_world import PARTIES, SIDES, World
 Objects = dict[str, Any]
 _CPOS = ("cpo1", "cpo2")
 _PENDING = "SELECT count(*) FROM ocpi_delivery WHERE state <> 'DEAD'"
-_DEAD = "SELECT count(*) FROM ocpi_finisheddelivery WHERE state IN ('DEAD', 'REFUSED')"
+_DEAD = """SELECT state, kind, module, source, source_id, http_status, status_code, attempts, error
+    FROM ocpi_finisheddelivery WHERE state IN ('DEAD', 'REFUSED') ORDER BY id"""
 
 
 class Stores:
@@ -25,8 +26,9 @@ class Stores:
         """Return how many deliveries and marks there are at all instances."""
         return sum(int(self._rows(name, _PENDING)[0][0]) for name in SIDES)
 
-    def dead(self) -> int:
-        return sum(int(self._rows(name, _DEAD)[0][0]) for name in SIDES)
+    def dead(self) -> list[str]:
+        """Return what was given up or refused, at which instance, and why."""
+        return [f"{name}: {row}" for name in SIDES for row in self._rows(name, _DEAD)]
 
     def compared(self) -> dict[str, int]:
         """Return what is compared, and how many objects the owners have of it."""
