@@ -21,6 +21,7 @@ from ocpi.stored import Stored
 from ocpi.v2_2_1 import short_address
 
 _UNKNOWN = frozenset((2003, 2004))  # the receiver does not have the object
+_STRANGER_TRIES = 5  # of an object whose owner is not known there
 _BEHIND_A_HUB = frozenset((4002, 4003))  # the hub is well; who is behind it is not there
 _OVERLOADED = frozenset((408, 425, 429))
 _EXCERPT = 2000
@@ -80,6 +81,10 @@ def _deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     outcome = _try(row, "PUT", url, document.text.encode(), receiver)
     if _is_unknown(outcome) and len(row.path.split("/")) > 3:
         return replace(outcome, ended=Ended.PARENT)
+    if outcome.ended is Ended.REFUSED and outcome.status_code in _UNKNOWN and row.attempts < _STRANGER_TRIES:
+        # Nobody can lack what a PUT brings. It is the owner that is not known there yet, whose ClientInfo may be on its
+        # way: a party is told to the others and begins to broadcast in the same second.
+        return replace(outcome, ended=Ended.LATER)
     return outcome
 
 

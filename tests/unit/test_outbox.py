@@ -233,6 +233,23 @@ def test_who_does_not_know_the_location_of_an_evse_gets_the_whole_location(
     assert pending() == []
 
 
+@pytest.mark.req("REL-32", "REL-01")
+@pytest.mark.parametrize("known_after", [2, None])
+def test_what_a_receiver_refuses_before_it_knows_the_owner_is_sent_again_a_few_times(
+    emsp_server: Recorder, emsp_platform: Platform, known_after: int | None
+) -> None:
+    mark(add_object("TOKEN", module="tokens"), emsp_platform)
+    refused = known_after if known_after is not None else 100
+    emsp_server.answers = [Says(404, 2004)] * refused
+
+    for seconds in (2, 3, 7, 13, 25, 1):
+        drain_now()
+        later(seconds)
+
+    assert [got.method for got in emsp_server.got] == ["PUT"] * (3 if known_after else 6)
+    assert FinishedDelivery.objects.get().state == ("DELIVERED" if known_after else "REFUSED")
+
+
 def test_a_deleted_object_is_deleted_at_the_receiver(emsp_server: Recorder, emsp_platform: Platform) -> None:
     tariff = add_object("T1", module="tariffs")
     mark(tariff, emsp_platform, deleted=True)
