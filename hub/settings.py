@@ -1,4 +1,7 @@
-"""Every setting of every process, read from the environment; the unit stands beside each one."""
+"""Every setting of every process, read from the environment; the unit stands beside each one.
+
+What nothing in the environment changes is in `settings_django` and `settings_celery`.
+"""
 
 import ipaddress
 import os
@@ -7,6 +10,9 @@ from urllib.parse import urlsplit
 
 from hub import environment as env
 from hub.colors import PRIMARY
+from hub.settings_celery import *  # noqa: F403
+from hub.settings_celery import schedule
+from hub.settings_django import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -313,105 +319,17 @@ DATABASES = {
 }
 # Seconds of one transaction, with PostgreSQL 17 or newer: a puller must not miss what became visible late. 0 = any.
 OCPI_TRANSACTION_TIMEOUT = env.integer("OCPI_TRANSACTION_TIMEOUT", 30, at_least=0)
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Broker of the workers, wake-ups and the charge points' connection epochs. Never the only place of anything.
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:1/0")
 
-# ---------------------------------------------------------------- Django
+# ---------------------------------------------------------------- pages
 
-INSTALLED_APPS = [
-    "unfold.apps.BasicAppConfig",  # the plain config would replace the default admin site; ours is our own
-    "unfold.contrib.filters",
-    "unfold.contrib.import_export",
-    "hub.admin_site.OcpiAdminConfig",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "django_otp",
-    "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
-    "axes",
-    "import_export",
-    "auditlog",
-    "rest_framework",
-    "drf_spectacular_sidecar",  # only files: Swagger UI for /docs/
-    # Always all four, so that every instance has the same tables; OCPI_SIDES decides about URLs and behavior.
-    "ocpi",
-    "hub",
-    "cpo",
-    "emsp",
-]
-
-ROOT_URLCONF = "hub.urls"
-WSGI_APPLICATION = "hub.wsgi.application"
-APPEND_SLASH = False
-USE_TZ = True
-TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en"
-USE_I18N = False
-FORMAT_MODULE_PATH = "hub.formats"
-IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True  # what a partner sends is no formula in a spreadsheet
-
-# OCPI requests pass through nothing but the view; the admin's middleware stays with the admin's pages.
-MIDDLEWARE = ["hub.middleware.PagesOnly"]
-PAGES_MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "hub.middleware.ContentSecurityPolicy",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django_otp.middleware.OTPMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "auditlog.middleware.AuditlogMiddleware",
-    "axes.middleware.AxesMiddleware",
-]
-
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "hub" / "templates"],  # ahead of the theme's
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ]
-        },
-    }
-]
-
-STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("STATIC_ROOT") or None  # only for an image that collects them; else found in place
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
-WHITENOISE_MAX_AGE = 3600  # seconds
-
-DATA_UPLOAD_MAX_MEMORY_SIZE = 5 << 20  # bytes; OCPI bodies have limits of their own below this
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-
-# ---------------------------------------------------------------- the admin
 
 # Whether a process may show it; `manage.py run` starts workers without, which takes half the time.
 ADMIN_PAGES = env.flag("ADMIN_PAGES", default=True)
-
-LOGIN_URL = "/admin/login/"
-LOGIN_REDIRECT_URL = "/admin/"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
-]
-AXES_FAILURE_LIMIT = 5  # failed logins of one account from one address …
-AXES_COOLOFF_TIME = 0.25  # … lock it for so many hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_VERBOSE = False
 
 # Whether strangers may open the live page; for a demo. Off, it asks for an account of the admin.
 LIVE_PUBLIC = env.flag("LIVE_PUBLIC")
@@ -436,95 +354,20 @@ UNFOLD = {
 
 # A plain http address is a developer's own machine; a browser would drop Secure cookies there.
 _HTTPS = OCPI_BASE_URL.startswith("https://")
-SESSION_COOKIE_AGE = 30 * 60  # seconds without a click
-SESSION_SAVE_EVERY_REQUEST = True
-SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
-SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
-SECURE_SSL_REDIRECT = False  # the proxy that ends TLS does it; a redirect on an OCPI path would lose the body
-# The checks look for these in MIDDLEWARE; they are in PAGES_MIDDLEWARE. W008 asks for the redirect.
-SILENCED_SYSTEM_CHECKS = [
-    *("admin.E408", "admin.E409", "admin.E410", "axes.W002"),
-    *("security.W001", "security.W002", "security.W003", "security.W008"),
-]
-X_FRAME_OPTIONS = "DENY"
 if _HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 if urlsplit(OCPI_BASE_URL).hostname:
     ALLOWED_HOSTS.append(str(urlsplit(OCPI_BASE_URL).hostname))
     CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(OCPI_BASE_URL))]
 
-# ---------------------------------------------------------------- Django REST framework
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "UNAUTHENTICATED_USER": None,
-}
-
 # ---------------------------------------------------------------- Celery: rows are the truth, tasks only wake
 
 CELERY_BROKER_URL = REDIS_URL
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_RESULT_BACKEND = None
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_ACKS_LATE = False  # a lost wake-up is found by the sweep
-CELERY_TASK_PUBLISH_RETRY = False  # Redis away = later, not lost; a publish never holds a request
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_POOL_LIMIT = 32
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "socket_timeout": 0.5,  # seconds
-    "socket_connect_timeout": 0.5,
-    "retry_on_timeout": False,
-    "max_retries": 0,
-}
-CELERY_TASK_DEFAULT_QUEUE = "ocpi"
-CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_CONSUMER = "hub.celery_consumer:PromptConsumer"
 CELERY_WORKER_CONCURRENCY = OCPI_SEND_THREADS
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TIMEZONE = "UTC"
-CELERY_ENABLE_UTC = True
-CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: no file, no pickle
-CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds
-# Seconds between two runs of what nobody has to wake; the sides' own come with their side.
-_EVERY = {
-    "ocpi.tasks.sweep": 1.0,
-    "ocpi.tasks.probe": 5.0,
-    "ocpi.tasks.compact_counts": 10.0,
-    "ocpi.tasks.limit_backlog": 60.0,
-    "ocpi.tasks.note_audit": 60.0,
-    "ocpi.tasks.make_partitions": 600.0,
-    "ocpi.tasks.forget_finished": 600.0,
-    "ocpi.tasks.renew_tokens": 3600.0,
-    "ocpi.tasks.issue_statements": 3600.0,
-    "ocpi.tasks.review_cdrs": 5.0,
-    **({"ocpi.tasks.pulls": 10.0} if OCPI_PULLS else {}),
-    **({"emsp.tasks.sweep": 5.0} if "emsp" in OCPI_SIDES else {}),
-    **(
-        {
-            "hub.tasks.publish_client_infos": 1.0,
-            "hub.tasks.forget_client_info_changes": 3600.0,
-            "hub.tasks.tidy": 600.0,
-        }
-        if "hub" in OCPI_SIDES
-        else {}
-    ),
-}
-# A run nobody took before the next ones are due expires, so that none pile up in Redis.
-CELERY_BEAT_SCHEDULE = {
-    task: {"task": task, "schedule": pause, "options": {"expires": max(5.0, pause)}} for task, pause in _EVERY.items()
-}
+CELERY_BEAT_SCHEDULE = schedule(OCPI_SIDES, pulls=OCPI_PULLS)
 
 # ---------------------------------------------------------------- logging
 

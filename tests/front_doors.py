@@ -136,6 +136,12 @@ def front_door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return str(request.param)
 
 
+@pytest.fixture
+def in_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let people come in through the fast lane."""
+    use_lane(monkeypatch)
+
+
 def use_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let people come in through the fast lane."""
     monkeypatch.setattr(asgi, "Threads", lambda *_: _CallersThread())

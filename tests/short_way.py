@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 from hub import asgi, web
 from hub.fast_lane import Lane
 from hub.fast_protocol import Protocol
+from ocpi.models import Exchange
 from tests.people import Person
 
 PREFERENCES = "/ocpi/hub/2.2.1/sender/sessions/S1/charging_preferences"  # passed on and not kept
@@ -141,6 +142,12 @@ class Served:
         return client, answer
 
 
+@pytest.fixture(name="served")
+def served_fixture(monkeypatch: pytest.MonkeyPatch) -> Served:
+    """A server that `run` starts."""
+    return Served(monkeypatch)
+
+
 def run(served: Served, work: Callable[[], Awaitable[Any]]) -> Any:
     """Run something while the server runs."""
 
@@ -154,3 +161,29 @@ def run(served: Served, work: Callable[[], Awaitable[Any]]) -> Any:
 async def here(work: Callable[..., Any], *args: Any) -> Any:
     """Do something with the database, in the test's transaction."""
     return await sync_to_async(work, thread_sensitive=True)(*args)
+
+
+def after_warming(
+    served: Served, octets: bytes, then: bytes, between: Callable[[], Any] = lambda: None
+) -> tuple[Answer, int]:
+    """Return the answer to a request over a warm connection, and how many went the long way from then on."""
+
+    async def work() -> tuple[Answer, int]:
+        client, warmed = await served.warm(octets)
+        assert warmed.codes == (200, 1000)
+        await here(between)
+        before = served.long
+        answer = await client.ask(then)
+        return answer, served.long - before
+
+    found: tuple[Answer, int] = run(served, work)
+    return found
+
+
+def logged_alike(direction: str) -> tuple[Exchange, Exchange]:
+    """Return the log's two exchanges of a direction, the earlier one first, having seen that they say the same."""
+    one, two = Exchange.objects.filter(direction=direction).order_by("at")
+    for column in ("method", "platform_id", "module", "object_path", "correlation_id", "from_party", "to_party",
+                   "http_status", "status_code", "error", "request_body", "owner", "object_id", "url"):  # fmt: skip
+        assert getattr(two, column) == getattr(one, column), column
+    return one, two

@@ -100,7 +100,7 @@ def composite_schedule(
 
 
 def raw_answer(operation: Operation) -> dict[str, Any]:
-    """Return what the charge point answered, as it did; nothing if that is no object."""
+    """Return what the charge point answered, as it did, with decimals as such; nothing if that is no object."""
     try:
         found = _numbers.decode(operation.answer or "{}")
     except msgspec.DecodeError:
@@ -168,11 +168,7 @@ def read_configuration(charge_point: ChargePoint, *keys: str, asked_by: str, key
 
 def ending(operation: Operation) -> Ending:
     """Return how an operation ended."""
-    try:
-        answer = msgspec.json.decode(operation.answer or "{}")
-    except msgspec.DecodeError:
-        answer = None
-    status = answer.get("status") if isinstance(answer, dict) else None
+    status = raw_answer(operation).get("status")
     return Ending(operation.state, status if isinstance(status, str) else "", operation.error)
 
 

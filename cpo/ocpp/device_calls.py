@@ -47,10 +47,4 @@ def payload(operation: Operation) -> dict[str, Any]:
 
 def answer(operation: Operation) -> dict[str, Any]:
     """Return what the charge point answered, in its own words; nothing if it did not, or not with an object."""
-    if operation.state != "ANSWERED":
-        return {}
-    try:
-        found = msgspec.json.decode(operation.answer or "{}")
-    except msgspec.DecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return calls.raw_answer(operation) if operation.state == "ANSWERED" else {}

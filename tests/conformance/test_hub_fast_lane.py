@@ -27,11 +27,6 @@ pytestmark = pytest.mark.usefixtures("hub_side", "in_lane")
 
 
 @pytest.fixture
-def in_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    front_doors.use_lane(monkeypatch)
-
-
-@pytest.fixture
 def receiver(partner: Partner, listener: Listener) -> Person:
     return partner("DE*EMS:EMSP", listener=listener)
 

@@ -12,44 +12,18 @@ from pytest_django.fixtures import Settings
 from hub.models import Permission
 from ocpi import exchanges, rate_limit, snapshot
 from ocpi.models import CredentialsToken, Endpoint, Exchange, Party, Platform
-from tests import front_doors
 from tests.fixtures import Partner
 from tests.people import Person
 from tests.platforms import Listener
-from tests.short_way import BODY, PREFERENCES, Answer, Client, Served, here, request, run
+from tests.short_way import BODY, PREFERENCES, Answer, Client, Served, after_warming, here, logged_alike, request, run
+from tests.short_way import served_fixture as served_fixture
 
 pytestmark = pytest.mark.usefixtures("hub_side", "in_lane")
 
 
 @pytest.fixture
-def in_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    front_doors.use_lane(monkeypatch)
-
-
-@pytest.fixture
 def receiver(partner: Partner, listener: Listener) -> Person:
     return partner("DE*EMS:EMSP", listener=listener)
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Served:
-    return Served(monkeypatch)
-
-
-def after_warming(
-    served: Served, octets: bytes, then: bytes, between: Callable[[], Any] = lambda: None
-) -> tuple[Answer, int]:
-    """Return the answer to a request over a warm connection, and how many went the long way from then on."""
-
-    async def work() -> tuple[Answer, int]:
-        client, _ = await served.warm(octets)
-        await here(between)
-        before = served.long
-        answer = await client.ask(then)
-        return answer, served.long - before
-
-    found: tuple[Answer, int] = run(served, work)
-    return found
 
 
 # ---- the same answer, and the same in the log
@@ -92,10 +66,7 @@ def test_both_ways_come_to_the_same(
     assert (second.path, second.query, second.body) == (first.path, first.query, first.body)
     assert len({"r", first.headers["x-request-id"], second.headers["x-request-id"]}) == 3
     for direction in ("IN", "OUT"):
-        one, two = Exchange.objects.filter(direction=direction).order_by("at")
-        for column in ("method", "platform_id", "module", "object_path", "correlation_id", "from_party", "to_party",
-                       "http_status", "status_code", "error", "request_body", "owner", "object_id", "url"):  # fmt: skip
-            assert getattr(two, column) == getattr(one, column), column
+        one, two = logged_alike(direction)
         assert _names(two.request_headers) == _names(one.request_headers)
         assert _names(two.response_headers) == _names(one.response_headers)
         assert 0 <= (two.milliseconds or -1) < 60_000

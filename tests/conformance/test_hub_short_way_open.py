@@ -14,22 +14,17 @@ from hub import known_objects
 from hub.models import KnownObject, Permission
 from ocpi import exchanges, snapshot
 from ocpi.models import CredentialsToken, Endpoint, Exchange, Party, Platform
-from tests import front_doors
 from tests.fixtures import Partner
 from tests.people import Person
 from tests.platforms import Listener
-from tests.short_way import Answer, Served, here, request, run
+from tests.short_way import Answer, Served, after_warming, here, logged_alike, request, run
+from tests.short_way import served_fixture as served_fixture
 
 pytestmark = pytest.mark.usefixtures("hub_side", "in_lane", "hears")
 AUTHORIZE = "/ocpi/hub/2.2.1/sender/tokens/T1/authorize"
 SESSION = "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1"
 PREFERENCES = "/ocpi/hub/2.2.1/sender/sessions/S9/charging_preferences"
 HOLDER = b'{"cdr_token":{"country_code":"DE","party_id":"EMS","uid":"T1","type":"RFID","contract_id":"C"}}'
-
-
-@pytest.fixture
-def in_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    front_doors.use_lane(monkeypatch)
 
 
 @pytest.fixture
@@ -45,28 +40,10 @@ def receiver(partner: Partner, listener: Listener) -> Person:
     return partner("DE*EMS:EMSP", listener=listener)
 
 
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Served:
-    return Served(monkeypatch)
-
-
 def unnamed(sender: Person, method: str = "POST", path: str = AUTHORIZE, body: bytes = b"", **more: str) -> bytes:
     """Return a request without To headers."""
     headers: Any = {"OCPI_to_country_code": "", "OCPI_to_party_id": ""} | more
     return request(sender, method=method, path=path, body=body, **headers)
-
-
-def after_warming(served: Served, octets: bytes, between: Callable[[], Any]) -> Answer:
-    """Return the answer to a request that went the short way a moment ago."""
-
-    async def work() -> Answer:
-        client, before = await served.warm(octets)
-        assert before.codes == (200, 1000)
-        await here(between)
-        return await client.ask(octets)
-
-    found: Answer = run(served, work)
-    return found
 
 
 @pytest.mark.req("HUB-48", "HUB-49", "HUB-51", "HUB-53", "HUB-56", "HUB-17")
@@ -106,10 +83,7 @@ def test_both_ways_come_to_the_same(
     assert {**second.headers, "x-request-id": one_id} == first.headers
     assert second.headers["ocpi-to-party-id"] == "EMS"
     for direction, to in (("IN", ""), ("OUT", "DE*EMS")):
-        one, two = Exchange.objects.filter(direction=direction).order_by("at")
-        for column in ("method", "platform_id", "module", "object_path", "correlation_id", "from_party", "to_party",
-                       "http_status", "status_code", "error", "request_body", "owner", "object_id", "url"):  # fmt: skip
-            assert getattr(two, column) == getattr(one, column), column
+        _, two = logged_alike(direction)
         assert (two.from_party, two.to_party) == ("NL*TNM", to)
 
 
@@ -194,7 +168,9 @@ def test_a_change_takes_effect_with_the_next_request(
 ) -> None:  # fmt: skip
     partner("NL*TNX:EMSP")
 
-    assert after_warming(served, unnamed(cpo), change).codes == codes
+    answer, _ = after_warming(served, unnamed(cpo), unnamed(cpo), change)
+
+    assert answer.codes == codes
     assert len(listener.received("POST")) == 2
 
 
@@ -208,7 +184,7 @@ def test_a_token_that_changes_its_owner_goes_to_the_new_one(
 
     with Listener() as other:
         partner("BE*MSX:EMSP", listener=other)
-        answer = after_warming(served, unnamed(cpo), move)
+        answer, _ = after_warming(served, unnamed(cpo), unnamed(cpo), move)
 
         assert (answer.codes, answer.headers["ocpi-from-party-id"]) == ((200, 1000), "MSX")
         assert len(other.received("POST")) == 1

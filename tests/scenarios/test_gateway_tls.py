@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from cpo.gateway import passwords
 from tests.certificates import ORGANISATION, Root, server_files
-from tests.gateway_support import BOOT, PASSWORD, Node, World, eventually, refusal
+from tests.gateway_support import BOOT, PASSWORD, Node, Point, World, eventually, refusal
 from tests.gateway_support import world_fixture as world_fixture
 
 ROOT, OTHER = Root(), Root("Somebody Else")
@@ -70,6 +70,19 @@ async def status(node: Node, identity: str, password: str | bytes | None = None,
         return refused.response.status_code
     except (ssl.SSLError, OSError, EOFError, InvalidMessage):
         return 0
+
+
+async def stay(*points: Point) -> None:
+    """See that charge points are answered."""
+    for point in points:
+        assert "currentTime" in await point.call("Heartbeat", {})
+
+
+async def is_cut(point: Point, why: str = "") -> None:
+    """Wait until the gateway cuts a connection for what is wrong with the certificate it came with."""
+    await asyncio.wait_for(point.socket.wait_closed(), 20)
+    assert point.socket.close_code == 1008
+    assert why in str(point.socket.close_reason)
 
 
 @pytest.mark.req("OCPP-04", "OCPP-05", "OCPP-126")
@@ -154,8 +167,7 @@ def test_who_came_with_a_certificate_that_is_revoked_then_is_cut_at_the_next_swe
                 identity: await stack.enter_async_context(secured.connect(identity, ssl=tls.context(client)))
                 for identity, client in clients.items()
             }
-            for point in points.values():
-                assert "currentTime" in await point.call("Heartbeat", {})
+            await stay(*points.values())
             for identity, party_id in revoked.items():
                 world.execute(
                     """INSERT INTO cpo_stationcertificate (charge_point_id, authority_id, kind, state, csr, serial,
@@ -163,10 +175,8 @@ def test_who_came_with_a_certificate_that_is_revoked_then_is_cut_at_the_next_swe
                     ids[identity], authorities[party_id], clients[identity][0].serial,
                 )  # fmt: skip
             await node.gateway._refresh()
-            await asyncio.wait_for(points["CUT"].socket.wait_closed(), 20)
-            assert points["CUT"].socket.close_code == 1008
-            for identity in ("STAYS", "OTHERS"):
-                assert "currentTime" in await points[identity].call("Heartbeat", {})
+            await is_cut(points["CUT"])
+            await stay(points["STAYS"], points["OTHERS"])
 
     world.run(scenario, decide=None, **tls.settings)
 
@@ -188,15 +198,6 @@ def test_who_stands_on_a_certificate_of_a_changed_authority_is_judged_again_at_t
     async def scenario(node: Node) -> None:
         secured = tls.secured(node)
 
-        async def here(*named: str) -> None:
-            for identity in named:
-                assert "currentTime" in await points[identity].call("Heartbeat", {})
-
-        async def cut(identity: str, why: str) -> None:
-            await asyncio.wait_for(points[identity].socket.wait_closed(), 20)
-            assert points[identity].socket.close_code == 1008
-            assert why in str(points[identity].socket.close_reason)
-
         async with AsyncExitStack() as stack:
             points = {
                 each: await stack.enter_async_context(secured.connect(each, ssl=tls.context(client)))
@@ -205,16 +206,16 @@ def test_who_stands_on_a_certificate_of_a_changed_authority_is_judged_again_at_t
             points["PASSWORD"] = await stack.enter_async_context(
                 secured.connect("PASSWORD", PASSWORD, ssl=tls.context())
             )
-            await here(*identities)
+            await stay(*points.values())
             # Revoked elsewhere: a new list of the authority.
             listed = ROOT.revoking(clients["LISTED"][0].serial)
             world.execute("UPDATE cpo_certificateauthority SET revocation_list = %s WHERE id = %s", listed, authority)
             await node.gateway._refresh()
-            await cut("LISTED", "it is revoked")
+            await is_cut(points["LISTED"], "it is revoked")
             # Nothing that concerns them has changed.
             world.execute("UPDATE cpo_certificateauthority SET days = days + 1")
             await node.gateway._refresh()
-            await here("STAYS", "LATE", "OTHERS", "PASSWORD")
+            await stay(*(points[each] for each in identities if each != "LISTED"))
             # Replaced; but who came before is believed as long as the former root is named too.
             both = other_root.certificate + ROOT.certificate
             for certificates, cutting in ((both, False), (other_root.certificate, True)):
@@ -224,13 +225,13 @@ def test_who_stands_on_a_certificate_of_a_changed_authority_is_judged_again_at_t
                 )  # fmt: skip
                 await node.gateway._refresh()
                 if not cutting:
-                    await here("STAYS", "LATE")
+                    await stay(points["STAYS"], points["LATE"])
             for identity in ("STAYS", "LATE"):
-                await cut(identity, "does not chain")
+                await is_cut(points[identity], "does not chain")
             world.execute("DELETE FROM cpo_certificateauthority WHERE party_id = 'OTH'")
             await node.gateway._refresh()
-            await cut("OTHERS", "no authority")
-            await here("PASSWORD")
+            await is_cut(points["OTHERS"], "no authority")
+            await stay(points["PASSWORD"])
 
     world.run(scenario, decide=None, **tls.settings)
 
