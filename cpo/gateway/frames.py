@@ -126,7 +126,9 @@ class CallError:
 Frame = Call | CallResult | CallError
 
 
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A text without an end goes to the end of the frame: were it no token, each quote in it would be tried as the begin of
+# another, and one frame could hold up all charge points of a node for minutes.
+_TOKENS = re.compile(r'"(?:[^"\\]|\\(?:.|\Z))*"?|[\[\]{}]', re.DOTALL)
 
 
 def _too_deep(text: str) -> bool:

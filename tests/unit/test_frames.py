@@ -82,6 +82,17 @@ def test_the_neighbors_of_what_is_refused_are_taken() -> None:
     assert sent.send
 
 
+@pytest.mark.req("OCPP-15")
+@pytest.mark.parametrize("end", ["", "\\"])
+def test_a_text_without_an_end_is_looked_through_once(end: str) -> None:
+    """Were each quote in it tried as the begin of a text, a frame of 128 KiB would hold up a node for minutes."""
+    frame = "[]" * 40 + '"' + '\\"' * 50_000 + end
+
+    assert [token[0] for token in frames._TOKENS.finditer(frame)] == [*("[]" * 40), frame[80:]]
+    with pytest.raises(FrameError):
+        frames.parse(frame, "1.6")
+
+
 @pytest.mark.req("OCPP-128")
 @pytest.mark.parametrize(
     ("fault", "code_16", "code_2"),
