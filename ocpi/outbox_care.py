@@ -9,6 +9,7 @@ from ocpi import outbox_policy, outbox_rows, outbox_settle
 from ocpi.outbox_wake import Lane
 
 MOST_PENDING = 10_000  # of one platform; above that further state pushes only leave marks (REL-51)
+AT_ONCE = 5_000  # of one platform, each time that somebody looks
 FINISHED_DAYS, DEAD_DAYS = 7, 90
 
 
@@ -25,7 +26,7 @@ def sweep() -> list[Lane]:
 def limit_backlog() -> int:
     """Leave only marks of the newest state pushes of platforms with too much pending; return how many."""
     with connection.cursor() as cursor:
-        cursor.execute(_LIMIT, {"most": MOST_PENDING, "grace": settings.OCPI_PULL_GRACE})
+        cursor.execute(_LIMIT, {"most": MOST_PENDING, "at_once": AT_ONCE, "grace": settings.OCPI_PULL_GRACE})
         return int(cursor.rowcount)
 
 
@@ -129,6 +130,6 @@ WHERE id IN (
     ) full_ones
     CROSS JOIN LATERAL (
         SELECT id FROM ocpi_delivery WHERE platform_id = full_ones.platform_id AND state = 'PENDING' AND kind = 'STATE'
-        ORDER BY id DESC OFFSET 0 LIMIT 5000 FOR UPDATE SKIP LOCKED
+        ORDER BY id DESC OFFSET 0 LIMIT %(at_once)s FOR UPDATE SKIP LOCKED
     ) d)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +14,11 @@ from pytest_django.fixtures import Settings
 from hub import clientinfo
 from hub.clientinfo_models import ClientInfo, ClientInfoChange, ToldClientInfo
 from hub.permission_model import Permission
-from ocpi import health, outbox_care, platform_actions, snapshot
+from ocpi import clock, health, outbox_care, platform_actions, snapshot
 from ocpi.models import Delivery, Endpoint, Party, Platform
 from ocpi.modules import claims, registration
 from ocpi.outbox_engine import drain_now
+from ocpi.v2_2_1.types import format_datetime
 from tests.conformance.list_suite import ListSuite
 from tests.fixtures import Document, Partner, add_party
 from tests.outbox_support import later
@@ -131,6 +133,18 @@ def test_a_party_has_one_client_info_for_each_role(emsp: Person, partner: Partne
     assert set(seen(emsp)) == {"NL*TNM:CPO", "NL*TNM:EMSP"}
 
 
+@pytest.mark.req("HCI-09")
+def test_at_the_one_url_of_a_party_no_role_overtakes_another(partner: Partner, listener: Listener) -> None:
+    partner("DE*EMS:EMSP", listener=listener, endpoints=TAKES)
+    partner("NL*TNM:CPO", "NL*TNM:EMSP")
+
+    publish()
+
+    of_the_party = Delivery.objects.filter(path="NL/TNM")
+    assert of_the_party.count() == 2
+    assert of_the_party.values("order_key").distinct().count() == 1
+
+
 @pytest.mark.req("HCI-09", "HCI-11", "HCI-15")
 def test_each_new_client_is_pushed_once_to_each_platform(partner: Partner, listener: Listener) -> None:
     partner("DE*EMS:EMSP", "DE*EMT:EMSP", listener=listener, endpoints=TAKES)
@@ -151,8 +165,12 @@ def test_each_change_is_pushed_with_its_own_time(partner: Partner, listener: Lis
     told(listener)
 
     for status in ("OFFLINE", "CONNECTED"):
+        time.sleep(0.02)
+        before = format_datetime(clock.now())
         connection_is(charge_points, status)
         told(listener)
+        # Not merely later than the one before: it is the time of this change.
+        assert listener.received("PUT", PUSHED)[-1].json["last_updated"] >= before
 
     bodies = [request.json for request in listener.received("PUT", PUSHED)]
     assert [body["status"] for body in bodies] == ["CONNECTED", "OFFLINE", "CONNECTED"]
@@ -239,7 +257,7 @@ def test_whom_nobody_approved_is_not_made_known(emsp: Person, partner: Partner) 
     assert seen(emsp) == {}
 
 
-@pytest.mark.req("HCI-10")
+@pytest.mark.req("HCI-10", "HCI-18", "HCI-23")
 def test_who_was_invited_is_planned_until_it_registers(emsp: Person, partner: Partner, settings: Settings) -> None:
     settings.OCPI_CLIENT_INFO_PAUSE = 60.0
     invited = partner("NL*TNM:CPO", state="INVITED", connection="PLANNED", purpose="A")

@@ -6,14 +6,15 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings as configured
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django.fixtures import Settings
 
-from ocpi import outbox_care, snapshot
+from ocpi import outbox, outbox_care, snapshot
 from ocpi.models import Delivery, FinishedDelivery, Party, Platform
 from ocpi.outbox_engine import drain_now
 from tests.outbox_support import Recorder, Says, add_object, add_platform, later, mark, pending, recorder
@@ -202,3 +203,67 @@ def test_no_cdr_is_sent_while_its_party_behind_a_hub_is_away(emsp_server: Record
     drain_now()
 
     assert emsp_server.lines == ["POST /cdrs"]
+
+
+@pytest.mark.req("REL-34")
+@pytest.mark.parametrize("columns", [{"connection": "OFFLINE"}, {"paused_reason": "it refuses our token"}])
+def test_a_result_whose_time_is_over_is_dropped_and_noted_also_where_nothing_is_sent(
+    emsp_server: Recorder, emsp_platform: Platform, columns: dict[str, str]
+) -> None:
+    with transaction.atomic():
+        outbox.send_result(
+            outbox.Recipient(emsp_platform.pk), url=f"{emsp_server.url}/results/77", body=b"{}", module="commands",
+            deadline_at=datetime.now(UTC) + timedelta(seconds=30), correlation_id="the command's",
+        )  # fmt: skip
+    Platform.objects.update(**columns)
+    later(40)
+    outbox_care.sweep()
+    assert _in_state("PENDING", emsp_platform) == 1  # a try that began in time may still be under way
+
+    later(6)
+    outbox_care.sweep()
+
+    assert pending() == []
+    finished = FinishedDelivery.objects.get()
+    assert (finished.state, finished.error) == ("DROPPED", "the announced timeout has passed")
+
+
+@pytest.mark.req("REL-36")
+@pytest.mark.parametrize(("catch_up", "state"), [("never", "MARKED"), ("after_grace", "PENDING")])
+def test_who_wants_no_catching_up_keeps_its_marks(emsp_platform: Platform, catch_up: str, state: str) -> None:
+    _marks(emsp_platform, 1)
+    Platform.objects.update(catch_up=catch_up)
+
+    later(3600)
+    outbox_care.sweep()
+
+    assert pending()[0].state == state
+
+
+@pytest.mark.req("REL-51")
+def test_of_too_much_that_waits_the_newest_become_marks(
+    emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_care, "MOST_PENDING", 3)
+    monkeypatch.setattr(outbox_care, "AT_ONCE", 2)
+    for number in range(4):
+        mark(add_object(f"LOC{number}"), emsp_platform)
+
+    outbox_care.limit_backlog()
+
+    assert [found.state for found in pending()] == ["PENDING", "PENDING", "MARKED", "MARKED"]
+
+
+@pytest.mark.req("REL-55")
+def test_what_ended_is_kept_for_seven_days_and_what_died_for_ninety(emsp_platform: Platform) -> None:
+    for number in range(4):
+        mark(add_object(f"LOC{number}"), emsp_platform)
+    drain_now()
+    ids = list(FinishedDelivery.objects.order_by("pk").values_list("pk", flat=True))
+    for pk, state, days in zip(ids, ("DELIVERED", "DELIVERED", "DEAD", "DEAD"), (6, 8, 89, 91), strict=True):
+        ended = datetime.now(UTC) - timedelta(days=days)
+        FinishedDelivery.objects.filter(pk=pk).update(state=state, finished_at=ended)
+
+    assert outbox_care.forget_finished() == 2
+
+    assert list(FinishedDelivery.objects.order_by("pk").values_list("pk", flat=True)) == [ids[0], ids[2]]

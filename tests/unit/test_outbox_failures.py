@@ -57,6 +57,19 @@ def test_pauses_vary_by_a_fifth_so_that_tries_do_not_meet() -> None:
     assert outbox_policy.delay("STATE", 3, 1.0) == pytest.approx(6.0)
 
 
+@pytest.mark.req("REL-31", "HUB-45")
+@pytest.mark.parametrize(
+    ("age", "wait", "state"), [(39.0, 20.0, None), (41.0, 20.0, "MARKED"), (59.0, 2.0, "MARKED"), (61.0, 0.0, "MARKED")]
+)
+def test_no_try_is_planned_that_would_come_after_the_time_to_live(age: float, wait: float, state: str | None) -> None:
+    assert outbox_policy.ending("STATE", age=age, wait=wait, time_to_live=60, left=None) == state
+
+
+@pytest.mark.req("REL-27")
+def test_every_fifth_refusal_parks_an_object_again() -> None:
+    assert [number for number in range(17) if outbox_policy.parks(number)] == [5, 10, 15]
+
+
 @pytest.mark.req("REL-26")
 @pytest.mark.parametrize(("asked", "waits"), [(30.0, 30.0), (0.0, 1.0), (99_999.0, 3600.0)])
 def test_retry_after_is_obeyed_up_to_an_hour(asked: float, waits: float) -> None:
@@ -144,6 +157,7 @@ def test_a_platform_that_refuses_our_token_is_paused_and_loses_nothing(
     emsp_platform.refresh_from_db()
     assert "refuses our token" in emsp_platform.paused_reason
     assert len([line for line in emsp_server.lines if not line.endswith("/versions")]) <= 2
+    assert {found.attempts for found in pending()} == {0}  # it is not their fault
     tries = len(emsp_server.got)
     answer_always(emsp_server, Says())
 
@@ -271,6 +285,7 @@ def test_after_five_refusals_in_a_row_an_object_is_parked_and_others_go_on(
         mark(poison, emsp_platform)
         drain_now()
     assert len(emsp_server.got) == 5
+    assert pending()[0].attempts == 0  # after its hour it is tried as often as any other
 
     mark(poison, emsp_platform)
     mark(good, emsp_platform)

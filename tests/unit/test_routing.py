@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hub import registry
@@ -120,6 +122,17 @@ def test_a_tariff_may_be_deleted_everywhere() -> None:
     asked = ask("tariffs", "RECEIVER", "DELETE", "NL", "TNM", "T1", to=HUB, sender=TNM, caller=CPO_PLATFORM)
 
     assert isinstance(decide(asked, WORLD, HUB), Broadcast)
+
+
+@pytest.mark.req("HUB-30")
+def test_a_hub_may_do_without_deletions_for_all(settings: Any) -> None:
+    settings.OCPI_HUB_BROADCASTS_DELETE = False
+    asked = ask("tariffs", "RECEIVER", "DELETE", "NL", "TNM", "T1", to=HUB, sender=TNM, caller=CPO_PLATFORM)
+
+    with pytest.raises(status.MethodNotAllowed) as refused:
+        decide(asked, WORLD, HUB)
+
+    assert refused.value.headers == {"Allow": "PUT"}
 
 
 REFUSED = {
