@@ -17,6 +17,7 @@ from cpo.admin_chargingprofiles import AbilityRows, Limits, ProfileRows
 from cpo.admin_device_buttons import DEVICE_BUTTONS, DEVICE_HIDDEN, DEVICE_ROWS, DeviceButtons
 from cpo.admin_operations import Operating
 from cpo.admin_station_actions import Actions
+from cpo.admin_station_options import OptionsButton
 from cpo.models import ChargePoint, ChargePointConnector, FrameLog, StationAlarm, Transaction
 from cpo.modules import network_page, station_page
 from ocpi.admin_confirm import button
@@ -47,7 +48,7 @@ class ByCondition(admin.SimpleListFilter):
 
 
 @admin.register(ChargePoint)
-class ChargePointPage(Actions, Operating, Limits, DeviceButtons, Pages):
+class ChargePointPage(Actions, Operating, Limits, DeviceButtons, OptionsButton, Pages):
     """Charge points and all about them; a password is only known by its hash, and not shown at all."""
 
     list_display = ("identity", "show_condition", "show_party", "location_id", "protocol", "show_transaction",
@@ -75,7 +76,7 @@ class ChargePointPage(Actions, Operating, Limits, DeviceButtons, Pages):
         {"title": "Ask it", "icon": "settings_remote",
          "items": ["start_session", *Actions.asking, "set_limit", "send_operation"]},
         DEVICE_BUTTONS,
-        {"title": "Service", "icon": "build", "items": list(Actions.deciding)},
+        {"title": "Service", "icon": "build", "items": ["options", *Actions.deciding]},
     )  # fmt: skip
     show_party = read_only("party", lambda page, row: f"{row.country_code}*{row.party_id}")
     pretty_protocols = pretty("protocols")

@@ -118,6 +118,7 @@ def charge_point(row: ChargePoint, *, password: str | None = None) -> Record:
         "url": f"{settings.OCPP_GATEWAY_URL}/ocpp/{row.identity}",
         "location_id": row.location_id,
         "security_profile": row.security_profile,
+        "refuses_tls": row.refuses_tls,
         "protocols": row.protocols,
         "no_subprotocol_is_16": row.no_subprotocol_is_16,
         "strictness": row.strictness,

@@ -182,6 +182,7 @@ _LAYOUT = wanted({
 _SECONDS = {"type": "integer", "minimum": 1, "maximum": 86400}
 _POINT_MEMBERS: dict[str, Schema] = {
     "security_profile": {"type": "integer", "minimum": 0, "maximum": 3},
+    "refuses_tls": {"type": "boolean", "description": "with security profile 1: it must come without TLS"},
     "protocols": _PROTOCOLS,
     "no_subprotocol_is_16": {"type": "boolean"},
     "strictness": {"type": "string", "enum": ["strict", "lenient"]},

@@ -16,9 +16,10 @@ from cpo.modules.charge_points import NotAdded
 from ocpi import audit
 from ocpi.headers import Address
 
-COLUMNS = ("security_profile", "protocols", "no_subprotocol_is_16", "strictness", "boot_status", "heartbeat_seconds",
-           "ping_seconds", "ping_timeout_seconds", "frame_bytes", "compression", "switched_off",
+COLUMNS = ("security_profile", "refuses_tls", "protocols", "no_subprotocol_is_16", "strictness", "boot_status",
+           "heartbeat_seconds", "ping_seconds", "ping_timeout_seconds", "frame_bytes", "compression", "switched_off",
            "register_direction")  # fmt: skip
+_OF_PASSWORD = ("password_digest", "next_password_digest", "password_operation")
 _WITH_PASSWORD = (1, 2)  # security profiles
 _DISCONNECT = """
     WITH gone AS (UPDATE cpo_chargepoint SET epoch = epoch + 1, online = false
@@ -65,7 +66,7 @@ def add(
             row.password_digest = passwords.digest(made, str(settings.SECRET_KEY))
         else:
             row.password_digest = passwords.digest_typed(password) if password else ""
-        _set(row, columns)
+        _set(row, columns, "password_digest")
         audit.record("charge_point.add", actor=by, about=row.identity, details={"party": str(owner)})
     return row, made
 
@@ -81,7 +82,7 @@ def change(row: ChargePoint, *, columns: Mapping[str, Any], password: str | None
         if password is not None:
             row.password_digest = passwords.digest_typed(password) if password else ""
             row.next_password_digest, row.password_operation = "", None  # a change under way is not wanted any more
-        _set(row, columns)
+        _set(row, columns, *(_OF_PASSWORD if password is not None else ()))
         told = (*COLUMNS, "location_id", "layout")
         details: dict[str, object] = {name: columns[name] for name in told if name in columns}
         if password is not None:
@@ -129,11 +130,12 @@ def _place(row: ChargePoint, columns: Mapping[str, Any]) -> None:
     locations_operations.refresh(row.pk)
 
 
-def _set(row: ChargePoint, columns: Mapping[str, Any]) -> None:
-    for name in COLUMNS:
-        if name in columns:
-            setattr(row, name, columns[name])
-    row.save(update_fields=["password_digest", "next_password_digest", "password_operation", *COLUMNS])
+def _set(row: ChargePoint, columns: Mapping[str, Any], *more: str) -> None:
+    """Write these columns and what else was set, and no others: somebody may be changing those."""
+    named = [name for name in COLUMNS if name in columns]
+    for name in named:
+        setattr(row, name, columns[name])
+    row.save(update_fields=[*named, *more])
 
 
 def _create(identity: str, owner: Address) -> None:
