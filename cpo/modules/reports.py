@@ -32,6 +32,7 @@ PARTS = ("NotifyReport", "NotifyMonitoringReport", "NotifyEvent", "NotifyCustome
 WAIT = timedelta(seconds=120)  # for the next part
 KEPT = timedelta(days=90)
 _OPEN = (ReportState.WAITING, ReportState.PARTIAL)
+_MOST_PARTS = 10**9  # a number beyond this is none
 
 
 def take(message: InboxMessage, payload: Any) -> None:
@@ -41,7 +42,7 @@ def take(message: InboxMessage, payload: Any) -> None:
     seq_no = payload.get("seqNo")
     report = _report_of(message, request_id, seq_no if isinstance(seq_no, int) else None)
     # ReportChargingProfiles has no seqNo: the gateway keeps the order in which its parts came.
-    place = seq_no if isinstance(seq_no, int) and seq_no >= 0 else report.parts.count()
+    place = seq_no if isinstance(seq_no, int) and 0 <= seq_no <= _MOST_PARTS else report.parts.count()
     report.parts.update_or_create(
         number=place,
         defaults={

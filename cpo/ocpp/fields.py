@@ -43,6 +43,8 @@ _UNIT_OF = (
     ("Frequency", "Hertz"),
     ("Temperature", "Celsius"),
 )
+# Connectors, EVSEs and sequence numbers beyond this are none, and have no place in the database.
+_MOST_SMALL = 10**9
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
 
 
@@ -80,6 +82,23 @@ def integer(payload: Payload, name: str) -> int:
     if found is None or found != found.to_integral_value():
         raise Unreadable(f"{name}: must be a whole number")
     return int(found)
+
+
+def small(payload: Payload, name: str) -> int:
+    """Return the number of a connector or an EVSE, or a sequence number.
+
+    :raises Unreadable: if it cannot be one.
+    """
+    found = integer(payload, name)
+    if not 0 <= found <= _MOST_SMALL:
+        raise Unreadable(f"{name}: must be from 0 to {_MOST_SMALL}")
+    return found
+
+
+def optional_small(payload: Payload, name: str) -> int | None:
+    """Return the number of a connector or an EVSE, nothing if there is none that could be meant."""
+    found = optional_integer(payload, name)
+    return found if found is not None and 0 <= found <= _MOST_SMALL else None
 
 
 def optional_integer(payload: Payload, name: str) -> int | None:

@@ -13,7 +13,7 @@ from cpo.gateway import moments
 from cpo.gateway.frames import Payload
 from cpo.ocpp import events, fields
 from cpo.ocpp.events import Event, MeterSample, Request
-from cpo.ocpp.fields import Reader, integer, scaled, text
+from cpo.ocpp.fields import Reader, integer, scaled, small, text
 from cpo.ocpp.fields import Unreadable as Unreadable
 
 _REASONS = frozenset(
@@ -65,9 +65,7 @@ def _heartbeat(payload: Payload, received_at: datetime) -> Event:
 
 
 def _status_notification(payload: Payload, received_at: datetime) -> Event:
-    connector = integer(payload, "connectorId")
-    if connector < 0:
-        raise Unreadable("connectorId: must not be negative")
+    connector = small(payload, "connectorId")
     timestamp = payload.get("timestamp")
     # The timestamp is optional here; without one the status is of now, and no clock is suspect.
     moment = moments.Moment(received_at, "") if timestamp is None else moments.read(timestamp, received_at)
@@ -89,7 +87,7 @@ def _authorize(payload: Payload, received_at: datetime) -> Event:
 def _start_transaction(payload: Payload, received_at: datetime) -> Event:
     reservation = payload.get("reservationId")
     return events.TransactionStarted(
-        connector=integer(payload, "connectorId"),
+        connector=small(payload, "connectorId"),
         id_token=_id_tag(payload),
         meter_start_wh=Decimal(integer(payload, "meterStart")),
         moment=moments.read(payload.get("timestamp"), received_at),
@@ -113,7 +111,7 @@ def _stop_transaction(payload: Payload, received_at: datetime) -> Event:
 def _meter_values(payload: Payload, received_at: datetime) -> Event:
     transaction_id = payload.get("transactionId")
     return events.MeterValues(
-        connector=integer(payload, "connectorId"),
+        connector=small(payload, "connectorId"),
         transaction_id=None if transaction_id is None else integer(payload, "transactionId"),
         samples=_samples(payload.get("meterValue"), received_at),
     )

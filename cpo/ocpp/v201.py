@@ -10,7 +10,7 @@ from cpo.gateway import moments
 from cpo.gateway.frames import Payload
 from cpo.ocpp import events, fields
 from cpo.ocpp.events import Event, MeterSample
-from cpo.ocpp.fields import Reader, Unreadable, integer, optional_integer, scaled, text
+from cpo.ocpp.fields import Reader, Unreadable, integer, optional_integer, optional_small, scaled, small, text
 
 _LONGEST_ID = 36
 _KINDS = frozenset({"Started", "Updated", "Ended"})
@@ -79,12 +79,9 @@ def _heartbeat(payload: Payload, received_at: datetime) -> Event:
 
 
 def _status_notification(payload: Payload, received_at: datetime) -> Event:
-    evse, connector = integer(payload, "evseId"), integer(payload, "connectorId")
-    if evse < 0 or connector < 0:
-        raise Unreadable("evseId, connectorId: must not be negative")
     return events.ConnectorStatus(
-        evse=evse,
-        connector=connector,
+        evse=small(payload, "evseId"),
+        connector=small(payload, "connectorId"),
         status=text(payload, "connectorStatus", 20),
         error_code="",
         moment=moments.read(payload.get("timestamp"), received_at),
@@ -108,8 +105,8 @@ def _state(data: Payload, received_at: datetime) -> events.ConnectorStatus | Non
         return None
     if status not in _STATES:
         return None
-    evse = optional_integer(place, "id") or 0
-    connector = optional_integer(place, "connectorId") or 0
+    evse = optional_small(place, "id") or 0
+    connector = optional_small(place, "connectorId") or 0
     if name != "ChargingStation" and evse < 1:
         return None
     return events.ConnectorStatus(
@@ -142,13 +139,13 @@ def _transaction_event(payload: Payload, received_at: datetime) -> Event:
     return events.TransactionEvent(
         transaction_id=transaction_id,
         kind=kind,
-        seq_no=integer(payload, "seqNo"),
+        seq_no=small(payload, "seqNo"),
         moment=moments.read(payload.get("timestamp"), received_at),
         trigger=text(payload, "triggerReason", 50),
         offline=payload.get("offline") is True,
         # An EVSE 0 is none: it is that of the transaction (OCPP-57).
-        evse=optional_integer(evse, "id") or None,
-        connector=optional_integer(evse, "connectorId") or None,
+        evse=optional_small(evse, "id") or None,
+        connector=optional_small(evse, "connectorId") or None,
         charging_state=state if state in _CHARGING_STATES else "",
         stopped_reason=reason if not reason or reason in _REASONS else "Other",
         remote_start_id=optional_integer(info, "remoteStartId"),
@@ -160,7 +157,7 @@ def _transaction_event(payload: Payload, received_at: datetime) -> Event:
 
 
 def _meter_values(payload: Payload, received_at: datetime) -> Event:
-    evse = integer(payload, "evseId")
+    evse = small(payload, "evseId")
     return events.MeterValues(connector=0, evse=evse, samples=_samples(payload, received_at))
 
 

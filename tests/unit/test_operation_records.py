@@ -133,6 +133,17 @@ def test_profiles_without_seq_no_keep_the_order_they_came_in() -> None:
 
 
 @pytest.mark.req("OCPP-83")
+@pytest.mark.parametrize("number", [-1, 10**12, "x", None])
+def test_a_part_whose_number_cannot_be_one_has_the_place_in_which_it_came(number: object) -> None:
+    point = add_charge_point(protocol="2.0.1")
+
+    says(point, "NotifyReport", part(0, tbc=True))
+    says(point, "NotifyReport", {**part(1), "seqNo": number})
+
+    assert [each.number for each in Report.objects.get().parts.order_by("number")] == [0, 1]
+
+
+@pytest.mark.req("OCPP-83")
 def test_the_api_shows_reports_with_their_parts(api: Caller) -> None:
     point = add_charge_point(protocol="2.0.1")
     for seq_no in (0, 1):

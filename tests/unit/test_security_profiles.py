@@ -7,10 +7,13 @@ from urllib.parse import quote
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cpo.gateway import client_certificates, handshake
 from cpo.gateway.client_certificates import Authority
-from tests.certificates import ORGANISATION, Root
+from tests.certificates import ORGANISATION, Root, subject
 
 NOW = datetime.now(UTC)
 ROOT, OTHER = Root(), Root("Somebody Else")
@@ -59,6 +62,30 @@ def client(common_name: str = "CP-1", *, root: Root = ROOT, organisation: str = 
 @pytest.mark.parametrize("name", ["CP-1", "cp-1", "SN-1"])
 def test_a_certificate_names_the_identity_or_the_serial(name: str) -> None:
     assert judged(client(name)) == ""
+
+
+@pytest.mark.req("OCPP-06")
+@pytest.mark.parametrize(
+    ("use", "objection"),
+    [(ExtendedKeyUsageOID.CLIENT_AUTH, ""), (ExtendedKeyUsageOID.SERVER_AUTH, "it is not for clients")],
+)
+def test_a_certificate_for_servers_lets_no_client_in(use: x509.ObjectIdentifier, objection: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    root_key = serialization.load_pem_private_key(ROOT.key.encode(), password=None)
+    assert isinstance(root_key, ec.EllipticCurvePrivateKey)
+    shown = (
+        x509.CertificateBuilder()
+        .subject_name(subject("CP-1"))
+        .issuer_name(ROOT_ITSELF.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(hours=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+
+    assert judged(shown) == objection
 
 
 @pytest.mark.req("OCPP-06")

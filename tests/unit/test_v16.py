@@ -199,6 +199,10 @@ def test_meter_values_name_their_transaction_or_none() -> None:
         ("StopTransaction", STOP | {"meterStop": 1.5}),
         ("StartTransaction", START | {"connectorId": None}),
         ("StatusNotification", {"connectorId": -1, "status": "Available", "errorCode": "NoError"}),
+        ("StatusNotification", {"connectorId": 10**11, "status": "Available", "errorCode": "NoError"}),
+        ("StartTransaction", START | {"connectorId": 10**11}),
+        ("StartTransaction", START | {"connectorId": -1}),
+        ("MeterValues", {"connectorId": 10**11, "meterValue": []}),
         ("MeterValues", []),
     ],
 )

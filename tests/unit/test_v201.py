@@ -84,8 +84,17 @@ def test_an_event_of_a_transaction_is_read() -> None:
 
 
 @pytest.mark.req("OCPP-57")
-@pytest.mark.parametrize("evse", [None, {"id": 0}, {"id": 0, "connectorId": 0}])
-def test_an_evse_zero_is_none(evse: dict[str, int] | None) -> None:
+@pytest.mark.parametrize(
+    "evse",
+    [
+        None,
+        {"id": 0},
+        {"id": 0, "connectorId": 0},
+        {"id": 10**12, "connectorId": 10**12},
+        {"id": -1, "connectorId": -1},
+    ],
+)
+def test_an_evse_zero_or_one_that_cannot_be_is_none(evse: dict[str, int] | None) -> None:
     event = told(**({} if evse is None else {"evse": evse}))
 
     assert (event.evse, event.connector) == (None, None)
@@ -95,6 +104,7 @@ def test_an_evse_zero_is_none(evse: dict[str, int] | None) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"transactionInfo": {}}, {"transactionInfo": None}, {"seqNo": None}, {"seqNo": "x"}, {"eventType": "Begun"},
+     {"seqNo": 10**12}, {"seqNo": -1},
      {"transactionInfo": {"transactionId": "X" * 37}}],
 )  # fmt: skip
 def test_what_lacks_what_it_is_about_cannot_be_read(changes: dict[str, Any]) -> None:
