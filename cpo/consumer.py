@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -49,12 +50,15 @@ from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_operations as reservations
 from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Question, Verdict
-from cpo.ocpp import inbox
+from cpo.ocpp import inbox, inbox_batch
 from cpo.ocpp.inbox import Asking, Step
 
 log = logging.getLogger(__name__)
 
 APPLYING, SETTLING, ASKING, FOLLOWING = 8, 4, 16, 4  # threads
+_TAKING = 2  # of those that apply, threads that may do so for many charge points at once
+_TOGETHER = 200  # charge points
+_BUSY_SECONDS, _GATHER_SECONDS = 0.05, 0.01
 _AT_ONCE = 50  # messages of one charge point before the others have their turn
 _SWEEP_SECONDS = 1.0
 _RECONNECT_SECONDS = 1.0
@@ -108,6 +112,9 @@ class Consumer:
         self._guard = threading.Lock()
         self._busy: set[int] = set()
         self._again: set[int] = set()
+        self._piled: deque[int] = deque()  # charge points that nobody has taken up yet
+        self._taking = 0  # threads that do
+        self._took_at = 0.0
         self._verdicts: dict[int, Verdict] = {}
         self._connections: dict[int, BaseDatabaseWrapper] = {}  # of the pools' threads
         self._stopping = threading.Event()
@@ -141,12 +148,59 @@ class Consumer:
                 self._again.add(charge_point_id)
                 return
             self._busy.add(charge_point_id)
-            self._applying.submit(self._work, charge_point_id)
+            self._piled.append(charge_point_id)
+            if self._taking < _TAKING:
+                self._taking += 1
+                self._applying.submit(self._take)
 
     def _begin(self) -> None:
         """Make this thread's database connection fit for a piece of work."""
         close_old_connections()
         self._connections[threading.get_ident()] = connections[DEFAULT_DB_ALIAS]
+
+    def _take(self) -> None:
+        """Take up what has piled up, many charge points together, until nothing has."""
+        while True:
+            # The first after a pause goes at once; what follows closely is gathered.
+            if time.monotonic() - self._took_at < _BUSY_SECONDS:
+                time.sleep(_GATHER_SECONDS)
+            with self._guard:
+                number = 0 if self._stopping.is_set() else min(len(self._piled), _TOGETHER)
+                taken = [self._piled.popleft() for _ in range(number)]
+                self._again.difference_update(taken)  # what was told of them is there, and read from now on
+                if len(taken) < 2:
+                    self._taking -= 1
+                    break
+            self._work_together(taken)
+            self._took_at = time.monotonic()
+        for charge_point_id in taken:
+            self._took_at = time.monotonic()
+            self._work(charge_point_id)
+
+    def _work_together(self, charge_point_ids: list[int]) -> None:
+        alone: set[int] = set()
+        more: set[int] = set()
+        try:
+            self._begin()
+            plain, alone = inbox_batch.kinds(charge_point_ids)
+            self._each_alone(alone)  # some want an answer
+            if plain:
+                applied = inbox_batch.apply(plain)
+                more = applied.more
+                self._each_alone(applied.left)
+                alone |= applied.left
+        except Exception:  # an edge of a thread: the sweep tries again
+            log.exception("applying messages of %d charge points failed", len(charge_point_ids))
+        for charge_point_id in charge_point_ids:
+            if charge_point_id not in alone:
+                self._done(charge_point_id, more=charge_point_id in more)
+
+    def _each_alone(self, charge_point_ids: Iterable[int]) -> None:
+        for charge_point_id in charge_point_ids:
+            try:
+                self._applying.submit(self._work, charge_point_id)
+            except RuntimeError:  # we stop
+                return
 
     def _work(self, charge_point_id: int) -> None:
         asking: Asking | None = None

@@ -17,8 +17,8 @@ from cpo.models import ChargePointConnector, InboxMessage, Operation
 from ocpi import prepared
 
 PENDING, DONE, REPLACED = "PENDING", "DONE", "REPLACED"
-_ACTION = "ChangeAvailability"
-TELLING = (_ACTION,)
+ACTION = "ChangeAvailability"
+TELLING = (ACTION,)
 _UNAVAILABLE = "Unavailable"
 _IS_PENDING = "SELECT 1 FROM cpo_operation WHERE charge_point_id = %s AND action = %s AND effect = %s LIMIT 1"
 _LOOKED_AT = 200  # messages between the answer and our looking at it
@@ -29,7 +29,7 @@ def settle(operation_id: UUID) -> None:
     with transaction.atomic():
         row = (
             Operation.objects.select_for_update(of=("self",))
-            .filter(pk=operation_id, action=_ACTION, state=OperationState.ANSWERED, effect="")
+            .filter(pk=operation_id, action=ACTION, state=OperationState.ANSWERED, effect="")
             .first()
         )
         if row is None:
@@ -56,10 +56,10 @@ def settle(operation_id: UUID) -> None:
 
 def note_status(message: InboxMessage, payload: Any) -> None:
     """End the waiting for an effect, in the transaction that settles a StatusNotification."""
-    if not prepared.fetch_all(_IS_PENDING, [message.charge_point_id, _ACTION, PENDING]):
+    if not prepared.fetch_all(_IS_PENDING, [message.charge_point_id, ACTION, PENDING]):
         return
     rows = Operation.objects.select_for_update(of=("self",)).filter(
-        charge_point_id=message.charge_point_id, action=_ACTION, effect=PENDING
+        charge_point_id=message.charge_point_id, action=ACTION, effect=PENDING
     )
     for row in rows:
         if _fulfils(row, payload):
@@ -73,7 +73,7 @@ def _done(row: Operation) -> None:
 
 def _replace_older(row: Operation) -> None:
     older = Operation.objects.filter(
-        charge_point_id=row.charge_point_id, action=_ACTION, effect=PENDING, created_at__lt=row.created_at
+        charge_point_id=row.charge_point_id, action=ACTION, effect=PENDING, created_at__lt=row.created_at
     )
     place = _place(row)
     for each in older:

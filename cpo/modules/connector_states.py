@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from cpo.models import ChargePointConnector
@@ -18,6 +19,24 @@ def note(charge_point_id: int, event: ConnectorStatus) -> bool:
     """Keep the state of a connector of OCPP 1.6, unless it is older than the kept one; say whether it was kept."""
     values = [charge_point_id, event.connector, event.status, event.error_code, event.moment.at]
     return bool(prepared.fetch_all(_NOTE, values))
+
+
+def note_all(states: Sequence[tuple[int, ConnectorStatus]]) -> set[tuple[int, int]]:
+    """Do what `note` does for many connectors, each once, with one statement; return whose states were kept.
+
+    :param states: charge points, and what they say; a connector is named by charge point and number.
+    """
+    rows = prepared.fetch_all(
+        _NOTE_ALL,
+        {
+            "points": [str(charge_point_id) for charge_point_id, _ in states],
+            "connectors": [str(event.connector) for _, event in states],
+            "statuses": [event.status for _, event in states],
+            "error_codes": [event.error_code for _, event in states],
+            "moments": [event.moment.at for _, event in states],
+        },
+    )
+    return {(charge_point_id, connector) for charge_point_id, connector in rows}
 
 
 def note_201(charge_point_id: int, event: ConnectorStatus) -> list[int]:
@@ -62,11 +81,17 @@ def _state(known: list[str] | None, event: ConnectorStatus) -> list[str]:
     return [event.status, at, known[2] if known is not None and known[0] == event.status else at]
 
 
-_NOTE = """
+_INTO = """
 INSERT INTO cpo_chargepointconnector AS c (charge_point_id, connector_id, status, error_code, status_at)
-VALUES (%s, %s, %s, %s, %s)
+"""
+_UNLESS_OLDER = """
 ON CONFLICT (charge_point_id, connector_id) DO UPDATE SET
     status_at = EXCLUDED.status_at, status = EXCLUDED.status, error_code = EXCLUDED.error_code
 WHERE c.status_at IS NULL OR c.status_at <= EXCLUDED.status_at
-RETURNING id
+RETURNING charge_point_id, connector_id
 """
+_NOTE = f"{_INTO} VALUES (%s, %s, %s, %s, %s) {_UNLESS_OLDER}"
+_NOTE_ALL = f"""{_INTO}
+SELECT * FROM unnest(%(points)s::text[]::bigint[], %(connectors)s::text[]::int[], %(statuses)s::text[],
+                     %(error_codes)s::text[], %(moments)s::text[]::timestamptz[])
+{_UNLESS_OLDER}"""  # noqa: S608 - constants only

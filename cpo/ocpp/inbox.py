@@ -44,7 +44,7 @@ from cpo.modules import (
 from cpo.modules import locations_operations as locations
 from cpo.modules import reservations_operations as reservations
 from cpo.modules.authorization import Question, Verdict
-from cpo.ocpp import events, fields, v16, v201
+from cpo.ocpp import events, fields, inbox_order, v16, v201
 from cpo.ocpp.events import Event
 from cpo.ocpp.inbox_order import next_message
 from cpo.ocpp.inbox_order import waiting as waiting
@@ -55,8 +55,7 @@ from ocpi.headers import Address
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-_LOCK_KEYS = 0x4F49 << 40  # far from the keys of anybody else
-_UNREADABLE = (fields.Unreadable, PayloadError, FrameError, ValueError)
+UNREADABLE = (fields.Unreadable, PayloadError, FrameError, ValueError)
 
 
 KEPT, STARTS_KEPT = 14, 90  # days
@@ -153,7 +152,7 @@ def retry_seconds(attempts: int) -> float:
 
 def _lock(charge_point_id: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK_KEYS + charge_point_id])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [inbox_order.LOCK_KEYS + charge_point_id])
         return bool(cursor.fetchone()[0])
 
 
@@ -161,7 +160,7 @@ def _read(message: InboxMessage) -> Event | None:
     try:
         read = v16.read if message.protocol == "1.6" else v201.read
         return read(message.action, message.payload, message.received_at)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         log.warning("message %s cannot be read: %s", message.pk, error)
         _settle(message, InboxState.FAILED, error=f"{type(error).__name__}: {error}")
         return None

@@ -15,6 +15,7 @@ from ocpi import prepared
 
 COLUMNS = ("id", "received_at", "protocol", "action", "payload", "transaction_id", "gave_up", "attempts")
 _LOOKED_AT = 500  # messages behind a failed one
+LOCK_KEYS = 0x4F49 << 40  # of charge points whose messages are applied: far from the keys of anybody else
 _WAITING = """
 SELECT DISTINCT charge_point_id FROM cpo_inboxmessage
 WHERE state = 'NEW' AND (%s OR retry_at IS NULL OR retry_at <= statement_timestamp())

@@ -83,7 +83,9 @@ def test_a_change_and_what_leaves_because_of_it_are_there_together_or_not_at_all
     before = state()
 
     with monkeypatch.context() as patched:
-        patched.setattr(*((inbox, "_settle", broken) if edge == "the end of the message" else (outbox, "mark", broken)))
+        patched.setattr(
+            *((inbox, "_settle", broken) if edge == "the end of the message" else (outbox, "wake_marked", broken))
+        )
         patched.setattr(inbox, "ATTEMPTS", 10_000)
         patched.setattr(inbox, "apply_all", lambda: [inbox.step(point.row.id, {}, at_once=True) for _ in range(3)])
         says(point, card)
