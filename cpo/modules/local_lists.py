@@ -28,7 +28,7 @@ from cpo.local_list_states import ListState
 from cpo.local_lists import Entry
 from cpo.models import IdTag, InboxMessage, LocalList, LocalListContents, Location, TokenUse
 from cpo.modules import tokens
-from ocpi import clock, documents
+from ocpi import clock, documents, snapshot
 from ocpi.headers import Address
 
 SPREAD_SECONDS = (20, 60)  # after a boot, until its list is looked at: what it has to be told comes first
@@ -103,7 +103,17 @@ def _state() -> str:
     """Return what tells whether the tokens, the day or the charge points' abilities have changed."""
     with connection.cursor() as cursor:
         cursor.execute(_STATE)
-        return f"{clock.now().date()} {cursor.fetchone()} {_closed()}"
+        return f"{clock.now().date()} {cursor.fetchone()} {_closed()} {_denying()}"
+
+
+def _denying() -> list[str]:
+    """Return the parties whose silence means no (QRK-10): who may charge unasked depends on it."""
+    return sorted(
+        str(party.address)
+        for platform in snapshot.current().platforms.values()
+        if platform.late_authorization == "deny"
+        for party in platform.parties
+    )
 
 
 def _assign() -> int:
@@ -276,8 +286,8 @@ _ELIGIBLE = """
 SELECT name, type, group_id, uid, contract_id, whitelist, country_code, party_id FROM (
     SELECT DISTINCT ON (upper(t.{tag})) t.{tag} AS name, t.*
     FROM cpo_token t WHERE t.{tag} <> ''
-    ORDER BY upper(t.{tag}), array_position(ARRAY['RFID', 'APP_USER', 'AD_HOC_USER']::varchar[], t.type) NULLS LAST,
-             t.valid DESC, t.id
+    ORDER BY upper(t.{tag}), length(t.uid) <= 20,
+             array_position(ARRAY['RFID', 'APP_USER', 'AD_HOC_USER']::varchar[], t.type) NULLS LAST, t.valid DESC, t.id
 ) one LEFT JOIN cpo_tokenuse u ON u.id_tag = upper(name) AND u.day < %s
 WHERE valid AND whitelist <> 'NEVER' AND length(name) <= %s
 ORDER BY u.day DESC NULLS LAST, type = 'RFID' DESC, one.id DESC

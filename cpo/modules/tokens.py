@@ -23,6 +23,7 @@ from ocpi.v2_2_1.tokens import TokenType
 from ocpi.views import OcpiView
 
 RFID = "RFID"
+_SUBSTITUTES = 4  # of one token, until one is found that no other has
 _SEPARATORS = re.compile(r"[-*:. ]")
 LONGEST_ID_TAG = 20  # of OCPP 1.6
 _PATCHED = ("contract_id", "group_id", "valid", "whitelist", "document", "last_updated", "gone_at", "received_at")
@@ -96,13 +97,16 @@ def find(owner: Address, token_uid: str, token_type: str, *, lock: bool = False)
 
 
 def with_tag(tag: str) -> list[Token]:
-    """Return the Tokens that a charge point may mean by an id tag, the likeliest first (M-7)."""
+    """Return the Tokens that a charge point may mean by an id tag, the likeliest first (M-7).
+
+    Who has it as a substitute of ours comes first: nobody gets another's by pushing a Token with this uid later.
+    """
     order = {RFID: 0, "APP_USER": 1, "AD_HOC_USER": 2}
     rows = list(Token.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[tag])[:20])
     other_end = normal_ids.reversed_uid(tag)
     if not rows and other_end:  # its reader, or the eMSP's, begins at the other end of the uid (QRK-33)
         rows = list(Token.objects.extra(where=["UPPER(id_tag) = UPPER(%s)"], params=[other_end]).filter(type=RFID)[:20])
-    return sorted(rows, key=lambda row: (order.get(row.type, 3), not row.valid, row.id))
+    return sorted(rows, key=lambda row: (len(row.uid) <= LONGEST_ID_TAG, order.get(row.type, 3), not row.valid, row.id))
 
 
 def with_id_token(uid: str, token_types: Sequence[str]) -> list[Token]:
@@ -128,22 +132,39 @@ def _of_types(uids: Sequence[str], token_types: Sequence[str]) -> list[Token]:
 
 
 def id_tag(owner: Address, token_type: str, uid: str) -> str:
-    """Return what an OCPP 1.6 charge point calls a token: its uid, or if that is too long a substitute (TOK-18)."""
+    """Return what an OCPP 1.6 charge point calls a token: its uid, or if that is too long a substitute (TOK-18).
+
+    A token that is stored keeps its substitute; another one gets the first of its own that nobody else has (M-7).
+
+    :raises ServerError: if others have all that it could get, which does not come about by chance.
+    """
     if 0 < len(uid) <= LONGEST_ID_TAG:
         return uid
-    return _substitute(owner, token_type, uid)
+    found = [_substitute(owner, token_type, uid, number) for number in range(_SUBSTITUTES)]
+    taken = {}
+    rows = Token.objects.extra(where=["UPPER(id_tag) = ANY(%s)"], params=[found])
+    for row in rows.only("id_tag", "country_code", "party_id", "type", "uid"):
+        its_own = (Address(row.country_code, row.party_id).key, row.type, row.uid.upper())
+        if its_own == (owner.key, token_type, uid.upper()):
+            return str(row.id_tag)
+        taken[row.id_tag.upper()] = its_own
+    free = next((each for each in found if each not in taken), None)
+    if free is None:
+        raise status.ServerError(f"all substitutes of Token {uid} are other Tokens'")
+    return free
 
 
 def parent_id_tag(owner: Address, group_id: str) -> str:
     """Return what an OCPP 1.6 charge point calls a group: its id, or if that is too long a substitute (M-7).
 
-    It is the same for all tokens of the group, whatever their type; charge points compare it and never send it.
+    It is the same for all tokens of the group, whatever their type; charge points compare it and never send it, so
+    nothing is looked up: groups of two eMSPs with one short name are one group to a charge point, too.
     """
     return group_id if len(group_id) <= LONGEST_ID_TAG else _substitute(owner, "GROUP", group_id)
 
 
-def _substitute(owner: Address, kind: str, name: str) -> str:
-    text = "|".join((*owner.key, kind, name.upper()))
+def _substitute(owner: Address, kind: str, name: str, number: int = 0) -> str:
+    text = "|".join((*owner.key, kind, name.upper(), *([str(number)] if number else [])))
     return "Z" + base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[: LONGEST_ID_TAG - 1]
 
 

@@ -16,9 +16,12 @@ from cpo.local_lists import Entry
 from cpo.models import ChargePoint, IdTag, LocalList, LocalListContents, Location, Operation, Token, TokenUse
 from cpo.modules import local_list_abilities as abilities
 from cpo.modules import local_lists, local_lists_sending, tokens
+from ocpi import snapshot
 from ocpi.headers import Address
+from ocpi.models import Platform
 from tests.cpo_support import LOCATION, Point, add_location, add_point
 from tests.fixtures import Document
+from tests.people import Person
 
 pytestmark = pytest.mark.usefixtures("cpo_side")
 ANN, BOB, CYD = Entry("0A11", "RFID"), Entry("0B22", "RFID", "FLEET"), Entry("0C33", "RFID")
@@ -188,6 +191,52 @@ def test_a_group_too_long_for_a_charge_point_is_on_its_list_as_it_is_told_elsewh
     [entry] = json.loads(Operation.objects.get(state="QUEUED").payload)["localAuthorizationList"]
     group = tokens.parent_id_tag(Address(found.country_code, found.party_id), "G" * 21)
     assert entry == {"idTag": "0B22", "idTagInfo": {"status": "Accepted", "parentIdTag": group}}
+
+
+@pytest.mark.req("OCPP-87", "OCPP-75")
+def test_a_list_from_before_groups_had_substitutes_is_made_anew_when_a_worker_starts(station: Point) -> None:
+    found = token("0B22", group_id="G" * 21)
+    introduce()
+    bring_over()
+    without, _ = LocalListContents.objects.get_or_create(
+        digest="0" * 64, defaults={"packed": pure.pack({"0B22": Entry("0B22", "RFID")}), "count": 1}
+    )
+    LocalList.objects.update(held=without, wanted=without)
+
+    local_lists._gathered = ""  # nobody has worked out any lists in this process yet
+    assert local_lists.gather() == 1
+
+    assert bring_over() == [("Differential", ["0B22"])]
+    owner = Address(found.country_code, found.party_id)
+    [entry] = json.loads(Operation.objects.latest("created_at").payload)["localAuthorizationList"]
+    assert entry["idTagInfo"]["parentIdTag"] == tokens.parent_id_tag(owner, "G" * 21)
+
+
+@pytest.mark.req("OCPP-75", "OCPP-87")
+def test_on_a_list_a_substitute_is_of_the_token_it_was_made_for(station: Point) -> None:
+    tag = tokens.id_tag(Address("DE", "EMS"), "APP_USER", "A" * 36)
+    token("A" * 36, id_tag=tag, type="APP_USER", group_id="OURS", contract_id="C")
+    token(tag, country_code="BE", party_id="MSX", group_id="THEIRS")
+
+    introduce()
+    asked()
+
+    [entry] = json.loads(Operation.objects.get(state="QUEUED").payload)["localAuthorizationList"]
+    assert entry == {"idTag": tag, "idTagInfo": {"status": "Accepted", "parentIdTag": "OURS"}}
+
+
+@pytest.mark.req("OCPP-87", "QRK-10")
+def test_once_an_emsps_silence_means_no_its_drivers_leave_the_lists(station: Point, emsp: Person) -> None:
+    token("0A11", whitelist="ALLOWED_OFFLINE")
+    token("0B22")
+    introduce()
+    assert bring_over() == [("Full", ["0A11", "0B22"])]
+
+    Platform.objects.filter(pk=emsp.id).update(late_authorization="deny")
+    snapshot.changed()
+    local_lists.gather()
+
+    assert bring_over() == [("Differential", ["-0A11"])]
 
 
 @pytest.mark.req("OCPP-87")
