@@ -144,7 +144,7 @@ def _invalid(error: frames.PayloadError) -> Invalid:
     if rule == "required" and (names := base.missing(error.text)):
         name = f"{name}.{names[0]}"
         return Invalid(f"{name}: must be there", field=name, rule=rule)
-    return Invalid(f"payload: {error.text}", field=name, rule=rule)
+    return Invalid(f"payload: {error.text.removeprefix('payload: ')}", field=name, rule=rule)
 
 
 def _check_protocol(charge_point: ChargePoint, version: str, wanted: str | None) -> None:
@@ -159,7 +159,7 @@ def _check_action(version: str, action: str) -> None:
     if action in outgoing.actions(version):
         return
     others = [other for other in outgoing.ACTIONS if action in outgoing.actions(other)]
-    hint = f"; OCPP {' and '.join(others)} has it" if others else ""
+    hint = f"; it is one of OCPP {' and '.join(others)}" if others else ""
     raise UnknownAction(f"OCPP {version} has no operation {action}{hint}", field="action")
 
 

@@ -27,6 +27,8 @@ from cpo.models import ChargePoint
 log = logging.getLogger(__name__)
 
 MOST, USUAL = 500, 50  # items of a list
+_DEEPEST = 64  # levels of a body
+_NUL = "\x00"  # PostgreSQL's texts have no place for it
 _LARGEST = 2 << 20  # bytes of a body: a local list may be long
 _numbers = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
@@ -48,6 +50,8 @@ class View(APIView):
         if not hasattr(self, method):
             raise MethodNotAllowed(f"{request.method} does nothing here")
         principals.of(request).need(self.scopes.get(method, principals.READ if method == "get" else principals.MANAGE))
+        if any(_NUL in str(part) for part in names.values()):
+            raise NotFound("there is nothing at this URL")
 
     def handle_exception(self, error: Exception) -> HttpResponse:  # type: ignore[override]  # never rendered by type
         if isinstance(error, Refusal):
@@ -74,9 +78,12 @@ class View(APIView):
         :raises Invalid: if it breaks its schema.
         """
         found = read_json(self._raw())
+        if _deeper(found, _DEEPEST):
+            raise Invalid(f"the body is nested deeper than {_DEEPEST} levels", field="body", rule="depth")
         if isinstance(found, dict):
             found = {name: value for name, value in found.items() if value is not None}
         check(schema, found)
+        _check_texts(found)
         return found
 
     def _raw(self) -> bytes:
@@ -107,6 +114,7 @@ class View(APIView):
         for name in given:
             if name not in names:
                 raise Invalid(f"{name}: is none of {', '.join(names) or 'no parameters'}", field=name, rule="unknown")
+        _check_texts(given)
         return given
 
 
@@ -146,6 +154,34 @@ def read_json(raw: bytes) -> Any:
         return _numbers.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise NotJson(f"the body is no JSON: {error}"[:200]) from error
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Say whether a document has more levels than these."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            member
+            for each in level
+            for member in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _check_texts(value: Any, path: tuple[str, ...] = ()) -> None:
+    """Refuse a NUL anywhere but in a payload, which goes to the charge point as it is.
+
+    :raises Invalid: naming the field.
+    """
+    if isinstance(value, str) and _NUL in value:
+        field = ".".join(path) or "body"
+        raise Invalid(f"{field}: must not hold the character NUL", field=field, rule="characters")
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in members:
+        if path or name != "payload":
+            _check_texts(member, (*path, str(name)))
 
 
 @cache
@@ -197,11 +233,12 @@ def moment(text: str, field: str) -> datetime:
     """
     try:
         found = parse_datetime(text.replace(" ", "+") if " " in text and "T" in text else text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise Invalid(f"{field}: must be a moment such as 2026-01-31T12:00:00Z", field=field, rule="date-time")
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        if found is not None:
+            # Before the first year or after the last one of UTC there is nothing that could be stored.
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Invalid(f"{field}: must be a moment such as 2026-01-31T12:00:00Z", field=field, rule="date-time")
 
 
 def whole(text: str, field: str, *, least: int = 0, most: int) -> int:

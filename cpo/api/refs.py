@@ -19,6 +19,7 @@ _PROFILE_FIELDS = {
     "RemoteStartTransaction": {"1.6": "chargingProfile"},
     "RequestStartTransaction": {},
 }
+_NO_CONNECTOR = 2**31  # a number from here on is none that could be stored
 Payload = dict[str, Any]
 
 
@@ -61,15 +62,16 @@ def reserve(charge_point: ChargePoint, version: str, payload: Payload) -> Reserv
     at, tag = ("expiryDate", payload.get("idTag")) if version == "1.6" else ("expiryDateTime", payload.get("idToken"))
     text = tag.get("idToken") if isinstance(tag, dict) else tag
     until = payload.get(at)
-    if not isinstance(text, str) or not 0 < len(text) <= 36:
-        raise Invalid("payload: ReserveNow needs an id tag", field="payload", rule="required")
+    if not isinstance(text, str) or not 0 < len(text) <= 36 or "\x00" in text:
+        name = "payload.idTag" if version == "1.6" else "payload.idToken"
+        raise Invalid(f"{name}: must be there, with 1 to 36 characters", field=name, rule="required")
     if not isinstance(until, str):
         raise Invalid(f"payload.{at}: must be there", field=f"payload.{at}", rule="required")
     expires_at: datetime = base.moment(until, f"payload.{at}")
     connector = payload.get("connectorId" if version == "1.6" else "evseId", 0)
     row = reservations_local.make(
         charge_point,
-        connector=connector if isinstance(connector, int) and connector >= 0 else 0,
+        connector=connector if isinstance(connector, int) and 0 <= connector < _NO_CONNECTOR else 0,
         id_tag=text,
         expires_at=expires_at,
     )
