@@ -231,6 +231,54 @@ def test_a_start_on_a_busy_connector_closes_the_older_transaction(point: Point, 
     assert exact(CDR.objects.get().document)["total_energy"] == 7
 
 
+@pytest.mark.req("OCPP-41")
+def test_the_real_stop_of_a_superseded_transaction_is_waited_for_a_minute(point: Point, card: str) -> None:
+    older = point.start(card)["transactionId"]
+    point.start(card, at=minutes(60), meter=11_000)
+
+    for seconds, closed in ((59, 0), (60, 1)):
+        since = timezone.now() - timedelta(seconds=seconds)
+        Transaction.objects.filter(transaction_id=older).update(superseded_at=since)
+        assert transactions.close_superseded() == closed
+
+
+@pytest.mark.req("OCPP-41", "OCPP-40", "OCPP-127")
+def test_a_start_told_late_does_not_supersede_the_one_after_it(point: Point, card: str) -> None:
+    newer = point.start(card, at=minutes(60), meter=11_000)["transactionId"]
+
+    point.start(card, at=minutes(0), meter=1000)
+
+    assert Transaction.objects.get(transaction_id=newer).superseded_at is None
+
+
+@pytest.mark.req("OCPP-42")
+def test_a_second_stop_of_the_same_end_is_no_conflict_whatever_else_it_says(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    point.stop(number, 11_000, at=minutes(60))
+
+    point.stop(number, 11_000, at=minutes(60), reason="EVDisconnected")
+
+    assert not UnmatchedStop.objects.exists()
+    assert CDR.objects.count() == 1
+
+
+@pytest.mark.req("OCPP-42", "OCPP-97")
+def test_the_real_stop_of_a_session_that_was_discarded_bills_nothing(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    point.meter(number, 500_000, at=minutes(10))
+    row = Transaction.objects.get()
+    assert transactions.close(row.pk)
+    row.refresh_from_db()
+    assert (row.held, row.synthetic) == (True, True)
+    transactions.discard(row.pk)
+
+    point.stop(number, 11_000, at=minutes(60))
+
+    assert Session.objects.get().status == "INVALID"
+    assert not CDR.objects.exists()
+    assert UnmatchedStop.objects.get().transaction_id == row.pk
+
+
 # ---------------------------------------------------------------- never changed
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 import pytest
 import urllib3
 from websockets.datastructures import Headers
@@ -15,6 +16,7 @@ from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
 from cpo.gateway import actions, passwords, store
+from cpo.gateway.server import Gateway
 from tests.certificates import Root
 from tests.gateway_support import BOOT, PASSWORD, STATUS, Node, World, eventually, refusal
 from tests.gateway_support import world_fixture as world_fixture
@@ -312,3 +314,82 @@ def test_an_operation_that_has_expired_is_not_sent_to_who_comes_late(world: Worl
             await eventually(lambda: bool(world.rows("SELECT FROM cpo_operation WHERE state = 'EXPIRED'")))
 
     world.run(scenario, decide=None)
+
+
+@pytest.mark.req("OCPP-80")
+def test_what_is_delivered_later_outlives_the_sweeps(world: World) -> None:
+    cp = world.add("CP1", PASSWORD)
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    world.ask(cp, "ClearCache", {}, deliver_later=True, created_at=long_ago)
+    world.ask(cp, "Reset", {"type": "Soft"}, created_at=long_ago)
+
+    async def scenario(node: Node) -> None:
+        await node.gateway.runner.sweep()
+        found = world.rows("SELECT action, state, error FROM cpo_operation ORDER BY action")
+        assert [tuple(row.values()) for row in found] == [
+            ("ClearCache", "QUEUED", ""),
+            ("Reset", "CONNECTION_LOST", "OFFLINE"),
+        ]
+
+    world.run(scenario, decide=None)
+
+
+@pytest.mark.req("OCPP-101", "OCPP-09")
+def test_a_node_with_an_older_socket_claims_no_operation(world: World) -> None:
+    cp = world.add("CP1", PASSWORD)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            await point.call("Heartbeat", {})
+            world.execute("UPDATE cpo_chargepoint SET epoch = epoch + 1")  # elsewhere, and nobody has told
+            world.ask(cp, "ClearCache", {})
+            node.gateway.runner.wake(cp)
+            with pytest.raises(TimeoutError):
+                await point.receive(0.5)
+            [row] = world.rows("SELECT state, sent_at FROM cpo_operation")
+            assert row == {"state": "QUEUED", "sent_at": None}
+
+    world.run(scenario, decide=None)
+
+
+@pytest.mark.req("OCPP-33")
+def test_a_charge_point_that_boots_of_its_own_accord_is_not_asked_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("CP1", PASSWORD, boot_data=None)
+    monkeypatch.setattr("cpo.gateway.server._INTRODUCE_SECONDS", 0.5)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            await point.call("BootNotification", BOOT)
+            with pytest.raises(TimeoutError):
+                await point.receive(1.0)
+
+    world.run(scenario, decide=None)
+
+    assert world.rows("SELECT FROM cpo_operation") == []
+
+
+@pytest.mark.req("OCPP-105")
+def test_records_are_read_again_twice_a_minute_at_least_and_without_a_note(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cp = world.add("CP1", PASSWORD)
+    every: dict[str, float] = {}
+
+    async def noted(gateway: Gateway, seconds: float, work: Any) -> None:
+        every[work.__name__] = seconds
+        await work()
+
+    async def scenario() -> None:
+        monkeypatch.setattr(Gateway, "_every", noted)
+        async with world.node() as node, node.connect("CP1", PASSWORD) as point:
+            await point.call("Heartbeat", {})
+            assert every["_refresh"] <= 30
+            with psycopg.connect(world.conninfo, autocommit=True) as quiet:
+                quiet.execute("SET session_replication_role = replica")  # no trigger tells of it
+                quiet.execute("UPDATE cpo_chargepoint SET boot_status = 'Pending'")
+            await node.gateway._refresh()
+            assert node.gateway.connections[cp].record.boot_status == "Pending"
+
+    world.run_bare(scenario, decide=None)

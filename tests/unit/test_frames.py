@@ -367,3 +367,17 @@ def test_secrets_are_masked_in_the_frame_log(text: str) -> None:
     assert "s3cret" not in masked
     assert "***" in masked
     assert masking.mask('[2,"1","Heartbeat",{}]') == '[2,"1","Heartbeat",{}]'
+
+
+@pytest.mark.req("OCPP-38")
+def test_with_a_suspect_clock_a_start_is_the_same_for_ten_minutes() -> None:
+    start = {"connectorId": 1, "idTag": "TAG", "meterStart": 1000, "timestamp": "1970-01-01T00:00:00Z"}
+    first = actions.start_key(7, start, NOW)
+
+    for seconds, same in ((0, True), (600, True), (601, False)):
+        again = actions.start_key(7, start, NOW + timedelta(seconds=seconds))
+        assert again.since is not None
+        assert (again.since <= first.key <= again.key) is same
+    other = actions.start_key(7, {**start, "meterStart": 1001}, NOW)
+    assert other.since is not None
+    assert not other.since <= first.key <= other.key
