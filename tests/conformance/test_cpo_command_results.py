@@ -113,6 +113,24 @@ def test_there_is_one_result_however_often_it_is_settled(point: Point, start: An
     assert results(listener) == [{"result": "ACCEPTED"}]
 
 
+@pytest.mark.req("OCPP-91", "CMD-14")
+def test_no_result_is_sent_while_the_operation_is_open_nor_after_one_was_sent(
+    point: Point, start: Any, listener: Listener
+) -> None:
+    """A note that came too early, and a sweep that looked before the answer came."""
+    start()
+    row = Command.objects.get()
+    commands.carry_out(row.pk)
+    operation = Operation.objects.get()
+
+    commands.settle(operation.pk)
+    assert (Command.objects.get().state, results(listener)) == (command_states.IN_PROGRESS, [])
+
+    commands.settle(answer_operation().pk)
+    commands._give_up(row.pk)
+    assert [each["result"] for each in results(listener)] == ["ACCEPTED"]
+
+
 @pytest.mark.req("CMD-16", "CMD-17", "REL-48")
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_command_left_in_progress_ends_as_timeout_before_its_announced_end(
