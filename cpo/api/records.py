@@ -20,8 +20,8 @@ from cpo.models import (
     Reservation,
     Transaction,
 )
+from cpo.modules import availability, id_tags, reports
 from cpo.modules import charging_profile_templates as templates
-from cpo.modules import id_tags, reports
 
 Record = dict[str, Any]
 
@@ -35,7 +35,7 @@ def operation(row: Operation) -> Record:
         "payload": _json(masking.mask(row.payload)) or {},
         "refs": row.refs or {},
         "state": row.state,
-        "effect": row.effect or None,
+        "effect": row.effect or availability.not_yet_noted(row),
         "asked_by": row.asked_by,
         "timeout": row.timeout_s,
         "deliver_later": row.deliver_later,

@@ -54,6 +54,14 @@ def settle(operation_id: UUID) -> None:
                 return
 
 
+def not_yet_noted(row: Operation) -> str | None:
+    """Return PENDING for an operation that was answered Scheduled a moment ago, and that nobody has looked at since."""
+    if row.effect or row.action != ACTION or row.state != OperationState.ANSWERED:
+        return None
+    answer = frames.read_payload(row.answer or "{}")
+    return PENDING if isinstance(answer, dict) and answer.get("status") == "Scheduled" else None
+
+
 def note_status(message: InboxMessage, payload: Any) -> None:
     """End the waiting for an effect, in the transaction that settles a StatusNotification."""
     if not prepared.fetch_all(_IS_PENDING, [message.charge_point_id, ACTION, PENDING]):

@@ -279,6 +279,24 @@ def test_the_real_stop_of_a_session_that_was_discarded_bills_nothing(point: Poin
     assert UnmatchedStop.objects.get().transaction_id == row.pk
 
 
+@pytest.mark.req("OCPP-39", "OCPP-97", "OCPP-95")
+def test_a_token_that_is_known_and_refused_makes_neither_session_nor_cdr(
+    point: Point, emsp: Person, document: Document
+) -> None:
+    blocked = document("token_rfid", whitelist="ALWAYS", valid=False)
+    emsp.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", blocked)
+
+    started = point.start(TAG)
+    point.meter(started["transactionId"], 6000, at=minutes(30))
+    point.stop(started["transactionId"], 11_000, at=minutes(60))
+
+    assert started["idTagInfo"]["status"] == "Blocked"
+    row = Transaction.objects.get()
+    assert (row.authorised, row.stopped_at, row.session) == (False, minutes(60), None)
+    assert not Session.objects.exists()
+    assert not CDR.objects.exists()
+
+
 # ---------------------------------------------------------------- never changed
 
 

@@ -226,6 +226,20 @@ def test_scheduled_is_pending_until_the_status_arrives(protocol: str, asked: Any
     assert _effect(operation) == effect
 
 
+@pytest.mark.req("OCPP-84", "OCPP-117")
+@pytest.mark.parametrize(("status", "effect"), [("Scheduled", "PENDING"), ("Accepted", None), ("Rejected", None)])
+def test_it_is_pending_for_the_caller_before_anybody_has_looked_at_the_answer(
+    api: Caller, status: str, effect: str | None
+) -> None:
+    """Who waits for the answer has it in the same moment as the worker that looks at it."""
+    point = add_charge_point()
+    asked = answered(point, "ChangeAvailability", _INOPERATIVE_16, status)
+    other = answered(point, "Reset", {"type": "Soft"}, status)
+
+    assert api.get(f"operations/{asked.pk}").json["effect"] == effect
+    assert api.get(f"operations/{other.pk}").json["effect"] is None
+
+
 @pytest.mark.req("OCPP-84")
 def test_a_whole_charge_point_is_done_when_all_its_connectors_are() -> None:
     point = add_charge_point()
