@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.conf import settings
 from django.db import connection
 
-from ocpi import lanes, outbox_care, outbox_probe, outbox_rows
+from ocpi import lanes, outbox_care, outbox_probe, outbox_rows, outbox_wake
 from ocpi.lanes import BorrowedLocks, WorkerLocks
 from ocpi.outbox_sender import THREADS_PER_QUOTA, Sender
 
@@ -55,6 +55,7 @@ class Engine:
         self.locks.start()
         self._thread.start()
         self._prober.start()
+        outbox_wake.wake_at_home(self.sender.wake)
 
     def sweep(self) -> None:
         """Find what nobody was woken for, and what time alone brings about."""
@@ -69,6 +70,7 @@ class Engine:
 
     def stop(self) -> None:
         """Finish the calls in flight, write down what came of them, free the lanes (REL-56)."""
+        outbox_wake.wake_at_home(None)
         self._stopped.set()
         self.sender.stop()
         self._thread.join(STOP_SECONDS)

@@ -9,7 +9,7 @@ from enum import Enum
 import msgspec
 from django.db import connection
 
-from ocpi import outbox_policy
+from ocpi import outbox_policy, prepared
 from ocpi.outbox_wake import Lane
 
 
@@ -80,20 +80,14 @@ def due(lanes: Collection[Lane], *, limit: int) -> dict[Lane, list[Row]]:
     found: dict[Lane, list[Row]] = {}
     if not lanes:
         return found
-    with connection.cursor() as cursor:
-        cursor.execute(
-            DUE,
-            {
-                "platform_ids": [platform_id for platform_id, _ in lanes],
-                "slots": [slot for _, slot in lanes],
-                "limit": limit,
-                "holds_back": outbox_policy.HOLDS_BACK_SECONDS,
-            },
-        )
-        for values in cursor.fetchall():
-            fields, *others = values
-            row = Row(None if fields is None else msgspec.json.decode(fields, type=list[str]), *others)
-            found.setdefault(row.lane, []).append(row)
+    values = {
+        "platform_ids": "{" + ",".join([str(platform_id) for platform_id, _ in lanes]) + "}",
+        "slots": "{" + ",".join([str(slot) for _, slot in lanes]) + "}",
+        "limit": limit,
+    }
+    for fields, *others in prepared.fetch_all(DUE, values):
+        row = Row(None if fields is None else msgspec.json.decode(fields, type=list[str]), *others)
+        found.setdefault(row.lane, []).append(row)
     return found
 
 
@@ -111,7 +105,7 @@ DUE = f"""
 WITH held_back AS MATERIALIZED (
     SELECT platform_id, order_key, min(id) AS id FROM ocpi_delivery
     WHERE state = 'PENDING' AND due_at > statement_timestamp()
-      AND due_at <= statement_timestamp() + make_interval(secs => %(holds_back)s)
+      AND due_at <= statement_timestamp() + make_interval(secs => {outbox_policy.HOLDS_BACK_SECONDS})
       AND platform_id = ANY(%(platform_ids)s::bigint[])
     GROUP BY platform_id, order_key
 )

@@ -109,6 +109,10 @@ class Sender:
         """Wait for something to happen, then settle what came back and start what may start."""
         self._gather(min(wait, _LOOK_SECONDS) if self._restless or self._ready else wait)
         if self._unsettled:
+            # A commit takes a while: other lanes need not wait for it, unless a platform may have failed.
+            if not self._stopping and all(outcome.ended is Ended.DELIVERED for _, outcome in self._unsettled):
+                self._take()
+                self._start_jobs()
             self._settle()
         if self._restless:
             self._look_again()

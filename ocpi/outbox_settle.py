@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from ocpi import delivery_states, outbox, outbox_policy
+from ocpi import delivery_states, outbox, outbox_policy, prepared
 from ocpi.models import Delivery
 from ocpi.outbox_rows import Ended, Outcome, Row
 
@@ -61,9 +61,8 @@ def _finish(finished: Sequence[tuple[Outcome, str]]) -> set[int]:
     if not finished:
         return set()
     parameters = _results([outcome for outcome, _ in finished])
-    with connection.cursor() as cursor:
-        cursor.execute(_FINISH, {**parameters, "states": [state for _, state in finished]})
-        return {row_id for (row_id,) in cursor.fetchall()}
+    rows = prepared.fetch_all(_FINISH, {**parameters, "states": [state for _, state in finished]})
+    return {row_id for (row_id,) in rows}
 
 
 def _again(again: Sequence[tuple[Outcome, str, float]]) -> set[int]:

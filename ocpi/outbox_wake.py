@@ -1,7 +1,8 @@
 """Wake the workers for lanes that have something due, off the request's path: a publish never delays or fails it.
 
-One thread per process takes what gathered, sets a short-lived flag per lane and publishes one `drain` for those that
-were not awake (REL-08). If Redis is away it is left alone for some seconds: the sweep finds the rows (REL-04).
+A process that sends wakes its own sender: no other has to be told. In all others one thread takes what gathered, sets a
+short-lived flag per lane and publishes one `drain` for those that were not awake (REL-08). If Redis is away it is left
+alone for some seconds: the sweep finds the rows (REL-04).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import redis
 from celery import current_app
@@ -45,17 +46,28 @@ _lock = threading.Lock()
 _something = threading.Event()
 _thread_of: int | None = None
 _redis: tuple[str, redis.Redis] | None = None  # and where it leads to
+_at_home: Callable[[Iterable[Lane]], None] | None = None  # wakes the sender of this process
 
 
 def wake(lanes: Iterable[Lane]) -> None:
     """Have these lanes drained soon; costs the caller microseconds and never raises."""
     if not settings.OCPI_WAKE:
         return
+    at_home = _at_home
+    if at_home is not None:
+        at_home(lanes)
+        return
     with _lock:
         if len(_gathered) < _MOST_WAITING:
             _gathered.update(lanes)
         _start()
     _something.set()
+
+
+def wake_at_home(sender: Callable[[Iterable[Lane]], None] | None) -> None:
+    """Have the sender of this process woken instead of a worker; None when it has ended."""
+    global _at_home
+    _at_home = sender
 
 
 def awake(lanes: Sequence[Lane]) -> None:
@@ -128,8 +140,8 @@ def _client() -> redis.Redis:
 
 
 def _forget() -> None:
-    global _lock, _something, _redis
-    _lock, _something, _redis = threading.Lock(), threading.Event(), None
+    global _lock, _something, _redis, _at_home
+    _lock, _something, _redis, _at_home = threading.Lock(), threading.Event(), None, None
 
 
 def _flag(lane: Lane) -> str:

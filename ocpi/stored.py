@@ -11,7 +11,7 @@ from functools import lru_cache
 from django.apps import apps
 from django.db import models
 
-from ocpi import documents
+from ocpi import documents, prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    model: type[models.Model]
     columns: tuple[str, ...]
+    sql: str
+    sql_of_parts: str
     parts: tuple[str, str, str] | None
     as_sent: Callable[[str], str] | None  # what depends on the moment at which it is sent
 
@@ -34,8 +35,9 @@ class _Shape:
 def whole(label: str, ids: Collection[int]) -> dict[int, Stored]:
     """Return the documents with these ids, their parts (a Location's EVSEs) put in; who is missing is not there."""
     shape = _shape(label)
-    rows = shape.model._base_manager.filter(pk__in=ids).values_list("pk", "document", *shape.columns)
-    parts = _parts(shape, ids)
+    wanted = "{" + ",".join([str(pk) for pk in ids]) + "}"
+    rows = prepared.fetch_all(shape.sql, [wanted])
+    parts = _parts(shape, wanted)
     found = {}
     for pk, text, *values in rows:
         columns = dict(zip(shape.columns, values, strict=True))
@@ -70,15 +72,10 @@ def parent_of(label: str, source_id: int) -> tuple[str, int] | None:
     return None if found is None else (parent[0], found)
 
 
-def _parts(shape: _Shape, ids: Collection[int]) -> dict[int, list[str]]:
+def _parts(shape: _Shape, wanted: str) -> dict[int, list[str]]:
     found: dict[int, list[str]] = defaultdict(list)
-    if shape.parts:
-        _, label, column = shape.parts
-        model = apps.get_model(label)
-        rows = model._base_manager.filter(**{f"{column}__in": ids}).order_by("pk")
-        if "deleted_at" in {field.name for field in model._meta.concrete_fields}:
-            rows = rows.filter(deleted_at=None)
-        for pk, text in rows.values_list(column, "document"):
+    if shape.sql_of_parts:
+        for pk, text in prepared.fetch_all(shape.sql_of_parts, [wanted]):
             found[pk].append(text)
     return found
 
@@ -88,4 +85,25 @@ def _shape(label: str) -> _Shape:
     model = apps.get_model(label)
     names = {field.name for field in model._meta.concrete_fields}
     columns = tuple(name for name in ("last_updated", "deleted_at") if name in names)
-    return _Shape(model, columns, getattr(model, "parts", None), getattr(model, "as_sent", None))
+    listed = ", ".join((_column(model, "pk"), "document", *columns))
+    sql = f"SELECT {listed} FROM {model._meta.db_table} WHERE {_column(model, 'pk')} = ANY(%s::bigint[])"  # noqa: S608
+    parts: tuple[str, str, str] | None = getattr(model, "parts", None)
+    sql_of_parts = _sql_of_parts(parts[1], parts[2]) if parts else ""
+    return _Shape(columns, sql, sql_of_parts, parts, getattr(model, "as_sent", None))
+
+
+def _sql_of_parts(label: str, whole: str) -> str:
+    model = apps.get_model(label)
+    column = _column(model, whole)
+    living = " AND deleted_at IS NULL" if "deleted_at" in {field.name for field in model._meta.concrete_fields} else ""
+    return f"""SELECT {column}, document FROM {model._meta.db_table} WHERE {column} = ANY(%s::bigint[]){living}
+        ORDER BY {_column(model, "pk")}"""  # noqa: S608 - names of tables and columns only
+
+
+def _column(model: type[models.Model], name: str) -> str:
+    """Return how the database names a field, a relation's by its key."""
+    return next(
+        str(field.column)
+        for field in model._meta.concrete_fields
+        if name in (field.name, field.attname) or (name == "pk" and field.primary_key)
+    )

@@ -28,7 +28,7 @@ _PULL_WAITS = 10
 _RENEWAL_WAITS = 3600
 
 
-@shared_task(ignore_result=True)
+@shared_task(ignore_result=True, Strategy="ocpi.drain_strategy:at_once")  # type: ignore[call-overload, untyped-decorator, unused-ignore]
 def drain(awake: Sequence[Sequence[int]]) -> None:
     """Send what is due in these lanes, each a platform's id and a slot."""
     found = [(platform_id, slot) for platform_id, slot in awake]

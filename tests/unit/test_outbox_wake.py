@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from celery import current_app
 from django.db import connection, connections, transaction
 from pytest_django.fixtures import Settings
 
-from ocpi import outbox, outbox_engine, outbox_policy, outbox_rows, outbox_wake
+from ocpi import outbox, outbox_engine, outbox_outcomes, outbox_rows, outbox_wake, tasks
+from ocpi.lanes import BorrowedLocks
 from ocpi.models import Delivery, Platform
 from ocpi.outbox_engine import Engine
+from ocpi.outbox_rows import Outcome
+from ocpi.outbox_sender import Sender
 from tests.outbox_support import (
     SOURCE,
     Recorder,
@@ -115,6 +119,76 @@ def test_a_commit_wakes_each_lane_once_until_it_is_read(
     eventually(lambda: sent_by_now(2))
 
 
+@pytest.mark.req("REL-04", "REL-08")
+def test_a_process_that_sends_wakes_its_own_sender(
+    emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OCPI_WAKE = True
+    woken: list[set[outbox_wake.Lane]] = []
+    told: list[Any] = []
+    monkeypatch.setattr(Sender, "wake", lambda _sender, lanes: woken.append(set(lanes)))
+    monkeypatch.setattr(outbox_wake, "publish", told.append)
+    location = add_object()
+    lane = (emsp_platform.pk, outbox.slot_of("LOC1"))
+
+    with engine():
+        mark(location, emsp_platform)
+        assert woken == [{lane}]
+        assert told == []
+    mark(location, emsp_platform)
+
+    eventually(lambda: told == [[lane]])
+    assert woken == [{lane}]
+
+
+@pytest.mark.req("REL-07", "REL-08")
+def test_a_worker_takes_a_drain_where_it_is_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[Any] = []
+    acknowledged: list[Any] = []
+    monkeypatch.setattr(outbox_wake, "awake", lambda lanes: woken.append(("read", lanes)))
+    monkeypatch.setattr(
+        outbox_engine, "engine", lambda: SimpleNamespace(sender=SimpleNamespace(wake=lambda lanes: woken.append(lanes)))
+    )
+    consumer = SimpleNamespace(connection_errors=(OSError,))
+    received = tasks.drain.start_strategy(current_app, consumer)
+
+    def comes(payload: Any, body: Any = None) -> None:
+        received(SimpleNamespace(payload=payload), body, lambda *said: acknowledged.append(said), None, [])
+
+    comes([[[[1, 0], [2, 3]]], {}, {}])
+    comes("no list of arguments")
+    comes([[[[4, 1]]], {}, {}])
+
+    assert woken == [("read", [(1, 0), (2, 3)]), [(1, 0), (2, 3)], ("read", [(4, 1)]), [(4, 1)]]
+    assert len(acknowledged) == 3
+
+
+@pytest.mark.req("REL-20")
+def test_what_is_due_in_a_free_lane_is_sent_before_what_came_of_others_is_written_down(
+    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recorder() as other_server:
+        other = add_platform("another", other_server.url)
+        sender = Sender(BorrowedLocks(), lambda run: run(), threads=1)
+        write, seen = outbox_outcomes.write, []
+
+        def noted(outcomes: list[Outcome]) -> set[int]:
+            seen.append((len(emsp_server.got), len(other_server.got)))
+            return write(outcomes)
+
+        monkeypatch.setattr(outbox_outcomes, "write", noted)
+        mark(add_object(), emsp_platform)
+        sender.wake(outbox_rows.waiting())
+        sender.step(0.0)  # the first is sent, and its outcome waits to be written
+        mark(add_object("LOC2"), other)
+        sender.wake(outbox_rows.waiting())
+        while sender.busy:
+            sender.step(0.0)
+
+    assert seen == [(1, 1), (1, 1)]
+    assert pending() == []
+
+
 @pytest.mark.req("REL-04")
 def test_a_request_does_not_feel_that_redis_is_away(
     emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -162,15 +236,13 @@ def test_due_rows_are_found_by_an_ordered_index_scan(emsp_server: Recorder) -> N
             f"SELECT 1000000 + d.id * 50 + n, {columns} FROM ocpi_delivery d, generate_series(1, 25) n"
         )
         cursor.execute("ANALYZE ocpi_delivery")
-        cursor.execute(
-            "EXPLAIN " + outbox_rows.DUE,
-            {
-                "platform_ids": [platform.pk for platform in platforms[:5]],
-                "slots": [1] * 5,
-                "limit": 20,
-                "holds_back": outbox_policy.HOLDS_BACK_SECONDS,
-            },
-        )
+        # As a prepared statement sees it that has been planned for any values.
+        values = {"platform_ids": "$1", "slots": "$2", "limit": "$3"}
+        text = outbox_rows.DUE % values
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.execute(f"PREPARE due_rows (bigint[], smallint[], bigint) AS {text}")
+        listed = ",".join(str(platform.pk) for platform in platforms[:5])
+        cursor.execute(f"EXPLAIN EXECUTE due_rows ('{{{listed}}}', '{{1,1,1,1,1}}', 20)")
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
     assert "Index Scan using delivery_lane" in plan
