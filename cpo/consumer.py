@@ -57,8 +57,9 @@ log = logging.getLogger(__name__)
 
 APPLYING, SETTLING, ASKING, FOLLOWING = 8, 4, 16, 4  # threads
 _TAKING = 2  # of those that apply, threads that may do so for many charge points at once
-_TOGETHER = 200  # charge points
-_BUSY_SECONDS, _GATHER_SECONDS = 0.05, 0.01
+_TOGETHER, _ANOTHER = 200, 50  # charge points at once; and so many that wait for the one thread that another one helps
+# So long each that was taken has the next ones gathered, up to a limit: the more there is, the less each shall cost.
+_GATHER_SECONDS, _GATHER_AT_MOST = 0.002, 0.04
 _AT_ONCE = 50  # messages of one charge point before the others have their turn
 _SWEEP_SECONDS = 1.0
 _RECONNECT_SECONDS = 1.0
@@ -114,7 +115,7 @@ class Consumer:
         self._again: set[int] = set()
         self._piled: deque[int] = deque()  # charge points that nobody has taken up yet
         self._taking = 0  # threads that do
-        self._took_at = 0.0
+        self._gather_until = 0.0
         self._verdicts: dict[int, Verdict] = {}
         self._connections: dict[int, BaseDatabaseWrapper] = {}  # of the pools' threads
         self._stopping = threading.Event()
@@ -149,7 +150,7 @@ class Consumer:
                 return
             self._busy.add(charge_point_id)
             self._piled.append(charge_point_id)
-            if self._taking < _TAKING:
+            if self._taking < _TAKING and len(self._piled) > self._taking * _ANOTHER:
                 self._taking += 1
                 self._applying.submit(self._take)
 
@@ -161,9 +162,8 @@ class Consumer:
     def _take(self) -> None:
         """Take up what has piled up, many charge points together, until nothing has."""
         while True:
-            # The first after a pause goes at once; what follows closely is gathered.
-            if time.monotonic() - self._took_at < _BUSY_SECONDS:
-                time.sleep(_GATHER_SECONDS)
+            # The first after a pause goes at once; what follows many is gathered.
+            time.sleep(max(0.0, self._gather_until - time.monotonic()))
             with self._guard:
                 number = 0 if self._stopping.is_set() else min(len(self._piled), _TOGETHER)
                 taken = [self._piled.popleft() for _ in range(number)]
@@ -171,10 +171,9 @@ class Consumer:
                 if len(taken) < 2:
                     self._taking -= 1
                     break
+            self._gather_until = time.monotonic() + min(len(taken) * _GATHER_SECONDS, _GATHER_AT_MOST)
             self._work_together(taken)
-            self._took_at = time.monotonic()
         for charge_point_id in taken:
-            self._took_at = time.monotonic()
             self._work(charge_point_id)
 
     def _work_together(self, charge_point_ids: list[int]) -> None:

@@ -141,7 +141,8 @@ FROM cpo_evse e JOIN cpo_location l ON l.id = e.location_id WHERE e.id = ANY(%s:
 """
 _LOCK = f"{_ROWS} FOR NO KEY UPDATE OF e"
 _LOCK_FREE = f"{_ROWS} FOR NO KEY UPDATE OF e, l SKIP LOCKED"
-# `last_updated` is always the last member of a Location's document, so it is replaced without parsing.
+# `last_updated` is always the last member of a Location's document, so it is replaced without parsing: no more is
+# looked through than the end in which it is.
 _WRITE = r"""
 WITH evse AS (
     UPDATE cpo_evse e SET document = w.document, status = w.status, last_updated = w.updated
@@ -150,7 +151,8 @@ WITH evse AS (
     WHERE e.id = w.id
 )
 UPDATE cpo_location l SET last_updated = w.updated,
-    document = regexp_replace(l.document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || w.said || '"}')
+    document = left(l.document, -60)
+        || regexp_replace(right(l.document, 60), '"last_updated":"[^"]*"\}$', '"last_updated":"' || w.said || '"}')
 FROM unnest(%(locations)s::text::bigint[], %(latest)s::text[]::timestamptz[], %(texts)s::text[])
      AS w(id, updated, said)
 WHERE l.id = w.id AND l.last_updated < w.updated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from cpo.models import (
 )
 from cpo.modules import authorization, connector_history, connector_states
 from cpo.ocpp import inbox, inbox_batch, inbox_order
+from cpo.ocpp.events import ConnectorStatus
 from ocpi import documents
 from ocpi.models import Delivery
 from tests.cpo_support import (
@@ -44,7 +45,26 @@ from tests.fixtures import Document, Partner
 
 pytestmark = pytest.mark.usefixtures("cpo_side")
 NOW = datetime.now(UTC).replace(microsecond=0)
-_TOO_LARGE = 3_000_000_000  # no connector of ours: the column takes none such
+_POISON = "Poison"  # a status that cannot be kept
+
+
+@pytest.fixture(autouse=True)
+def poisonous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one status fail each time it is tried, by itself and among others."""
+    note, note_all = connector_states.note, connector_states.note_all
+
+    def alone(charge_point_id: int, event: ConnectorStatus) -> bool:
+        if event.status == _POISON:
+            raise ArithmeticError(_POISON)
+        return note(charge_point_id, event)
+
+    def together(states: Sequence[tuple[int, ConnectorStatus]]) -> set[tuple[int, int]]:
+        if any(event.status == _POISON for _, event in states):
+            raise ArithmeticError(_POISON)
+        return note_all(states)
+
+    monkeypatch.setattr(connector_states, "note", alone)
+    monkeypatch.setattr(connector_states, "note_all", together)
 
 
 def places(document: Document, number: int) -> list[Point]:
@@ -151,7 +171,7 @@ def anything(chance: random.Random, points: list[Point]) -> None:
             for _ in range(chance.choice((1, 1, 1, 2))):
                 say(point, chance.choice(statuses), connector, **members)
         elif kind < 0.89:
-            say(point, "Available", _TOO_LARGE)  # fails each time it is tried
+            say(point, _POISON)  # fails each time it is tried
         elif kind < 0.93:
             point.says("StatusNotification", {"connectorId": "x"}, apply=False)  # cannot be read
         elif kind < 0.96:
@@ -257,7 +277,7 @@ def test_a_bad_message_takes_no_other_with_it(document: Document) -> None:
     points = places(document, 5)
     for point in points[1:]:
         say(point, "Charging")
-    say(points[0], "Charging", _TOO_LARGE)
+    say(points[0], _POISON)
 
     applied = inbox_batch.apply([point.row.pk for point in points])
     assert applied.left == {point.row.pk for point in points}
