@@ -236,6 +236,7 @@ def test_a_get_on_a_connection_that_had_gone_is_repeated_once_under_a_new_id() -
     assert header(server.requests[2], "X-Correlation-ID") == "correlation-2"
 
 
+@pytest.mark.req("HUB-70", "REL-30")
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_what_may_have_taken_effect_is_not_repeated(method: str) -> None:
     with HostileServer(close_at_second) as server:

@@ -196,3 +196,14 @@ def test_a_query_is_encoded_and_put_behind_the_one_that_is_there() -> None:
     assert client.join("https://h/x?t=1", query=query).startswith("https://h/x?t=1&date_from=")
     with pytest.raises(ValueError, match="empty"):
         client.join("https://h/x", "NL", "")
+
+
+@pytest.mark.req("SEC-46")
+@pytest.mark.parametrize(("count", "taken"), [(10_000, True), (10_001, False)])
+def test_a_page_has_at_most_ten_thousand_objects(count: int, taken: bool) -> None:
+    with HostileServer(keep_answering(page(list(range(count))))) as server:
+        if taken:
+            assert len(walk(server, max_pages=1)) == count
+        else:
+            with pytest.raises(client.Garbage, match="more than 10000 objects"):
+                walk(server)
