@@ -14,31 +14,32 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 import redis
-from celery import current_app
 from django.conf import settings
-from kombu.exceptions import KombuError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from ocpi import drain_messages
 
 log = logging.getLogger(__name__)
 
 Lane = tuple[int, int]  # platform id, slot
 
-DRAIN = "ocpi.tasks.drain"
 _AWAKE_MILLISECONDS = 1000
-_MESSAGE_SECONDS = 10
 _SOCKET_SECONDS = 0.2
 _BREAK_SECONDS = 3.0
 _MOST_WAITING = 20_000
 _LANES_PER_MESSAGE = 400
 _BUSY_SECONDS, _GATHER_SECONDS = 0.05, 0.005
-# One command for all lanes; the numbers of those that had no flag come back.
-_SET_FLAGS = """
-local fresh = {}
+# One command for all lanes: a message for all of them goes into the queue, the last key, if none had a flag; otherwise
+# the numbers of those that had none come back.
+_WAKE = """
+local fresh, queue = {}, table.remove(KEYS)
 for number, flag in ipairs(KEYS) do
     if redis.call('SET', flag, 1, 'NX', 'PX', ARGV[1]) then fresh[#fresh + 1] = number end
 end
-return fresh
+if #fresh < #KEYS then return fresh end
+redis.call('LPUSH', queue, ARGV[2])
+return {}
 """
 
 _gathered: set[Lane] = set()
@@ -83,13 +84,15 @@ def awake(lanes: Sequence[Lane]) -> None:
 def publish(lanes: Sequence[Lane]) -> None:
     """Publish one `drain` for those lanes that are not awake yet.
 
-    :raises RedisError, KombuError, OSError: if the broker is away.
+    :raises RedisError: if the broker is away.
     """
-    fresh = _client().eval(_SET_FLAGS, len(lanes), *(_flag(lane) for lane in lanes), _AWAKE_MILLISECONDS)
-    asleep = [lanes[number - 1] for number in fresh]
-    for start in range(0, len(asleep), _LANES_PER_MESSAGE):
-        some = asleep[start : start + _LANES_PER_MESSAGE]
-        current_app.send_task(DRAIN, args=[some], expires=_MESSAGE_SECONDS, retry=False, ignore_result=True)
+    queue = drain_messages.queue()
+    for start in range(0, len(lanes), _LANES_PER_MESSAGE):
+        some = lanes[start : start + _LANES_PER_MESSAGE]
+        keys = [*(_flag(lane) for lane in some), queue]
+        fresh = _client().eval(_WAKE, len(keys), *keys, _AWAKE_MILLISECONDS, drain_messages.write(some))
+        if fresh:
+            _client().lpush(queue, drain_messages.write([some[number - 1] for number in fresh]))
 
 
 def _start() -> None:
@@ -116,7 +119,7 @@ def _run() -> None:
         try:
             publish(lanes)
             published_at = time.monotonic()
-        except (redis.RedisError, KombuError, OSError) as error:
+        except (redis.RedisError, OSError) as error:
             log.warning("the broker is away, the sweep will find %d lanes: %s", len(lanes), error)
             time.sleep(_BREAK_SECONDS)
             with _lock:

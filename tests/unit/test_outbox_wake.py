@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -12,6 +15,7 @@ import pytest
 import redis
 from celery import current_app
 from django.db import connection, connections, transaction
+from kombu import Producer
 from pytest_django.fixtures import Settings
 
 from ocpi import outbox, outbox_engine, outbox_outcomes, outbox_rows, outbox_wake, tasks
@@ -32,6 +36,9 @@ from tests.outbox_support import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+# What is different in each message of Celery, or says who wrote it and where to.
+_CHANGING = {"id", "root_id", "expires", "argsrepr", "correlation_id", "reply_to", "delivery_tag", "delivery_info"}
 
 
 @pytest.fixture
@@ -61,6 +68,20 @@ def engine() -> Iterator[Engine]:
         yield found
     finally:
         found.stop()
+
+
+def queued(queue: str) -> list[Any]:
+    """Return the lanes of the messages in a queue, the oldest first."""
+    messages = [json.loads(each) for each in outbox_wake._client().lrange(queue, 0, -1)]
+    return [json.loads(base64.b64decode(message["body"]))[0][0] for message in reversed(messages)]
+
+
+def names(message: dict[str, Any]) -> Iterator[str]:
+    """Return the names of all members of a message of Celery."""
+    for name, value in message.items():
+        yield name
+        if isinstance(value, dict) and name in ("headers", "properties"):
+            yield from (f"{name}.{each}" for each in value)
 
 
 @pytest.mark.req("REL-01")
@@ -97,8 +118,7 @@ def test_a_commit_wakes_each_lane_once_until_it_is_read(
     emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.OCPI_WAKE = True
-    sent: list[Any] = []
-    monkeypatch.setattr(current_app, "send_task", lambda _name, args, **_options: sent.append(args[0]))
+    settings.CELERY_TASK_DEFAULT_QUEUE = queue = f"ocpi {uuid.uuid4()}"
     location = add_object()
     lane = (emsp_platform.pk, outbox.slot_of("LOC1"))
     outbox_wake.awake([lane])
@@ -109,14 +129,41 @@ def test_a_commit_wakes_each_lane_once_until_it_is_read(
     def sent_by_now(count: int) -> bool:
         """Mark again and again: the thread may still be resting from a test in which the broker was away."""
         mark(location, emsp_platform)
-        return len(sent) == count
+        return len(queued(queue)) == count
 
     eventually(lambda: sent_by_now(1))
     time.sleep(0.1)
-    assert sent == [[lane]]
+    assert queued(queue) == [[list(lane)]]
 
     outbox_wake.awake([lane])
     eventually(lambda: sent_by_now(2))
+    outbox_wake._client().delete(queue)
+
+
+@pytest.mark.req("REL-07", "REL-08")
+def test_a_drain_is_written_as_celery_writes_it_and_names_whom_nothing_has_woken(settings: Settings) -> None:
+    settings.CELERY_TASK_DEFAULT_QUEUE = queue = f"ocpi {uuid.uuid4()}"
+    lanes = [(10_000_000 + number, 0) for number in range(3)]
+    outbox_wake.awake(lanes)
+    outbox_wake.publish(lanes[:1])
+    outbox_wake.publish(lanes)
+    outbox_wake.publish(lanes)
+    client = outbox_wake._client()
+    with current_app.connection_for_write() as broker, broker.channel() as channel, Producer(channel) as producer:
+        current_app.send_task(
+            "ocpi.tasks.drain", args=[lanes[:1]], expires=10, retry=False, ignore_result=True, producer=producer,
+            exchange="", routing_key=queue,
+        )  # fmt: skip
+    theirs, *_, ours = [json.loads(each) for each in client.lrange(queue, 0, -1)]
+
+    assert queued(queue) == [[list(lanes[0])], [list(lane) for lane in lanes[1:]], [list(lanes[0])]]
+    assert sorted(names(ours)) == sorted(names(theirs))
+    for name in ("body", "content-encoding", "content-type"):
+        assert ours[name] == theirs[name]
+    for part in ("headers", "properties"):
+        left, right = ({name: each[part][name] for name in each[part].keys() - _CHANGING} for each in (ours, theirs))
+        assert left == right
+    client.delete(queue)
 
 
 @pytest.mark.req("REL-04", "REL-08")
