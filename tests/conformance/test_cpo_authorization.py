@@ -245,6 +245,30 @@ def test_a_card_that_charges_elsewhere_is_in_use(
     assert (at_the_other, at_the_same, started) == ("ConcurrentTx", "Accepted", "ConcurrentTx")
 
 
+@pytest.mark.req("OCPP-76")
+def test_an_app_may_charge_at_several_places_and_a_card_again_where_its_stop_was_lost(
+    point: Point, emsp: Person, document: Document
+) -> None:
+    push(emsp, document("token_rfid", whitelist="ALWAYS"))
+    push(emsp, document("token_app_user", uid="APP-1", whitelist="ALWAYS"))
+    other = add_point(add_location(with_tariff(document("location", id="LOC2"))), "CP-2")
+
+    for tag, place in ((TAG, point), (TAG, point), ("APP-1", other), ("APP-1", other)):
+        assert place.start(tag, meter=Transaction.objects.count())["idTagInfo"]["status"] == "Accepted"
+    assert point.start("APP-1", connector=2)["idTagInfo"]["status"] == "Accepted"
+    assert point.start(TAG, connector=2)["idTagInfo"]["status"] == "ConcurrentTx"
+
+
+@pytest.mark.req("OCPP-76")
+def test_a_start_that_was_refused_is_no_use_of_a_card(point: Point, emsp: Person, document: Document) -> None:
+    push(emsp, document("token_rfid", whitelist="ALWAYS", valid=False))
+    other = add_point(add_location(with_tariff(document("location", id="LOC2"))), "CP-2")
+    refused = other.start(TAG)["idTagInfo"]["status"]
+    push(emsp, document("token_rfid", whitelist="ALWAYS", last_updated="2030-01-01T00:00:00Z"))
+
+    assert (refused, point.start(TAG)["idTagInfo"]["status"]) == ("Blocked", "Accepted")
+
+
 @pytest.mark.req("OCPP-40")
 def test_an_offline_start_with_a_card_now_blocked_is_billed(
     point: Point, emsp: Person, listener: Listener, document: Document

@@ -353,6 +353,18 @@ def test_another_command_at_a_used_response_url_is_refused(point: Point, start: 
 
 
 @pytest.mark.req("CMD-27", "OCPP-74")
+def test_a_command_lets_its_token_in_at_its_own_evse_alone(point: Point, start: Any, document: Document) -> None:
+    start(1)
+    other = add_point(add_location(with_tariff(document("location", id="LOC2"))), "CP-2")
+
+    def told(place: Point, connector: int) -> str:
+        found: str = place.start("04C7A1E2B95D80", connector=connector)["idTagInfo"]["status"]
+        return found
+
+    assert (told(other, 1), told(point, 2), told(point, 1)) == ("Invalid", "Invalid", "Accepted")
+
+
+@pytest.mark.req("CMD-27", "OCPP-74")
 def test_a_card_is_accepted_for_15_minutes_and_an_app_for_one_session(
     point: Point, start: Any, document: Document
 ) -> None:
