@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cpo import policy
 from cpo.models import AuthorizationAnswer, Session, Token, Transaction
+from cpo.modules import authorization
+from cpo.modules.authorization import Candidate, Question, Verdict
 from cpo.whitelist_states import TABLE
 from ocpi import snapshot
-from tests.cpo_support import LOCATION, Point, add_location, add_point, with_tariff
+from tests.cpo_support import BASE, LOCATION, Point, add_location, add_point, with_tariff
 from tests.cpo_support import emsp_fixture as emsp_fixture
 from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document
@@ -196,7 +201,7 @@ def test_a_start_without_authorize_asks_itself(
     assert json.loads(Session.objects.get().document)["authorization_reference"] == "REF-2"
 
 
-@pytest.mark.req("SEC-37")
+@pytest.mark.req("SEC-37", "OCPP-72")
 @pytest.mark.parametrize("changes", [{"party_id": "OTH"}, {"uid": "ANOTHER"}])
 def test_an_emsp_cannot_answer_with_somebody_elses_token(
     point: Point, emsp: Person, listener: Listener, document: Document, changes: dict[str, str]
@@ -206,7 +211,7 @@ def test_an_emsp_cannot_answer_with_somebody_elses_token(
     assert authorize(point) == "Invalid"
 
 
-@pytest.mark.req("TOK-31")
+@pytest.mark.req("TOK-31", "OCPP-72")
 def test_a_token_that_is_allowed_at_other_evses_only_is_refused(
     point: Point, emsp: Person, listener: Listener, document: Document
 ) -> None:
@@ -214,6 +219,42 @@ def test_a_token_that_is_allowed_at_other_evses_only_is_refused(
     allow(listener, token, location={"location_id": LOCATION, "evse_uids": ["SOMEWHERE-ELSE"]})
 
     assert authorize(point) == "Invalid"
+
+
+@pytest.mark.req("OCPP-72", "OCPP-128", "SES-24")
+def test_what_the_whitelist_said_is_not_taken_for_an_answer_of_the_emsp(
+    point: Point, emsp: Person, listener: Listener, document: Document
+) -> None:
+    """A start after it goes by the whitelist as it is then, and its Session says so (M-8)."""
+    push(emsp, document("token_rfid", whitelist="ALWAYS"))
+    assert authorize(point) == "Accepted"
+
+    number = point.start(TAG)["transactionId"]
+    assert json.loads(Session.objects.get().document)["auth_method"] == "WHITELIST"
+    point.stop(number, 2000, at=BASE + timedelta(minutes=5))
+
+    push(emsp, document("token_rfid", whitelist="ALWAYS", valid=False, last_updated="2030-01-01T00:00:00Z"))
+    assert point.start(TAG, connector=2)["idTagInfo"]["status"] == "Blocked"
+    assert not listener.received("POST", AUTHORIZE)
+
+
+@pytest.mark.req("OCPP-73")
+def test_all_who_are_asked_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, had = [100.0], list[float]()
+
+    def answers_late(question: Question, candidate: Candidate, seconds: float) -> None:
+        had.append(seconds)
+        clock[0] += 5
+
+    monkeypatch.setattr(authorization, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(authorization, "_ask_one", answers_late)
+    monkeypatch.setattr(policy, "authorize_seconds", lambda: 8.0)
+    platform: Any = SimpleNamespace(authorize_seconds=None, late_authorization="")
+    everybody = (Candidate(platform, None),) * 3
+    otherwise = Verdict("Invalid")
+
+    assert authorization.ask(Question("TAG", "RFID", everybody, otherwise)) == otherwise
+    assert had == [8.0, 3.0]
 
 
 def test_nobody_to_ask_means_no(point: Point) -> None:

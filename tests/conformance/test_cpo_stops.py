@@ -112,6 +112,48 @@ def test_a_stop_for_an_unknown_id_finds_the_only_open_transaction_or_is_kept(poi
     assert exact(CDR.objects.get().document)["total_energy"] == 10
 
 
+@pytest.mark.req("OCPP-43")
+@pytest.mark.parametrize(("at", "tag", "ended"), [
+    (60, TAG, 1), (60, TAG.lower(), 1), (60, "OTHER", 2), (60, "", None), (60, "NOBODY", None), (-1, TAG, None),
+])  # fmt: skip
+def test_of_several_open_transactions_only_that_of_the_tag_is_meant(
+    point: Point, card: str, at: int, tag: str, ended: int | None
+) -> None:
+    point.start(card)
+    point.start("OTHER", connector=2)
+    stop = {"transactionId": 0, "meterStop": 11_000, "timestamp": stamp(minutes(at)), "idTag": tag}
+
+    assert point.says("StopTransaction", {name: value for name, value in stop.items() if value != ""}) is None
+
+    stopped = Transaction.objects.exclude(stopped_at=None).values_list("connector_id", flat=True)
+    assert list(stopped) == [number for number in (ended,) if number is not None]
+    assert UnmatchedStop.objects.count() == (ended is None)
+
+
+@pytest.mark.req("OCPP-43")
+def test_a_stop_before_the_only_open_transaction_is_not_its_own(point: Point, card: str) -> None:
+    point.start(card, at=minutes(60))
+
+    point.stop(0, 11_000, at=minutes(59))
+
+    assert Transaction.objects.get().stopped_at is None
+    assert UnmatchedStop.objects.count() == 1
+
+
+@pytest.mark.req("OCPP-43", "SEC-37")
+def test_a_charge_point_stops_only_its_own_transactions(point: Point, card: str, document: Document) -> None:
+    """Neither by naming another's id nor by naming none."""
+    number = point.start(card)["transactionId"]
+    other = add_point(add_location(with_tariff(document("location", id="LOC2"))), "CP-2")
+
+    for named in (number, 0):
+        other.stop(named, 11_000, at=minutes(60))
+    other.meter(number, 900_000, at=minutes(30))
+
+    row = Transaction.objects.get()
+    assert (row.stopped_at, row.readings.count(), UnmatchedStop.objects.count()) == (None, 0, 2)
+
+
 @pytest.mark.req("OCPP-45", "OCPP-69")
 @pytest.mark.parametrize(
     ("meter", "after", "flag"),
