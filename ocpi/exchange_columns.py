@@ -68,8 +68,8 @@ def columns(entry: Entry, hide: Hide = live_secrets.hide) -> tuple[Any, ...]:
         url,
         entry.module[:50],
         below[:300],
-        text(entry.request_id)[:255],
-        text(entry.correlation_id)[:255],
+        hide(text(entry.request_id)[:255]),
+        hide(text(entry.correlation_id)[:255]),
         party_text(routing.sender),
         party_text(routing.to),
         entry.http_status,
@@ -80,8 +80,8 @@ def columns(entry: Entry, hide: Hide = live_secrets.hide) -> tuple[Any, ...]:
         hide(body_text(entry.request_body, secret=secret)),
         header_lines(entry.response_headers, hide),
         hide(body_text(response, secret=secret)),
-        text(owner),
-        text(object_id),
+        hide(text(owner)),
+        hide(text(object_id)),
     )
 
 

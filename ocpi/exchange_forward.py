@@ -140,6 +140,8 @@ def texts(forwards: Sequence[Forwarded]) -> bytes:
     """Return everything of these in which a live token may stand, joined by line feeds."""
     found = [each.target for each in forwards]
     found += [each.url for each in forwards]
+    found += [each.request_id for each in forwards]
+    found += [each.correlation_id for each in forwards]
     found += [each.request_body or b"" for each in forwards]
     found += [each.response_body or b"" for each in forwards]
     heads = set()

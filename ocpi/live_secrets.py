@@ -1,8 +1,9 @@
 """Credentials tokens found by what they are, wherever they stand: in a body, a URL, an error message (SEC-50).
 
 Of tokens that others show us only digests are known, so each word that may be one is digested; only words that end as a
-live token does are, plain or in Base64: the last three characters of a token say how its Base64 ends. What is known is
-read again when the registry changed.
+live token does are, plain or in Base64: the last four characters of a token say how its Base64 ends, with its padding
+and without. A slash is part of Base64, and ends a part of a path: what stands before it is looked at, too. What is
+known is read again when the registry changed.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ def hide(text: str) -> str:
     if len(text) >= SHORTEST:
         octets = text.encode("utf-8", "replace")
         for found in _LONG.finditer(octets.translate(_SHAPE)):
-            end = found.end()
-            if octets[end - _ENDING : end] in known.endings:
-                text = _hide_in(text, octets[found.start() : end], known)
+            word = octets[found.start() : found.end()]
+            for part in (word, *word.split(b"/")[:-1]):
+                if part[-_ENDING:] in known.endings:
+                    text = _hide_in(text, part, known)
     for token in known.unusual:
         if token in text:
             text = text.replace(token, secrets.mask(token))
@@ -65,6 +67,8 @@ def none_in(octets: bytes) -> bool:
     known = _current()
     ends = [found.end() for found in _LONG.finditer(octets.translate(_SHAPE))]  # a line feed is no part of a word
     if not known.endings.isdisjoint([octets[end - _ENDING : end] for end in ends]):
+        return False
+    if not known.endings.isdisjoint([part[-_ENDING:] for part in octets.split(b"/")]):
         return False
     return not any(token.encode("utf-8", "replace") in octets for token in known.unusual)
 
@@ -82,10 +86,10 @@ def _is_live(word: bytes, known: _Known) -> bool:
 
 
 def _is_encoded(word: bytes, known: _Known) -> bool:
-    if len(word) % 4 or b"-" in word or b"." in word:
+    if b"-" in word or b"." in word:
         return False
     try:
-        inner = base64.b64decode(word, validate=True).rstrip(b"\n")
+        inner = base64.b64decode(word + b"=" * (-len(word) % 4), validate=True).rstrip(b"\n")
         return secrets.digest(inner.decode()) in known.digests
     except (ValueError, binascii.Error):
         return False
@@ -122,10 +126,14 @@ def _load(registry: snapshot.Snapshot) -> _Known:
 
 
 def _with_encoded(endings: Iterable[bytes]) -> Iterable[bytes]:
-    """Yield these endings, and those of the Base64 of what ends so, without and with line feeds behind it."""
+    """Yield these endings, and those of the Base64 of what ends so, without and with line feeds behind it.
+
+    In a URL the padding of Base64 stands apart, as %3D: without it the last four characters are others.
+    """
     for ending in endings:
         yield ending
         for shown in (ending, ending + b"\n", ending + b"\n\n", ending + b"\n\n\n"):
             # Base64 turns three octets into four characters, wherever the last three begin.
             for length in (1, 2, 3):
                 yield base64.b64encode(shown[-length:])
+                yield base64.b64encode(b"\0" * length + shown).rstrip(b"=")[-_ENDING:]

@@ -43,6 +43,8 @@ def known(partner: Partner) -> Person:
         '{"a":"Token {}","b":["{}"]}',
         "https://a.example/x?token={}&y=1",
         "https://a.example/x/{}",
+        "/ocpi/{}/versions",
+        "/ocpi/cpo/2.2.1/tokens/{}/{}?type=RFID",
         "before\n{}\nafter",
     ],
 )
@@ -52,6 +54,22 @@ def test_a_live_token_is_masked_wherever_it_stands(known: Person, text: str, dir
         hidden = live_secrets.hide(text.replace("{}", shown))
 
         assert hidden == text.replace("{}", f"…{shown[-4:]}")
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.parametrize("text", ["/ocpi/tokens/{}%3D%3D/x", "/x?token={}%3D", '{"a":"{}"}', "{}/{}"])
+def test_base64_without_its_padding_is_masked_as_well(known: Person, text: str) -> None:
+    for length in (30, 31, 32):  # of each of the three ways in which Base64 can end
+        token = known.token[:length]
+        CredentialsToken.objects.filter(platform=known.platform).update(
+            digest=secrets.digest(token), last_four=token[-4:]
+        )
+        snapshot.changed()
+        for end in ("", "\n"):
+            shown = base64.b64encode((token + end).encode()).decode().rstrip("=")
+
+            assert not live_secrets.none_in(text.replace("{}", shown).encode())
+            assert live_secrets.hide(text.replace("{}", shown)) == text.replace("{}", f"…{shown[-4:]}")
 
 
 @pytest.mark.req("SEC-50")
@@ -100,6 +118,10 @@ def test_everything_else_stays_as_it_is(known: Person, document: Any) -> None:
     "where",
     [
         {"url": "/ocpi/versions?token={}"},
+        {"url": "/ocpi/{}/versions"},
+        {"url": "/ocpi/cpo/2.2.1/locations/{}/{}/L1"},
+        {"request_id": "{}"},
+        {"correlation_id": "{}"},
         {"error": "Garbage: {}"},
         {"request_headers": {"X-Api-Key": "{}"}},
         {"request_body": b'{"note":"{}"}'},
@@ -126,7 +148,7 @@ def test_no_column_of_an_exchange_keeps_a_live_token(known: Person, settings: Se
 
     kept = Exchange.objects.get()
     columns = [str(getattr(kept, field.attname)) for field in Exchange._meta.concrete_fields]
-    assert not any(known.token in text for text in columns)
+    assert not any(known.token in text for text in columns), columns
     assert known.token[-4:] in getattr(kept, column)
 
 
