@@ -33,7 +33,7 @@ SELECT 'token', 'RFID/NEW-' || n, 'DE*EMS', '' FROM generate_series(1, %s) n
 """
 _LOCATION = b'{"location_id":"LOC1","evse_uids":["EVSE1"]}'
 _AT_ONCE = 8
-_IN_FLIGHT, _DELAY = 400, 0.2
+_IN_FLIGHT, _DELAY, _WARM = 400, 0.2, 2.0
 _HEADERS = registry.headers(registry.CPO_TOKEN, registry.CPO, registry.EMSP)
 
 _NGINX = """
@@ -179,12 +179,13 @@ def slow_receivers(lab: Lab) -> Iterable[Line]:
     lab.seed(database, platforms)
     hub = lab.instance("hub", database)
     request = lab.requests([_to(platform["parties"][0]) for platform in platforms[1:]])
-    lab.load(hub, request, 2.0, connections=_IN_FLIGHT)
-    found = lab.load(hub, request, lab.options.seconds, connections=_IN_FLIGHT)
+    # 400 connections that are all made at once are what the first second is about, not how long receivers take.
+    found = lab.load(hub, request, lab.options.seconds, connections=_IN_FLIGHT, warm=_WARM)
     lab.stop(hub, upstream)
-    note = f"{found['errors']} failed: {found['first_error'][:300]}" if found["errors"] else ""
-    # Counted from the first request until the last answer has come.
-    rate = found["count"] / found["seconds"]
+    note = f"p99 of the first {_WARM:g} s, 400 connections made at once: {found['early_p99']:.0f} ms"
+    if found["errors"]:
+        note = f"{found['errors']} failed: {found['first_error'][:300]}; {note}"
+    rate = found["in_time"] / lab.options.seconds
     yield Line(
         "BENCH-12 Forwards to receivers that need 200 ms, 400 in flight", rate, "requests per second",
         "the arithmetic ceiling", _IN_FLIGHT / _DELAY, goal=0.9, details=found, note=note,

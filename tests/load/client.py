@@ -2,7 +2,8 @@
 
 A process of its own: `python -m tests.load.client FILE --port N` reads requests and prints one JSON line. The file
 holds finished requests, each behind its length; TIME in one becomes the moment at which it is sent. A connection takes
-every n-th request, so that no two connections ever change one object.
+every n-th request, so that no two connections ever change one object. What is answered while it warms up is not
+counted, and told by itself: it may have waited for its connection to be made.
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ def read_requests(path: Path) -> list[bytes]:
 class Connection(asyncio.Protocol):
     """One request after the other, until the time is over."""
 
-    def __init__(self, requests: list[bytes], until: float, rate: float | None, ended: asyncio.Future[None]) -> None:
-        self.requests, self.until, self.ended = requests, until, ended
+    def __init__(
+        self, requests: list[bytes], since: float, until: float, rate: float | None, ended: asyncio.Future[None]
+    ) -> None:
+        self.requests, self.since, self.until, self.ended = requests, since, until, ended
         self.pause = 1 / rate if rate else 0.0
         self.next_at = time.perf_counter()
         self.number = 0
         self.times: list[float] = []
+        self.early: list[float] = []  # of answers before `since`
+        self.late = 0  # answers after `until`
         self.errors = 0
         self.first_error = ""
         self.octets = 0
@@ -101,7 +106,9 @@ class Connection(asyncio.Protocol):
         self._ask()
 
     def _answered(self) -> None:
-        self.times.append(time.perf_counter() - self.asked_at)
+        now = time.perf_counter()
+        (self.early if now < self.since else self.times).append(now - self.asked_at)
+        self.late += now > self.until
         self.octets += len(self._buffer)
         good = self._buffer[9:10] == b"2" and (
             b'"status_code":1000' in self._buffer or b'"status_code": 1000' in self._buffer
@@ -119,9 +126,9 @@ class Connection(asyncio.Protocol):
 
 
 async def run(
-    requests: list[bytes], port: int, connections: int, seconds: float, rate: float | None
+    requests: list[bytes], port: int, connections: int, seconds: float, rate: float | None, warm: float = 0.0
 ) -> dict[str, object]:
-    """Ask for some seconds and return what came of it."""
+    """Ask for some seconds, after `warm` more, and return what came of it."""
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     made: list[Connection] = []
@@ -129,25 +136,31 @@ async def run(
     for number in range(connections):
         ended.append(loop.create_future())
         mine = requests[number % len(requests) :: connections]
-        made.append(Connection(mine, started + seconds, rate and rate / connections, ended[-1]))
+        since = started + warm
+        made.append(Connection(mine, since, since + seconds, rate and rate / connections, ended[-1]))
         await loop.create_connection(lambda found=made[-1]: found, "127.0.0.1", port)  # type: ignore[misc]
-    await asyncio.wait_for(asyncio.gather(*ended), seconds + 30)
-    elapsed = time.perf_counter() - started
+    await asyncio.wait_for(asyncio.gather(*ended), warm + seconds + 30)
+    elapsed = time.perf_counter() - started - warm
     times = sorted(moment for connection in made for moment in connection.times)
-
-    def part(share: float) -> float:
-        return round(times[min(len(times) - 1, int(len(times) * share))] * 1000, 3) if times else 0.0
+    early = sorted(moment for connection in made for moment in connection.early)
 
     return {
         "count": len(times),
+        "in_time": len(times) - sum(connection.late for connection in made),
         "seconds": elapsed,
         "errors": sum(connection.errors for connection in made),
         "first_error": next((connection.first_error for connection in made if connection.first_error), ""),
         "octets": sum(connection.octets for connection in made),
-        "p50": part(0.5),
-        "p95": part(0.95),
-        "p99": part(0.99),
+        "p50": _part(times, 0.5),
+        "p95": _part(times, 0.95),
+        "p99": _part(times, 0.99),
+        "early_p99": _part(early, 0.99),
     }
+
+
+def _part(times: list[float], share: float) -> float:
+    """Return below what so many of the sorted times are, in milliseconds."""
+    return round(times[min(len(times) - 1, int(len(times) * share))] * 1000, 3) if times else 0.0
 
 
 def main() -> None:
@@ -158,9 +171,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rate", type=float, help="requests per second in all; without it as many as possible")
+    parser.add_argument("--warm", type=float, default=0.0, help="seconds before any answer counts")
     asked = parser.parse_args()
     requests = read_requests(asked.requests)
-    print(json.dumps(uvloop.run(run(requests, asked.port, asked.connections, asked.seconds, asked.rate))))
+    found = run(requests, asked.port, asked.connections, asked.seconds, asked.rate, asked.warm)
+    print(json.dumps(uvloop.run(found)))
 
 
 if __name__ == "__main__":

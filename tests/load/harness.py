@@ -202,11 +202,16 @@ class Lab:
         *,
         connections: int = CONNECTIONS,
         rate: float | None = None,
+        warm: float = 0.0,
     ) -> dict[str, Any]:
-        """Run the generator against a server and return what it prints, with the CPU time that was used meanwhile."""
+        """Run the generator against a server and return what it prints, with the CPU time that was used meanwhile.
+
+        `warm` is for so many seconds more, over the same connections, before answers count.
+        """
         command = [sys.executable, "-m", "tests.load.client", str(requests), "--port", str(server.port)]
         command += ["--connections", str(connections), "--seconds", str(seconds)]
         command += ["--rate", str(rate)] if rate else []
+        command += ["--warm", str(warm)] if warm else []
         before, database = server.cpu(), cpu_of(os.getpid(), named="postgres")
         found: dict[str, Any] = json.loads(self.run(command, {}))
         time.sleep(0.15)  # what is written behind the answers belongs to them
