@@ -87,7 +87,12 @@ def columns(entry: Entry, hide: Hide = live_secrets.hide) -> tuple[Any, ...]:
 
 def new_id(at: float) -> int:
     """Return the id of an exchange: in the order of time, and its own in all processes."""
-    return int(at * 1000) << 22 | (next(_numbers) & 0x3FFFFF)
+    return id_of(int(at * 1000))
+
+
+def id_of(milliseconds: int) -> int:
+    """Return the id of an exchange that began so many milliseconds after 1970 did."""
+    return milliseconds << 22 | (next(_numbers) & 0x3FFFFF)
 
 
 def party_text(address: Address | None) -> str:

@@ -16,7 +16,7 @@ from functools import lru_cache
 import msgspec
 
 from ocpi import exchange_objects
-from ocpi.exchange_columns import Entry, new_id, object_path, party_text
+from ocpi.exchange_columns import Entry, id_of, object_path, party_text
 from ocpi.exchange_text import BODY_LIMIT, body_text, escaped, header_lines, text
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Routing
 from ocpi.same_head import Said
@@ -158,25 +158,29 @@ def texts(forwards: Sequence[Forwarded]) -> bytes:
 
 def lines(forwards: Sequence[Forwarded]) -> list[bytes]:
     """Return both lines of COPY of each, in pieces, as if no live token were in them."""
-    body = _as_it_is if _are_plain(forwards) else _body
-    numbers, out = iter(_numbers(forwards)), list[bytes]()
-    for each, *digits in zip(forwards, *[numbers] * 6, strict=True):
-        number, at, elapsed, sent_number, sent_at, sent_elapsed = digits
+    are_plain = _are_plain(forwards)
+    numbers, out, seconds = iter(_numbers(forwards)), list[bytes](), _Seconds()
+    for each, number, at, elapsed, sent_number, sent_at, sent_elapsed in zip(forwards, *[numbers] * 6, strict=True):
         legs, request_id, correlation_id, sent_id = each.legs, each.request_id, each.correlation_id, each.sent_id
         sent_before, sent_between = legs.sent_lines
         replied_before, replied_between = legs.replied_lines
         about, named = each.about(each.target)
         sent_about, sent_named = (about, named) if legs.is_same_below else each.about(each.url)
         (sent_outcome, outcome), answered = legs.outcomes(each.http_status, each.status_code), each.answered
-        asked, answer = body(each.request_body), body(each.response_body)
+        asked, answer = each.request_body or b"", each.response_body or b""
+        if not are_plain:
+            asked, answer = _body(asked), _body(answer)
         out += (
-            sent_number, _second(sent_at[:-_MICROSECONDS]), sent_at[-_MICROSECONDS:], legs.outgoing, each.url,
+            sent_number, seconds[sent_at[:-_MICROSECONDS]], sent_at[-_MICROSECONDS:], legs.outgoing, each.url,
             sent_about, sent_id, b"\t", correlation_id, sent_outcome, sent_elapsed,
             b"e-3\t", sent_before, sent_id, sent_between, correlation_id, b"\t", asked,
         )  # fmt: skip
-        out += answered.head.shown(answered.values) if isinstance(answered, Said) else (_written_out(answered),)
+        if isinstance(answered, Said):
+            out += answered.head.shown(answered.values)
+        else:
+            out.append(_written_out(answered))
         out += (
-            b"\t", answer, sent_named, number, _second(at[:-_MICROSECONDS]), at[-_MICROSECONDS:], legs.incoming,
+            b"\t", answer, sent_named, number, seconds[at[:-_MICROSECONDS]], at[-_MICROSECONDS:], legs.incoming,
             each.target, about, request_id, b"\t", correlation_id, outcome, elapsed, b"e-3\t",
         )  # fmt: skip
         out += each.asked.head.shown(each.asked.values)
@@ -186,13 +190,22 @@ def lines(forwards: Sequence[Forwarded]) -> list[bytes]:
     return out
 
 
+class _Seconds(dict[bytes, bytes]):
+    """Seconds since 1970 as COPY takes them, behind an id: those of one batch, which are few."""
+
+    def __missing__(self, seconds: bytes) -> bytes:
+        found = self[seconds] = time.strftime("\t%Y-%m-%d %H:%M:%S.", time.gmtime(int(seconds))).encode()
+        return found
+
+
 def _numbers(forwards: Sequence[Forwarded]) -> list[bytes]:
     """Return of each forward its two ids, times and durations, in microseconds: written in one go."""
     found: list[int] = []
     for each in forwards:
+        at, sent_at = int(each.at * 1e6 + 0.5), int(each.sent_at * 1e6 + 0.5)
         found += (
-            new_id(each.at), int(each.at * 1e6 + 0.5), int(each.elapsed * 1e6 + 0.5),
-            new_id(each.sent_at), int(each.sent_at * 1e6 + 0.5), int(each.sent_elapsed * 1e6 + 0.5),
+            id_of(at // 1000), at, int(each.elapsed * 1e6 + 0.5),
+            id_of(sent_at // 1000), sent_at, int(each.sent_elapsed * 1e6 + 0.5),
         )  # fmt: skip
     return msgspec.json.encode(found)[1:-1].split(b",")
 
@@ -225,16 +238,6 @@ def _are_plain(forwards: Sequence[Forwarded]) -> bool:
     )
 
 
-def _as_it_is(octets: bytes | None) -> bytes:
-    return octets or b""
-
-
-def _body(octets: bytes | None) -> bytes:
+def _body(octets: bytes) -> bytes:
     """Return a body as a field of COPY."""
     return escaped(body_text(octets, secret=False)).encode()
-
-
-@lru_cache(maxsize=16)
-def _second(seconds: bytes) -> bytes:
-    """Return a second since 1970 as COPY takes it, behind an id."""
-    return time.strftime("\t%Y-%m-%d %H:%M:%S.", time.gmtime(int(seconds))).encode()
