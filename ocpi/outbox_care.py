@@ -41,17 +41,20 @@ def forget_finished() -> int:
         return int(cursor.rowcount)
 
 
+# The rows of all these are chosen once, as an array: the table is empty when the planner looks, and a subquery that it
+# takes for a cheap one would be run again for each of a thousand rows.
+
 # Only what failed before expires: a row that nobody tried is still the current state, and goes out as such. A change
 # that was written while its platform went OFFLINE may not have seen that (REL-35).
 _EXPIRE = """
 UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0,
        due_at = statement_timestamp() + make_interval(secs => %(grace)s)
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT d.id FROM ocpi_delivery d JOIN ocpi_platform p ON p.id = d.platform_id
     WHERE d.state = 'PENDING' AND d.kind = 'STATE' AND d.due_at <= statement_timestamp() AND (
         (d.attempts > 0 AND d.changed_at < statement_timestamp() - make_interval(secs => %(time_to_live)s))
         OR p.connection IN ('OFFLINE', 'SUSPENDED'))
-    ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED)
+    ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED))
 """
 
 _DROPPED_COLUMNS = outbox_settle.ALL_COLUMNS.replace("state,", "'DROPPED',").replace(
@@ -59,10 +62,10 @@ _DROPPED_COLUMNS = outbox_settle.ALL_COLUMNS.replace("state,", "'DROPPED',").rep
 )
 _DROP_LATE = f"""
 WITH late AS (
-    DELETE FROM ocpi_delivery WHERE id IN (
+    DELETE FROM ocpi_delivery WHERE id = ANY(ARRAY(
         SELECT id FROM ocpi_delivery
         WHERE state = 'PENDING' AND kind = 'RESULT' AND deadline_at < statement_timestamp() - interval '15 s'
-          AND due_at <= statement_timestamp() ORDER BY id LIMIT 5000 FOR UPDATE SKIP LOCKED)
+          AND due_at <= statement_timestamp() ORDER BY id LIMIT 5000 FOR UPDATE SKIP LOCKED))
     RETURNING *
 )
 INSERT INTO ocpi_finisheddelivery ({outbox_settle.ALL_COLUMNS}, location)
@@ -76,12 +79,12 @@ _DEAD_COLUMNS = outbox_settle.ALL_COLUMNS.replace("state,", "'DEAD',").replace(
 )
 _GIVE_UP_CDRS = f"""
 WITH old AS (
-    DELETE FROM ocpi_delivery WHERE id IN (
+    DELETE FROM ocpi_delivery WHERE id = ANY(ARRAY(
         SELECT d.id FROM ocpi_delivery d JOIN ocpi_platform p ON p.id = d.platform_id
         WHERE d.state = 'PENDING' AND d.kind = 'CDR' AND d.due_at <= statement_timestamp()
           AND d.created_at < statement_timestamp() - make_interval(secs => %(lifetime)s)
           AND (p.state <> 'REGISTERED' OR p.connection <> 'CONNECTED' OR p.paused_reason <> '')
-        ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED)
+        ORDER BY d.id LIMIT 5000 FOR UPDATE OF d SKIP LOCKED))
     RETURNING *
 )
 INSERT INTO ocpi_finisheddelivery ({outbox_settle.ALL_COLUMNS}, location)
@@ -124,12 +127,12 @@ WHERE id IN (SELECT platform_id FROM pushed)
 _LIMIT = """
 UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0,
        due_at = statement_timestamp() + make_interval(secs => %(grace)s)
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT d.id FROM (
         SELECT platform_id FROM ocpi_delivery WHERE state = 'PENDING' GROUP BY platform_id HAVING count(*) > %(most)s
     ) full_ones
     CROSS JOIN LATERAL (
         SELECT id FROM ocpi_delivery WHERE platform_id = full_ones.platform_id AND state = 'PENDING' AND kind = 'STATE'
         ORDER BY id DESC OFFSET 0 LIMIT %(at_once)s FOR UPDATE SKIP LOCKED
-    ) d)
+    ) d))
 """

@@ -267,3 +267,36 @@ def test_what_ended_is_kept_for_seven_days_and_what_died_for_ninety(emsp_platfor
     assert outbox_care.forget_finished() == 2
 
     assert list(FinishedDelivery.objects.order_by("pk").values_list("pk", flat=True)) == [ids[0], ids[2]]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from _nodes(each)
+
+
+@pytest.mark.req("REL-08", "OCPP-113")
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [
+        (outbox_care._EXPIRE, {"time_to_live": 60, "grace": 60}),
+        (outbox_care._DROP_LATE, {}),
+        (outbox_care._GIVE_UP_CDRS, {"lifetime": 60}),
+        (outbox_care._LIMIT, {"most": 5, "at_once": 10, "grace": 60}),
+    ],
+)
+def test_the_sweep_looks_once_however_little_the_planner_knows(sql: str, values: dict[str, Any]) -> None:
+    platform = add_platform("eMSP", "http://127.0.0.1:9")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE ocpi_delivery")  # as it is nearly always: empty
+        for number in range(40):
+            mark(add_object(path=f"L{number}"), platform)
+        later(3600)
+        cursor.execute("SET LOCAL enable_hashjoin = off")
+        cursor.execute("SET LOCAL enable_mergejoin = off")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values)
+        [(found,)] = cursor.fetchall()
+
+    looked = [node["Actual Loops"] for node in _nodes(found[0]["Plan"]) if node["Node Type"] == "Limit"]
+    assert looked
+    assert max(looked) <= 1
