@@ -29,7 +29,7 @@ _SOCKET_SECONDS = 0.2
 _BREAK_SECONDS = 3.0
 _MOST_WAITING = 20_000
 _LANES_PER_MESSAGE = 400
-_BUSY_SECONDS, _GATHER_SECONDS = 0.05, 0.005
+_BUSY_SECONDS, _GATHER_SECONDS = 0.01, 0.005
 # One command for all lanes: a message for all of them goes into the queue, the last key, if none had a flag; otherwise
 # the numbers of those that had none come back.
 _WAKE = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from ocpi.modules import renewal
 # Seconds until the next round finds it again.
 _PULL_WAITS = 10
 _RENEWAL_WAITS = 3600
+# Python's threads take turns at this pace: who comes back from the database or a platform is not to wait 5 ms for each.
+_TURN_SECONDS = 0.0005
 
 
 @shared_task(ignore_result=True, Strategy="ocpi.drain_strategy:at_once")  # type: ignore[call-overload, untyped-decorator, unused-ignore]
@@ -132,6 +135,7 @@ def renew_token(platform_id: int) -> None:
 
 
 def _start(**_kwargs: Any) -> None:
+    sys.setswitchinterval(_TURN_SECONDS)
     outbox_engine.engine().sweep_soon()
 
 

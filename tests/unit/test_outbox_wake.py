@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -208,6 +209,19 @@ def test_a_worker_takes_a_drain_where_it_is_received(monkeypatch: pytest.MonkeyP
 
     assert woken == [("read", [(1, 0), (2, 3)]), [(1, 0), (2, 3)], ("read", [(4, 1)]), [(4, 1)]]
     assert len(acknowledged) == 3
+
+
+@pytest.mark.req("REL-20")
+def test_the_threads_of_a_worker_take_turns_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = sys.getswitchinterval()
+    swept: list[bool] = []
+    monkeypatch.setattr(outbox_engine, "engine", lambda: SimpleNamespace(sweep_soon=lambda: swept.append(True)))
+    try:
+        tasks._start()
+        assert sys.getswitchinterval() <= 0.001
+    finally:
+        sys.setswitchinterval(usual)
+    assert swept == [True]
 
 
 @pytest.mark.req("REL-20")
