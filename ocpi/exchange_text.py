@@ -13,11 +13,11 @@ from ocpi.headers import Received
 BODY_LIMIT = 64 * 1024  # bytes of a body that are kept
 
 _SECRET_HEADERS = frozenset(("authorization", "cookie", "set-cookie", "proxy-authorization"))
-# What stands in nearly every message, and has no place for a token.
+# What stands in nearly every message, and has no place for a token; the ids of requests have one.
 _USUAL = (
     "Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Date", "Host", "Server",
-    "X-Correlation-ID", "X-Limit", "X-Request-ID", "X-Total-Count", "OCPI-from-country-code", "OCPI-from-party-id",
-    "OCPI-to-country-code", "OCPI-to-party-id",
+    "X-Limit", "X-Total-Count", "OCPI-from-country-code", "OCPI-from-party-id", "OCPI-to-country-code",
+    "OCPI-to-party-id",
 )  # fmt: skip
 USUAL_HEADERS = frozenset(spelled for name in _USUAL for spelled in (name, name.lower(), name.title()))
 

@@ -124,6 +124,8 @@ def test_everything_else_stays_as_it_is(known: Person, document: Any) -> None:
         {"correlation_id": "{}"},
         {"error": "Garbage: {}"},
         {"request_headers": {"X-Api-Key": "{}"}},
+        {"request_headers": {"X-Request-ID": "{}"}},
+        {"response_headers": {"x-correlation-id": "{}"}},
         {"request_body": b'{"note":"{}"}'},
         {"response_headers": {"X-Echo": "Token {}"}},
         {"response_body": b'{"status_code":2001,"status_message":"bad {}"}'},
