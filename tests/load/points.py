@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import time
@@ -20,6 +21,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+_REST_SECONDS = 3.0
 _STATUSES = itertools.cycle([("Unavailable", "INOPERATIVE"), ("Available", "AVAILABLE")])
 
 
@@ -28,13 +30,26 @@ async def _call(socket: ClientConnection, action: str, payload: dict[str, Any]) 
     number = str(uuid.uuid4())
     await socket.send(json.dumps([2, number, action, payload]))
     while True:
-        message = json.loads(await asyncio.wait_for(socket.recv(), 30))
-        if message[0] == 2:
-            await socket.send(json.dumps([4, message[1], "NotSupported", "", {}]))
-        elif message[1] == number:
+        message = await _read(socket)
+        if message[0] != 2 and message[1] == number:
             if message[0] != 3:
                 raise RuntimeError(f"{action}: {message}")
             return
+
+
+async def _read(socket: ClientConnection) -> Any:
+    message = json.loads(await asyncio.wait_for(socket.recv(), 30))
+    if message[0] == 2:
+        await socket.send(json.dumps([4, message[1], "NotSupported", "", {}]))
+    return message
+
+
+async def _rest(socket: ClientConnection, seconds: float) -> None:
+    """Answer what is asked after a boot, as a charge point does that listens: it is no part of the changes to come."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                await _read(socket)
 
 
 def _status(connector: int, status: str) -> dict[str, Any]:
@@ -58,7 +73,7 @@ async def run(url: str, points: list[dict[str, Any]], rate: float, seconds: floa
     """Boot, wait a moment, change one status after the other at the rate; return what was sent."""
     sockets = [await _boot(url, point) for point in points]
     print(json.dumps({"booted": len(sockets)}), flush=True)
-    await asyncio.sleep(3)
+    await asyncio.gather(*(_rest(socket, _REST_SECONDS) for socket in sockets))
     locks = [asyncio.Lock() for _ in points]
     places = [(number, index) for index in range(8) for number, one in enumerate(points) if index < len(one["evses"])]
     sent: list[Any] = []
