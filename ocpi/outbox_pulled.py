@@ -111,11 +111,11 @@ _FOR_READER = (
 _CONFIRMED = outbox_settle.ALL_COLUMNS.replace("state,", "'DELIVERED',").replace("error", "'confirmed by a later pull'")
 _CONFIRM = f"""
 WITH gone AS (
-    DELETE FROM ocpi_delivery WHERE id IN (
+    DELETE FROM ocpi_delivery WHERE id = ANY(ARRAY(  -- chosen once, whatever the planner takes the table for
         SELECT d.id FROM ocpi_delivery d JOIN {{table}} c ON c.id = d.source_id
         WHERE d.platform_id = %(reader)s AND d.kind = 'CDR' AND d.source = %(source)s AND {_FOR_READER}
           AND c.last_updated < %(date_from)s
-        ORDER BY d.id FOR UPDATE OF d SKIP LOCKED)
+        ORDER BY d.id FOR UPDATE OF d SKIP LOCKED))
     RETURNING *
 )
 INSERT INTO ocpi_finisheddelivery ({outbox_settle.ALL_COLUMNS}, location) SELECT {_CONFIRMED}, '' FROM gone
