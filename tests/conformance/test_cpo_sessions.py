@@ -90,6 +90,22 @@ def test_the_register_of_a_charge_point_is_the_one_its_record_names(
     assert (reading.register_wh, reading.export_wh, reading.current_a) == tuple(map(Decimal, shown))
 
 
+@pytest.mark.req("OCPP-67")
+def test_only_what_leaves_the_outlet_is_billed(point: Point, card: str) -> None:
+    number = point.start(card)["transactionId"]
+    sampled: list[dict[str, str]] = [
+        {"value": "900000", "location": "Inlet"}, {"value": "800000", "location": "Body"},
+        {"value": "7", "location": "EV", "measurand": "Current.Import"}, {"value": "6000"},
+        {"value": "5", "location": "Outlet", "measurand": "Current.Import"},
+    ]  # fmt: skip
+    values = {"timestamp": stamp(minutes(30)), "sampledValue": sampled}
+
+    point.says("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [values]})
+
+    reading = MeterReading.objects.get()
+    assert (reading.register_wh, reading.current_a) == (6000, 5)
+
+
 @pytest.mark.req("CDR-42", "CDR-43", "OCPP-95", "OCPP-97", "PRI-47")
 def test_a_session_with_parking_costs_what_the_hand_says(point: Point, card: str) -> None:
     number = point.start(card, meter=1000)["transactionId"]

@@ -106,6 +106,9 @@ def test_power_of_the_readings_bounds_their_segments() -> None:
 @pytest.mark.parametrize(
     ("minutes", "wh", "faults"),
     [(60, 23_000, ()), (60, 25_000, ("too_much_energy",)), (60, 2_300_000, ("unit_suspect",)),
+     # 22 kW for an hour and a minute of slack, and a tenth; twenty times as much is another unit
+     (60, 24_603, ()), (60, 24_604, ("too_much_energy",)), (60, 492_066, ("too_much_energy",)),
+     (60, 492_067, ("unit_suspect",)),
      (60, -1, ("meter_backwards",)), (-1, 0, ("stop_before_start",)), (60, 0, ())],
 )  # fmt: skip
 def test_what_is_not_plausible_about_a_stop(minutes: float, wh: int, faults: tuple[str, ...]) -> None:
