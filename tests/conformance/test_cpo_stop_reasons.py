@@ -327,6 +327,25 @@ def test_another_card_ends_a_session_and_is_recorded_unless_it_is_of_the_group(
     assert CDR.objects.exists()
 
 
+@pytest.mark.req("OCPP-47")
+@pytest.mark.parametrize(("stopped_by", "flagged"), [(TAG.lower(), False), ("THEIRCARD", True)])
+def test_letter_case_is_no_other_card_and_a_group_is_one_emsps_own(
+    point: Point, emsp: Person, second_emsp: Person, document: Document, stopped_by: str, flagged: bool
+) -> None:
+    own = document("token_rfid", uid=TAG, whitelist="ALWAYS", group_id="FLEET")
+    theirs = {**own, "uid": "THEIRCARD", "country_code": "BE", "party_id": "MSX"}
+    assert emsp.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", own).ok
+    assert second_emsp.put("cpo/2.2.1/tokens/BE/MSX/THEIRCARD", theirs).ok
+    number = point.start(TAG)["transactionId"]
+
+    point.says(
+        "StopTransaction",
+        {"transactionId": number, "meterStop": 11_000, "timestamp": "2026-03-02T10:00:00Z", "idTag": stopped_by},
+    )
+
+    assert ("other_token" in Transaction.objects.get().flags) is flagged
+
+
 # ---------------------------------------------------------------- PRI-100
 
 

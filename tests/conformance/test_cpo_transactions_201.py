@@ -100,6 +100,40 @@ def test_two_events_with_one_number_are_both_kept(station: Station, card: str) -
     assert exact(CDR.objects.get().document)["total_energy"] == 10
 
 
+@pytest.mark.req("OCPP-49")
+def test_events_of_one_number_and_moment_differ_by_their_kind(station: Station, card: str) -> None:
+    started, charging, _, ended = whole(card)
+
+    station.tells(started, charging, {**charging, "seqNo": 2, "timestamp": ended["timestamp"]}, {**ended, "seqNo": 2})
+
+    assert sorted(TransactionEvent.objects.filter(seq_no=2).values_list("kind", flat=True)) == ["Ended", "Updated"]
+    assert station.transaction.stopped_at == minutes(60)
+
+
+@pytest.mark.req("OCPP-49", "OCPP-18")
+def test_with_a_suspect_clock_events_are_the_same_if_they_say_the_same(station: Station, card: str) -> None:
+    first, *_ = whole(card)
+    early = {**first, "timestamp": "1970-01-01T00:00:10Z"}
+    later_one = {**first, "timestamp": "1970-01-01T00:00:20Z"}
+
+    station.tells(early, later_one, early, later_one)
+
+    said = TransactionEvent.objects.order_by("id").values_list("facts__said", flat=True)
+    assert list(said) == [early["timestamp"], later_one["timestamp"]]
+
+
+@pytest.mark.req("OCPP-52")
+def test_missing_events_are_waited_for_a_quarter_of_an_hour(station: Station, card: str) -> None:
+    started, _, _, ended = whole(card)
+    station.tells(started, ended)
+
+    for seconds, completed in ((59, False), (15 * 60 - 2, False), (15 * 60, True)):
+        later(seconds)
+        transactions_201.complete_due()
+        assert CDR.objects.exists() is completed
+        assert Operation.objects.filter(action="GetTransactionStatus").exists() is (seconds > 59)
+
+
 @pytest.mark.req("OCPP-50", "OCPP-52")
 def test_an_end_that_comes_first_waits_for_what_went_before(station: Station, card: str) -> None:
     started, charging, half, ended = whole(card)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from cpo.models import IdTag, Operation, Reservation
+from cpo.models import IdTag, Operation, Reservation, Transaction
+from cpo.modules import reservations_local
+from ocpi import clock
 from tests.operation_api import Caller, add_charge_point
 from tests.operation_api import api_fixture as api_fixture
 
@@ -124,3 +127,76 @@ def test_a_body_deeper_than_any_message_is_refused(api: Caller) -> None:
 
     assert (refused.status, refused.json["rule"]) == (422, "depth")
     assert (taken.status, taken.json["field"]) == (422, "payload.a")
+
+
+@pytest.mark.req("OCPP-118", "OCPP-120", "OCPP-117", "OCPP-115")
+def test_records_of_another_tenant_are_not_there_by_their_names_either(api: Caller) -> None:
+    own, theirs = add_charge_point(), add_charge_point("CP-2", country_code="DE", party_id="OTH")
+    refs = {}
+    for point, number in ((own, 1), (theirs, 2)):
+        row = Transaction.objects.create(
+            charge_point=point, connector_id=1, transaction_id=number, id_tag="TAG", authorised=True,
+            started_at=clock.now(), meter_start=0,
+        )  # fmt: skip
+        held = reservations_local.make(point, connector=1, id_tag="TAG", expires_at=clock.now() + timedelta(hours=1))
+        refs[point.pk] = (f"transactions/tx-{row.pk}", f"reservations/res-{held.pk}")
+
+    for path in refs[own.pk]:
+        assert api.get(path).status == 200
+    for path in refs[theirs.pk]:
+        assert api.get(path).code == (404, "NOT_FOUND")
+    # Nor may an operation name them.
+    for kind, action, path in zip(
+        ("transaction", "reservation"), ("RemoteStopTransaction", "CancelReservation"), refs[theirs.pk], strict=True
+    ):
+        asked = {"action": action, "refs": {kind: path.partition("/")[2]}}
+        assert api.post("charge-points/CP-1/operations", asked).code == (422, "UNKNOWN_REF")
+    assert not Operation.objects.exists()
+
+
+@pytest.mark.req("OCPP-117", "OCPP-29")
+def test_operations_are_found_by_state_and_action_and_show_no_password(api: Caller) -> None:
+    point = add_charge_point()
+    secret = {"key": "AuthorizationKey", "value": "0123456789abcdef0123456789abcdef01234567"}
+    for action, payload, state in (
+        ("ChangeConfiguration", secret, "ANSWERED"), ("ClearCache", {}, "SENT"), ("ClearCache", {}, "TIMEOUT"),
+    ):  # fmt: skip
+        Operation.objects.create(
+            charge_point=point, action=action, payload=json.dumps(payload), asked_by="test", state=state
+        )
+
+    def found(query: str) -> list[tuple[str, str]]:
+        listed = api.get(f"charge-points/CP-1/operations?{query}")
+        assert listed.headers["X-Total-Count"] == str(len(listed.json))
+        return sorted((each["action"], each["state"]) for each in listed.json)
+
+    assert found("state=SENT") == [("ClearCache", "SENT")]
+    assert found("state=SENT,TIMEOUT") == [("ClearCache", "SENT"), ("ClearCache", "TIMEOUT")]
+    assert found("state=TIMEOUT&action=ChangeConfiguration") == []
+    assert found("action=ChangeConfiguration") == [("ChangeConfiguration", "ANSWERED")]
+    for path in ("charge-points/CP-1/operations", f"operations/{Operation.objects.get(state='ANSWERED').pk}"):
+        assert secret["value"] not in api.get(path).content.decode()
+
+
+@pytest.mark.req("OCPP-81", "OCPP-115")
+def test_an_idempotency_key_is_of_one_charge_point(api: Caller) -> None:
+    for identity in ("CP-1", "CP-2"):
+        add_charge_point(identity, online=False)
+    asked = {"action": "ClearCache", "deliver_later": True, "idempotency_key": "once"}
+
+    ids = [api.post(f"charge-points/{name}/operations", asked).json["id"] for name in ("CP-1", "CP-2", "CP-1", "CP-2")]
+
+    assert ids[:2] == ids[2:]
+    assert len(set(ids)) == 2
+
+
+@pytest.mark.req("OCPP-123", "OCPP-09")
+def test_a_disconnected_charge_point_is_told_to_its_node_as_a_newer_connection_would_be(api: Caller) -> None:
+    point = add_charge_point()
+
+    assert api.post("charge-points/CP-1/disconnect").json == {"disconnected": True}
+
+    before = point.epoch
+    point.refresh_from_db()
+    assert (point.epoch, point.online) == (before + 1, False)
+    assert api.post("charge-points/CP-1/disconnect").json == {"disconnected": False}
