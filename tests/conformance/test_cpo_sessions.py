@@ -90,6 +90,18 @@ def test_the_register_of_a_charge_point_is_the_one_its_record_names(
     assert (reading.register_wh, reading.export_wh, reading.current_a) == tuple(map(Decimal, shown))
 
 
+@pytest.mark.req("OCPP-66")
+def test_values_without_a_transaction_are_of_the_one_that_was_open_then(point: Point, card: str) -> None:
+    first = point.start(card)["transactionId"]
+    point.stop(first, 9000, at=minutes(60))
+    point.start(card, at=minutes(70), meter=9000)
+    sampled = {"timestamp": stamp(minutes(30)), "sampledValue": [{"value": "6000"}]}
+
+    point.says("MeterValues", {"connectorId": 1, "meterValue": [sampled]})
+
+    assert MeterReading.objects.get().transaction.transaction_id == first
+
+
 @pytest.mark.req("OCPP-67")
 def test_only_what_leaves_the_outlet_is_billed(point: Point, card: str) -> None:
     number = point.start(card)["transactionId"]
@@ -103,7 +115,7 @@ def test_only_what_leaves_the_outlet_is_billed(point: Point, card: str) -> None:
     point.says("MeterValues", {"connectorId": 1, "transactionId": number, "meterValue": [values]})
 
     reading = MeterReading.objects.get()
-    assert (reading.register_wh, reading.current_a) == (6000, 5)
+    assert (reading.register_wh, reading.current_a) == (Decimal(6000), Decimal(5))
 
 
 @pytest.mark.req("CDR-42", "CDR-43", "OCPP-95", "OCPP-97", "PRI-47")

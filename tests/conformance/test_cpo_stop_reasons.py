@@ -332,7 +332,7 @@ def test_another_card_ends_a_session_and_is_recorded_unless_it_is_of_the_group(
 def test_letter_case_is_no_other_card_and_a_group_is_one_emsps_own(
     point: Point, emsp: Person, second_emsp: Person, document: Document, stopped_by: str, flagged: bool
 ) -> None:
-    own = document("token_rfid", uid=TAG, whitelist="ALWAYS", group_id="FLEET")
+    own = document("token_rfid", uid=TAG, whitelist="ALWAYS", group_id="FLEET" if flagged else None)
     theirs = {**own, "uid": "THEIRCARD", "country_code": "BE", "party_id": "MSX"}
     assert emsp.put(f"cpo/2.2.1/tokens/DE/EMS/{TAG}", own).ok
     assert second_emsp.put("cpo/2.2.1/tokens/BE/MSX/THEIRCARD", theirs).ok
