@@ -56,7 +56,7 @@ format: setup ## let ruff repair what it can
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-.PHONY: chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos hijack tamper restore
+.PHONY: chaos chaos-slow outage hostile forwards tenants ssrf secrets twice together gateway-chaos hijack tamper restore
 chaos: setup ## 30,000 messages while processes, PostgreSQL and Redis fall: nothing lost, nothing out of order
 chaos-slow: setup ## 6 of 20 receivers never answer: the others notice nothing
 outage: setup ## a day away, then back: both kinds of receiver end equal to the source
@@ -64,13 +64,14 @@ hostile: setup ## fourteen kinds of evil answers to every call of ours
 forwards: setup ## hanging targets of Direct requests beside healthy ones
 tenants: setup ## 5,000 attempts to touch what is another's
 ssrf: setup ## every URL we take in, in every spelling of an address we must not call
+secrets: setup ## every secret of five running instances searched for in logs, pages, metrics, Redis and rows: 0 hits
 twice: setup ## the same CDRs and commands from 16 clients at once, web processes killed
 together: setup ## five instances for ten minutes with random stops: all stores agree
 gateway-chaos: setup ## 200 charge points charge while gateway, worker, PostgreSQL and Redis are killed: books exact
 hijack: setup ## 200 stations work while 10,000 hostile handshakes come: no takeover, nothing lost
 restore: setup ## the database is lost, a base backup of ten minutes ago comes back: equal again, no id given twice
 tamper: setup ## 1,000 edits and deletions in audit trail and CDRs by the tables' owner: verify_audit finds each
-chaos chaos-slow outage hostile forwards tenants ssrf twice together gateway-chaos hijack tamper restore:
+chaos chaos-slow outage hostile forwards tenants ssrf secrets twice together gateway-chaos hijack tamper restore:
 	@$(PYTHON) -m tests.figures $@ $(ARGS)
 
 .PHONY: docs

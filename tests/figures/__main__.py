@@ -17,6 +17,7 @@ FIGURES = {
     "forwards": "FIG-05",
     "tenants": "FIG-07",
     "ssrf": "FIG-08",
+    "secrets": "FIG-09",
     "twice": "FIG-10",
     "hijack": "FIG-12",
     "restore": "FIG-14",

@@ -129,22 +129,38 @@ class World:
                 member.kill(0)
 
 
-def build(folder: Path, servers: embedded.Servers) -> World:
-    """Start the five, register four of them at the hub, load what they own."""
+def build(folder: Path, servers: embedded.Servers, settings: Mapping[str, str] | None = None) -> World:
+    """Start the five, register four of them at the hub, load what they own; `settings` are for all but the script."""
     say("making the tables")
     template = embedded.create_database(servers, "together_template")
     secrets = environment.new_secrets()
     command_server.run(["migrate", "-v", "0"], {**secrets, "DATABASE_URL": template})
-    members = {}
-    for number, (name, side) in enumerate(SIDES.items(), 1):
-        members[name] = Member(
+    stores = {
+        name: {
+            "DATABASE_URL": embedded.create_database(servers, f"together_{name}", "together_template"),
+            "REDIS_URL": f"{servers.redis_url.rpartition('/')[0]}/{number}",
+        }
+        for number, name in enumerate(SIDES, 1)
+    }
+    return assemble(folder, stores, settings or {})
+
+
+def assemble(folder: Path, stores: Mapping[str, Mapping[str, str]], settings: Mapping[str, str]) -> World:
+    """Do the same with databases that are there: of those of the five that have one, and the script.
+
+    Without a hub the script registers at the only CPO.
+    """
+    members = {
+        name: Member(
             name,
             [sys.executable, "manage.py", "run", "--no-migrate"],
-            _environment(name, side, servers, number),
+            {**_environment(name, SIDES[name]), **found, **settings},
             folder / f"{name}.log",
         )
+        for name, found in stores.items()
+    }
     world = World(folder, members)
-    say("starting hub, two CPOs and an eMSP")
+    say(f"starting {', '.join(members)}")
     world.revive()
     for member in members.values():
         _wait_for(member)
@@ -153,15 +169,13 @@ def build(folder: Path, servers: embedded.Servers) -> World:
     return world
 
 
-def _environment(name: str, side: str, servers: embedded.Servers, number: int) -> dict[str, str]:
+def _environment(name: str, side: str) -> dict[str, str]:
     port = free_port()
     gateway = free_port()
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
     return {
         **kept,
         **environment.new_secrets(),
-        "DATABASE_URL": embedded.create_database(servers, f"together_{name}", "together_template"),
-        "REDIS_URL": f"{servers.redis_url.rpartition('/')[0]}/{number}",
         "OCPI_SIDES": side,
         "OCPI_PARTIES": f"{PARTIES[name]}:{side.upper()}",
         "OCPI_BASE_URL": f"http://127.0.0.1:{port}",
@@ -180,9 +194,9 @@ def _environment(name: str, side: str, servers: embedded.Servers, number: int) -
 
 
 def _connect(world: World) -> None:
-    say("registering at the hub")
-    hub = world.members["hub"]
-    for name in ("cpo1", "cpo2", "emsp"):
+    hub = world.members.get("hub") or world.members["cpo1"]
+    say(f"registering at the {hub.name}")
+    for name in [each for each in world.members if each != hub.name]:
         party = f"{PARTIES[name]}:{SIDES[name].upper()}"
         invited = hub.manage("invite_platform", "--name", name, "--party", party)
         world.members[name].manage(
@@ -205,7 +219,8 @@ def _connect(world: World) -> None:
 
 def _fill(world: World) -> None:
     say("loading Locations, Tariffs and Tokens")
-    for name in ("cpo1", "cpo2"):
+    owners = [name for name in ("cpo1", "cpo2") if name in world.members]
+    for name in owners:
         member = world.members[name]
         country_code, party_id = PARTIES[name].split("*")
         world.tariffs[name] = [json.loads(dumps(each)) for each in tariffs(country_code, party_id)]
@@ -218,11 +233,12 @@ def _fill(world: World) -> None:
             added = member.manage("add_charge_point", identity, "--party", PARTIES[name], "--location", document["id"])
             gateway = f"{member.environment['OCPP_GATEWAY_URL']}/ocpp"
             world.points[identity] = (gateway, added["password"])
-    cards = [_card(PARTIES["emsp"], f"04AABB00CC{number:02}") for number in range(2)]
-    world.cards += [each["uid"] for each in cards]
-    world.members["emsp"].manage("load_tokens", str(_write(world.folder, "tokens", cards)))
+    if "emsp" in world.members:
+        cards = [_card(PARTIES["emsp"], f"04AABB00CC{number:02}") for number in range(2)]
+        world.cards += [each["uid"] for each in cards]
+        world.members["emsp"].manage("load_tokens", str(_write(world.folder, "tokens", cards)))
     end = time.monotonic() + 60
-    while any(len(world.members[name].query("SELECT FROM cpo_token")) < len(world.cards) for name in ("cpo1", "cpo2")):
+    while any(len(world.members[name].query("SELECT FROM cpo_token")) < len(world.cards) for name in owners):
         if time.monotonic() > end:
             raise RuntimeError("the Tokens did not reach the CPOs")
         time.sleep(0.2)
