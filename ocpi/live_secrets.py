@@ -26,6 +26,9 @@ _WORD = string.ascii_letters + string.digits + "+/_.~-="
 # characters, and every body of every message goes through this.
 _SHAPE = bytes(ord("x") if chr(code) in _WORD else ord(" ") for code in range(256))
 _LONG = re.compile(b"x" * SHORTEST + b"x*")
+_END = b"x" * SHORTEST + b" "  # of a word that is long enough
+_SHAPE_OF_PATHS = bytes(code if code == ord("/") else _SHAPE[code] for code in range(256))
+_END_OF_PART = b"x" * SHORTEST + b"/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,20 @@ def none_in(octets: bytes) -> bool:
     closely.
     """
     known = _current()
-    ends = [found.end() for found in _LONG.finditer(octets.translate(_SHAPE))]  # a line feed is no part of a word
-    if not known.endings.isdisjoint([octets[end - _ENDING : end] for end in ends]):
-        return False
-    if not known.endings.isdisjoint([part[-_ENDING:] for part in octets.split(b"/")]):
+    # A line feed is no part of a word. What stands before a slash is looked at by itself, see `hide`.
+    ends = _ends(octets + b"\n", _SHAPE, _END) + _ends(octets, _SHAPE_OF_PATHS, _END_OF_PART)
+    if not known.endings.isdisjoint(ends):
         return False
     return not any(token.encode("utf-8", "replace") in octets for token in known.unusual)
+
+
+def _ends(octets: bytes, shape: bytes, end: bytes) -> list[bytes]:
+    """Return how the words end that are long enough: those behind which `end` stands in the shape of a text."""
+    place, found = -1, []
+    for before in octets.translate(shape).split(end)[:-1]:
+        place += len(before) + len(end)
+        found.append(octets[place - _ENDING : place])
+    return found
 
 
 def _hide_in(text: str, word: bytes, known: _Known) -> str:

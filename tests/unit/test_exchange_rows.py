@@ -135,6 +135,11 @@ def test_what_is_said_to_have_no_token_has_none(cpo: Person) -> None:
     assert live_secrets.none_in(b"a\n" + b"b" * 40 + f"\n{token[:-1]}\n".encode())
     assert not live_secrets.none_in(f"a\nx {token} y".encode())
     assert not live_secrets.none_in(b"a\n" + base64.b64encode(token.encode()))
+    for encoded in (token.encode(), base64.b64encode(token.encode()), base64.b64encode(token.encode()).rstrip(b"=")):
+        for around in (b"%b", b"/a/%b", b"/a/%b/b", b"%b/b", b"/a/x=%b/b?c", b"?x=%b&y", b'{"a":"%b/"}', b"/a//%b//%b"):
+            text = b"a\n" + around.replace(b"%b", encoded) + b"\nb"
+            assert token not in live_secrets.hide(text.decode()) != text.decode()
+            assert not live_secrets.none_in(text)
     # Two texts that stand side by side are no word together.
     assert live_secrets.none_in(f"{token[:20]}\n{token[20:-4]}zzzz".encode())
 
