@@ -86,7 +86,7 @@ def _shape(label: str) -> _Shape:
     names = {field.name for field in model._meta.concrete_fields}
     columns = tuple(name for name in ("last_updated", "deleted_at") if name in names)
     listed = ", ".join((_column(model, "pk"), "document", *columns))
-    sql = f"SELECT {listed} FROM {model._meta.db_table} WHERE {_column(model, 'pk')} = ANY(%s::bigint[])"  # noqa: S608
+    sql = f"SELECT {listed} FROM {model._meta.db_table} WHERE {_column(model, 'pk')} = ANY(%s::bigint[])"  # noqa: S608 - names of our models
     parts: tuple[str, str, str] | None = getattr(model, "parts", None)
     sql_of_parts = _sql_of_parts(parts[1], parts[2]) if parts else ""
     return _Shape(columns, sql, sql_of_parts, parts, getattr(model, "as_sent", None))
