@@ -167,7 +167,7 @@ class ExchangePage(Pages):
             reason="Why is it to be carried out again?" if planned.executes else "",
             refusals=(exchange_replay.CannotReplay,),
         )
-        again = Exchange.objects.filter(request_id=sent[0].request_id).first() if sent and sent[0].request_id else None
+        again = exchange_search.of_request(sent[0].request_id) if sent else None
         if again is None:
             return answer
         return HttpResponseRedirect(reverse("admin:ocpi_exchange_compare", args=[row.pk, again.pk]))

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from ocpi.exchange_tables import is_id
 from ocpi.models import Exchange
 
 PAGE = 50
@@ -26,6 +27,7 @@ BODIES = ("request_headers", "request_body", "response_headers", "response_body"
 _DAY = timedelta(days=1)
 _TICK = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_IDS = ("correlation_id", "request_id")
 _NO_BITMAP = "; SET LOCAL enable_bitmapscan = off"
 _MOST_STRAY_DAYS = 100  # of the partition for days without one
 
@@ -64,13 +66,14 @@ class Wanted:
         found: list[tuple[str, tuple[Any, ...]]] = []
         if self.any_id:
             # In three columns with an index each.
-            ids = (self.any_id, self.any_id, self.any_id.upper())
-            found.append(("(correlation_id = %s OR request_id = %s OR object_id = %s)", ids))
+            ids = [*[self.any_id] * 4, *[self.any_id.upper()] * 2]
+            found.append((f"({' OR '.join(map(is_id, ('correlation_id', 'request_id', 'object_id')))})", tuple(ids)))
         if self.party:
             found.append(("%s IN (from_party, to_party, owner)", (self.party.upper(),)))
         if self.object_id:
-            found.append(("object_id = %s", (self.object_id.upper(),)))
-        for name in ("correlation_id", "request_id", "platform_id", "module", "direction", "method"):
+            found.append((is_id("object_id"), (self.object_id.upper(),) * 2))
+        found += [(is_id(name), (value,) * 2) for name in _IDS if (value := getattr(self, name))]
+        for name in ("platform_id", "module", "direction", "method"):
             value = getattr(self, name)
             if value not in ("", None):
                 found.append((f"{name} = %s", (value,)))
@@ -122,6 +125,12 @@ def search(wanted: Wanted, *, place: str = "", most: int = PAGE, seconds: float 
             elif taken > _SLOW:
                 length = max(length / 2, _SHORTEST)
     return Found(_rows(ids, spans))
+
+
+def of_request(request_id: str) -> Exchange | None:
+    """Return the newest exchange with an id of a request, if that is kept."""
+    found = search(Wanted(request_id=request_id), most=1).rows if request_id else ()
+    return found[0] if found else None
 
 
 def _until(before: tuple[datetime, int]) -> datetime:

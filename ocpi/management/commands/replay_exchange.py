@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ocpi import audit, exchange_compare, exchange_replay
+from ocpi import audit, exchange_compare, exchange_replay, exchange_search
 from ocpi.exchange_replay import CannotReplay
 from ocpi.models import Exchange
 from ocpi.secrets import without_keys
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             details={"came": replayed.words, "reason": options["execute_again"]},
         )
         found: dict[str, Any] = {"done": True, "came": replayed.words}
-        again = Exchange.objects.filter(request_id=replayed.request_id).first() if replayed.request_id else None
+        again = exchange_search.of_request(replayed.request_id)
         if again is not None:
             found["exchange"] = again.pk
             found["differences"] = [
