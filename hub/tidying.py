@@ -6,15 +6,16 @@ from django.conf import settings
 from django.db import connection
 
 _STEP = 5_000
+# An ARRAY, since a plan may run a subquery of IN again for each row, each time with others.
 _SESSIONS = """
-DELETE FROM hub_sharedobject WHERE id IN (
+DELETE FROM hub_sharedobject WHERE id = ANY(ARRAY(
     SELECT id FROM hub_sharedobject WHERE module IN ('sessions', 'cdrs') AND scope IS NOT NULL
         AND moment < now() - %s * interval '1 day'
-    LIMIT %s FOR UPDATE SKIP LOCKED)
+    LIMIT %s FOR UPDATE SKIP LOCKED))
 """
 _CALLBACKS = """
-DELETE FROM hub_callback WHERE id IN (
-    SELECT id FROM hub_callback WHERE expires_at < now() - interval '1 day' LIMIT %s FOR UPDATE SKIP LOCKED)
+DELETE FROM hub_callback WHERE id = ANY(ARRAY(
+    SELECT id FROM hub_callback WHERE expires_at < now() - interval '1 day' LIMIT %s FOR UPDATE SKIP LOCKED))
 """
 
 

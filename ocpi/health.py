@@ -156,9 +156,9 @@ def leave_marks(platform_id: int, party: Address | None = None) -> None:
     """Of the state pushes for an OFFLINE platform, or for a party that is away behind it, keep only marks (REL-35)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0 WHERE id IN ("  # noqa: S608 - constants only
+            "UPDATE ocpi_delivery SET state = 'MARKED', fields = NULL, attempts = 0 WHERE id = ANY(ARRAY("  # noqa: S608 - constants only
             "  SELECT id FROM ocpi_delivery WHERE platform_id = %(platform_id)s AND state = 'PENDING' "
-            f"  AND kind = 'STATE' AND {_FOR_PARTY} ORDER BY id FOR UPDATE SKIP LOCKED)",
+            f"  AND kind = 'STATE' AND {_FOR_PARTY} ORDER BY id FOR UPDATE SKIP LOCKED))",
             {"platform_id": platform_id, "party": "*".join(party.key) if party else None},
         )
 
@@ -172,9 +172,10 @@ def give_grace(platform_id: int, party: Address | None = None) -> None:
         cursor.execute(
             "UPDATE ocpi_delivery d SET due_at = statement_timestamp() + make_interval(secs => CASE "  # noqa: S608
             "WHEN d.state = 'PENDING' OR p.catch_up = 'at_once' THEN 0 ELSE %(grace)s END) FROM ocpi_platform p "
-            "WHERE p.id = d.platform_id AND d.id IN (SELECT id FROM ocpi_delivery WHERE platform_id = %(platform_id)s "
+            "WHERE p.id = d.platform_id AND d.id = ANY(ARRAY("
+            "  SELECT id FROM ocpi_delivery WHERE platform_id = %(platform_id)s "
             f"  AND (state = 'MARKED' OR (state = 'PENDING' AND attempts > 0)) AND {_FOR_PARTY} "
-            "ORDER BY id FOR UPDATE SKIP LOCKED) RETURNING d.platform_id, d.slot, d.state",
+            "ORDER BY id FOR UPDATE SKIP LOCKED)) RETURNING d.platform_id, d.slot, d.state",
             {
                 "platform_id": platform_id,
                 "party": "*".join(party.key) if party else None,

@@ -9,7 +9,7 @@ from enum import Enum
 import msgspec
 from django.db import connection
 
-from ocpi import outbox_policy, prepared
+from ocpi import outbox_policy, prepared, sql_arrays
 from ocpi.outbox_wake import Lane
 
 
@@ -81,8 +81,8 @@ def due(lanes: Collection[Lane], *, limit: int) -> dict[Lane, list[Row]]:
     if not lanes:
         return found
     values = {
-        "platform_ids": "{" + ",".join([str(platform_id) for platform_id, _ in lanes]) + "}",
-        "slots": "{" + ",".join([str(slot) for _, slot in lanes]) + "}",
+        "platform_ids": sql_arrays.numbers(platform_id for platform_id, _ in lanes),
+        "slots": sql_arrays.numbers(slot for _, slot in lanes),
         "limit": limit,
     }
     for fields, *others in prepared.fetch_all(DUE, values):

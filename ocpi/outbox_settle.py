@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from ocpi import delivery_states, outbox, outbox_policy, prepared
+from ocpi import delivery_states, outbox_policy, prepared, sql_arrays
 from ocpi.models import Delivery
 from ocpi.outbox_rows import Ended, Outcome, Row
 
@@ -81,20 +81,16 @@ def _again(again: Sequence[tuple[Outcome, str, float]]) -> set[int]:
 
 def _results(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
-        "ids": _numbers([outcome.row.id for outcome in outcomes]),
-        "changes": _numbers([outcome.row.change for outcome in outcomes]),
-        "http_statuses": _numbers([outcome.http_status for outcome in outcomes]),
+        "ids": sql_arrays.numbers([outcome.row.id for outcome in outcomes]),
+        "changes": sql_arrays.numbers([outcome.row.change for outcome in outcomes]),
+        "http_statuses": sql_arrays.numbers([outcome.http_status for outcome in outcomes]),
         # Partners bend this number; what does not fit the column is no status code.
-        "status_codes": _numbers(
+        "status_codes": sql_arrays.numbers(
             [code if 0 <= (code := outcome.status_code or 0) < 32768 else None for outcome in outcomes]
         ),
-        "errors": outbox.text_array([outcome.error[:2000].replace("\0", "�") for outcome in outcomes]),
-        "locations": outbox.text_array([outcome.location[:2048] for outcome in outcomes]),
+        "errors": sql_arrays.texts([outcome.error[:2000].replace("\0", "�") for outcome in outcomes]),
+        "locations": sql_arrays.texts([outcome.location[:2048] for outcome in outcomes]),
     }
-
-
-def _numbers(values: Sequence[int | None]) -> str:
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def _parks(row: Row) -> bool:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from django.apps import apps
 from django.db import models
 
-from ocpi import documents, prepared
+from ocpi import documents, prepared, sql_arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Shape:
 def whole(label: str, ids: Collection[int]) -> dict[int, Stored]:
     """Return the documents with these ids, their parts (a Location's EVSEs) put in; who is missing is not there."""
     shape = _shape(label)
-    wanted = "{" + ",".join([str(pk) for pk in ids]) + "}"
+    wanted = sql_arrays.numbers(ids)
     rows = prepared.fetch_all(shape.sql, [wanted])
     parts = _parts(shape, wanted)
     found = {}

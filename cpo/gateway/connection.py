@@ -107,11 +107,11 @@ class Connection:
             self._lose()
 
     def supersede(self) -> None:
-        """Stop at once: a newer connection has come (OCPP-09)."""
+        """Stop at once: a newer connection has come (OCPP-09), or an operator wants this one to end."""
         if not self.superseded:
             self.superseded = True
             self._end()
-            self.services.spawn(self.socket.close(1000, "a newer connection has come"))
+            self.services.spawn(self.socket.close(1000, "a newer connection has come, or an operator ended this one"))
 
     def _end(self) -> None:
         # Nothing more is taken in, and nobody waits for room.

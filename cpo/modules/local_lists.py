@@ -31,7 +31,7 @@ from cpo.modules import tokens
 from ocpi import clock, documents, snapshot
 from ocpi.headers import Address
 
-SPREAD_SECONDS = (20, 60)  # after a boot, until its list is looked at: what it has to be told comes first
+SPREAD_SECONDS = (20, 60)  # from 20 to 80 after a boot its list is looked at: what it has to be told comes first
 _TAGS = {"StartTransaction": ("idTag",), "TransactionEvent": ("idToken", "idToken")}
 _LONGEST = {local_lists.V16: 20, local_lists.V201: 36}
 _CLOSED_SECONDS = 600.0

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cpo import evse_states
 from cpo.modules import locations_writing
-from ocpi import prepared
+from ocpi import prepared, sql_arrays
 
 
 class BeingChanged(Exception):
@@ -86,8 +86,8 @@ def _changes(places: Sequence[tuple[int, int | None]]) -> list[_Change]:
 def _places(places: Sequence[tuple[int, int | None]]) -> dict[str, str]:
     points, connectors = zip(*places, strict=True)
     return {
-        "points": "{" + ",".join(map(str, points)) + "}",
-        "connectors": "{" + ",".join([str(connector) if connector else "NULL" for connector in connectors]) + "}",
+        "points": sql_arrays.numbers(points),
+        "connectors": sql_arrays.numbers(connector or None for connector in connectors),
     }
 
 

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from cpo import recipients
-from ocpi import documents, outbox, prepared
+from ocpi import documents, outbox, prepared, sql_arrays
 from ocpi.headers import Address
 from ocpi.outbox import Marked, Recipient
 from ocpi.v2_2_1.types import format_datetime
@@ -43,7 +43,7 @@ def lock(evse_ids: Collection[int], *, waits: bool = True) -> dict[int, Locked]:
     """
     if not evse_ids:
         return {}
-    rows = prepared.fetch_all(_LOCK if waits else _LOCK_FREE, [_numbers(evse_ids)])
+    rows = prepared.fetch_all(_LOCK if waits else _LOCK_FREE, [sql_arrays.numbers(evse_ids)])
     return {row[0]: Locked(*row) for row in rows}
 
 
@@ -62,14 +62,14 @@ def write(changes: Sequence[tuple[Locked, Mapping[str, Any]]], *, correlation_id
     prepared.fetch_all(
         _WRITE,
         {
-            "ids": _numbers([row.id for row, _ in changes]),
+            "ids": sql_arrays.numbers([row.id for row, _ in changes]),
             "statuses": [str(members.get("status", row.status)) for row, members in changes],
             "updated": [*moments],
             "documents": [
                 documents.set_members(row.document, {**members, "last_updated": format_datetime(moment)})
                 for (row, members), moment in zip(changes, moments, strict=True)
             ],
-            "locations": _numbers(latest),
+            "locations": sql_arrays.numbers(latest),
             "latest": [*latest.values()],
             "texts": [format_datetime(moment) for moment in latest.values()],
         },
@@ -129,10 +129,6 @@ def moment_now() -> datetime:
     """Return the time as a document can say it: in whole milliseconds."""
     now = timezone.now().astimezone(UTC)
     return now - timedelta(microseconds=now.microsecond % 1000)
-
-
-def _numbers(values: Collection[int]) -> str:
-    return "{" + ",".join([str(value) for value in values]) + "}"
 
 
 _ROWS = """

@@ -26,7 +26,7 @@ from cpo.modules import availability, connector_history, connector_states
 from cpo.modules import locations_statuses as statuses
 from cpo.ocpp import inbox, inbox_order, v16
 from cpo.ocpp.events import ConnectorStatus
-from ocpi import prepared
+from ocpi import prepared, sql_arrays
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def kinds(charge_point_ids: Collection[int]) -> tuple[set[int], set[int]]:
 
     Who has none to apply is in neither.
     """
-    rows = prepared.fetch_all(_KINDS, [_PROTOCOL, _ACTION, _numbers(charge_point_ids)])
+    rows = prepared.fetch_all(_KINDS, [_PROTOCOL, _ACTION, sql_arrays.numbers(charge_point_ids)])
     plain = {charge_point_id for charge_point_id, is_plain in rows if is_plain}
     return plain, {charge_point_id for charge_point_id, is_plain in rows if not is_plain}
 
@@ -89,7 +89,8 @@ def apply(charge_point_ids: Collection[int]) -> Applied:
 
 def _apply(charge_point_ids: Collection[int]) -> Applied:
     found = Applied()
-    locked = [row[0] for row in prepared.fetch_all(_LOCK, [_numbers(charge_point_ids), inbox_order.LOCK_KEYS])]
+    wanted = [sql_arrays.numbers(charge_point_ids), inbox_order.LOCK_KEYS]
+    locked = [charge_point_id for (charge_point_id,) in prepared.fetch_all(_LOCK, wanted)]
     if not locked:
         return found
     # A statement of its own after the locks: only then does it see what their last holders have done.
@@ -105,7 +106,7 @@ def _apply(charge_point_ids: Collection[int]) -> Applied:
     if kept:
         statuses.refresh_all(sorted(kept))
     connector_history.note_all([(each.message, each.payload) for each in plain])
-    prepared.fetch_all(_DONE, [_numbers([each.message.pk for each in plain])])
+    prepared.fetch_all(_DONE, [sql_arrays.numbers([each.message.pk for each in plain])])
     for each in plain:
         (found.more if each.more else found.last).add(each.charge_point_id)
     return found
@@ -114,7 +115,7 @@ def _apply(charge_point_ids: Collection[int]) -> Applied:
 def _read(charge_point_ids: Sequence[int], found: Applied) -> list[_Said]:
     """Return what is said in the next messages; what is no plain status is noted as left."""
     said = []
-    for *columns, more, charge_point_id in prepared.fetch_all(_NEXT, [_numbers(charge_point_ids)]):
+    for *columns, more, charge_point_id in prepared.fetch_all(_NEXT, [sql_arrays.numbers(charge_point_ids)]):
         message = InboxMessage(charge_point_id=charge_point_id, **dict(zip(inbox_order.COLUMNS, columns, strict=True)))
         event, payload = _event(message)
         if event is None:
@@ -147,10 +148,6 @@ def _meanings(said: Sequence[_Said]) -> dict[str, Any]:
         "action": availability.ACTION,
         "pending": availability.PENDING,
     }
-
-
-def _numbers(values: Collection[int]) -> str:
-    return "{" + ",".join([str(value) for value in values]) + "}"
 
 
 _KINDS = """

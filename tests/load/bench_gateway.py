@@ -215,7 +215,8 @@ def pushes(lab: Lab) -> Iterable[Line]:
     command = [sys.executable, "manage.py", "run", "--no-migrate", "--only", "worker", "--only", "beat"]
     worker = lab.start("worker", command, environment)
     fleet = Fleet(lab, server.port, count)
-    # What boots bring about is no part of this, and of thousands it takes minutes.
+    # What boots bring about is no part of this: lists of tokens are looked at 20 to 80 s later, and of thousands that
+    # takes minutes.
     if left := _settled(database, 900, booted=True):
         raise RuntimeError(f"{left} messages and operations of boots are not settled")
     tried: dict[str, dict[str, Any]] = {}
