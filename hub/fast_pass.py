@@ -87,7 +87,7 @@ class Passage(Forwarded):
     def send(self) -> bool:
         """Send the request, if nothing is in its way."""
         way, again, doors, body = self.way, self.again, self.lane.doors, self.request_body or b""
-        method, self.target, _, tail, query = again.first
+        method, target, above, tail, _ = again.first
         self.request_id, self.correlation_id = request_id, correlation_id = again.head.ids_and_addresses(again.values)[
             :2
         ]
@@ -107,9 +107,8 @@ class Passage(Forwarded):
             return False
         self.connection: Connection = connection
         self.sent_id = sent_id = new_id().encode()
-        target = b"%b?%b" % (tail, query) if query else tail
-        self.url = way.base + target
-        request = [way.start, target, way.head, sent_id, b"\r\nX-Correlation-ID: ", correlation_id, way.addresses]
+        self.below = below = target[len(above) :]
+        request = [way.start, below, way.head, sent_id, b"\r\nX-Correlation-ID: ", correlation_id, way.addresses]
         if body or method not in _NO_LENGTH:
             request.append(b"\r\nContent-Length: %d" % len(body))
         request += (b"\r\n\r\n", body)

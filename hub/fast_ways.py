@@ -167,7 +167,7 @@ class ShortWays:
                 return left
         if not isinstance(route, Direct):
             return left
-        return way.until, short_way(route, way.back, caller, asked, has_body=bool(body))
+        return way.until, short_way(route, way.back, caller, asked, above=again.first[2], has_body=bool(body))
 
 
 def _is_sound(again: Again, body: bytes, way: ShortWay) -> bool:
@@ -191,9 +191,12 @@ def _is_sound(again: Again, body: bytes, way: ShortWay) -> bool:
 
 
 def short_way(
-    route: Direct, back: dict[str, str], caller: authentication.Caller, asked: Asked, *, has_body: bool
+    route: Direct, back: dict[str, str], caller: authentication.Caller, asked: Asked, *, above: bytes, has_body: bool
 ) -> ShortWay | None:
-    """Return a way that needs neither the database nor a second look, if this is one."""
+    """Return a way that needs neither the database nor a second look, if this is one.
+
+    `above` is the path of its requests up to the module, and with it.
+    """
     receiver, routing = route.place.platform, route.routing
     url = receiver.endpoints[(asked.module, asked.interface)]
     if direct_versions.concerned(asked) or "?" in url or _CREDENTIALS in url or not (routing.to and routing.sender):
@@ -237,6 +240,8 @@ def short_way(
             asked.method,
             asked.module,
             routing,
+            above,
+            base.encode(),
             shown | routing.as_headers(),
             replied,
             is_same_below=_is_same_below(base, asked),

@@ -1,9 +1,8 @@
 """Both legs of a request that a hub passed on as usual, as one entry of the log: most of two lines is the same.
 
-What is the same for every request between two platforms is kept once, in `Legs`, finished for COPY; the lines of a
-forward add the ids, the times and the bodies. They are made for many forwards at a time, out of octets that are there
-already: nothing is decoded, the numbers of all of them are written in one go, and so are the pieces. `entries` gives
-the two exchanges written out, for whoever has to look at each text: they must come to the same lines.
+What is the same for every request between two platforms is kept once, in `Legs`, as a template that is finished for
+COPY; the lines of a forward add the ids, the times and the bodies, all of them octets that are there already. `entries`
+gives the two exchanges written out, for whoever has to look at each text: they must come to the same lines.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import msgspec
-
 from ocpi import exchange_objects
 from ocpi.exchange_columns import Entry, id_of, object_path, party_text
 from ocpi.exchange_text import BODY_LIMIT, body_text, escaped, header_lines, text
@@ -22,11 +19,10 @@ from ocpi.headers import CORRELATION_ID, REQUEST_ID, Routing
 from ocpi.same_head import Said
 
 _ODD = (b"\\", b"\r", b"\t", b"\0")  # what a field of COPY cannot have as it is, besides line feeds
-_MICROSECONDS = 6  # digits of a time behind its seconds
-_ID, _CORRELATION = "\1", "\2"  # places in header lines, where no header has them
+_PLACE = "\1"  # of what each request adds to a text that is the same for all: no header has it
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Legs:
     """What is the same for each request that goes one way."""
 
@@ -35,49 +31,65 @@ class Legs:
     method: str
     module: str
     routing: Routing
+    # These are printable ASCII without a backslash, as a URL has them: COPY takes them as they are.
+    above: bytes  # the caller's path up to the module, and with it
+    base: bytes  # the receiver's URL, in the place of that
     sent: dict[str, str]  # headers of ours to the receiver but for the ids, as a log shows them
     replied: dict[str, str]  # headers of ours to the caller but for the ids
     # Whether both URLs name the same object: the receiver's, too, has the module's name in front of it.
     is_same_below: bool = False
     came_with: Routing | None = None  # what the caller said, if that is less than `routing` (Open Routing)
-    incoming: bytes = field(init=False)
-    outgoing: bytes = field(init=False)
-    sent_lines: tuple[bytes, bytes] = field(init=False)  # what stands before and between the ids
-    replied_lines: tuple[bytes, bytes] = field(init=False)
-    _parties: tuple[str, str] = field(init=False)
-    _outcomes: dict[tuple[int, int], tuple[bytes, bytes]] = field(init=False, default_factory=dict)
+    _templates: dict[tuple[int, int], bytes] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        method, self.module = self.method[:7], self.module[:50]
-        self.incoming = f"+00\tIN\t{self.caller_id}\t{method}\t".encode()
-        self.outgoing = f"+00\tOUT\t{self.receiver_id}\t{method}\t".encode()
-        self._parties = _parties(self.routing), _parties(self.routing_in)
-        self.sent_lines = _before_ids(self.sent)
-        self.replied_lines = _before_ids(self.replied)
+        self.method, self.module = self.method[:7], self.module[:50]
 
     @property
     def routing_in(self) -> Routing:
         """Return the addresses in the caller's request."""
         return self.came_with or self.routing
 
-    def outcomes(self, http_status: int, status_code: int) -> tuple[bytes, bytes]:
-        """Return the parties and how a request ended, as fields of COPY, of the leg out and of that in."""
-        found = self._outcomes.get((http_status, status_code))
+    def template(self, http_status: int, status_code: int) -> bytes:
+        """Return both lines of a request that ended so, with places for what is its own; see `lines`."""
+        found = self._templates.get((http_status, status_code))
         if found is None:
-            out, incoming = [f"{parties}{http_status}\t{status_code}\t".encode() for parties in self._parties]
-            found = self._outcomes[http_status, status_code] = out, incoming
+            found = self._templates[http_status, status_code] = self._template(f"{http_status}\t{status_code}")
         return found
+
+    def _template(self, ended: str) -> bytes:
+        sent, received = _parties(self.routing), _parties(self.routing_in)
+        return b"".join(
+            (
+                b"%d%b.%06d",
+                _constant(f"+00\tOUT\t{self.receiver_id}\t{self.method}\t{self.base.decode()}"),
+                b"%b%b%b\t%b",
+                _constant(f"{sent}{ended}\t"),
+                b"%de-3\t\t",
+                _headers(self.sent),
+                b"\t%b\t%b\t%b%b%d%b.%06d",
+                _constant(f"+00\tIN\t{self.caller_id}\t{self.method}\t{self.above.decode()}"),
+                b"%b%b%b\t%b",
+                _constant(f"{received}{ended}\t"),
+                b"%de-3\t\t%b\t%b\t",
+                _headers(self.replied),
+                b"\t%b%b",
+            )
+        )
 
 
 def _parties(routing: Routing) -> str:
     return f"\t{escaped(party_text(routing.sender))}\t{escaped(party_text(routing.to))}\t"
 
 
-def _before_ids(headers: dict[str, str]) -> tuple[bytes, bytes]:
-    """Return what stands in a line before and between the ids, a separator of fields in front."""
-    lines = header_lines(headers, lambda value: value)
-    between = escaped(f"{lines}\n{REQUEST_ID}: {_ID}\n{CORRELATION_ID}: ").encode().split(_ID.encode())
-    return b"\t" + between[0], between[1]
+def _headers(headers: dict[str, str]) -> bytes:
+    """Return header lines as a field of COPY, with places for both ids at the end."""
+    ids = {REQUEST_ID: _PLACE, CORRELATION_ID: _PLACE}
+    return _constant(escaped(header_lines(headers | ids, lambda value: value)))
+
+
+def _constant(text: str) -> bytes:
+    """Return a text as a part of a template."""
+    return text.encode().replace(b"%", b"%%").replace(_PLACE.encode(), b"%b")
 
 
 @dataclass(slots=True, eq=False)
@@ -90,8 +102,7 @@ class Forwarded:
     sent_at: float  # seconds since 1970, when it was sent
     sent_elapsed: float  # seconds, until its answer was there
     # These are printable ASCII without a backslash, as a URL or a `Said` has them: COPY takes them as they are.
-    target: bytes  # the caller's path and query
-    url: bytes  # ours
+    below: bytes  # what both URLs have behind the module: path and query
     request_id: bytes
     correlation_id: bytes
     sent_id: bytes
@@ -102,17 +113,15 @@ class Forwarded:
     answered: Said | dict[str, str]
     response_body: bytes | None
 
-    def about(self, url: bytes) -> tuple[bytes, bytes]:
-        """Return module and path, and owner and id, of what a URL is about, as fields of COPY."""
-        legs = self.legs
-        if legs.method != "POST":
-            return _by_url(legs.module, legs.method, url)
-        shown = url.decode()
-        below = object_path(legs.module, shown)
-        owner, object_id = exchange_objects.about(
-            legs.module, "POST", shown, below, self.request_body, self.response_body or b""
-        )
-        return _fields(legs.module, below, owner, object_id)
+    @property
+    def target(self) -> bytes:
+        """The caller's path and query."""
+        return self.legs.above + self.below
+
+    @property
+    def url(self) -> bytes:
+        """Ours, to the receiver."""
+        return self.legs.base + self.below
 
     def entries(self) -> tuple[Entry, Entry]:
         """Return both legs as exchanges of their own."""
@@ -137,77 +146,77 @@ class Forwarded:
 
 
 def texts(forwards: Sequence[Forwarded]) -> bytes:
-    """Return everything of these in which a live token may stand, joined by line feeds."""
-    found = [each.target for each in forwards]
-    found += [each.url for each in forwards]
-    found += [each.request_id for each in forwards]
-    found += [each.correlation_id for each in forwards]
-    found += [each.request_body or b"" for each in forwards]
-    found += [each.response_body or b"" for each in forwards]
-    heads = set()
+    """Return everything of these in which a live token may stand, each text once, joined by line feeds."""
+    found: set[bytes] = set()
+    ways, heads = set(), set()
+    add = found.add
     for each in forwards:
+        add(each.below)
+        add(each.request_id)
+        add(each.correlation_id)
+        add(each.request_body or b"")
+        add(each.response_body or b"")
+        ways.add(each.legs)
         heads.add(each.asked.head)
         if isinstance(each.answered, Said):
             heads.add(each.answered.head)
         else:
-            found += [value.encode() for value in each.answered.values()]
+            found.update([value.encode() for value in each.answered.values()])
+    for legs in ways:
+        found.update((legs.above, legs.base))
     for head in heads:
-        found += head.looked_at
+        found.update(head.looked_at)
     return b"\n".join(found)
 
 
 def lines(forwards: Sequence[Forwarded]) -> list[bytes]:
-    """Return both lines of COPY of each, in pieces, as if no live token were in them."""
-    are_plain = _are_plain(forwards)
-    numbers, out, seconds = iter(_numbers(forwards)), list[bytes](), _Seconds()
-    for each, number, at, elapsed, sent_number, sent_at, sent_elapsed in zip(forwards, *[numbers] * 6, strict=True):
-        legs, request_id, correlation_id, sent_id = each.legs, each.request_id, each.correlation_id, each.sent_id
-        sent_before, sent_between = legs.sent_lines
-        replied_before, replied_between = legs.replied_lines
-        about, named = each.about(each.target)
-        sent_about, sent_named = (about, named) if legs.is_same_below else each.about(each.url)
-        (sent_outcome, outcome), answered = legs.outcomes(each.http_status, each.status_code), each.answered
-        asked, answer = each.request_body or b"", each.response_body or b""
+    """Return both lines of COPY of each, as if no live token were in them."""
+    are_plain, seconds, found = _are_plain(forwards), _Seconds(), list[bytes]()
+    for each in forwards:
+        legs, below, answered, asked = each.legs, each.below, each.answered, each.asked
+        request_id, correlation_id, sent_id = each.request_id, each.correlation_id, each.sent_id
+        about, named = sent_about, sent_named = _about(each, legs.above + below)
+        if not legs.is_same_below:
+            sent_about, sent_named = _about(each, legs.base + below)
+        body, answer = each.request_body or b"", each.response_body or b""
         if not are_plain:
-            asked, answer = _body(asked), _body(answer)
-        out += (
-            sent_number, seconds[sent_at[:-_MICROSECONDS]], sent_at[-_MICROSECONDS:], legs.outgoing, each.url,
-            sent_about, sent_id, b"\t", correlation_id, sent_outcome, sent_elapsed,
-            b"e-3\t", sent_before, sent_id, sent_between, correlation_id, b"\t", asked,
+            body, answer = _body(body), _body(answer)
+        at, micro = divmod(int(each.at * 1e6 + 0.5), 1_000_000)
+        sent_at, sent_micro = divmod(int(each.sent_at * 1e6 + 0.5), 1_000_000)
+        found.append(
+            legs.template(each.http_status, each.status_code)
+            % (
+                id_of(sent_at * 1000 + sent_micro // 1000), seconds[sent_at], sent_micro, below, sent_about,
+                sent_id, correlation_id, int(each.sent_elapsed * 1e6 + 0.5), sent_id, correlation_id, body,
+                answered.head.shown % answered.values if isinstance(answered, Said) else _written_out(answered),
+                answer, sent_named,
+                id_of(at * 1000 + micro // 1000), seconds[at], micro, below, about,
+                request_id, correlation_id, int(each.elapsed * 1e6 + 0.5), asked.head.shown % asked.values, body,
+                request_id, correlation_id, answer, named,
+            )
         )  # fmt: skip
-        if isinstance(answered, Said):
-            out += answered.head.shown(answered.values)
-        else:
-            out.append(_written_out(answered))
-        out += (
-            b"\t", answer, sent_named, number, seconds[at[:-_MICROSECONDS]], at[-_MICROSECONDS:], legs.incoming,
-            each.target, about, request_id, b"\t", correlation_id, outcome, elapsed, b"e-3\t",
-        )  # fmt: skip
-        out += each.asked.head.shown(each.asked.values)
-        out += (
-            b"\t", asked, replied_before, request_id, replied_between, correlation_id, b"\t", answer, named,
-        )  # fmt: skip
-    return out
+    return found
 
 
-class _Seconds(dict[bytes, bytes]):
+def _about(forward: Forwarded, url: bytes) -> tuple[bytes, bytes]:
+    """Return module and path, and owner and id, of what a URL is about, as fields of COPY."""
+    legs = forward.legs
+    if legs.method != "POST":
+        return _by_url(legs.module, legs.method, url)
+    shown = url.decode()
+    below = object_path(legs.module, shown)
+    owner, object_id = exchange_objects.about(
+        legs.module, "POST", shown, below, forward.request_body, forward.response_body or b""
+    )
+    return _fields(legs.module, below, owner, object_id)
+
+
+class _Seconds(dict[int, bytes]):
     """Seconds since 1970 as COPY takes them, behind an id: those of one batch, which are few."""
 
-    def __missing__(self, seconds: bytes) -> bytes:
-        found = self[seconds] = time.strftime("\t%Y-%m-%d %H:%M:%S.", time.gmtime(int(seconds))).encode()
+    def __missing__(self, second: int) -> bytes:
+        found = self[second] = time.strftime("\t%Y-%m-%d %H:%M:%S", time.gmtime(second)).encode()
         return found
-
-
-def _numbers(forwards: Sequence[Forwarded]) -> list[bytes]:
-    """Return of each forward its two ids, times and durations, in microseconds: written in one go."""
-    found: list[int] = []
-    for each in forwards:
-        at, sent_at = int(each.at * 1e6 + 0.5), int(each.sent_at * 1e6 + 0.5)
-        found += (
-            id_of(at // 1000), at, int(each.elapsed * 1e6 + 0.5),
-            id_of(sent_at // 1000), sent_at, int(each.sent_elapsed * 1e6 + 0.5),
-        )  # fmt: skip
-    return msgspec.json.encode(found)[1:-1].split(b",")
 
 
 @lru_cache(maxsize=4096)
@@ -222,13 +231,13 @@ def _fields(module: str, below: str, owner: str, object_id: str) -> tuple[bytes,
 
 
 def _written_out(headers: dict[str, str]) -> bytes:
-    return b"\t" + escaped(header_lines(headers, str)).encode()
+    return escaped(header_lines(headers, str)).encode()
 
 
 def _are_plain(forwards: Sequence[Forwarded]) -> bool:
     """Say whether all bodies can be stored as they are."""
-    bodies = [each.request_body or b"" for each in forwards]
-    bodies += [each.response_body or b"" for each in forwards]
+    bodies = {each.request_body or b"" for each in forwards}
+    bodies.update([each.response_body or b"" for each in forwards])
     octets = b"\n".join(bodies)
     return (
         octets.isascii()

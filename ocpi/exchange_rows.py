@@ -14,26 +14,28 @@ from typing import Any
 
 from ocpi import exchange_forward, live_secrets, traffic
 from ocpi.exchange_columns import COPY, Entry, columns
-from ocpi.exchange_forward import Forwarded
+from ocpi.exchange_forward import Forwarded, Legs
 from ocpi.exchange_text import escaped
 
 _STATUS_CODE = COPY.split(", ").index("status_code")
 _NULL = "\\N"
+_TOGETHER = 128  # forwards: so many have room in a core's cache with their lines
 
 Tallies = dict[traffic.Key, list[float]]
 
 
-def lines(batch: Sequence[Entry | Forwarded]) -> tuple[bytes, Tallies]:
-    """Return what COPY is given for a batch, and what traffic counts of it."""
-    tallies: Tallies = {}
+def lines(batch: Sequence[Entry | Forwarded]) -> tuple[list[bytes], Tallies]:
+    """Return what COPY is given for a batch, in parts, and what traffic counts of it."""
     forwards = [each for each in batch if isinstance(each, Forwarded)]
-    found = _of_forwards(forwards, tallies) if forwards else []
+    tallies = _count_forwards(forwards)
+    found = [
+        b"".join(_of_forwards(forwards[start : start + _TOGETHER])) for start in range(0, len(forwards), _TOGETHER)
+    ]
     found += _of_entries([each for each in batch if not isinstance(each, Forwarded)], tallies)
-    return b"".join(found), tallies
+    return found, tallies
 
 
-def _of_forwards(forwards: Sequence[Forwarded], tallies: Tallies) -> list[bytes]:
-    _count_forwards(forwards, tallies)
+def _of_forwards(forwards: Sequence[Forwarded]) -> list[bytes]:
     if live_secrets.none_in(exchange_forward.texts(forwards)):
         return exchange_forward.lines(forwards)
     found: list[bytes] = []
@@ -57,7 +59,7 @@ def _of_entries(entries: Sequence[Entry], tallies: Tallies) -> list[bytes]:
     for each in entries:
         row = columns(each, unchanged)
         ended = traffic.outcome(each.http_status, row[_STATUS_CODE], each.error)
-        _count(tallies, traffic.key(each.platform_id, each.direction, ended, each.at), 1, (each.elapsed or 0.0))
+        _count(tallies, traffic.key(each.platform_id, each.direction, ended, each.at), 1, (each.elapsed or 0.0) * 1000)
         rows.append(row)
     if not _none_in(texts):
         rows = [_looked_through(each, row) for each, row in zip(entries, rows, strict=True)]
@@ -72,13 +74,25 @@ def _none_in(texts: Sequence[str]) -> bool:
     return live_secrets.none_in("\n".join(texts).encode("utf-8", "replace"))
 
 
-def _count_forwards(forwards: Sequence[Forwarded], tallies: Tallies) -> None:
-    """Count both legs of each; those of one way that ended alike within a minute are summed up first."""
-    sums: dict[tuple[int, int, int, int, int, int], list[float]] = {}
+def _count_forwards(forwards: Sequence[Forwarded]) -> Tallies:
+    """Count both legs of each: together, unless a minute ended between them."""
+    tallies: Tallies = {}
+    if not forwards:
+        return tallies
+    first, last = min([each.at for each in forwards]), max([each.sent_at for each in forwards])
+    if first // traffic.MINUTE == last // traffic.MINUTE:
+        _count_alike(forwards, first, last, tallies)
+    else:
+        for each in forwards:
+            _count_alike([each], each.at, each.sent_at, tallies)
+    return tallies
+
+
+def _count_alike(forwards: Sequence[Forwarded], at: float, sent_at: float, tallies: Tallies) -> None:
+    """Count forwards of the minutes of `at` and `sent_at`; those of one way that ended alike are summed up first."""
+    sums: dict[tuple[Legs, int, int], list[float]] = {}
     for each in forwards:
-        legs = each.legs
-        kind = (legs.caller_id, legs.receiver_id, each.http_status, each.status_code,
-                int(each.at) // traffic.MINUTE, int(each.sent_at) // traffic.MINUTE)  # fmt: skip
+        kind = each.legs, each.http_status, each.status_code
         found = sums.get(kind)
         if found is None:
             sums[kind] = [1, each.elapsed, each.sent_elapsed]
@@ -86,16 +100,16 @@ def _count_forwards(forwards: Sequence[Forwarded], tallies: Tallies) -> None:
             found[0] += 1
             found[1] += each.elapsed
             found[2] += each.sent_elapsed
-    for (caller, receiver, http_status, code, minute, sent_minute), (number, elapsed, sent_elapsed) in sums.items():
+    for (legs, http_status, code), (number, elapsed, sent_elapsed) in sums.items():
         ended = traffic.outcome(http_status, code, "")
-        _count(tallies, (caller, minute * traffic.MINUTE, "IN", ended), number, elapsed)
-        _count(tallies, (receiver, sent_minute * traffic.MINUTE, "OUT", ended), number, sent_elapsed)
+        _count(tallies, traffic.key(legs.caller_id, "IN", ended, at), number, elapsed * 1000)
+        _count(tallies, traffic.key(legs.receiver_id, "OUT", ended, sent_at), number, sent_elapsed * 1000)
 
 
-def _count(tallies: Tallies, key: traffic.Key, number: float, seconds: float) -> None:
+def _count(tallies: Tallies, key: traffic.Key, number: float, milliseconds: float) -> None:
     tally = tallies.setdefault(key, [0, 0.0])
     tally[0] += number
-    tally[1] += seconds * 1000
+    tally[1] += milliseconds
 
 
 def line(row: tuple[Any, ...]) -> bytes:

@@ -11,6 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import connection
@@ -135,22 +136,19 @@ def lost() -> int:
 def _take() -> list[Entry | Forwarded]:
     global _waiting_bytes
     batch: list[Entry | Forwarded] = []
-    while len(batch) < _AT_ONCE:
-        try:
-            entry = _buffer.popleft()
-        except IndexError:
-            break
-        _waiting_bytes -= len(entry.request_body or b"") + len(entry.response_body or b"")
-        batch.append(entry)
+    with suppress(IndexError):  # others dropped some; what was taken before that is in the batch
+        batch.extend(_buffer.popleft() for _ in range(min(len(_buffer), _AT_ONCE)))
+    _waiting_bytes -= sum([len(entry.request_body or b"") + len(entry.response_body or b"") for entry in batch])
     if not _buffer:
         _waiting_bytes = 0  # unsynchronised additions may have drifted
     return batch
 
 
 def _write(batch: Sequence[Entry | Forwarded]) -> None:
-    text, tallies = exchange_rows.lines(batch)
+    parts, tallies = exchange_rows.lines(batch)
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
-        copy.write(text)
+        for part in parts:
+            copy.write(part)
     traffic.note_all(tallies)
 
 

@@ -31,7 +31,7 @@ class Head:
     """What one remembers of a head: the lines that stay, and where the others are."""
 
     __slots__ = (
-        "_came", "_first", "_lines", "_pattern", "_places", "_shown", "_spelled", "constant", "looked_at", "slots",
+        "_came", "_first", "_lines", "_pattern", "_places", "_spelled", "constant", "looked_at", "shown", "slots",
     )  # fmt: skip
 
     def __init__(
@@ -68,7 +68,9 @@ class Head:
                 raise ValueError("twice the same name")
         self.constant = {name: value for name, value in found.items() if value is not None}
         self._spelled = [(spelled(name), value) for name, value in found.items()]
-        self._shown, self.looked_at = _shown(self._spelled)
+        # The lines as a log shows them, as a field of COPY, with places for what changes, as if no live token stood in
+        # `looked_at`.
+        self.shown, self.looked_at = _shown(self._spelled)
 
     def _change(self, place: int, name: bytes, start: bytes) -> None:
         self.slots[name] = len(self._places)
@@ -117,15 +119,6 @@ class Head:
             found.append(value)
         return found if lines == self._lines else None
 
-    def shown(self, values: tuple[bytes, ...]) -> list[bytes]:
-        """Return the lines as a log shows them, as a field of COPY in pieces, as if no live token stood in `looked_at`.
-
-        A separator of fields stands in front.
-        """
-        pieces = self._shown.copy()
-        pieces[1::2] = values
-        return pieces
-
     def pairs(self, values: Iterable[bytes]) -> dict[str, str]:
         """Return names and values of all headers."""
         left = iter(values)
@@ -146,20 +139,18 @@ def _parts(line: bytes) -> tuple[bytes, bytes]:
     return name, value
 
 
-def _shown(spelled: list[tuple[str, str | None]]) -> tuple[list[bytes], tuple[bytes, ...]]:
-    """Return the pieces of the lines in a log, each second one a place for what changes; and in what tokens may be."""
-    pieces, piece, looked_at = [], "\t", []
-    for number, (name, value) in enumerate(spelled):
-        piece += "\\n" if number else ""
+def _shown(spelled: list[tuple[str, str | None]]) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the lines in a log, with places for what changes; and in what of them tokens may be."""
+    lines, looked_at = [], []
+    for name, value in spelled:
         if value is None:
-            pieces += [f"{piece}{escaped(name)}: ".encode(), b""]
-            piece = ""
+            lines.append(escaped(f"{name}: ").encode().replace(b"%", b"%%") + b"%b")
             continue
         given = value if name in USUAL_HEADERS else header(name, value, lambda each: each)
         if name not in USUAL_HEADERS and given == value:
             looked_at.append(value.encode())
-        piece += escaped(f"{name}: {given}")
-    return [*pieces, piece.encode()], tuple(looked_at)
+        lines.append(escaped(f"{name}: {given}").encode().replace(b"%", b"%%"))
+    return b"\\n".join(lines), tuple(looked_at)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -34,16 +35,18 @@ def said(*more: bytes, spelled: Callable[[str], str] = str) -> Said:
 
 
 def legs(method: str, module: str) -> Legs:
-    return Legs(1, 2, method, module, ROUTING, {"Host": "a"}, {"Content-Type": "b"})
+    above, base = f"/ocpi/hub/2.2.1/receiver/{module}", f"https://a.example/50%25/{module}"
+    return Legs(
+        1, 2, method, module, ROUTING, above.encode(), base.encode(), {"Host": "a", "X": "%d"}, {"Content-Type": "b"}
+    )
 
 
 def forwarded(**given: Any) -> Forwarded:
     sent = {"Host": "a.example", "Authorization": "Token …abcd", "Accept": "application/json"}
     usual: dict[str, Any] = {
-        "legs": Legs(1, 2, "PUT", "sessions", ROUTING, sent, {"Content-Type": "application/json"}),
+        "legs": replace(legs("PUT", "sessions"), sent=sent),
         "at": 1_767_225_600.25, "elapsed": 0.0125, "sent_at": 1_767_225_600.251, "sent_elapsed": 0.01,
-        "target": b"/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1?x=1",
-        "url": b"https://a.example/sessions/NL/TNM/S1?x=1",
+        "below": b"/NL/TNM/S1?x=1",
         "request_id": b"r", "correlation_id": b"c", "sent_id": b"s",
         "asked": said(b"Authorization: Token c2VjcmV0", b"Accept: */*", b"User-Agent: 100% x\\y", spelled=str.title),
         "request_body": b'{"a":"\\n"}', "http_status": 200, "status_code": 1000,
@@ -78,18 +81,19 @@ def without_numbers(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {"request_body": "{\"a\":\"\\t€\n\t\r\\\\\"}".encode(), "correlation_id": b"a%s"},
         {"request_body": b"\xff\0", "response_body": b'{"status_code":1000}' + b"x" * 70_000},
         {"http_status": 201, "status_code": 2001, "response_body": b'{"status_code":2001}'},
-        {"legs": legs("POST", "tokens"), "target": b"/ocpi/hub/2.2.1/sender/tokens/T/authorize",
-         "url": b"https://a.example/t/T/authorize"},
+        {"legs": legs("POST", "tokens"), "below": b"/T/authorize"},
+        {"legs": replace(legs("PUT", "tokens"), base=b"https://a.example/t%"), "below": b"/T"},
+        {"legs": replace(legs("PUT", "tokens"), is_same_below=True), "below": b"/DE/EMS/T"},
         {"legs": replace(legs("POST", "tokens"), came_with=Routing(sender=ROUTING.sender))},
         {"legs": legs("POST", "commands"), "request_body": b'{"location_id":"L\\u00001"}',
-         "target": b"/ocpi/hub/2.2.1/receiver/commands/START_SESSION", "url": b"https://a.example/commands/START_SESSION"},
+         "below": b"/START_SESSION"},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_forward_comes_to_the_same_lines_as_its_two_exchanges(given: dict[str, Any]) -> None:
     forward = forwarded(**given)
 
-    at_once = without_numbers(as_stored(exchange_rows.lines([forward])[0]))
+    at_once = without_numbers(as_stored(b"".join(exchange_rows.lines([forward])[0])))
     apart = without_numbers(as_stored(b"".join(map(exchange_rows.line, one_by_one(forward)))))
 
     assert at_once == apart
@@ -103,8 +107,11 @@ def test_a_forward_comes_to_the_same_lines_as_its_two_exchanges(given: dict[str,
     [
         lambda token: forwarded(request_body=b'{"x":"' + token + b'"}'),
         lambda token: forwarded(response_body=b'{"x":"' + token + b'"}'),
-        lambda token: forwarded(target=b"/ocpi/hub/2.2.1/receiver/sessions/" + token),
-        lambda token: forwarded(url=b"https://a.example/sessions?x=" + token),
+        lambda token: forwarded(below=b"/" + token),
+        lambda token: forwarded(below=b"/" + token + b"/x"),
+        lambda token: forwarded(below=b"/x?x=" + token),
+        lambda token: forwarded(legs=replace(legs("PUT", "sessions"), base=b"https://a.example/" + token)),
+        lambda token: forwarded(legs=replace(legs("PUT", "sessions"), base=b"https://a/" + token + b"/sessions")),
         lambda token: forwarded(asked=said(b"X-Odd: " + token)),
         lambda token: forwarded(asked=said(b"Authorization: Token " + token)),
         lambda token: forwarded(answered=said(b"x-odd: " + token)),
@@ -121,7 +128,8 @@ def test_a_live_token_is_found_wherever_it_stands_among_many(
     token = base64.b64encode(cpo.token.encode()) if encoded else cpo.token.encode()
     usual = forwarded()
 
-    lines, _ = exchange_rows.lines([usual, where(token), usual])
+    parts, _ = exchange_rows.lines([usual, where(token), usual])
+    lines = b"".join(parts)
 
     assert token not in lines
     assert lines.count(b"\n") in (5, 6)
@@ -169,3 +177,27 @@ def test_traffic_counts_each_leg_of_a_forward(settings: Any) -> None:
     found = {(key[0], *key[2:]): number for key, (number, _) in traffic._take().items()}
     assert found == {(1, "IN", "2xx"): 3, (2, "OUT", "2xx"): 3, (1, "IN", "OCPI 2001"): 1, (2, "OUT", "OCPI 2001"): 1}
     assert Exchange.objects.count() == 8
+
+
+@pytest.mark.django_db
+def test_traffic_counts_each_leg_in_the_minute_in_which_it_began() -> None:
+    minute = 1_767_225_600.0
+    late = {"at": minute + 59.9, "elapsed": 0.3, "sent_at": minute + 60.1, "sent_elapsed": 0.1}
+
+    _, tallies = exchange_rows.lines([forwarded(at=minute, sent_at=minute + 1), forwarded(**late)])
+
+    assert {(key[0], key[1] - minute): number for key, (number, _) in tallies.items()} == {
+        (1, 0.0): 2, (2, 0.0): 1, (2, 60.0): 1,
+    }  # fmt: skip
+    assert tallies[2, int(minute) + 60, "OUT", "2xx"] == [1, 100.0]
+
+
+@pytest.mark.django_db
+def test_what_others_drop_meanwhile_takes_nothing_of_a_batch_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shrinking(deque[Any]):
+        def __len__(self) -> int:
+            return super().__len__() + 1
+
+    monkeypatch.setattr(exchanges, "_buffer", Shrinking([forwarded(), forwarded()]))
+
+    assert len(exchanges._take()) == 2
