@@ -21,6 +21,7 @@ from ocpi import clock, documents, response_urls, status
 from ocpi.v2_2_1.types import parse_datetime
 
 PATH = "hub/2.2.1/callbacks"
+MODULES = ("commands", "chargingprofiles")  # whose requests have a response_url; elsewhere it is any member (HUB-21)
 _LIFE = timedelta(hours=1)  # beyond the announced timeout or the reservation's end
 _DEFAULT_TIMEOUT = timedelta(seconds=120)
 _LONGEST = timedelta(days=30)

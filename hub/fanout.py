@@ -21,6 +21,10 @@ def broadcast(
     """
     shared_objects.check(push)
     places = registry.receivers(snapshot, caller, sender, push.module)
+    if push.owner.key != sender.key:  # whose object it is must be allowed to send it there, too (SEC-34, SEC-40)
+        of_owner = registry.receivers(snapshot, caller, push.owner, push.module)
+        keys = {place.party.address.key for place in of_owner}
+        places = [place for place in places if place.party.address.key in keys]
     recipients = [outbox.Recipient(place.platform.id, place.party.address, hub) for place in places]
     if quick_patch.apply(push, recipients, correlation_id=correlation_id):
         return False

@@ -88,12 +88,12 @@ class Lane:
             route = _accepted(message, caller, ids, way)
             asked = Asked(place.module, place.interface, message.method, place.tail, way.routing, caller.platform)
             if isinstance(route, NeedsLookup):
-                found = await self.lookups.resolve(asked, route, registry, query=message.query, body=message.body)
+                found = await self.lookups.resolve(asked, route, registry, query=message.query, body=message.content)
                 if not isinstance(found, Direct):
                     return None
                 route = found
             passed = await forwarding.pass_on(
-                asked, route, query=message.query, body=message.body, ids=ids, doors=self.doors
+                asked, route, query=message.query, body=message.content, ids=ids, doors=self.doors
             )
             reply = reply_of(passed)
         except Exception as error:  # the one exception handler; what we did not expect is 4000 at a hub

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from hub.routing import leads_out
 from ocpi import endpoints, status
 from ocpi.enums import FUNCTIONAL_MODULES, InterfaceRole
 from ocpi.headers import Received
@@ -15,6 +16,7 @@ from ocpi.views import MAX_BODY, MAX_LOCATION_BODY
 _MODULES = {str(module): str(module) for module in FUNCTIONAL_MODULES}
 _INTERFACES = {role.lower(): str(role) for role in InterfaceRole}
 _LONGEST_TAIL = 5
+_WITH_BODY = ("PUT", "PATCH", "POST")
 CALLBACKS = "callbacks"  # in the place of an interface
 
 HeaderLines = Iterable[tuple[bytes, bytes]]
@@ -73,6 +75,11 @@ class Message:
     # Whether its platform may ask now, if somebody has counted it already.
     admission: status.TooManyRequests | Literal[True] | None = None
 
+    @property
+    def content(self) -> bytes:
+        """The body that is read and passed on: there is none of a GET or DELETE, whatever came with it (TRN-017)."""
+        return self.body if self.method in _WITH_BODY else b""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -94,8 +101,10 @@ def place_of(path: str) -> Place | None:
     segments = endpoints.segments_of(path)
     if segments is None or segments[:3] != ["ocpi", "hub", endpoints.VERSION] or len(segments) > 5 + _LONGEST_TAIL:
         return None
+    if leads_out(tail := tuple(segments[5:])):
+        return None
     if len(segments) == 5 and segments[3] == CALLBACKS:
         return Place("", CALLBACKS, (segments[4],))
     module = _MODULES.get(segments[4]) if len(segments) > 4 else None
     interface = _INTERFACES.get(segments[3]) if module else None
-    return Place(module, interface, tuple(segments[5:])) if module and interface else None
+    return Place(module, interface, tail) if module and interface else None

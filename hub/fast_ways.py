@@ -177,8 +177,8 @@ def _is_sound(again: Again, body: bytes, way: ShortWay) -> bool:
         return False
     if _CREDENTIALS_OCTETS in target or len(way.base) + len(tail) + len(query) >= _LONGEST_URL:
         return False
-    if not way.has_json:
-        return True
+    if not way.has_json:  # what comes with a GET or DELETE is not passed on
+        return not body
     if not again.head.is_json:
         return False
     if json_text.plain(body) is not None:

@@ -34,7 +34,7 @@ from ocpi.snapshot import KnownPlatform
 
 log = logging.getLogger(__name__)
 
-PASSED_BACK = ("x-total-count", "x-limit", "retry-after")
+PASSED_BACK = ("x-total-count", "x-limit", "retry-after", "allow")
 _UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
 _TOO_MANY = status.TooManyRequests.http_status
 MOST_OCTETS = 16 << 20  # of an answer
@@ -134,7 +134,7 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
     platform = route.place.platform
     callback = None
     sent_query, sent_body = query, body
-    if callbacks.may_have_response_url(body, query):
+    if asked.module in callbacks.MODULES and callbacks.may_have_response_url(body, query):
         replaced = await doors.run(
             callbacks.replace_response_url,
             body,

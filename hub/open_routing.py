@@ -14,7 +14,7 @@ from django.conf import settings
 
 from hub import known_objects, permissions, registry
 from hub.known_memory import Found, Known
-from hub.routing import Asked, Broadcast, Direct, NeedsLookup
+from hub.routing import Asked, Broadcast, Direct, NeedsLookup, speakers
 from ocpi import status
 from ocpi.headers import Address, Routing
 from ocpi.snapshot import Snapshot
@@ -83,15 +83,18 @@ def place(asked: Asked, lookup: NeedsLookup, snapshot: Snapshot, choice: Choice)
             snapshot, asked.caller, lookup.sender, module=asked.module, interface=asked.interface,
             direction=permissions.direction_of(asked.method),
         )  # fmt: skip
+        places = [each for each in places if _may(asked, lookup.sender, snapshot, each.party.address)]
         if len(places) == 1:
             return Direct(places[0], Routing(to=places[0].party.address, sender=lookup.sender))
         if settings.OCPI_HUB_BROADCASTS_UNDECIDED and lookup.may_broadcast:
             return Broadcast(lookup.sender)
     direction = permissions.direction_of(asked.method)
     why = "; ".join(
-        permissions.why_not(snapshot, lookup.sender, address, asked.module, direction)
+        permissions.why_not(snapshot, party, address, asked.module, direction)
         for address in choice.addresses
         if _is_known(snapshot, address) and address not in reached
+        for party in speakers(asked, lookup.sender)
+        if not permissions.allowed(snapshot, party, address, asked.module, direction)
     )
     raise status.UnknownReceiver("The receiver cannot be determined without To headers", for_operator=why)
 
@@ -102,7 +105,9 @@ def _is_known(snapshot: Snapshot, address: Address) -> bool:
 
 def _may(asked: Asked, sender: Address, snapshot: Snapshot, address: Address) -> bool:
     direction = permissions.direction_of(asked.method)
-    return _is_known(snapshot, address) and permissions.allowed(snapshot, sender, address, asked.module, direction)
+    return _is_known(snapshot, address) and all(
+        permissions.allowed(snapshot, party, address, asked.module, direction) for party in speakers(asked, sender)
+    )
 
 
 def _named(asked: Asked, content: _Body) -> Address | None:

@@ -20,6 +20,7 @@ from ocpi.snapshot import KnownPlatform, Snapshot
 _PUSHES = {"tariffs": ("PUT", "DELETE")}
 _OTHER_PUSHES = ("PUT", "PATCH")
 _PERSONAL = ("sessions", "cdrs")
+_STEPS = frozenset((".", ".."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,15 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     """Return which way a message goes.
 
     :raises InvalidParameters: if From is missing or is no party of the caller, or the combination makes no sense.
-    :raises UnknownObject: if the path names an owner that is not the caller's.
+    :raises UnknownObject: if the path names an owner that is not the caller's, or leads out of its endpoint.
     :raises UnknownReceiver: if nobody is there whom the sender may reach, or the hub cannot choose (4001).
     :raises ReceiverUnreachable: if the party is not connected (4003).
     :raises HubError: if its platform does not offer the module and interface (4000).
     :raises MethodNotAllowed: if it is for the hub itself, and the module has this method nowhere (405).
     """
     sender = _sender(asked)
+    if leads_out(asked.tail):
+        raise status.UnknownObject("There is nothing at this URL")
     to = asked.routing.to
     if to is None or to.key != hub.key:  # of a broadcast, whoever keeps it says so
         ownership.refuse_foreign(asked.caller, asked.module, asked.interface, asked.tail)
@@ -86,8 +89,9 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     if to.key == hub.key:
         return _to_the_hub(asked, snapshot, sender)
     direction = permissions.direction_of(asked.method)
-    if not permissions.allowed(snapshot, sender, to, asked.module, direction):
-        raise registry.nobody_at(to, permissions.why_not(snapshot, sender, to, asked.module, direction))
+    for party in speakers(asked, sender):
+        if not permissions.allowed(snapshot, party, to, asked.module, direction):
+            raise registry.nobody_at(to, permissions.why_not(snapshot, party, to, asked.module, direction))
     place = registry.find(snapshot, to, module=asked.module, interface=asked.interface)
     return Direct(place, asked.routing)
 
@@ -101,11 +105,33 @@ def _sender(asked: Asked) -> Address:
     return sender
 
 
+def speakers(asked: Asked, sender: Address) -> tuple[Address, ...]:
+    """Return who must be allowed to send this: From, and the owner that the path names, if that is another.
+
+    From is the caller's choice among its parties and gives no rights: what one may not send goes in no other's name
+    either (SEC-34, SEC-40).
+    """
+    if asked.interface == "RECEIVER" and len(asked.tail) > 2 and asked.module in roles.OWNERS:
+        owner = Address(asked.tail[0], asked.tail[1])
+        if owner.key != sender.key:
+            return sender, owner
+    return (sender,)
+
+
+def leads_out(tail: tuple[str, ...]) -> bool:
+    """Say whether a path leads out of its endpoint: behind a receiver's front server it would be another module's.
+
+    What is passed on goes with the hub's token, so a ".." would reach all that the hub may do there (SEC-33, HUB-15).
+    """
+    return any("." in part and not _STEPS.isdisjoint(part.replace("\\", "/").split("/")) for part in tail)
+
+
 def _to_the_hub(asked: Asked, snapshot: Snapshot, sender: Address) -> Route:
     module, receives = asked.module, asked.interface == "RECEIVER"
     pushes = pushes_of(module) if receives and module not in ("commands", "chargingprofiles") else ()
     if asked.method not in roles.methods_of(module):
-        allow = pushes or ("GET",)
+        there_are = roles.METHODS[(module, asked.interface)]
+        allow = [each for each in pushes if each in there_are] or there_are
         raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(allow)})
     if asked.method == "GET" and receives:
         raise status.InvalidParameters("OCPI-to-party-id", "GET is not used with Broadcast Push")

@@ -15,6 +15,7 @@ from hub import (
     open_routing,
     ownership,
     returning,
+    roles,
     shared_lists,
     shared_objects,
 )
@@ -119,7 +120,7 @@ class RouteView(OcpiView):
         if len(asked.tail) < 3:
             raise status.UnknownObject("There is nothing at this URL")
         owner = Address(*asked.tail[:2])
-        if not asked.caller.has_party(owner):
+        if not asked.caller.has_party(owner, *roles.OWNERS.get(asked.module, ())):
             raise ownership.unknown(asked.module)
         kind = (
             shared_objects.token_type(asked.method, request.GET.get("type"), body) if asked.module == "tokens" else ""

@@ -258,6 +258,8 @@ class UnknownPath(OcpiView):
 
     def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         self._read_routing(Received(request.META).get)  # whatever module was meant
+        if self.routing.to or self.routing.sender:
+            self._answering = next(iter(ours.addresses(Role.HUB)), None)  # who was meant has not answered (HUB-08)
         return super()._handle(request, *args, **kwargs)
 
     def _nothing(self, _request: Request, **_kwargs: str) -> HttpResponse:
