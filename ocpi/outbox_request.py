@@ -240,12 +240,12 @@ def _words(answer: client.Answer) -> str:
 
 
 def retry_after(value: str) -> float | None:
-    """Return the seconds of a Retry-After header, which may also be a date."""
+    """Return the seconds of a Retry-After header, which may also be a date; None if it is neither."""
     if value.strip().isascii() and value.strip().isdigit():
         return float(value.strip()[:9])
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an hour of twenty digits is no date
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return max((at - datetime.now(UTC)).total_seconds(), 0.0)

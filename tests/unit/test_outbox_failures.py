@@ -11,7 +11,7 @@ from ocpi import health, outbox_care, outbox_policy, outbox_request, outbox_sett
 from ocpi.models import Delivery, FinishedDelivery, Platform
 from ocpi.outbox_engine import drain_now
 from ocpi.outbox_rows import Outcome
-from tests.outbox_support import Recorder, Says, add_object, add_platform, later, mark, pending, recorder
+from tests.outbox_support import Recorder, Says, add_object, add_platform, change, later, mark, pending, recorder
 
 pytestmark = pytest.mark.django_db
 
@@ -78,10 +78,51 @@ def test_retry_after_is_obeyed_up_to_an_hour(asked: float, waits: float) -> None
 
 @pytest.mark.req("REL-26")
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("17", 17.0), ("", None), ("soon", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)]
-)
+    ("text", "seconds"),
+    [
+        ("17", 17.0), ("", None), ("soon", None), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0), ("-5", None), ("1e9", None),
+        (f"Thu, 01 Jan {10**20} 00:00:00 GMT", None), (f"Thu, 01 Jan 2030 {10**20}:00:00 GMT", None),
+        (f"Thu, {10**20} Jan 2030 00:00:00 GMT", None), (f"Thu, 01 Jan 2030 00:00:00 +{10**21}", None),
+        ("9" * 5000, 999_999_999.0),
+    ],
+)  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
     assert outbox_request.retry_after(text) == seconds
+
+
+@pytest.mark.req("REL-25", "REL-26", "REL-28")
+@pytest.mark.parametrize("http_status", [429, 503])
+def test_a_date_that_is_none_in_retry_after_is_the_platforms_fault_like_the_rest_of_its_answer(
+    emsp_server: Recorder, emsp_platform: Platform, http_status: int
+) -> None:
+    answer_always(emsp_server, Says(http_status, headers={"Retry-After": f"Thu, 01 Jan {10**20} 00:00:00 GMT"}))
+    mark(add_object("LOC1"), emsp_platform)
+
+    drain_now()
+
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.failures == 1
+    assert pending()[0].http_status == http_status
+
+
+@pytest.mark.req("REL-16", "REL-31", "REL-32")
+def test_a_change_after_a_failed_try_goes_on_with_its_tries_and_is_sent_whole(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    location = add_object()
+    emsp_server.answers = [Says(429)]
+    mark(location, emsp_platform, fields=["status"])
+    drain_now()
+
+    change(location, name="Harbour")
+    mark(location, emsp_platform, fields=["name"])
+    [waits] = pending()
+    later(5, platform=emsp_platform)
+    drain_now()
+
+    assert waits.attempts == 1
+    assert emsp_server.lines == ["PATCH /locations/NL/TNM/LOC1", "PUT /locations/NL/TNM/LOC1"]
+    assert emsp_server.got[1].document["name"] == "Harbour"
 
 
 @pytest.mark.req("REL-25", "REL-28")
