@@ -151,6 +151,29 @@ def test_a_replay_keeps_to_its_period_and_leaves_late_results_alone(recorder: Re
     assert FinishedDelivery.objects.filter(state="DELIVERED").count() == 4  # they stay as a record
 
 
+@pytest.mark.req("REL-17")
+def test_results_have_no_object_that_would_make_them_one_and_go_out_in_chunks(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "_CHUNK", 2)
+    platform = support.add_platform("one", recorder.url)
+    for number in range(5):
+        _finished(platform, number, kind="RESULT", source="", source_id=None, path="", body="{}",
+                  url=f"{recorder.url}/{number}", deadline_at=NOW + timedelta(hours=1))  # fmt: skip
+    chunks: list[int] = []
+    put_back = delivery_actions.put_back
+
+    def counted(ids: list[int]) -> int:
+        chunks.append(len(ids))
+        return put_back(ids)
+
+    monkeypatch.setattr(delivery_actions, "put_back", counted)
+
+    assert dead_letters.retry(Selection(platform.pk), actor="alice") == 5
+    assert chunks == [2, 2, 1]
+    assert sorted(Delivery.objects.values_list("url", flat=True)) == [f"{recorder.url}/{n}" for n in range(5)]
+
+
 @pytest.mark.req("REL-35")
 def test_a_replay_for_a_platform_that_is_away_leaves_marks(recorder: Recorder) -> None:
     platform = support.add_platform("one", recorder.url, connection="OFFLINE")

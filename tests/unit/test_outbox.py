@@ -109,8 +109,10 @@ def test_cdrs_are_never_merged_and_a_second_mark_of_one_changes_nothing(
 ) -> None:
     for number in (1, 2):
         cdr = add_object(f"CDR{number}", module="cdrs")
-        mark(cdr, emsp_platform, kind="CDR", order_key="LOC1")
-        mark(cdr, emsp_platform, kind="CDR", order_key="LOC1")
+        mark(cdr, emsp_platform, kind="CDR", order_key="LOC1", correlation_id="first")
+        mark(cdr, emsp_platform, kind="CDR", order_key="LOC1", correlation_id="second")
+
+    assert [(found.change, found.correlation_id) for found in pending()] == [(1, "first"), (1, "first")]
 
     drain_now()
 
