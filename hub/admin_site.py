@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
@@ -57,6 +59,22 @@ class Site(UnfoldAdminSite):  # type: ignore[misc]
     """The admin of this instance."""
 
     index_title = "Overview"
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponse]:
+        """Return the view for those who are logged in; a URL with a NUL in it leads nowhere.
+
+        PostgreSQL has no text with one, so whatever it was to be compared with would fail only when it is asked.
+        """
+        inner: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+
+        @wraps(inner)
+        def checked(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+            given = (text for values in request.GET.lists() for text in (values[0], *values[1]))
+            if "\0" in request.path_info or any("\0" in text for text in given):
+                raise Http404("A URL of the admin has no NUL in it.")
+            return inner(request, *arguments, **named)
+
+        return checked
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         first = [_item("Overview", "dashboard", reverse("admin:index")), _item("Live", "sensors", reverse("live"))]

@@ -333,3 +333,32 @@ def test_who_may_see_no_platforms_sees_no_panels(viewer: Client, partner: Partne
 
     assert "Drivers" not in content
     assert "o-panels" not in content
+
+
+@pytest.mark.req("SEC-48")
+@pytest.mark.parametrize("page", ["connection", "lane", "platform", "deadletter", "exchange", "pullcursor"])
+def test_what_names_no_row_is_not_found(page: str, operator: Client, world: dict[str, Any]) -> None:
+    changelist = reverse(f"admin:ocpi_{page}_changelist")
+    buttons = {"connection": "pause", "lane": "reopen-lane", "platform": "suspend", "deadletter": "retry-one",
+               "exchange": "replay", "pullcursor": "pull-now"}  # fmt: skip
+    texts = ["abc", "1.5", "-", "²", "%FF", "9999-12-31T23:59:59", "9" * 30]
+    operator.raise_request_exception = False
+
+    answers = [operator.post(f"{changelist}{text}/{buttons[page]}/", {"confirmed": "yes"}) for text in texts]
+
+    assert [answer.status_code for answer in answers] == [404] * len(texts)
+
+
+@pytest.mark.req("SEC-48")
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{CONNECTIONS}?status=%00", f"{LANES}?role=CPO%00", f"{DEAD}?state=%00&kind=CDR", f"{DEAD}?%00=1",
+        "/admin/hub/permission/?effect=%00", "/admin/hub/clientinfo/?status=%00", f"{CONNECTIONS}%00/pause/",
+        "/admin/ocpi/exchange/message/?id=a%00b",
+    ],
+)  # fmt: skip
+def test_a_url_with_a_nul_in_it_leads_nowhere(url: str, operator: Client, world: dict[str, Any]) -> None:
+    operator.raise_request_exception = False
+
+    assert operator.get(url).status_code == 404
