@@ -11,8 +11,10 @@ class CpoConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Say where this side keeps CDRs, and what it keeps sealed."""
-        from ocpi import audit_rows, cdr_finders
+        """Say where this side keeps CDRs, what it keeps sealed, and which secrets are its own."""
+        from cpo import live_keys
+        from cpo.modules import api_tokens
+        from ocpi import audit_rows, cdr_finders, live_secrets, snapshot
         from ocpi.modules import sealing
 
         cdr_finders.register("cpo.cdr_facts")
@@ -22,3 +24,6 @@ class CpoConfig(AppConfig):
             "original_id", "replaces_id", "reason",
         )  # fmt: skip
         sealing.register("cpo.sealed_columns")
+        live_secrets.also_tokens("cpo.api_tokens", api_tokens.live)
+        live_secrets.also_keys(live_keys.is_live, needed=live_keys.needed)
+        snapshot.also_hear(live_keys.CHANNEL, live_keys.heard)

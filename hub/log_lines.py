@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 _CREDENTIALS = re.compile(r"\b(Token|Basic|Bearer)(\s+|%20)[A-Za-z0-9+/=_.:~-]{6,}", re.IGNORECASE)
@@ -10,9 +11,22 @@ _ADDRESS_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+def _as_it_is(line: str) -> str:
+    return line
+
+
+_hide: Callable[[str], str] = _as_it_is
+
+
+def also_hide(hide: Callable[[str], str]) -> None:
+    """Have live secrets hidden by what they are, too, once the process can recognize them; `hide` must not wait."""
+    global _hide
+    _hide = hide
+
+
 def redact(line: str) -> str:
-    """Return a line without what follows Token, Basic or Bearer, and without passwords in addresses."""
-    return _ADDRESS_PASSWORD.sub(r"\1****@", _CREDENTIALS.sub(r"\1 ****", line))
+    """Return a line without what follows Token, Basic or Bearer, passwords in addresses, and live secrets."""
+    return _hide(_ADDRESS_PASSWORD.sub(r"\1****@", _CREDENTIALS.sub(r"\1 ****", line)))
 
 
 class TextLines(logging.Formatter):

@@ -16,7 +16,7 @@ from datetime import UTC
 
 from django.db import connection, transaction
 
-from ocpi import audit_rows
+from ocpi import audit_rows, live_secrets
 from ocpi.models import AuditEntry
 from ocpi.secrets import without_keys
 
@@ -27,7 +27,7 @@ def record(action: str, *, actor: str, about: str = "", details: Mapping[str, ob
     """Write down, in the caller's transaction, that somebody did something.
 
     `action` is a word or two with a dot ("delivery.send_again"), `actor` an account, a command or `SYSTEM`. `details`
-    become JSON; keys in URLs are cut out of them, secrets must not be among them (SEC-50).
+    become JSON; keys in URLs are cut out of them, and so are live secrets, as far as they can be recognized (SEC-50).
     """
     written = json.dumps(details or {}, ensure_ascii=False, sort_keys=True, default=str)
     AuditEntry.objects.create(
@@ -130,4 +130,4 @@ def hash_of(entry: AuditEntry) -> str:
 
 
 def _clean(text: str) -> str:
-    return without_keys(text.replace("\0", "�").encode(errors="replace").decode())
+    return live_secrets.hide(without_keys(text.replace("\0", "�").encode(errors="replace").decode()))

@@ -1,25 +1,35 @@
-"""Credentials tokens found by what they are, wherever they stand: in a body, a URL, an error message (SEC-50).
+"""Secrets found by what they are, wherever they stand: in a body, a URL, an error message, a line of a log (SEC-50).
 
 Of tokens that others show us only digests are known, so each word that may be one is digested; only words that end as a
 live token does are, plain or in Base64: the last four characters of a token say how its Base64 ends, with its padding
-and without. A slash is part of Base64, and ends a part of a path: what stands before it is looked at, too. What is
-known is read again when the registry changed.
+and without. A slash is part of Base64, and ends a part of a path: what stands before it is looked at, too, and what
+stands before a full stop. What is known is read again when the registry changed.
+
+A side adds its own: tokens of which it keeps digest and ending (`also_tokens`), and keys of 40 hexadecimal digits, of
+which nothing but a digest is kept and every word of that shape is asked after (`also_keys`). A password that a person
+thought of is kept under a slow hash, and cannot be recognized.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import re
 import string
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+from django.conf import settings
 
 from ocpi import secrets, snapshot
 from ocpi.models import CredentialsToken
 
 SHORTEST = 16  # of a word that is looked at; shorter tokens of partners, which are flagged (SEC-06), are searched for
+KEY_DIGITS = 40  # hexadecimal, of a key
 _ENDING = 4
 _WORD = string.ascii_letters + string.digits + "+/_.~-="
 # A word is looked for as a run of one letter: a search for a fixed text is several times as fast as one for a class of
@@ -27,8 +37,15 @@ _WORD = string.ascii_letters + string.digits + "+/_.~-="
 _SHAPE = bytes(ord("x") if chr(code) in _WORD else ord(" ") for code in range(256))
 _LONG = re.compile(b"x" * SHORTEST + b"x*")
 _END = b"x" * SHORTEST + b" "  # of a word that is long enough
-_SHAPE_OF_PATHS = bytes(code if code == ord("/") else _SHAPE[code] for code in range(256))
+_SHAPE_OF_PARTS = bytes(ord("/") if code in b"/." else _SHAPE[code] for code in range(256))
 _END_OF_PART = b"x" * SHORTEST + b"/"
+_BETWEEN_PARTS = re.compile(rb"[/.]")
+
+
+_KEY = re.compile(rb"[0-9A-Fa-f]{%d}" % KEY_DIGITS)
+
+# Whether 40 hexadecimal digits are a live key; the second argument says whether it may read to find out.
+IsKey = Callable[[str, bool], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +54,55 @@ class _Known:
     digests: frozenset[str]
     endings: frozenset[bytes]  # of these tokens, and of their Base64
     unusual: tuple[str, ...]  # partners' own tokens that are no such word
+    is_key: IsKey | None = None
 
 
 _known: _Known | None = None
 _loading = threading.Lock()
+_tokens: list[str] = []  # the names of those of the sides
+_keys: tuple[IsKey, Callable[[], bool]] | None = None
+
+
+def also_tokens(name: str, loader: Callable[[], Iterable[tuple[str, str]]]) -> None:
+    """Have more tokens known, each by `secrets.digest` of it and its last four characters.
+
+    They are read with the registry: `snapshot.also_load` says what their table needs.
+    """
+    snapshot.also_load(name, lambda: tuple(loader()))
+    if name not in _tokens:
+        _tokens.append(name)
+
+
+def also_keys(is_key: IsKey, *, needed: Callable[[], bool]) -> None:
+    """Have keys known: `is_key` says whether 40 hexadecimal digits are one, `needed` whether there can be any.
+
+    Where its second argument is false, `is_key` must neither read nor wait.
+    """
+    global _keys, _known
+    _keys, _known = (is_key, needed), None
 
 
 def hide(text: str) -> str:
-    """Return a text with every live token in it masked, also in Base64."""
-    if not text:
-        return text
-    known = _current()
+    """Return a text with every live secret in it masked, also in Base64."""
+    return _hide(text, _current()) if text else text
+
+
+def hide_at_hand(text: str) -> str:
+    """Do the same with what is in memory, for those who must neither read nor wait: lines of the log."""
+    known = _known
+    return text if known is None else _hide(text, known, may_read=False)
+
+
+def _hide(text: str, known: _Known, *, may_read: bool = True) -> str:
     if len(text) >= SHORTEST:
         octets = text.encode("utf-8", "replace")
         for found in _LONG.finditer(octets.translate(_SHAPE)):
             word = octets[found.start() : found.end()]
-            for part in (word, *word.split(b"/")[:-1]):
+            for part in (word, *word.split(b"/")[:-1], *_BETWEEN_PARTS.split(word)[:-1]):
                 if part[-_ENDING:] in known.endings:
-                    text = _hide_in(text, part, known)
+                    text = _hide_in(text, part, known, may_read)
+                if known.is_key is not None and _is_live_key(digits := part[-KEY_DIGITS:], known.is_key, may_read):
+                    text = text.replace(digits.decode(), secrets.mask(digits.decode()))
     for token in known.unusual:
         if token in text:
             text = text.replace(token, secrets.mask(token))
@@ -68,26 +116,39 @@ def none_in(octets: bytes) -> bool:
     closely.
     """
     known = _current()
-    # A line feed is no part of a word. What stands before a slash is looked at by itself, see `hide`.
-    ends = _ends(octets + b"\n", _SHAPE, _END) + _ends(octets, _SHAPE_OF_PATHS, _END_OF_PART)
-    if not known.endings.isdisjoint(ends):
-        return False
+    # A line feed is no part of a word. What stands before a slash or a full stop is looked at by itself, see `hide`.
+    for text, shape, end in ((octets + b"\n", _SHAPE, _END), (octets, _SHAPE_OF_PARTS, _END_OF_PART)):
+        places = _ends(text, shape, end)
+        if not known.endings.isdisjoint([text[place - _ENDING : place] for place in places]):
+            return False
+        if known.is_key is not None and _has_key(text, places, known.is_key):
+            return False
     return not any(token.encode("utf-8", "replace") in octets for token in known.unusual)
 
 
-def _ends(octets: bytes, shape: bytes, end: bytes) -> list[bytes]:
-    """Return how the words end that are long enough: those behind which `end` stands in the shape of a text."""
+def _ends(octets: bytes, shape: bytes, end: bytes) -> list[int]:
+    """Return where the words end that are long enough: those behind which `end` stands in the shape of a text."""
     place, found = -1, []
     for before in octets.translate(shape).split(end)[:-1]:
         place += len(before) + len(end)
-        found.append(octets[place - _ENDING : place])
+        found.append(place)
     return found
 
 
-def _hide_in(text: str, word: bytes, known: _Known) -> str:
+def _has_key(octets: bytes, places: Iterable[int], is_key: IsKey) -> bool:
+    """Say whether a live key ends at any of these places; what is no number in hexadecimal is soon seen not to be."""
+    tails = [octets[place - KEY_DIGITS : place] for place in places]
+    return any(_is_live_key(tail, is_key, True) for tail in tails if tail.isalnum())
+
+
+def _is_live_key(digits: bytes, is_key: IsKey, may_read: bool) -> bool:
+    return _KEY.fullmatch(digits) is not None and is_key(digits.decode(), may_read)
+
+
+def _hide_in(text: str, word: bytes, known: _Known, may_read: bool) -> str:
     # It may stand at the end of a path, or behind the name of a parameter.
     for part in (word, word.rpartition(b"/")[2], word.partition(b"=")[2]):
-        if len(part) >= SHORTEST and (_is_live(part, known) or _is_encoded(part, known)):
+        if len(part) >= SHORTEST and (_is_live(part, known) or _is_encoded(part, known, may_read)):
             text = text.replace(part.decode(), secrets.mask(part.decode()))
     return text
 
@@ -96,14 +157,17 @@ def _is_live(word: bytes, known: _Known) -> bool:
     return secrets.digest(word.decode()) in known.digests
 
 
-def _is_encoded(word: bytes, known: _Known) -> bool:
+def _is_encoded(word: bytes, known: _Known, may_read: bool) -> bool:
     if b"-" in word or b"." in word:
         return False
     try:
         inner = base64.b64decode(word + b"=" * (-len(word) % 4), validate=True).rstrip(b"\n")
-        return secrets.digest(inner.decode()) in known.digests
+        if secrets.digest(inner.decode()) in known.digests:
+            return True
     except (ValueError, binascii.Error):
         return False
+    # As HTTP Basic has it, a name and a colon stand before.
+    return known.is_key is not None and _is_live_key(inner[-KEY_DIGITS:], known.is_key, may_read)
 
 
 def _current() -> _Known:
@@ -119,21 +183,34 @@ def _current() -> _Known:
 
 def _load(registry: snapshot.Snapshot) -> _Known:
     digests, endings, unusual = set(), set(), []
-    for digest, ending in CredentialsToken.objects.values_list("digest", "last_four"):
+    tokens = list(CredentialsToken.objects.values_list("digest", "last_four"))
+    for name in _tokens:
+        tokens += cast(Iterable[tuple[str, str]], registry.extras.get(name, ()))
+    for digest, ending in tokens:
         digests.add(digest)
         endings.add(ending.encode())
+    plain = [settings.SECRET_KEY, *settings.FIELD_KEYS]
     for platform in registry.platforms.values():
         try:
-            token = platform.target().token
+            plain.append(platform.target().token)
         except secrets.Unsealable:
             continue
-        if token:
-            for shown in (token, base64.b64encode(token.encode()).decode()):
-                digests.add(secrets.digest(shown))
-                endings.add(shown[-_ENDING:].encode())
-            if len(token) < SHORTEST or not set(token) <= set(_WORD):
-                unusual.append(token)
-    return _Known(registry, frozenset(digests), frozenset(_with_encoded(endings)), tuple(unusual))
+    for token in filter(None, plain):
+        for shown in (token, base64.b64encode(token.encode()).decode()):
+            digests.add(secrets.digest(shown))
+            endings.add(shown[-_ENDING:].encode())
+        if len(token) < SHORTEST or not set(token) <= set(_WORD) or "." in token[-SHORTEST:]:
+            unusual.append(token)
+    is_key = _keys[0] if _keys is not None and _keys[1]() else None
+    ends = {*_with_encoded(endings), *(_encoded_keys() if is_key is not None else ())}
+    return _Known(registry, frozenset(digests), frozenset(ends), tuple(unusual), is_key)
+
+
+@cache
+def _encoded_keys() -> frozenset[bytes]:
+    """Return how the Base64 of a key may end, whatever stands before it: three of its digits decide."""
+    ends = ("".join(digits).encode() for digits in itertools.product("0123456789abcdef", repeat=3))
+    return frozenset(found for found in _with_encoded(ends) if len(found) == _ENDING)
 
 
 def _with_encoded(endings: Iterable[bytes]) -> Iterable[bytes]:

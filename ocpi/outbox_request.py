@@ -13,7 +13,7 @@ import msgspec
 from django.conf import settings
 from msgspec import Raw
 
-from ocpi import client, documents, exchanges, stored, token_doubt
+from ocpi import client, documents, exchanges, live_secrets, stored, token_doubt
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Address, Routing, new_id
 from ocpi.outbox_policy import CDR, RESULT
 from ocpi.outbox_rows import Ended, Outcome, Row
@@ -149,7 +149,9 @@ def _try(row: Row, method: str, url: str, body: bytes | None, receiver: Receiver
     except client.ClientError as error:
         result = error
     exchanges.record_out(result, platform_id=row.platform_id, module=row.module, routing=routing)
-    return _failure(row, result) if isinstance(result, client.ClientError) else _read(row, method, result)
+    outcome = _failure(row, result) if isinstance(result, client.ClientError) else _read(row, method, result)
+    # What the other side says may repeat what it was shown (SEC-50).
+    return replace(outcome, error=live_secrets.hide(outcome.error)) if outcome.error else outcome
 
 
 def _failure(row: Row, error: client.ClientError) -> Outcome:

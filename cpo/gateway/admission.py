@@ -158,7 +158,8 @@ class Door:
         record = await self._store.find(identity)
         if record is not None:
             return record
-        await self._store.note_unknown(identity, address, path, ", ".join(names))
+        # Without its query: some charge points show their password there (SEC-50).
+        await self._store.note_unknown(identity, address, path.partition("?")[0], ", ".join(names))
         if self._config.unknown == "reject" or self._config.party is None:
             return None
         boot_status = "Accepted" if self._config.unknown == "accept" else "Pending"

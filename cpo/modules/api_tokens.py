@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import Q
 
 from cpo.models import ApiToken
@@ -56,6 +57,13 @@ def find(text: str) -> ApiToken | None:
     if row.last_used_at is None or row.last_used_at < now - _NOTED_EVERY:
         unnoted.update(last_used_at=now)
     return row
+
+
+def live() -> Iterable[tuple[str, str]]:
+    """Return digest and ending of every token that was not revoked; only an owner's instance has any."""
+    if "cpo" not in settings.OCPI_SIDES:
+        return ()
+    return ApiToken.objects.filter(revoked_at=None).values_list("digest", "ending")
 
 
 def revoke(pk: int, *, by: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -260,12 +261,14 @@ def _write(folder: Path, name: str, documents: Any) -> Path:
 
 
 def _wait_for(member: Member) -> None:
-    import socket
-
-    end = time.monotonic() + 60
+    """Wait until it answers: the first request of a process has it load what every later one finds loaded."""
+    end = time.monotonic() + 90
     while time.monotonic() < end:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", int(member.environment["PORT"])), timeout=2):
-            return
+        connection = http.client.HTTPConnection("127.0.0.1", int(member.environment["PORT"]), timeout=30)
+        with closing(connection), suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/ocpi/versions")
+            if connection.getresponse().status == 401:
+                return
         time.sleep(0.1)
     raise RuntimeError(f"{member.name} does not start:\n{member.log.read_text()[-2000:]}")
 

@@ -52,6 +52,17 @@ def test_wrong_passwords_and_unknown_identities_get_the_same_401(world: World) -
     assert (listed["identity"], listed["count"], listed["address"]) == ("NOBODY", 1, "127.0.0.1")
 
 
+@pytest.mark.req("SEC-50")
+def test_of_an_unknown_charge_point_no_query_is_kept(world: World) -> None:
+    async def scenario(node: Node) -> None:
+        assert (await refusal(node, f"NOBODY?password={PASSWORD}", "wrong")).response.status_code == 401
+
+    world.run(scenario, decide=None)
+
+    [listed] = world.rows("SELECT identity, path FROM cpo_unknownchargepoint")
+    assert listed == {"identity": "NOBODY", "path": "/ocpp/NOBODY"}
+
+
 @pytest.mark.req("OCPP-05")
 @pytest.mark.parametrize("shown", [PASSWORD, PASSWORD.upper(), bytes.fromhex(PASSWORD)], ids=["hex", "HEX", "bytes"])
 def test_a_key_may_be_shown_as_hex_text_or_as_bytes(world: World, shown: str | bytes) -> None:

@@ -11,8 +11,10 @@ from pytest_django.fixtures import Settings
 
 from ocpi import exchanges, live_secrets, secrets, snapshot
 from ocpi.exchange_columns import Entry
-from ocpi.models import CredentialsToken, Exchange, Platform
+from ocpi.models import CredentialsToken, Delivery, Exchange, FinishedDelivery, Platform
+from ocpi.outbox_engine import drain_now
 from tests.fixtures import Partner
+from tests.outbox_support import Says, add_object, add_platform, mark, recorder
 from tests.people import Person
 
 pytestmark = pytest.mark.django_db
@@ -159,3 +161,20 @@ def test_a_revoked_token_is_forgotten_with_its_row(known: Person) -> None:
     snapshot.changed()
 
     assert live_secrets.hide(known.token) == known.token
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.parametrize("http_status", [400, 200, 503])
+def test_what_is_kept_of_a_failed_delivery_repeats_no_token(http_status: int) -> None:
+    with recorder() as server:
+        platform = add_platform("eMSP", server.url)
+        token = snapshot.current().platforms[platform.pk].target().token
+        body = f'{{"status_code":2001,"status_message":"not {token}.","timestamp":"2026-01-01T00:00:00Z"}}'
+        server.always = lambda _got: Says(http_status, body=body.encode())
+        mark(add_object(), platform)
+
+        drain_now()
+
+    told = [error for model in (Delivery, FinishedDelivery) for error in model.objects.values_list("error", flat=True)]
+    assert [text for text in told if f"not …{token[-4:]}." in text], told
+    assert not any(token in text for text in told)
