@@ -7,12 +7,13 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.enums import ActionVariant
 
 from ocpi import audit
+from ocpi.admin_pages import require_id
 
 _MOST_NAMED = 50  # rows in one entry of the audit trail
 
@@ -31,7 +32,7 @@ def button(
         @wraps(function)
         def view(page: Any, request: HttpRequest, *arguments: Any, **named: Any) -> Any:
             if "object_id" in named:
-                _require_id(page, named["object_id"])
+                require_id(page, named["object_id"])
             return function(page, request, *arguments, **named)
 
         for name, value in {
@@ -47,13 +48,6 @@ def button(
         return cast("_Function", view)
 
     return decorate
-
-
-def _require_id(page: Any, text: str) -> None:
-    try:
-        page.model._meta.pk.to_python(text)
-    except ValidationError as error:
-        raise Http404(f"{text[:50]!r} names no row.") from error
 
 
 def actor(request: HttpRequest) -> str:

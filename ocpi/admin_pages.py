@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import msgspec
 from django.contrib import admin
+from django.contrib.admin import helpers
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
@@ -141,6 +143,12 @@ class Pages(ModelAdmin):  # type: ignore[misc]
         in_list = match is not None and str(match.url_name).endswith("_changelist")
         return found.defer(*self.deferred) if in_list and self.deferred else found
 
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Do what was chosen with the rows that were; what names no row is not found."""
+        for text in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
+            require_id(self, text)
+        return super().response_action(request, queryset)
+
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = super().get_object(request, object_id, from_field)
         for name in self.covered if found else ():
@@ -185,6 +193,17 @@ class Pages(ModelAdmin):  # type: ignore[misc]
         """Say whether somebody may act on a row, although no page lets its columns be edited."""
         meta = self.model._meta
         return bool(getattr(request, "user").has_perm(f"{meta.app_label}.change_{meta.model_name}"))  # noqa: B009
+
+
+def require_id(page: Any, text: str) -> None:
+    """Refuse a text that cannot name a row, such as one of letters where rows have numbers.
+
+    :raises Http404: if it cannot.
+    """
+    try:
+        page.model._meta.pk.to_python(text)
+    except ValidationError as error:
+        raise Http404(f"{text[:50]!r} names no row.") from error
 
 
 class Documents(Pages):

@@ -223,6 +223,8 @@ def _place(at: datetime, exchange_id: int) -> str:
 def _read_place(text: str) -> tuple[datetime, int]:
     at, _, exchange_id = text.partition("-")
     try:
-        return datetime.fromtimestamp(float(at), UTC), min(int(exchange_id), (1 << 63) - 1)
+        moment = datetime.fromtimestamp(float(at), UTC)
+        _ = moment + _DAY  # what is looked through ends a little after a place
+        return moment, min(int(exchange_id), (1 << 63) - 1)
     except (ValueError, OverflowError, OSError) as error:
         raise BadPlace(text) from error

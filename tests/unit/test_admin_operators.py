@@ -350,6 +350,17 @@ def test_what_names_no_row_is_not_found(page: str, operator: Client, world: dict
 
 
 @pytest.mark.req("SEC-48")
+@pytest.mark.parametrize("text", ["abc", "", "\0", "1,2", "²"])
+def test_an_action_on_what_names_no_row_is_not_found(text: str, operator: Client, world: dict[str, Any]) -> None:
+    operator.raise_request_exception = False
+
+    answer = operator.post(DEAD, {"action": "drop", "_selected_action": text, "confirmed": "yes", "reason": "x"})
+
+    assert answer.status_code == 404
+    assert not FinishedDelivery.objects.filter(state="DROPPED").exists()
+
+
+@pytest.mark.req("SEC-48")
 @pytest.mark.parametrize(
     "url",
     [
