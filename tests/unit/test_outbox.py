@@ -166,6 +166,25 @@ def test_rows_of_one_order_key_go_out_in_the_order_in_which_they_were_written(
 
 
 @pytest.mark.req("REL-14")
+def test_a_slot_is_the_same_in_every_process_and_release_and_however_an_id_is_spelled() -> None:
+    keys = ("LOC1", "loc1", "Loc2", "LOC3", "token é", "")
+
+    assert [outbox.slot_of(key) for key in keys] == [0, 0, 2, 0, 0, 0]
+
+
+@pytest.mark.req("REL-32", "REL-16")
+def test_who_may_have_got_a_change_gets_the_whole_object_whatever_came_in_between(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    mark(add_object(), emsp_platform, fields=["status"])
+    Delivery.objects.update(ambiguous=True, attempts=0)
+
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
+
+
+@pytest.mark.req("REL-14")
 def test_nothing_overtakes_a_row_that_waits_for_its_next_try(emsp_server: Recorder, emsp_platform: Platform) -> None:
     names = [f"LOC{number}" for number in range(2, 99)]
     neighbour = next(name for name in names if outbox.slot_of(name) == outbox.slot_of("LOC1"))

@@ -65,6 +65,12 @@ def test_no_try_is_planned_that_would_come_after_the_time_to_live(age: float, wa
     assert outbox_policy.ending("STATE", age=age, wait=wait, time_to_live=60, left=None) == state
 
 
+@pytest.mark.req("REL-34")
+@pytest.mark.parametrize(("wait", "state"), [(4.0, None), (6.0, "DROPPED")])
+def test_no_try_of_a_result_is_planned_after_its_timeout(wait: float, state: str | None) -> None:
+    assert outbox_policy.ending("RESULT", age=1.0, wait=wait, time_to_live=60, left=5.0) == state
+
+
 @pytest.mark.req("REL-27")
 def test_every_fifth_refusal_parks_an_object_again() -> None:
     assert [number for number in range(17) if outbox_policy.parks(number)] == [5, 10, 15]
@@ -172,8 +178,11 @@ def test_what_is_the_messages_fault_is_refused_and_the_lane_goes_on(
 
 
 @pytest.mark.req("REL-25")
-def test_a_redirect_of_a_push_is_refused_and_not_followed(emsp_server: Recorder, emsp_platform: Platform) -> None:
-    emsp_server.answers = [Says(307, headers={"Location": f"{emsp_server.url}/elsewhere"})]
+@pytest.mark.parametrize("body", [None, b"", b"<html>Moved</html>"])
+def test_a_redirect_of_a_push_is_refused_and_not_followed(
+    body: bytes | None, emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    emsp_server.answers = [Says(307, body=body, headers={"Location": f"{emsp_server.url}/elsewhere"})]
     mark(add_object(), emsp_platform)
 
     drain_now()
@@ -341,16 +350,28 @@ def test_after_five_refusals_in_a_row_an_object_is_parked_and_others_go_on(
 
 
 @pytest.mark.req("REL-27")
-def test_four_refusals_and_a_success_do_not_park(emsp_server: Recorder, emsp_platform: Platform) -> None:
+@pytest.mark.parametrize("before", [1, 2, 3, 4])
+def test_refusals_count_from_the_last_success_on(before: int, emsp_server: Recorder, emsp_platform: Platform) -> None:
     row = add_object()
-    for answers in ([Says(200, 2001)] * 4, [Says()], [Says(200, 2001)] * 4):
+    for answers in ([Says(200, 2001)] * before, [Says()], [Says(200, 2001)] * 4):
         for answer in answers:
             emsp_server.answers = [answer]
             mark(row, emsp_platform)
             drain_now()
 
     assert pending() == []
-    assert len(emsp_server.got) == 9
+    assert len(emsp_server.got) == before + 5
+
+
+@pytest.mark.req("REL-27")
+def test_what_another_platform_refuses_parks_nothing_here(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    other, row = add_platform("other", emsp_server.url), add_object()
+    for platform in [other] * 4 + [emsp_platform]:
+        emsp_server.answers = [Says(200, 2001)]
+        mark(row, platform)
+        drain_now()
+
+    assert pending() == []
 
 
 @pytest.mark.req("REL-28")

@@ -207,6 +207,25 @@ def test_a_platform_that_was_silent_for_five_minutes_is_probed(emsp_server: Reco
     assert emsp_server.lines == ["GET /versions"]
 
 
+@pytest.mark.req("REL-38", "REL-39")
+def test_a_platform_that_was_never_heard_of_is_probed_five_minutes_after_it_was_made(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    for minutes, probed in ((4, 0), (6, 1)):
+        Platform.objects.update(last_heard_at=None, created_at=datetime.now(UTC) - timedelta(minutes=minutes))
+        assert outbox_probe.probe() == probed
+
+
+@pytest.mark.req("REL-26")
+def test_a_shorter_rest_does_not_end_a_longer_one(emsp_platform: Platform) -> None:
+    for seconds in (600.0, 5.0):
+        health.rest(emsp_platform.pk, seconds)
+
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.backoff_until is not None
+    assert emsp_platform.backoff_until > datetime.now(UTC) + timedelta(seconds=500)
+
+
 @pytest.mark.req("REL-38")
 def test_a_failed_probe_waits_longer_each_time() -> None:
     assert [outbox_policy.pause(failures) for failures in (1, 2, 3, 4, 5, 6, 7, 8, 20)] == [
