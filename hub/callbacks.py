@@ -40,7 +40,7 @@ class Replaced:
 def may_have_response_url(body: bytes, query: str) -> bool:
     """Say whether a message has to be looked at for a response_url."""
     # The name may also be spelled with escapes, which no honest partner does (HUB-72).
-    return _MEMBER in body or b"\\u" in body or "response_url=" in query
+    return _MEMBER in body or b"\\u" in body or (query != "" and response_urls.is_in(query))
 
 
 def replace_response_url(
@@ -69,7 +69,7 @@ def replace_response_url(
             callback = keep(original, _expiry(members))
             members["response_url"] = msgspec.Raw(msgspec.json.encode(url_of(callback)))
             return Replaced(msgspec.json.encode(members), query, callback)
-    if "response_url=" in query:
+    if response_urls.is_in(query):
         others, original = response_urls.from_query(query)
         callback = keep(original, _expiry({}))
         pairs = {**others, "response_url": url_of(callback)}

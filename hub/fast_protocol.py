@@ -139,6 +139,8 @@ class Protocol(HttpToolsProtocol):
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:  # behind a chunked body: none of them says who asks, or for whom (RFC 9110, 6.5.1)
+            return
         name = name.lower()
         self.headers.append((name, value))
         if len(value) > LONGEST_HEADER:

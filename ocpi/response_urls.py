@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from django.conf import settings
 
@@ -33,13 +33,25 @@ def check(url: str, platform: KnownPlatform) -> None:
         raise status.InvalidParameters(_NAME, "must be at a host of the calling platform")
 
 
+def is_in(query: str) -> bool:
+    """Say whether a query has a response_url, however its name is escaped (TRN-024)."""
+    parts = [part.partition("=") for part in query.split("&")]
+    return any(sign and _is_name(name) for name, sign, _ in parts)
+
+
+def _is_name(text: str) -> bool:
+    return text == _NAME or ("%" in text and unquote(text) == _NAME)
+
+
 def from_query(query: str) -> tuple[dict[str, str], str]:
     """Return the other parameters of a query and its response_url, "" if it has none.
 
     One that is not percent-encoded, with a query of its own, reaches to the end (CHP-08, PIT-18); only a duration
     behind it, which no URL of a Sender is known to end with, is taken for ours if there is no other.
     """
-    head, _, tail = f"&{query}".partition(f"&{_NAME}=")
+    parts = [part.partition("=") for part in query.split("&")]
+    spelled = "&".join([f"{_NAME if _is_name(name) else name}{sign}{value}" for name, sign, value in parts])
+    head, _, tail = f"&{spelled}".partition(f"&{_NAME}=")
     others = dict(parse_qsl(head, keep_blank_values=True))
     first, _, rest = tail.partition("&")
     if "://" not in first:

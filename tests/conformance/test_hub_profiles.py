@@ -33,19 +33,16 @@ def far_emsp(partner: Partner, listener: Listener) -> Person:
 
 
 @pytest.mark.req("HUB-72", "CHP-01", "CHP-03", "CHP-08", "PIT-18", "PIT-82")
-@pytest.mark.parametrize("form", ["encoded", "unencoded", "unencoded and last"])
+@pytest.mark.parametrize("form", ["encoded", "unencoded", "unencoded and last", "name escaped"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_response_url_in_a_query_is_the_hubs_own(
     far_cpo: Person, far_emsp: Person, listener: Listener, method: str, form: str
 ) -> None:
     original = f"{far_emsp.url}/results/1?mine=7&more=a"
-    url = quote(original, safe="") if form == "encoded" else original
+    url = quote(original, safe="") if form in ("encoded", "name escaped") else original
+    name = "response%5Furl" if form == "name escaped" else "response_url"
     duration = "duration=900" if method == "GET" else "x=y"
-    query = (
-        f"response_url={url}&{duration}"
-        if form == "unencoded" and method == "GET"
-        else f"{duration}&response_url={url}"
-    )
+    query = f"response_url={url}&{duration}" if form == "unencoded" and method == "GET" else f"{duration}&{name}={url}"
 
     answer = far_emsp.request(method, f"http://127.0.0.1:8000/ocpi/{PROFILES}/S1?{query}", to="NL*TNM")
 

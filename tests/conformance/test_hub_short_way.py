@@ -232,6 +232,33 @@ def test_chunks_after_and_before_the_usual(cpo: Person, receiver: Person, listen
     assert [each.body for each in listener.received("PUT")] == [BODY] * 6
 
 
+@pytest.mark.req("SEC-32", "SEC-34")
+@pytest.mark.parametrize(
+    "path", [PREFERENCES, "/ocpi/hub/2.2.1/receiver/locations/NL/TNM/L1", "/ocpi/2.2.1/credentials"]
+)
+@pytest.mark.parametrize("left_out", ["", "Authorization"])
+def test_what_stands_behind_a_chunked_body_is_no_header(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, path: str, left_out: str
+) -> None:
+    """Front servers judge the headers in front of a body; a trailer gets past them."""
+    to = "DE*EMS" if path == PREFERENCES else "NL*HUB"
+    octets = request(cpo, path=path, to=to)
+    if left_out:
+        octets = octets.replace(f"{left_out}: {cpo.authorization}\r\n".encode(), b"")
+    more = f"Authorization: {cpo.authorization}\r\nX-Request-ID: other\r\nOCPI-to-party-id: XXX\r\n".encode()
+    chunked = _chunked(octets)[: -len(b"\r\n")] + more + b"\r\n"
+
+    async def work() -> list[Answer]:
+        return [await (await served.client()).ask(each) for each in (chunked, _chunked(octets))]
+
+    found, usual = run(served, work)
+    assert (found.http_status, found.headers) == (usual.http_status, usual.headers)
+    assert found.codes[1] == usual.codes[1]
+    assert found.headers["x-request-id"] == "r"
+    if left_out:
+        assert found.codes == (401, 2000)
+
+
 @pytest.mark.req("SEC-45")
 def test_a_length_that_is_not_the_bodys_makes_no_second_request(
     cpo: Person, receiver: Person, listener: Listener, served: Served

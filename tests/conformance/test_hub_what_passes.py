@@ -233,3 +233,20 @@ def test_a_party_owns_no_objects_that_its_role_has_not(
 
     assert answer.http_status == 404
     assert not Delivery.objects.exists()
+
+
+# ---- queries
+
+
+@pytest.mark.req("HUB-72", "HUB-21")
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize("query", ["xresponse_url=1", "my_response_url=a%3Ab&duration=1", "duration=9"])
+def test_a_parameter_whose_name_only_ends_so_is_no_response_url(
+    emsp: Person, partner: Partner, listener: Listener, query: str
+) -> None:
+    partner("NL*TNM:CPO", listener=listener)
+
+    answer = emsp.get(f"hub/2.2.1/receiver/chargingprofiles/S1?{query}", to="NL*TNM")
+
+    assert answer.codes == (200, 1000)
+    assert listener.received("GET")[0].query == query
