@@ -26,7 +26,6 @@ from typing import cast
 from django.conf import settings
 
 from ocpi import secrets, snapshot
-from ocpi.models import CredentialsToken
 
 SHORTEST = 16  # of a word that is looked at; shorter tokens of partners, which are flagged (SEC-06), are searched for
 KEY_DIGITS = 40  # hexadecimal, of a key
@@ -101,8 +100,9 @@ def _hide(text: str, known: _Known, *, may_read: bool = True) -> str:
             for part in (word, *word.split(b"/")[:-1], *_BETWEEN_PARTS.split(word)[:-1]):
                 if part[-_ENDING:] in known.endings:
                     text = _hide_in(text, part, known, may_read)
-                if known.is_key is not None and _is_live_key(digits := part[-KEY_DIGITS:], known.is_key, may_read):
-                    text = text.replace(digits.decode(), secrets.mask(digits.decode()))
+                if known.is_key is not None and _ends_in_key(part, known.is_key, may_read):
+                    digits = part[-KEY_DIGITS:].decode()
+                    text = text.replace(digits, secrets.mask(digits))
     for token in known.unusual:
         if token in text:
             text = text.replace(token, secrets.mask(token))
@@ -137,12 +137,16 @@ def _ends(octets: bytes, shape: bytes, end: bytes) -> list[int]:
 
 def _has_key(octets: bytes, places: Iterable[int], is_key: IsKey) -> bool:
     """Say whether a live key ends at any of these places; what is no number in hexadecimal is soon seen not to be."""
-    tails = [octets[place - KEY_DIGITS : place] for place in places]
-    return any(_is_live_key(tail, is_key, True) for tail in tails if tail.isalnum())
+    found = [place for place in places if octets[place - KEY_DIGITS : place].isalnum()]
+    return any(_ends_in_key(octets[max(0, place - KEY_DIGITS - 1) : place], is_key, may_read=True) for place in found)
 
 
-def _is_live_key(digits: bytes, is_key: IsKey, may_read: bool) -> bool:
-    return _KEY.fullmatch(digits) is not None and is_key(digits.decode(), may_read)
+def _ends_in_key(word: bytes, is_key: IsKey, may_read: bool) -> bool:
+    """Say whether a text ends with a live key; digits of a longer number, a digest for instance, are none."""
+    digits = word[-KEY_DIGITS:]
+    if _KEY.fullmatch(digits) is None or word[-KEY_DIGITS - 1 : -KEY_DIGITS].isalnum():
+        return False
+    return is_key(digits.decode(), may_read)
 
 
 def _hide_in(text: str, word: bytes, known: _Known, may_read: bool) -> str:
@@ -167,7 +171,7 @@ def _is_encoded(word: bytes, known: _Known, may_read: bool) -> bool:
     except (ValueError, binascii.Error):
         return False
     # As HTTP Basic has it, a name and a colon stand before.
-    return known.is_key is not None and _is_live_key(inner[-KEY_DIGITS:], known.is_key, may_read)
+    return known.is_key is not None and _ends_in_key(inner, known.is_key, may_read)
 
 
 def _current() -> _Known:
@@ -183,7 +187,7 @@ def _current() -> _Known:
 
 def _load(registry: snapshot.Snapshot) -> _Known:
     digests, endings, unusual = set(), set(), []
-    tokens = list(CredentialsToken.objects.values_list("digest", "last_four"))
+    tokens = [(digest, token.last_four) for digest, token in registry.tokens.items()]
     for name in _tokens:
         tokens += cast(Iterable[tuple[str, str]], registry.extras.get(name, ()))
     for digest, ending in tokens:

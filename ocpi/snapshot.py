@@ -141,6 +141,7 @@ class KnownToken:
     platform_id: int
     purpose: str
     expires_at: float | None  # seconds since the epoch
+    last_four: str = ""
 
     def valid(self, now: float) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -304,7 +305,9 @@ def load() -> Snapshot:
     for endpoint in Endpoint.objects.all():
         endpoints[endpoint.platform_id][(endpoint.identifier, endpoint.role)] = endpoint.url
     tokens = {
-        row.digest: KnownToken(row.platform_id, row.purpose, row.expires_at.timestamp() if row.expires_at else None)
+        row.digest: KnownToken(
+            row.platform_id, row.purpose, row.expires_at.timestamp() if row.expires_at else None, row.last_four
+        )
         for row in CredentialsToken.objects.all()
     }
     tls = {row.platform_id: row for row in TlsSettings.objects.all()}

@@ -7,6 +7,7 @@ it all into `secrets.json`. Pages are those that links lead to, from the first o
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -27,6 +28,8 @@ def main(folder: Path, most: int) -> None:
     from django.contrib.auth.models import User
     from django.test import Client
 
+    # At DEBUG it tells of every variable that a template asks for in vain, with a traceback: megabytes a page.
+    logging.getLogger("django.template").setLevel(logging.INFO)
     known = _secrets()
     password = known["admin password"] = secrets.token_urlsafe(24)
     User.objects.create_superuser("operator", password=password)

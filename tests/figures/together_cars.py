@@ -41,6 +41,8 @@ class Cars:
     ) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(20)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     def finish(self, *, seconds: float) -> None:
         """Let no further car come and wait until those that charge have left."""
@@ -73,7 +75,7 @@ class Cars:
         await asyncio.gather(*running, *charging, return_exceptions=True)
 
     async def _connected(self, point: SimulatedChargePoint) -> None:
-        while True:
+        while not self._ended.is_set():  # one that was closed runs no more, and does not wait either
             try:
                 await point.run()
             except Exception:  # refused while the gateway had no database, for instance: as a real one, again

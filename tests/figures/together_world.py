@@ -238,7 +238,7 @@ def _fill(world: World) -> None:
         cards = [_card(PARTIES["emsp"], f"04AABB00CC{number:02}") for number in range(2)]
         world.cards += [each["uid"] for each in cards]
         world.members["emsp"].manage("load_tokens", str(_write(world.folder, "tokens", cards)))
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180  # what was refused by one that was still starting comes again after a while
     while any(len(world.members[name].query("SELECT FROM cpo_token")) < len(world.cards) for name in owners):
         if time.monotonic() > end:
             raise RuntimeError("the Tokens did not reach the CPOs")
