@@ -68,7 +68,7 @@ class Application:
         self._pages = Threads(settings.WEB_THREADS, "django")
         self._doors = EventLoopDoors(self._threads)
         self._django = DjangoDoor(self._pages)
-        self._lane = Lane(self._doors)
+        self._lane = Lane(self._doors, self._pages)
         return self._lane
 
     def lane(self) -> Lane:

@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 from django.db import transaction
 
-from hub import direct_versions, quick_patch, registry, shared_objects
+from hub import direct_versions, known_objects, ownership, quick_patch, registry, roles, shared_objects
+from hub.routing import Asked, Broadcast, owner_of_push
 from hub.shared_objects import Push
-from ocpi import outbox
+from ocpi import outbox, status
 from ocpi.headers import Address
 from ocpi.snapshot import KnownPlatform, Snapshot
+
+
+def receive(
+    asked: Asked, route: Broadcast, *, query: str, body: bytes, snapshot: Snapshot, hub: Address, correlation_id: str
+) -> bool:
+    """Take a push that is for all. Return whether what was pushed is new.
+
+    :raises UnknownObject: if the URL names no object of the caller's, or as `broadcast`.
+    :raises InvalidParameters: as `broadcast`, or if URL and body name two types of a Token.
+    """
+    if len(asked.tail) < 3:
+        raise status.UnknownObject("There is nothing at this URL")
+    owner = Address(*asked.tail[:2])
+    if not asked.caller.has_party(owner, *roles.OWNERS.get(asked.module, ())):
+        raise ownership.unknown(asked.module)
+    kind = ""
+    if asked.module == "tokens":
+        given = parse_qs(query, keep_blank_values=True).get("type", [None])[-1]
+        kind = shared_objects.token_type(asked.method, given, body)
+    push = Push(
+        module=asked.module,
+        method=asked.method,
+        owner=owner,
+        path=asked.tail[2:],
+        kind=kind,
+        body=body,
+        platform_id=asked.caller.id,
+    )
+    created = broadcast(
+        push,
+        snapshot=snapshot,
+        caller=asked.caller,
+        sender=owner_of_push(asked, route.sender),
+        hub=hub,
+        correlation_id=correlation_id,
+    )
+    known_objects.learn(asked, to=None, query=query, body=body)
+    return created
 
 
 def broadcast(

@@ -83,11 +83,12 @@ class Again(Said):
 class SameRequests:
     """What one connection remembers."""
 
-    __slots__ = ("_misses", "known")
+    __slots__ = ("_misses", "_read", "known")
 
     def __init__(self) -> None:
         self.known: RequestHead | None = None
         self._misses = 0
+        self._read = b""  # the octets that were read last
 
     def again(self, data: bytes) -> tuple[Again, bytes] | None:
         """Return the request that these octets are and its body, if they are one whole one with the head of before."""
@@ -99,11 +100,14 @@ class SameRequests:
         length = head.length
         if body if length is None else values[length] != b"%d" % len(body):
             return None
-        self._misses = 0
+        self._misses, self._read = 0, data
         return Again(head, values, first), body
 
     def learn(self, data: bytes) -> None:
         """Remember the head of a request that a parser found good, and after which the connection is kept."""
+        if data is self._read:  # it has the head that is known, and was left to others
+            self._read = b""
+            return
         if self._misses >= _MOST_MISSES:
             return
         self._misses += 1

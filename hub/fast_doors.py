@@ -83,7 +83,7 @@ class EventLoopDoors(forwarding.Doors):
             self.in_flight.leave(platform)
 
     async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
-        return await self._threads.run(work, *args, **named)
+        return await self._threads.run_with_care(work, *args, **named)
 
     async def failed(self, platform_id: int, error: str, *, retry_after: float | None = None) -> None:
         self._well_at.pop(platform_id, None)

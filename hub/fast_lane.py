@@ -1,7 +1,8 @@
 """The fast lane: a Direct request is passed on in the event loop, without a thread that waits and without Django.
 
 The same functions decide as in hub/views.py: authentication, routing headers, JSON reader, `hub.routing.decide`,
-`hub.forwarding.pass_on`. Whatever is not a Direct request, and whoever shows no valid token, is left to Django.
+`hub.forwarding.pass_on`, for broadcasts `hub.fanout.receive`. GET All, and whoever shows no valid token, is left to
+Django.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
-from hub import fast_callbacks, forwarding
+from hub import fast_broadcast, fast_callbacks, forwarding
 from hub.fast_doors import EventLoopDoors
 from hub.fast_message import CALLBACKS, Headers, Message, Reply, limit_of
 from hub.fast_replies import finish, refusal, reply_of
+from hub.fast_threads import Threads
 from hub.fast_ways import ShortWays
 from hub.open_lookups import Lookups
-from hub.routing import Asked, Direct, NeedsLookup, decide
+from hub.routing import Asked, Broadcast, Direct, NeedsLookup, decide
 from ocpi import (
     authentication,
     defects,
@@ -53,8 +55,9 @@ _WAY_SECONDS = 1.0
 class Lane:
     """Passes requests on, in one event loop."""
 
-    def __init__(self, doors: EventLoopDoors) -> None:
-        self.doors = doors
+    def __init__(self, doors: EventLoopDoors, pages: Threads) -> None:
+        """Use `doors` for Direct requests, and threads that are shared with `pages` for what takes longer."""
+        self.doors, self.pages = doors, pages
         self.registry: Snapshot | None = None  # that what is remembered was found in
         self._callers: dict[str, authentication.Caller] = {}
         self._ways: dict[tuple[object, ...], Way] = {}
@@ -88,14 +91,17 @@ class Lane:
             route = _accepted(message, caller, ids, way)
             asked = Asked(place.module, place.interface, message.method, place.tail, way.routing, caller.platform)
             if isinstance(route, NeedsLookup):
-                found = await self.lookups.resolve(asked, route, registry, query=message.query, body=message.content)
-                if not isinstance(found, Direct):
-                    return None
-                route = found
-            passed = await forwarding.pass_on(
-                asked, route, query=message.query, body=message.content, ids=ids, doors=self.doors
-            )
-            reply = reply_of(passed)
+                route = await self.lookups.resolve(asked, route, registry, query=message.query, body=message.content)
+            if isinstance(route, Broadcast):
+                reply = await fast_broadcast.answer(
+                    message, asked, route, registry=registry, hub=hub, correlation_id=ids.correlation_id,
+                    threads=self.pages,
+                )  # fmt: skip
+            else:
+                passed = await forwarding.pass_on(
+                    asked, route, query=message.query, body=message.content, ids=ids, doors=self.doors
+                )
+                reply = reply_of(passed)
         except Exception as error:  # the one exception handler; what we did not expect is 4000 at a hub
             reply = refusal(error)
         finish(message, reply, ids, way.routing, way.back, caller.platform.id, time.perf_counter() - started)
@@ -165,13 +171,13 @@ class Way:
     routing: Routing
     back: dict[str, str]
     is_readable: bool = True
-    route: Direct | NeedsLookup | None = None
+    route: Direct | Broadcast | NeedsLookup | None = None
     problem: Exception | None = None
     until: float = 0.0
 
 
 def _found_way(message: Message, caller: authentication.Caller, registry: Snapshot, hub: Address) -> Way | None:
-    """Return where a message goes; nothing if that is not one party, so that it is for Django."""
+    """Return where a message goes; nothing if that is a list for Django."""
     try:
         routing = read_routing(message.headers.get)
     except status.InvalidParameters as error:
@@ -184,10 +190,10 @@ def _found_way(message: Message, caller: authentication.Caller, registry: Snapsh
         route = decide(asked, registry, hub)
     except Exception as error:
         return Way(routing, back, problem=error)
-    return Way(routing, back, route=route) if isinstance(route, Direct | NeedsLookup) else None
+    return Way(routing, back, route=route) if isinstance(route, Direct | Broadcast | NeedsLookup) else None
 
 
-def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: Way) -> Direct | NeedsLookup:
+def _accepted(message: Message, caller: authentication.Caller, ids: Ids, way: Way) -> Direct | Broadcast | NeedsLookup:
     """Note what is odd and refuse what is wrong: addresses that cannot be read, then the body, then the receiver.
 
     :raises TooManyRequests: if the caller has made too many.

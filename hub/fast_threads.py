@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from ocpi.db_care import care_for_connection
+from ocpi.db_care import care_for_connection, leave_connection
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -25,9 +25,13 @@ class Threads:
         self._executor = ThreadPoolExecutor(number, thread_name_prefix=name)
 
     async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
-        """Run something on one of the threads and return what it gives."""
+        """Run something that cares for its connection itself on one of the threads, and return what it gives."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, partial(_with_care, partial(work, *args, **named)))
+        return await loop.run_in_executor(self._executor, partial(work, *args, **named))
+
+    async def run_with_care(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
+        """Do the same, and what Django's request signals do for the database connection of a thread."""
+        return await self.run(_with_care, partial(work, *args, **named))
 
     def close(self) -> None:
         """Let what has begun come to its end, and take no more."""
@@ -35,9 +39,8 @@ class Threads:
 
 
 def _with_care(work: Callable[[], Result]) -> Result:
-    """Do what Django's request signals do for the database connection of this thread."""
     care_for_connection()
     try:
         return work()
     finally:
-        care_for_connection()
+        leave_connection()

@@ -11,16 +11,11 @@ from hub import (
     callbacks,
     fanout,
     forwarding,
-    known_objects,
     open_routing,
-    ownership,
     returning,
-    roles,
     shared_lists,
-    shared_objects,
 )
-from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, decide, owner_of_push
-from hub.shared_objects import Push
+from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, decide
 from ocpi import authentication, defects, door, envelope, exchanges, health, message_defects, ours, snapshot, status
 from ocpi.headers import Address, Received, Routing, read_ids, read_routing, read_sender
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
@@ -103,47 +98,13 @@ class RouteView(OcpiView):
             case Direct():
                 return _passed_on(forwarding.forward(asked, route, query=query, body=body, ids=ids))
             case Broadcast():
-                created = self._broadcast(request, asked, route, body, registry, ids.correlation_id)
+                created = fanout.receive(
+                    asked, route, query=query, body=body, snapshot=registry, hub=_hub(),
+                    correlation_id=ids.correlation_id,
+                )  # fmt: skip
                 return envelope.response(http_status=201 if created else 200)
             case GetAll():
                 return shared_lists.page(request, asked, route, registry)
-
-    def _broadcast(
-        self,
-        request: HttpRequest,
-        asked: Asked,
-        route: Broadcast,
-        body: bytes,
-        registry: snapshot.Snapshot,
-        correlation_id: str,
-    ) -> bool:
-        if len(asked.tail) < 3:
-            raise status.UnknownObject("There is nothing at this URL")
-        owner = Address(*asked.tail[:2])
-        if not asked.caller.has_party(owner, *roles.OWNERS.get(asked.module, ())):
-            raise ownership.unknown(asked.module)
-        kind = (
-            shared_objects.token_type(asked.method, request.GET.get("type"), body) if asked.module == "tokens" else ""
-        )
-        push = Push(
-            module=asked.module,
-            method=asked.method,
-            owner=owner,
-            path=asked.tail[2:],
-            kind=kind,
-            body=body,
-            platform_id=asked.caller.id,
-        )
-        created = fanout.broadcast(
-            push,
-            snapshot=registry,
-            caller=asked.caller,
-            sender=owner_of_push(asked, route.sender),
-            hub=_hub(),
-            correlation_id=correlation_id,
-        )
-        known_objects.learn(asked, to=None, query=request.META.get("QUERY_STRING", ""), body=body)
-        return created
 
 
 class CallbackView(OcpiView):

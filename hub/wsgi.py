@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 _django = get_wsgi_application()
 
-from ocpi.db_care import care_for_connection  # noqa: E402 - needs the applications
+from ocpi.db_care import care_for_connection, leave_connection  # noqa: E402 - needs the applications
 from ocpi.endpoints import entrance  # noqa: E402
 from ocpi.views import MAX_LOCATION_BODY  # noqa: E402
 
@@ -33,7 +33,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         body = environ["wsgi.input"].read(MAX_LOCATION_BODY + 1)
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
     response = entrance(WSGIRequest(environ))
-    care_for_connection()
+    leave_connection()
     headers = [*response.items(), *(("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values())]
     if "Content-Length" not in response.headers:
         headers.append(("Content-Length", str(len(response.content))))
@@ -47,4 +47,4 @@ def _until_written(response: Any) -> Iterator[bytes]:
     """Yield the body; who asks for more has written it out. If that fails, nobody asks."""
     yield response.content
     response.written()
-    care_for_connection()
+    leave_connection()

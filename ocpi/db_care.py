@@ -13,12 +13,18 @@ from django.db import connections
 
 
 def care_for_connection() -> None:
-    """Close a connection of this thread that is broken or old; call it before and after each piece of work."""
+    """Close a connection of this thread that is broken or old; call it before each piece of work."""
     for connection in connections.all(initialized_only=True):
         connection.close_if_unusable_or_obsolete()
         raw = connection.connection
         if raw is not None and not raw.closed and not connection.in_atomic_block and _is_quiet(raw.fileno()):
             connection.health_check_done = True  # type: ignore[attr-defined]
+
+
+def leave_connection() -> None:
+    """Close a connection of this thread that a piece of work has left broken; call it after each."""
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
 
 
 def _is_quiet(descriptor: int) -> bool:

@@ -49,6 +49,8 @@ class _CallersThread:
     async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
         return await sync_to_async(work, thread_sensitive=True)(*args, **named)
 
+    run_with_care = run
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -147,4 +149,5 @@ def use_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "Threads", lambda *_: _CallersThread())
     # It would close the connection that the test's transaction is in.
     monkeypatch.setattr(wsgi, "care_for_connection", lambda: None)
+    monkeypatch.setattr(wsgi, "leave_connection", lambda: None)
     monkeypatch.setattr(people, "door", lambda _client: LaneClient())

@@ -10,7 +10,7 @@ from tests.fixtures import Document
 from tests.people import Person
 
 LOCATION = "hub/2.2.1/receiver/locations/NL/TNM/LOC1"
-pytestmark = pytest.mark.usefixtures("hub_side")
+pytestmark = pytest.mark.usefixtures("hub_side", "front_door")
 
 
 @pytest.fixture

@@ -13,15 +13,18 @@ from django.db import OperationalError, connection
 from pytest_django.fixtures import Settings
 
 from hub import asgi, forwarding
+from hub.fast_django import DjangoDoor
 from ocpi import authentication, exchanges, snapshot
-from ocpi.models import CredentialsToken, Exchange, Platform
+from ocpi.headers import Address
+from ocpi.models import CredentialsToken, Delivery, Exchange, Platform
 from tests import front_doors
-from tests.fixtures import Partner
+from tests.fixtures import Document, Partner
 from tests.front_doors import LaneAnswer, LaneClient
 from tests.people import Person
 from tests.platforms import Listener
 
 SESSION = "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1"
+BROADCAST = "hub/2.2.1/receiver/locations/NL/TNM/LOC1"
 BODY = b'{"kwh":12.5,"last_updated":"2026-01-01T00:00:00Z"}'
 pytestmark = pytest.mark.usefixtures("hub_side", "in_lane")
 
@@ -258,6 +261,26 @@ def test_a_known_caller_needs_no_database_and_no_thread(
         assert codes(async_to_sync(twice)()) == (200, 1000)
     finally:
         connection.force_debug_cursor = False
+
+
+@pytest.mark.req("HUB-28")
+def test_a_push_for_all_is_kept_and_marked_without_django(
+    cpo: Person, receiver: Person, document: Document, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DjangoDoor, "answer", None)
+    settings.OCPI_EXCHANGES = True
+    location = document("location", id="LOC1")
+    evse = f"{BROADCAST}/{location['evses'][0]['uid']}"
+
+    put = cpo.put(BROADCAST, location, to=Address("NL", "HUB"))
+    patch = cpo.patch(evse, {"status": "CHARGING", "last_updated": "2026-05-01T10:00:00Z"}, to=Address("NL", "HUB"))
+    older = cpo.patch(evse, {"status": "CHARGING", "last_updated": "2001-05-01T10:00:00Z"}, to=Address("NL", "HUB"))
+
+    assert [each.codes for each in (put, patch, older)] == [(201, 1000), (200, 1000), (200, 2001)]
+    assert patch.headers["OCPI-from-party-id"] == "HUB"
+    assert Delivery.objects.filter(platform_id=receiver.id).count() == 2
+    exchanges.flush()
+    assert list(Exchange.objects.order_by("id").values_list("status_code", flat=True)) == [1000, 1000, 2001]
 
 
 @pytest.mark.req("HUB-13")

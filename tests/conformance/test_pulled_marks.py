@@ -207,6 +207,7 @@ def test_a_page_that_was_not_written_out_clears_nothing(reader: Person, monkeypa
             "HTTP_AUTHORIZATION": reader.authorization,
         }  # fmt: skip
         monkeypatch.setattr(wsgi, "care_for_connection", lambda: None)
+        monkeypatch.setattr(wsgi, "leave_connection", lambda: None)
         return iter(wsgi.application(environ, lambda _status, _headers: None))
 
     broken = answer()

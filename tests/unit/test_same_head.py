@@ -203,3 +203,15 @@ def test_heads_that_differ_each_time_are_given_up() -> None:
 
     assert found.known is not None
     assert found.again(REQUEST.replace(b"*/*", b"8")) is None
+
+
+def test_a_head_that_is_known_is_not_looked_at_again() -> None:
+    found = requests()
+    known, data = found.known, REQUEST.replace(b"r-1", b"r-2")
+    assert found.again(data) is not None
+
+    found.learn(data)  # it was left to others, who found it good
+
+    assert found.known is known
+    found.learn(REQUEST.replace(b"*/*", b"text/html"))
+    assert found.known is not known
