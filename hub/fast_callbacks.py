@@ -45,8 +45,9 @@ async def answer(
         callback = await doors.run(callbacks.find, message.place.tail[0], caller_id=caller.platform.id)
         owner = returning.owner_of(callback, message.method, caller.platform, routing, registry)
         body = message.body if message.method == "POST" else b""
+        onward = returning.addressed(routing, caller.platform, owner)
         passed = await forwarding.pass_back(
-            callback, owner=owner, method=message.method, body=body, routing=routing, ids=ids, doors=doors
+            callback, owner=owner, method=message.method, body=body, routing=onward, ids=ids, doors=doors
         )
         reply = reply_of(passed)
     except Exception as error:

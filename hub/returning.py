@@ -5,7 +5,7 @@ from __future__ import annotations
 from hub import permissions
 from hub.models import Callback
 from ocpi import status
-from ocpi.headers import Routing
+from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownPlatform, Snapshot
 
 
@@ -28,6 +28,26 @@ def owner_of(
     if owner is None or not owner.reachable:
         raise status.ReceiverUnreachable("The platform behind this URL is not connected")
     return owner
+
+
+def addressed(routing: Routing, caller: KnownPlatform, owner: KnownPlatform) -> Routing:
+    """Return the addresses that go on with a request: From of the caller's party, To of the owner's (HUB-73).
+
+    Who calls a URL of the hub may leave them out or name the hub; where a platform has one party, that is meant.
+    """
+    to, sender = routing.to, routing.sender
+    return Routing(
+        to=to if to is not None and owner.has_party(to) else _only_party(owner) or to,
+        sender=sender or _only_party(caller),
+    )
+
+
+def _only_party(platform: KnownPlatform) -> Address | None:
+    """Return the address of a platform that has one; parties behind a hub are told apart by nobody else."""
+    if platform.is_hub:
+        return None
+    found = {party.address.key: party.address for party in platform.parties if party.active}
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _check_continuation(

@@ -125,9 +125,8 @@ class CallbackView(OcpiView):
     def _bring_back(self, method: str, key: str, body: bytes) -> HttpResponse:
         callback = callbacks.find(key, caller_id=self.caller.platform.id)
         owner = returning.owner_of(callback, method, self.caller.platform, self.routing, snapshot.current())
-        passed = forwarding.bring_back(
-            callback, owner=owner, method=method, body=body, routing=self.routing, ids=self.ids
-        )
+        onward = returning.addressed(self.routing, self.caller.platform, owner)
+        passed = forwarding.bring_back(callback, owner=owner, method=method, body=body, routing=onward, ids=self.ids)
         return _passed_on(passed)
 
 

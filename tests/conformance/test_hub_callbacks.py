@@ -83,6 +83,40 @@ def test_what_comes_of_a_request_at_a_url_of_the_hub(
 
 
 @pytest.mark.usefixtures("front_door")
+@pytest.mark.req("HUB-73")
+@pytest.mark.parametrize("to", [None, "NL*HUB", "BE*MSX", "DE*EMS", "de*ems"])
+@pytest.mark.parametrize("sender", [None, "NL*TNM"])
+def test_a_result_goes_on_from_the_one_party_to_the_other(
+    cpo: Person, receiver: Person, listener: Listener, to: str | None, sender: str | None
+) -> None:
+    answer = cpo.request("POST", url(cpo, receiver, listener), RESULT, to=to, sender=sender, documented=False)
+
+    assert answer.codes == (200, 1000)
+    [arrived] = listener.received("POST")
+    assert _addresses(arrived.headers) == "DE*EMS NL*TNM"
+    assert _addresses(answer.headers) == "NL*TNM DE*EMS"
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("HUB-73")
+def test_of_several_parties_none_is_chosen_for_a_result(cpo: Person, partner: Partner, listener: Listener) -> None:
+    several = partner("DE*ONE:EMSP", "DE*TWO:EMSP", listener=listener)
+    at = url(cpo, several, listener)
+
+    assert cpo.post(at, RESULT, to="DE*TWO", documented=False).codes == (200, 1000)
+    [arrived] = listener.received("POST")
+    assert _addresses(arrived.headers) == "DE*TWO NL*TNM"
+
+
+def _addresses(headers: Any) -> str:
+    """Return To and From of a message, in capitals."""
+    found = {name.lower(): value for name, value in headers.items()}
+    return " ".join(
+        f"{found[f'ocpi-{way}-country-code']}*{found[f'ocpi-{way}-party-id']}" for way in ("to", "from")
+    ).upper()
+
+
+@pytest.mark.usefixtures("front_door")
 @pytest.mark.req("TRN-039", "HUB-09")
 def test_a_refusal_is_counted_and_addressed(cpo: Person, receiver: Person, listener: Listener) -> None:
     at = url(cpo, receiver, listener)
