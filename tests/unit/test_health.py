@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from pytest_django.fixtures import Settings
 from cpo import models as cpo_models
 from emsp import models as emsp_models
 from hub import health, live_state, metrics
-from ocpi import alarms, exchanges, tallies, traffic
+from ocpi import alarms, breaker, exchanges, lanes, tallies, traffic
 from ocpi.models import Delivery, FinishedDelivery
 from tests.fixtures import Document, Partner
 
@@ -157,6 +158,38 @@ def test_metrics_count_per_platform_and_show_nothing_secret(
     ):
         assert line in text
     assert not any(secret in text for secret in (drivers.token, drivers.token_out, "secret-path", "secret-query"))
+
+
+@pytest.mark.req("REL-59")
+def test_each_number_of_a_platform_is_its_own(client: Client, partner: Partner) -> None:
+    now = datetime.now(UTC)
+    away = partner("FR*AWY:EMSP", name="Away", connection="OFFLINE", backoff_until=now + timedelta(hours=1)).platform
+    busy = partner("DE*EMS:EMSP", name="Busy", average_ms=5.0).platform
+    assert away
+    assert busy
+    _delivery(busy, due_at=now - timedelta(seconds=500))
+    for _ in range(3):
+        _delivery(busy, state="MARKED")
+    _delivery(away, state="MARKED")
+    locks = lanes.BorrowedLocks()
+    held = locks.acquire([(busy.pk, slot) for slot in range(4)], slow_ms=1000)
+    metrics.forget()
+    try:
+        text = client.get("/metrics").content.decode()
+    finally:
+        locks.release([one.lane for one in held])
+
+    found = dict(re.findall(r"^(ocpi_\S+) (\S+)$", text, re.MULTILINE))
+    for name, of_busy, of_away in (("pending", 1, 0), ("marked", 3, 1), ("in_flight", 1, 0)):
+        assert float(found[f'ocpi_deliveries_{name}{{platform="Busy"}}']) == of_busy
+        assert float(found[f'ocpi_deliveries_{name}{{platform="Away"}}']) == of_away
+    assert 500 <= float(found['ocpi_deliveries_oldest_seconds{platform="Busy"}']) < 800
+    assert float(found['ocpi_deliveries_oldest_seconds{platform="Away"}']) == 0
+    breakers = {
+        (name, state) for name in ("Busy", "Away") for state in breaker.STATES
+        if float(found[f'ocpi_platform_breaker{{platform="{name}",state="{state}"}}'])
+    }  # fmt: skip
+    assert breakers == {("Busy", breaker.CLOSED), ("Away", breaker.OPEN)}
 
 
 def test_a_scrape_costs_the_same_however_many_platforms(client: Client, partner: Partner) -> None:

@@ -89,6 +89,22 @@ def test_a_success_in_the_same_moment_resets_the_count(
     assert emsp_platform.connection == ("OFFLINE" if failures == 3 else "CONNECTED")
 
 
+@pytest.mark.req("REL-26")
+def test_a_success_beside_a_failure_is_written_down_although_one_was_a_moment_ago(emsp_platform: Platform) -> None:
+    mark(add_object(), emsp_platform)
+    [row] = outbox_rows.due([(emsp_platform.pk, slot) for slot in range(4)], limit=1).popitem()[1]
+    health.succeeded(emsp_platform.pk, 0.01)
+    health.failed(emsp_platform.pk, "no answer, says another process")
+
+    outbox_outcomes.report_health(
+        [Outcome(row, Ended.FAILED, error="HTTP 503", elapsed=0.01), Outcome(row, Ended.DELIVERED, elapsed=0.01)],
+        unwell=set(),
+    )
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.failures, emsp_platform.backoff_until) == (0, None)
+
+
 @pytest.mark.req("REL-38", "REL-35")
 def test_three_failures_in_a_row_make_a_platform_offline_and_leave_marks_and_cdrs(
     emsp_server: Recorder, emsp_platform: Platform
