@@ -139,6 +139,34 @@ def test_a_change_during_the_call_leaves_the_delivery_pending(
     assert pending() == []
 
 
+@pytest.mark.req("REL-16", "REL-18", "REL-32")
+@pytest.mark.parametrize(
+    ("first", "second", "third"),
+    [
+        (Says(429), Says(), "PATCH"),  # it has confirmed all but the last change
+        (Says(hangs_up=True), Says(), "PATCH"),
+        (Says(hangs_up=True), Says(200, 2001), "PUT"),  # nobody knows what it has
+    ],
+)
+def test_a_change_during_a_later_try_is_a_patch_only_if_that_try_was_confirmed(
+    first: Says, second: Says, third: str, emsp_server: Recorder, emsp_platform: Platform,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    location = add_object(name="Harbour")
+    mark(location, emsp_platform, fields=["status"])
+    emsp_server.answers = [first]
+    drain_now()
+    later(5)
+    once_after_the_call(monkeypatch, lambda: mark(location, emsp_platform, fields=["name"]))
+    emsp_server.answers = [second]
+
+    drain_now()
+
+    assert [got.method for got in emsp_server.got] == ["PATCH", "PUT", third]
+    assert emsp_server.got[2].document["name"] == "Harbour"
+    assert pending() == []
+
+
 def once_after_the_call(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], None]) -> None:
     """Have something happen after the answer came and before it is written down."""
     original, left = outbox_request.deliver, [happen]
