@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import pytest
-from django.db import DataError
+from django.db import DataError, transaction
 
-from ocpi import health, outbox_care, outbox_policy, outbox_request, outbox_settle
+from ocpi import clock, health, outbox, outbox_care, outbox_policy, outbox_request, outbox_settle
+from ocpi.headers import Address
 from ocpi.models import Delivery, FinishedDelivery, Platform
 from ocpi.outbox_engine import drain_now
 from ocpi.outbox_rows import Outcome
@@ -235,6 +237,30 @@ def test_what_another_party_sent_may_be_refused_and_the_others_go_on(
     ]  # fmt: skip
     emsp_platform.refresh_from_db()
     assert (emsp_platform.paused_reason, emsp_platform.failures) == ("", 0)
+
+
+@pytest.mark.req("REL-25")
+@pytest.mark.parametrize("http_status", [401, 403])
+def test_who_takes_our_token_is_not_paused_for_what_is_our_own_and_gets_it_later(
+    emsp_server: Recorder, emsp_platform: Platform, http_status: int
+) -> None:
+    # So does a platform that has just answered our registration, and is still storing the token.
+    emsp_server.always = lambda got: None if got.path == "/versions" else Says(http_status, 2000)
+    with transaction.atomic():
+        outbox.send_result(
+            outbox.Recipient(emsp_platform.pk, Address("DE", "EMS"), Address("NL", "TNM")),
+            url=f"{emsp_server.url}/commands/1", body=b'{"result":"ACCEPTED"}', module="commands",
+            deadline_at=clock.now() + timedelta(minutes=10), correlation_id="c",
+        )  # fmt: skip
+
+    drain_now()
+
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.paused_reason == ""
+    emsp_server.always = lambda _got: None
+    later(60)
+    drain_now()
+    assert list(FinishedDelivery.objects.values_list("state", flat=True)) == ["DELIVERED"]
 
 
 @pytest.mark.req("REL-25", "REL-31")
