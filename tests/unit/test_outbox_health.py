@@ -94,7 +94,8 @@ def test_a_success_beside_a_failure_is_written_down_although_one_was_a_moment_ag
     mark(add_object(), emsp_platform)
     [row] = outbox_rows.due([(emsp_platform.pk, slot) for slot in range(4)], limit=1).popitem()[1]
     health.succeeded(emsp_platform.pk, 0.01)
-    health.failed(emsp_platform.pk, "no answer, says another process")
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    Platform.objects.update(failures=1, backoff_until=until)  # by another process
 
     outbox_outcomes.report_health(
         [Outcome(row, Ended.FAILED, error="HTTP 503", elapsed=0.01), Outcome(row, Ended.DELIVERED, elapsed=0.01)],
