@@ -309,7 +309,8 @@ class FinishedDelivery(DeliveryColumns):
         verbose_name_plural = "finished deliveries"
         indexes = [
             models.Index("finished_at", name="finished_by_time"),
-            models.Index("source", "source_id", name="finished_by_object"),
+            # What came last of an object at a platform is looked up for each PATCH.
+            models.Index("source", "source_id", "platform", "id", name="finished_by_object_there"),
             models.Index("state", "id", condition=~models.Q(state="DELIVERED"), name="finished_undelivered"),
             models.Index("correlation_id", name="finished_by_message"),
         ]

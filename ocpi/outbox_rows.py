@@ -101,6 +101,14 @@ def waiting(platform_id: int | None = None) -> list[Lane]:
 _SENDABLE = """p.state = 'REGISTERED' AND p.connection = 'CONNECTED' AND p.paused_reason = ''
       AND (p.backoff_until IS NULL OR p.backoff_until <= statement_timestamp())"""
 
+# What the receiver did not take last is still missing there: the whole object is due, not what changed since (REL-16).
+_REFUSED_BEFORE = """d.fields IS NOT NULL AND (
+        SELECT f.state FROM ocpi_finisheddelivery f
+        WHERE f.source = d.source AND f.source_id = d.source_id AND f.platform_id = d.platform_id
+          AND f.to_country_code = d.to_country_code AND f.to_party_id = d.to_party_id
+        ORDER BY f.id DESC LIMIT 1
+    ) <> 'DELIVERED'"""
+
 DUE = f"""
 WITH held_back AS MATERIALIZED (
     SELECT platform_id, order_key, min(id) AS id FROM ocpi_delivery
@@ -112,7 +120,8 @@ WITH held_back AS MATERIALIZED (
 SELECT row.* FROM unnest(%(platform_ids)s::bigint[], %(slots)s::smallint[]) AS lane(platform_id, slot)
 JOIN ocpi_platform p ON p.id = lane.platform_id AND {_SENDABLE}
 CROSS JOIN LATERAL (
-    SELECT d.fields::text, d.id, d.platform_id, d.slot, d.kind, d.order_key, d.module, d.path, d.query, d.url, d.source,
+    SELECT CASE WHEN {_REFUSED_BEFORE} THEN NULL ELSE d.fields END::text,
+           d.id, d.platform_id, d.slot, d.kind, d.order_key, d.module, d.path, d.query, d.url, d.source,
            d.source_id, d.body, d.deleted, d.change, d.to_country_code, d.to_party_id,
            d.from_country_code, d.from_party_id, d.correlation_id, d.attempts, d.ambiguous,
            extract(epoch FROM statement_timestamp()

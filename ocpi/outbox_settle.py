@@ -133,7 +133,8 @@ _COPY = f"""INSERT INTO ocpi_finisheddelivery ({_KEPT}, {", ".join(_RESULT_COLUM
     SELECT {", ".join(f"d.{name}" for name in _KEPT.split(", "))}, o.state, d.attempts + 1, statement_timestamp(),
            o.http_status, o.status_code, o.error, o.location"""
 
-# A row whose object changed meanwhile stays, with a clean record: the platform confirmed what it was sent.
+# A row whose object changed meanwhile stays, with a clean record if the platform confirmed what it was sent; what it
+# did not take goes out whole (REL-16).
 _FINISH = f"""
 WITH {_OUTCOME}, gone AS (
     DELETE FROM ocpi_delivery d USING outcome o, ready
@@ -142,7 +143,8 @@ WITH {_OUTCOME}, gone AS (
     {_COPY} FROM gone d JOIN outcome o ON o.id = d.id
 ), changed AS (
     UPDATE ocpi_delivery d SET
-        attempts = 0, error = o.error, http_status = o.http_status, status_code = o.status_code,
+        attempts = 0, fields = CASE WHEN o.state = 'DELIVERED' THEN d.fields END, error = o.error,
+        http_status = o.http_status, status_code = o.status_code,
         ambiguous = d.ambiguous AND o.state <> 'DELIVERED', tried_at = statement_timestamp(),
         due_at = statement_timestamp()
     FROM outcome o JOIN ready ON ready.id = o.id WHERE d.id = o.id AND ready.change <> o.change

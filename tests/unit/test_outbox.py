@@ -146,6 +146,7 @@ def test_a_change_during_the_call_leaves_the_delivery_pending(
         (Says(429), Says(), "PATCH"),  # it has confirmed all but the last change
         (Says(hangs_up=True), Says(), "PATCH"),
         (Says(hangs_up=True), Says(200, 2001), "PUT"),  # nobody knows what it has
+        (Says(429), Says(200, 2001), "PUT"),
     ],
 )
 def test_a_change_during_a_later_try_is_a_patch_only_if_that_try_was_confirmed(

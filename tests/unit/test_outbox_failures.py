@@ -133,6 +133,45 @@ def test_a_change_after_a_failed_try_goes_on_with_its_tries_and_is_sent_whole(
     assert emsp_server.got[1].document["name"] == "Harbour"
 
 
+@pytest.mark.req("REL-16")
+@pytest.mark.parametrize("refusal", [Says(200, 2001), Says(400, 2000), Says(302)], ids=["2001", "400", "a redirect"])
+def test_after_a_refusal_the_whole_object_is_due_until_it_is_taken(
+    refusal: Says, emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    location = add_object()
+    mark(location, emsp_platform, fields=["status"])
+    emsp_server.answers = [refusal]
+    drain_now()
+    change(location, name="Harbour")
+    mark(location, emsp_platform, fields=["name"])
+    drain_now()
+    change(location, name="Market")
+    mark(location, emsp_platform, fields=["name"])
+
+    drain_now()
+
+    pushes = [got for got in emsp_server.got if got.method != "GET"]  # it is asked whether it lacks the object
+    assert [got.method for got in pushes] == ["PATCH", "PUT", "PATCH"]
+    assert {"status", "name"} <= pushes[1].document.keys()
+
+
+@pytest.mark.req("REL-16")
+def test_a_refusal_by_one_party_is_none_by_another_or_of_another_object(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    refused, taken = add_object("LOC1"), add_object("LOC2")
+    emsp_server.answers = [Says(200, 2001)]
+    mark(refused, emsp_platform, fields=["status"])
+    drain_now()
+    FinishedDelivery.objects.update(to_party_id="XYZ")
+
+    mark(refused, emsp_platform, fields=["status"])
+    mark(taken, emsp_platform, fields=["status"])
+    drain_now()
+
+    assert [got.method for got in emsp_server.got if got.method != "GET"] == ["PATCH"] * 3
+
+
 @pytest.mark.req("REL-25", "REL-28")
 @pytest.mark.parametrize(
     "says",
