@@ -42,11 +42,16 @@ class Receiver:
 def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     """Send one delivery: a PATCH of what changed, or the whole object; never raises for what a platform does."""
     outcome = _deliver(row, document, receiver)
-    if outcome.ended is not Ended.PAUSED or (is_refused := token_doubt.is_refused(receiver.target)):
+    if outcome.ended is not Ended.PAUSED:
         return outcome
-    of_others = bool(row.source) and stored.is_of_others(row.source)
-    # Of our own it is no verdict either: who has just answered our registration may still be storing our token.
-    return replace(outcome, ended=Ended.REFUSED if of_others and is_refused is False else Ended.LATER)
+    if token_doubt.is_settling(row.platform_id):
+        return replace(outcome, ended=Ended.LATER)
+    if row.source and stored.is_of_others(row.source):
+        is_refused = token_doubt.is_refused(receiver.target)
+        if is_refused is None:
+            return replace(outcome, ended=Ended.LATER)
+        return outcome if is_refused else replace(outcome, ended=Ended.REFUSED)
+    return outcome
 
 
 def _deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:

@@ -3,22 +3,35 @@
 Whoever can make a receiver answer 403 to one odd object could have the whole platform paused, for everybody. So before
 that, a request of our own with nobody's content in it is made: GET versions. What it said is remembered for a while, so
 that a flood of refused objects is not a flood of questions (REL-25).
+
+And who has just exchanged credentials with us may still be storing our token: for some seconds a refusal is no verdict.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
+
+from django.db.models.functions import Now
 
 from ocpi import client, exchanges
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, new_id
-from ocpi.models import Platform
+from ocpi.models import CredentialsToken, Platform
 
 SECONDS = 5.0  # for the answer: somebody may be waiting for it
 REFUSALS = frozenset((401, 403))
 _REMEMBERED_SECONDS = 10.0
+_SETTLING = timedelta(seconds=5)
 
 # When this process last saw that a platform takes our token (monotonic).
 _accepted: dict[int, float] = {}
+
+
+def is_settling(platform_id: int) -> bool:
+    """Say whether credentials were exchanged with a platform a moment ago, so that it may not know our token yet."""
+    return CredentialsToken.objects.filter(
+        platform_id=platform_id, purpose="CURRENT", created_at__gt=Now() - _SETTLING
+    ).exists()
 
 
 def is_accepted(platform_id: int) -> bool:
