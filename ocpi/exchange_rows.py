@@ -19,7 +19,7 @@ from ocpi.exchange_text import escaped
 
 _STATUS_CODE = COPY.split(", ").index("status_code")
 _NULL = "\\N"
-_TOGETHER = 128  # forwards: so many have room in a core's cache with their lines
+_TOGETHER = 128  # forwards: where a token may stand in one of them, so many are looked at one by one
 
 Tallies = dict[traffic.Key, list[float]]
 

@@ -61,7 +61,7 @@ def find(text: str) -> ApiToken | None:
 
 def live() -> Iterable[tuple[str, str]]:
     """Return digest and ending of every token that was not revoked; only an owner's instance has any."""
-    if "cpo" not in settings.OCPI_SIDES:
+    if "cpo" not in settings.OCPI_SIDES:  # the table is there on every side; a hub need not read it
         return ()
     return ApiToken.objects.filter(revoked_at=None).values_list("digest", "ending")
 
