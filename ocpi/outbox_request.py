@@ -44,14 +44,13 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     outcome = _deliver(row, document, receiver)
     if outcome.ended is not Ended.PAUSED:
         return outcome
-    if token_doubt.is_settling(row.platform_id):
-        return replace(outcome, ended=Ended.LATER)
     if row.source and stored.is_of_others(row.source):
         is_refused = token_doubt.is_refused(receiver.target)
         if is_refused is None:
             return replace(outcome, ended=Ended.LATER)
-        return outcome if is_refused else replace(outcome, ended=Ended.REFUSED)
-    return outcome
+        if not is_refused:
+            return replace(outcome, ended=Ended.REFUSED)
+    return replace(outcome, ended=Ended.LATER) if token_doubt.is_settling(row.platform_id) else outcome
 
 
 def _deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:

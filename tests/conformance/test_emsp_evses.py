@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from emsp.models import EVSE, Location
 from ocpi import keeping
+from tests import waiting
 from tests.conformance.suites import EARLIER, LATER, LATEST, at_most
 from tests.fixtures import Document
 from tests.people import Person, at
@@ -285,5 +286,5 @@ def test_pushes_of_a_location_and_its_evses_at_once_do_not_block_each_other(
 
 def _somebody_waits() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+        cursor.execute(waiting.HOW_MANY)
         return bool(cursor.fetchone()[0])

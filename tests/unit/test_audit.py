@@ -22,6 +22,7 @@ from emsp.models import CDR
 from hub import passing
 from ocpi import audit, audit_sql, platform_actions, tallies
 from ocpi.models import AuditEntry, CredentialsToken, Party, Platform
+from tests import waiting
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Document, Partner
 from tests.outbox_support import eventually
@@ -188,7 +189,7 @@ def test_who_commits_meanwhile_waits_for_the_entry_before() -> None:
 
     def waits() -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            cursor.execute(waiting.HOW_MANY)
             return bool(cursor.fetchone()[0])
 
     second = threading.Thread(target=work)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
+from tests import waiting
 from tests.fixtures import Document, Partner
 from tests.people import Person
 
@@ -32,7 +33,7 @@ def _waits_for_location(work: Callable[[], object], location: str, evse: str, ui
         thread.start()
         until = time.monotonic() + _SECONDS
         with psycopg.connect(autocommit=True, **keep) as watching:
-            while not watching.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:  # type: ignore[index]
+            while not watching.execute(waiting.HOW_MANY).fetchone()[0]:  # type: ignore[index]
                 assert time.monotonic() < until, "nobody waits"
                 time.sleep(0.01)
         try:

@@ -303,6 +303,19 @@ def test_who_has_just_exchanged_credentials_with_us_is_not_paused_for_a_moment(
     assert "token" in emsp_platform.paused_reason
 
 
+@pytest.mark.req("REL-25", "HUB-42")
+def test_who_has_just_exchanged_credentials_with_us_may_refuse_an_object_all_the_same(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    CredentialsToken.objects.create(platform=emsp_platform, digest="d", last_four="dddd", purpose="CURRENT")
+    emsp_server.always = lambda got: None if got.path == "/versions" else Says(403, 2000)
+    mark(add_object(), emsp_platform)
+
+    drain_now()
+
+    assert list(FinishedDelivery.objects.values_list("state", flat=True)) == ["REFUSED"]
+
+
 @pytest.mark.req("REL-25", "REL-31")
 def test_a_refusal_waits_while_it_cannot_be_told_what_is_refused(
     emsp_server: Recorder, emsp_platform: Platform

@@ -378,7 +378,10 @@ def test_a_call_in_flight_finishes_when_the_worker_stops(emsp_server: Recorder, 
     assert FinishedDelivery.objects.get().state == "DELIVERED"
     assert not WorkerHeartbeat.objects.exists()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+            "WHERE locktype = 'advisory' AND datname = current_database()"
+        )
         assert cursor.fetchone()[0] == 0
 
 
