@@ -18,6 +18,7 @@ from django.conf import settings
 
 from hub.models import Callback
 from ocpi import clock, documents, response_urls, status
+from ocpi.headers import Address
 from ocpi.v2_2_1.types import parse_datetime
 
 PATH = "hub/2.2.1/callbacks"
@@ -26,6 +27,16 @@ _LIFE = timedelta(hours=1)  # beyond the announced timeout or the reservation's 
 _DEFAULT_TIMEOUT = timedelta(seconds=120)
 _LONGEST = timedelta(days=30)
 _MEMBER = b'"response_url"'
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Whose URL it is, who may use the hub's in its place, and their parties that the request is between."""
+
+    owner_id: int
+    caller_id: int
+    owner_party: Address | None
+    caller_party: Address | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +54,7 @@ def may_have_response_url(body: bytes, query: str) -> bool:
     return _MEMBER in body or b"\\u" in body or (query != "" and response_urls.is_in(query))
 
 
-def replace_response_url(
-    body: bytes, query: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str
-) -> Replaced:
+def replace_response_url(body: bytes, query: str, *, module: str, ends: Ends, correlation_id: str) -> Replaced:
     """Keep the response_url of a command or profile and put the hub's own in its place, the rest untouched.
 
     :raises InvalidParameters: if the response_url is not an absolute http(s) URL.
@@ -53,13 +62,7 @@ def replace_response_url(
 
     def keep(original: object, expires_at: datetime) -> Callback:
         return _keep(
-            Callback.Kind.RESPONSE_URL,
-            original,
-            expires_at,
-            module=module,
-            owner_id=owner_id,
-            caller_id=caller_id,
-            correlation_id=correlation_id,
+            Callback.Kind.RESPONSE_URL, original, expires_at, module=module, ends=ends, correlation_id=correlation_id
         )
 
     if _MEMBER in body or b"\\u" in body:
@@ -89,14 +92,10 @@ def drop(callback: Callback) -> None:
     Callback.objects.filter(pk=callback.pk, used_at=None).delete()
 
 
-def replace_url(
-    kind: Callback.Kind, url: str, *, module: str, owner_id: int, caller_id: int, correlation_id: str
-) -> str:
+def replace_url(kind: Callback.Kind, url: str, *, module: str, ends: Ends, correlation_id: str) -> str:
     """Return the hub's URL in place of a Location or Link URL of an answer."""
     expires_at = None if kind == Callback.Kind.LOCATION else clock.now() + timedelta(hours=24)
-    callback = _keep(
-        kind, url, expires_at, module=module, owner_id=owner_id, caller_id=caller_id, correlation_id=correlation_id
-    )
+    callback = _keep(kind, url, expires_at, module=module, ends=ends, correlation_id=correlation_id)
     return url_of(callback)
 
 
@@ -121,8 +120,7 @@ def _keep(
     expires_at: datetime | None,
     *,
     module: str,
-    owner_id: int,
-    caller_id: int,
+    ends: Ends,
     correlation_id: str,
 ) -> Callback:
     if not isinstance(url, str) or not url.startswith(("https://", "http://")) or len(url) > 2048:
@@ -131,8 +129,10 @@ def _keep(
         key=secrets.token_urlsafe(32),
         kind=kind,
         url=url,
-        owner_id=owner_id,
-        caller_id=caller_id,
+        owner_id=ends.owner_id,
+        caller_id=ends.caller_id,
+        owner_party=str(ends.owner_party or ""),
+        caller_party=str(ends.caller_party or ""),
         module=module,
         correlation_id=correlation_id,
         expires_at=expires_at,

@@ -12,7 +12,7 @@ from hub import callbacks, forwarding, returning
 from hub.fast_doors import EventLoopDoors
 from hub.fast_message import Message, Reply, limit_of
 from hub.fast_replies import finish, refusal, reply_of
-from ocpi import authentication, defects, door, json_text, message_defects, status
+from ocpi import authentication, defects, door, json_text, message_defects, ours, status
 from ocpi.headers import Ids, Routing, read_ids, read_routing, read_sender
 from ocpi.snapshot import Snapshot
 from ocpi.views import check_encoding
@@ -43,9 +43,8 @@ async def answer(
             await doors.run(door.check_asker, caller, routing.sender, ())  # who is behind a hub may have to be read
         _check_body(message, caller)
         callback = await doors.run(callbacks.find, message.place.tail[0], caller_id=caller.platform.id)
-        owner = returning.owner_of(callback, message.method, caller.platform, routing, registry)
+        owner, onward = returning.way_of(callback, message.method, caller.platform, routing, registry)
         body = message.body if message.method == "POST" else b""
-        onward = returning.addressed(routing, caller.platform, owner)
         passed = await forwarding.pass_back(
             callback, owner=owner, method=message.method, body=body, routing=onward, ids=ids, doors=doors
         )
@@ -54,7 +53,7 @@ async def answer(
         if isinstance(error, status.InvalidParameters):
             defects.note(caller.platform.id, message_defects.of_refusal(error), f"{message.method} {message.path}")
         reply = refusal(error)
-    back = Routing(to=routing.sender, sender=routing.to).as_headers()
+    back = routing.answered_by(ours.addresses()[0]).as_headers()
     finish(message, reply, ids, routing, back, caller.platform.id, time.perf_counter() - started)
     return reply
 

@@ -140,8 +140,7 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
             body,
             query,
             module=asked.module,
-            owner_id=asked.caller.id,
-            caller_id=platform.id,
+            ends=callbacks.Ends(asked.caller.id, platform.id, route.routing.sender, route.routing.to),
             correlation_id=ids.correlation_id,
         )
         callback, sent_query, sent_body = replaced.callback, replaced.query, replaced.body
@@ -213,7 +212,8 @@ async def pass_back(
     back = _routing(answer, Routing(to=routing.sender, sender=routing.to))
     headers = back.as_headers() | _passed_back(answer)
     if callback.kind == Callback.Kind.LINK:
-        place = _Place(answer.sent.url, callback.module, callback.owner_id, callback.caller_id, ids.correlation_id)
+        ends = callbacks.Ends(callback.owner_id, callback.caller_id, routing.to, routing.sender)
+        place = _Place(answer.sent.url, callback.module, ends, ids.correlation_id)
         headers["Link"] = await _link(answer, place, doors)
     return Passed(answer.http_status, answer.body, headers)
 
@@ -321,7 +321,8 @@ async def _headers(
     headers |= _routing(answer, Routing(to=routing.sender, sender=routing.to)).as_headers()
     if "link" in answer.headers or "location" in answer.headers:
         # The URL belongs to the platform that answered; the platform that asked may use the hub's in its place.
-        place = _Place(answer.sent.url, asked.module, target_id, asked.caller.id, ids.correlation_id)
+        ends = callbacks.Ends(target_id, asked.caller.id, routing.to, routing.sender)
+        place = _Place(answer.sent.url, asked.module, ends, ids.correlation_id)
         headers["Link"] = await _link(answer, place, doors)
         headers["Location"] = await _replaced(Callback.Kind.LOCATION, answer.headers.get("location"), place, doors)
     return headers
@@ -342,8 +343,7 @@ class _Place:
 
     called: str
     module: str
-    owner_id: int
-    caller_id: int
+    ends: callbacks.Ends
     correlation_id: str
 
 
@@ -362,12 +362,11 @@ async def _replaced(kind: Callback.Kind, reference: str | None, place: _Place, d
             kind,
             urljoin(place.called, reference),
             module=place.module,
-            owner_id=place.owner_id,
-            caller_id=place.caller_id,
+            ends=place.ends,
             correlation_id=place.correlation_id,
         )
     except (status.InvalidParameters, ValueError):
-        log.warning("platform %s answers with a %s that is no URL", place.owner_id, kind)
+        log.warning("platform %s answers with a %s that is no URL", place.ends.owner_id, kind)
         return ""
 
 

@@ -106,6 +106,9 @@ class Callback(models.Model):
     # Whose URL it is, and the only platform that may use the hub's URL in its place.
     owner = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+")
     caller = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="+")
+    # Their parties that the request was between, such as DE*EMS; empty = not known (HUB-73).
+    owner_party = models.CharField(max_length=6, blank=True, db_default="", editable=False)
+    caller_party = models.CharField(max_length=6, blank=True, db_default="", editable=False)
     module = models.CharField(max_length=50)
     correlation_id = models.CharField(max_length=255)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

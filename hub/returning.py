@@ -9,10 +9,10 @@ from ocpi.headers import Address, Routing
 from ocpi.snapshot import KnownPlatform, Snapshot
 
 
-def owner_of(
+def way_of(
     callback: Callback, method: str, caller: KnownPlatform, routing: Routing, registry: Snapshot
-) -> KnownPlatform:
-    """Return the platform whose URL a callback stands for.
+) -> tuple[KnownPlatform, Routing]:
+    """Return the platform whose URL a callback stands for, and the addresses that go there.
 
     :raises MethodNotAllowed: if a result is not posted, or a page or CDR is not read.
     :raises UnknownObject: if a list must not be continued (SEC-40); answered as what is not there.
@@ -22,24 +22,42 @@ def owner_of(
         allowed = "POST" if callback.kind == callback.Kind.RESPONSE_URL else "GET"
         raise status.MethodNotAllowed(f"{method} is not available here", headers={"Allow": allowed})
     owner = registry.platforms.get(callback.owner_id)
-    # A result of what was accepted still comes back; further pages are a new question (SEC-40).
-    if callback.kind == callback.Kind.LINK and owner is not None:
-        _check_continuation(callback, owner, caller, routing, registry)
-    if owner is None or not owner.reachable:
+    if owner is None:
         raise status.ReceiverUnreachable("The platform behind this URL is not connected")
-    return owner
+    onward = addressed(callback, routing, caller, owner)
+    # A result of what was accepted still comes back; further pages are a new question (SEC-40).
+    if callback.kind == callback.Kind.LINK:
+        _check_continuation(callback, owner, caller, onward, registry)
+    if not owner.reachable:
+        raise status.ReceiverUnreachable("The platform behind this URL is not connected")
+    return owner, onward
 
 
-def addressed(routing: Routing, caller: KnownPlatform, owner: KnownPlatform) -> Routing:
+def addressed(callback: Callback, routing: Routing, caller: KnownPlatform, owner: KnownPlatform) -> Routing:
     """Return the addresses that go on with a request: From of the caller's party, To of the owner's (HUB-73).
 
-    Who calls a URL of the hub may leave them out or name the hub; where a platform has one party, that is meant.
+    A result goes from the party that was asked to the one that asked, whatever its headers say. What is read (a page,
+    a CDR) is that of the party that gave it, and any party of the caller may read it that is allowed to.
     """
-    to, sender = routing.to, routing.sender
+    is_result = callback.kind == callback.Kind.RESPONSE_URL
+    asked_for = _address(callback.caller_party)
     return Routing(
-        to=to if to is not None and owner.has_party(to) else _only_party(owner) or to,
-        sender=sender or _only_party(caller),
+        to=_address(callback.owner_party) or _named(routing.to, owner),
+        sender=(is_result and asked_for) or routing.sender or asked_for or _only_party(caller),
     )
+
+
+def _named(to: Address | None, owner: KnownPlatform) -> Address | None:
+    """Return whom To headers mean; who leaves them out or names the hub means the platform's one party, if it has one.
+
+    For what was kept before parties were.
+    """
+    return to if to is not None and owner.has_party(to) else _only_party(owner) or to
+
+
+def _address(text: str) -> Address | None:
+    country_code, _, party_id = text.partition("*")
+    return Address(country_code, party_id) if party_id else None
 
 
 def _only_party(platform: KnownPlatform) -> Address | None:

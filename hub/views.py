@@ -112,9 +112,13 @@ class CallbackView(OcpiView):
 
     passes_on = True
 
+    def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self._answering = _hub()  # what is refused is refused by the hub (HUB-68); a partner's answer says whose it is
+        return super()._handle(request, *args, **kwargs)
+
     def answering_party(self) -> Address | None:
-        """The To headers name the partner whose URL this stands for; the hub has no say in it."""
-        return self.routing.to
+        """Return the hub: the To headers name the partner whose URL this stands for."""
+        return _hub()
 
     def get(self, request: Any, key: str) -> HttpResponse:
         return self._bring_back("GET", key, b"")
@@ -124,8 +128,7 @@ class CallbackView(OcpiView):
 
     def _bring_back(self, method: str, key: str, body: bytes) -> HttpResponse:
         callback = callbacks.find(key, caller_id=self.caller.platform.id)
-        owner = returning.owner_of(callback, method, self.caller.platform, self.routing, snapshot.current())
-        onward = returning.addressed(self.routing, self.caller.platform, owner)
+        owner, onward = returning.way_of(callback, method, self.caller.platform, self.routing, snapshot.current())
         passed = forwarding.bring_back(callback, owner=owner, method=method, body=body, routing=onward, ids=self.ids)
         return _passed_on(passed)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from asgiref.sync import async_to_sync
 from pytest_django.fixtures import Settings
 
 from hub import asgi
-from hub.models import Callback
+from hub.models import Callback, Permission
 from ocpi import defects, exchanges, snapshot
 from ocpi.models import Exchange, Platform
 from tests import front_doors
-from tests.fixtures import Partner
+from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
 
@@ -125,7 +127,111 @@ def test_a_refusal_is_counted_and_addressed(cpo: Person, receiver: Person, liste
     answer = cpo.request("POST", at, RESULT, to="DE*EMS", sender="BE*MSX", documented=False)
 
     assert defects.count(cpo.id, "TRN-039 refused: OCPI-from-party-id") == before + 1
-    assert (answer.headers["OCPI-from-party-id"], answer.headers["OCPI-to-party-id"]) == ("EMS", "MSX")
+    assert (answer.headers["OCPI-from-party-id"], answer.headers["OCPI-to-party-id"]) == ("HUB", "MSX")
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("HUB-68", "HUB-09")
+@pytest.mark.parametrize(
+    ("method", "more", "code"),
+    [
+        ("POST", {}, 4003), ("GET", {}, 2000), ("PUT", {}, 2000), ("POST", {"body": b"{"}, 2000),
+        ("POST", {"headers": {"OCPI-to-party-id": None}}, 2001),
+    ],
+)  # fmt: skip
+def test_what_the_hub_refuses_comes_from_the_hub(
+    cpo: Person, receiver: Person, listener: Listener, method: str, more: dict[str, Any], code: int
+) -> None:
+    Platform.objects.filter(pk=receiver.id).update(connection="OFFLINE")
+    snapshot.changed()
+    body = more.get("body", None if method == "GET" else RESULT)
+
+    answer = cpo.request(
+        method, url(cpo, receiver, listener), body, to="DE*EMS", headers=more.get("headers"), documented=False
+    )
+
+    assert answer.status_code == code
+    assert _addresses(answer.headers) == "NL*TNM NL*HUB"
+
+
+# ---------------------------------------------------------------- platforms with several parties
+
+
+@pytest.fixture
+def asker() -> Iterator[Listener]:
+    with Listener() as found:
+        yield found
+
+
+@pytest.fixture
+def emsps(partner: Partner, asker: Listener) -> Person:
+    return partner("DE*ONE:EMSP", "DE*TWO:EMSP", listener=asker)
+
+
+@pytest.fixture
+def cpos(partner: Partner, listener: Listener) -> Person:
+    listener.reply("POST", "/", data={"result": "ACCEPTED", "timeout": 30})
+    return partner("NL*CP1:CPO", "NL*CP2:CPO", listener=listener)
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("HUB-73", "HUB-72", "CMD-18")
+@pytest.mark.parametrize("to", [None, "NL*HUB", "DE*ONE", "DE*TWO", "BE*MSX"])
+@pytest.mark.parametrize("sender", [None, "NL*CP1", "NL*CP2"])
+def test_a_result_goes_from_the_party_that_was_asked_to_the_one_that_asked(
+    emsps: Person, cpos: Person, listener: Listener, asker: Listener, document: Document,
+    to: str | None, sender: str | None,
+) -> None:  # fmt: skip
+    body = document("stop_session", response_url=f"{asker.url}/results/1")
+    command = "hub/2.2.1/receiver/commands/STOP_SESSION"
+    assert emsps.post(command, body, to="NL*CP2", sender="DE*TWO").codes == (200, 1000)
+    given = str(listener.received("POST")[0].json["response_url"])
+
+    answer = cpos.request("POST", given, RESULT, to=to, sender=sender, documented=False)
+
+    assert answer.codes == (200, 1000)
+    [arrived] = asker.received("POST")
+    assert _addresses(arrived.headers) == "DE*TWO NL*CP2"
+    assert _addresses(answer.headers) == "NL*CP2 DE*TWO"
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("HUB-73", "CHP-04")
+def test_a_result_of_a_charging_profile_does_the_same(
+    emsps: Person, cpos: Person, listener: Listener, asker: Listener
+) -> None:
+    listener.reply("DELETE", "/", data={"result": "ACCEPTED", "timeout": 30})
+    emsps.delete(
+        "hub/2.2.1/receiver/chargingprofiles/S1", query={"response_url": f"{asker.url}/results/1"}, to="NL*CP2",
+        sender="DE*TWO",
+    )  # fmt: skip
+    given = parse_qs(listener.received("DELETE")[0].query)["response_url"][0]
+
+    assert cpos.post(given, RESULT, to=None, sender=None, documented=False).codes == (200, 1000)
+    assert _addresses(asker.received("POST")[0].headers) == "DE*TWO NL*CP2"
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("HUB-75", "SEC-40")
+@pytest.mark.parametrize(("sender", "code"), [(None, 1000), ("DE*TWO", 1000), ("DE*ONE", 2000)])
+@pytest.mark.parametrize("to", [None, "NL*CP1", "NL*CP2"])
+def test_further_pages_come_from_the_party_of_the_first_and_only_to_who_may_read_them(
+    emsps: Person, cpos: Person, listener: Listener, to: str | None, sender: str | None, code: int
+) -> None:
+    Permission.objects.create(
+        effect="DENY", from_country_code="NL", from_party_id="CP2", to_country_code="DE", to_party_id="ONE"
+    )
+    snapshot.changed()
+    listener.reply("GET", "/", data=[], headers={"Link": f'<{listener.url}/next>; rel="next"'})
+    page = emsps.get("hub/2.2.1/sender/tariffs", to="NL*CP2", sender="DE*TWO").headers["Link"]
+    for _ in range(2):
+        listener.forget()
+
+        answer = emsps.request("GET", page[1:].partition(">")[0], to=to, sender=sender, documented=False)
+
+        assert answer.status_code == code
+        assert [_addresses(got.headers) for got in listener.received("GET")] == ["NL*CP2 DE*TWO"] * (code == 1000)
+        page = answer.headers.get("Link", page)
 
 
 @pytest.mark.req("REL-24")

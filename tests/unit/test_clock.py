@@ -72,8 +72,8 @@ def test_a_callback_of_a_fast_host_lives_as_long_as_any(hub_side: None, cpo: Per
     with _asking() as asking, time_machine.travel(timezone.now() - timedelta(hours=9), tick=True):
         clock.measure(asking)
         replaced = callbacks.replace_response_url(
-            b'{"response_url":"https://a.example/x"}', "", module="commands", owner_id=emsp.id, caller_id=cpo.id,
-            correlation_id="c",
+            b'{"response_url":"https://a.example/x"}', "", module="commands",
+            ends=callbacks.Ends(emsp.id, cpo.id, emsp.address, cpo.address), correlation_id="c",
         )  # fmt: skip
 
     assert replaced.callback is not None
