@@ -36,7 +36,8 @@ def curl(row: Exchange, *, base_url: str) -> Curl:
     url = row.url if "://" in row.url else f"{base_url}{row.url}"
     if (shown := without_keys(url)) != url:
         remarks.append("The key in the URL is not shown; put it in the place of what stands there.")
-    words = ["curl", "-sS", "-X", shlex.quote(row.method), shlex.quote(shown)]
+    # A "[" or "{" in a URL is only itself, and no list of URLs.
+    words = ["curl", "-gsS", "-X", shlex.quote(row.method), shlex.quote(shown)]
     words += ["-H", '"Authorization: Token $TOKEN"']
     for name, value in headers(row.request_headers):
         if name.lower() not in _LEFT_OUT:

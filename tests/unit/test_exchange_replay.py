@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -80,12 +81,24 @@ def test_a_shell_reads_the_line_as_it_is_meant(keep: Keep, body: str) -> None:
 
     words = shell(exchange_curl.curl(row, base_url="https://hub.example").line)
 
-    assert words[:4] == ["-sS", "-X", "POST", "https://a.example/x?a=$(date)&b='q'"]
+    assert words[:4] == ["-gsS", "-X", "POST", "https://a.example/x?a=$(date)&b='q'"]
     assert "Authorization: Token secret" in words
     assert "OCPI-to-party-id: EMS" in words
     assert "X-Correlation-ID: message-9" in words
     assert (words[-2:] == ["--data-raw", body]) is bool(body)
     assert not any(word.startswith(("X-Request-ID", "Content-Length", "Authorization: …")) for word in words)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("query", ["a[]=1&b={x,y}", "id=[1-3]", "a={"])
+def test_curl_sends_what_was_sent_and_no_pattern_of_it(keep: Keep, listener: Listener, query: str) -> None:
+    row = keep(method="POST", url=f"{listener.url}/x?{query}", request_body='{"a":[1]}', request_headers=HEADERS)
+    line = exchange_curl.curl(row, base_url="https://hub.example").line
+
+    subprocess.run(["/bin/sh", "-c", f"TOKEN=secret; {line} --noproxy '*' -m 60"], capture_output=True, check=True)
+
+    [arrived] = listener.received("POST")
+    assert (arrived.query, arrived.body) == (query, b'{"a":[1]}')
 
 
 @pytest.mark.req("SEC-50")
