@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from ocpi import defects, ours, pull_rows, registration_states, secrets, snapshot, status
@@ -40,6 +40,16 @@ def end_handshake(platform_id: int) -> None:
     Platform.objects.filter(pk=platform_id).update(handshake_until=None)
 
 
+def lock() -> None:
+    """Wait, until the end of the caller's transaction, for whoever writes what platforms claim.
+
+    Two that claim one party or bring one token at the same moment must see each other. Taken before any row is: others
+    hold it while they wait for rows.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('ocpi_party'))")
+
+
 def announce() -> None:
     """Make a change of the registry known in this process, now and when it is committed."""
     snapshot.changed()
@@ -64,16 +74,25 @@ def check_token(token: str, platform_id: int) -> None:
 
     :raises InvalidParameters: if a platform shows it to us, or we show it to another platform.
     """
-    shown_to_us = CredentialsToken.objects.filter(digest=secrets.digest(token)).exists()
-    if shown_to_us or _is_used_towards_others(token, platform_id):
+    if _is_shown_to_us(token) or _is_used_towards(Platform.objects.exclude(pk=platform_id), token):
         raise status.InvalidParameters("token", "is in use already")
     if len(token) < _SHORT_TOKEN:
         log.warning("platform %s gave us a token of only %s characters", platform_id, len(token))
         defects.note(platform_id, f"SEC-06 token under {_SHORT_TOKEN} characters", "credentials")
 
 
-def _is_used_towards_others(token: str, platform_id: int) -> bool:
-    sealed = Platform.objects.exclude(pk=platform_id).exclude(token_out="").values_list("pk", "token_out")
+def is_in_force(token: str, platform_id: int) -> bool:
+    """Say whether a token A that a partner gave us is one of ours, or what we show another registered platform."""
+    registered = Platform.objects.filter(state=registration_states.REGISTERED)
+    return _is_shown_to_us(token) or _is_used_towards(registered.exclude(pk=platform_id), token)
+
+
+def _is_shown_to_us(token: str) -> bool:
+    return CredentialsToken.objects.filter(digest=secrets.digest(token)).exists()
+
+
+def _is_used_towards(platforms: QuerySet[Platform], token: str) -> bool:
+    sealed = platforms.exclude(token_out="").values_list("pk", "token_out")
     return any(_opened(text, pk) == token for pk, text in sealed)
 
 
@@ -84,13 +103,29 @@ def _opened(sealed: str, platform_id: int) -> str | None:
         return None
 
 
+def take_token(platform: Platform, token: str) -> None:
+    """Set the token that we use towards a platform; the caller holds `lock` and saves.
+
+    It is looked at once more: another platform may have brought the same one since.
+
+    :raises InvalidParameters: as `check_token`.
+    """
+    check_token(token, platform.pk)
+    platform.token_out = secrets.encrypt(token, context=snapshot.token_context(platform.pk))
+
+
 def connect(platform: Platform, *, token: str, versions_url: str, host: str, found: Discovered, roles: Any) -> None:
-    """Write all that a successful handshake brings; endpoints and roles are replaced as a whole (CRED-39)."""
+    """Write all that a successful handshake brings; endpoints and roles are replaced as a whole (CRED-39).
+
+    The caller holds `lock`.
+
+    :raises InvalidParameters: if the token is somebody's by now.
+    """
     is_new = platform.state != registration_states.REGISTERED
     platform.state = registration_states.next_state(platform.state, "registered")
     platform.version = found.version
     platform.versions_url = versions_url
-    platform.token_out = secrets.encrypt(token, context=snapshot.token_context(platform.pk))
+    take_token(platform, token)
     platform.base64_token = found.base64_token
     platform.hosts = sorted({*platform.hosts, host})
     platform.connection = ConnectionStatus.CONNECTED
@@ -139,10 +174,10 @@ def approve(platform: Platform, parties: Iterable[tuple[Address, Role]]) -> None
 
 
 def claim(platform: Platform, roles: Any) -> None:
-    """Bring the parties of a platform in line with the roles of its credentials (CRED-51, CRED-56, CRED-57)."""
-    with connection.cursor() as cursor:
-        # Two platforms that claim one party at the same moment must see each other.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('ocpi_party'))")
+    """Bring the parties of a platform in line with the roles of its credentials (CRED-51, CRED-56, CRED-57).
+
+    The caller holds `lock`.
+    """
     connected = Party.objects.filter(platform=platform, through_hub=False, claimed=True).exists()
     kept: list[int] = []
     for entry in roles:

@@ -45,7 +45,10 @@ class CredentialsView(OcpiView):
         self._check_registered()
         return envelope.response(
             registration.update(
-                platform_id=self.caller.platform.id, body=self.body(), correlation_id=self.ids.correlation_id
+                platform_id=self.caller.platform.id,
+                token=self.caller.token,
+                body=self.body(),
+                correlation_id=self.ids.correlation_id,
             )
         )
 

@@ -76,6 +76,8 @@ def register_with(
     correlation_id = new_id()
     with transaction.atomic():
         platform = _invited(name, parties, any_role)
+        if claims.is_in_force(token_a, platform.pk):
+            raise HandshakeFailed("token A is in use already: it is ours, or that of another platform")
         platform.versions_url = versions_url
         platform.token_out = secrets.encrypt(token_a, context=snapshot.token_context(platform.pk))
         platform.save()
@@ -91,27 +93,27 @@ def register_with(
             claims.announce()
         try:
             theirs = _send(target, "POST", found.credentials_url, token_b, correlation_id)
-            claims.check_token(theirs.token, platform.pk)
+            with transaction.atomic():
+                claims.lock()
+                platform = Platform.objects.select_for_update().get(pk=platform.pk)
+                tokens = CredentialsToken.objects.filter(platform=platform)
+                tokens.exclude(digest=secrets.digest(token_b)).delete()
+                tokens.update(purpose=Purpose.CURRENT, expires_at=None)
+                claims.connect(
+                    platform,
+                    token=theirs.token,
+                    versions_url=_versions_url(platform, theirs.url, versions_url, host),
+                    host=host,
+                    found=found,
+                    roles=theirs.roles,
+                )
+                claims.announce()
         except OutcomeUnknown as error:
             Platform.objects.filter(pk=platform.pk).update(last_error=f"Registration unanswered: {error}"[:500])
             raise
         except (HandshakeFailed, status.OcpiError) as error:
             _revoke(platform, token_b)
             raise HandshakeFailed(str(error)) from error
-        with transaction.atomic():
-            platform = Platform.objects.select_for_update().get(pk=platform.pk)
-            tokens = CredentialsToken.objects.filter(platform=platform)
-            tokens.exclude(digest=secrets.digest(token_b)).delete()
-            tokens.update(purpose=Purpose.CURRENT, expires_at=None)
-            claims.connect(
-                platform,
-                token=theirs.token,
-                versions_url=_versions_url(platform, theirs.url, versions_url, host),
-                host=host,
-                found=found,
-                roles=theirs.roles,
-            )
-            claims.announce()
     log.info("registered with platform %s, version %s", platform.pk, found.version)
     return platform
 
@@ -134,20 +136,22 @@ def update_at(platform_id: int) -> None:
             claims.announce()
         try:
             theirs = _send(target, "PUT", url, token, new_id())
-            claims.check_token(theirs.token, platform_id)
+            with transaction.atomic():
+                claims.lock()
+                platform = Platform.objects.select_for_update().get(pk=platform_id)
+                if platform.state != registration_states.REGISTERED:
+                    raise HandshakeFailed("The platform has unregistered while it was asked")
+                claims.take_token(platform, theirs.token)
+                platform.save(update_fields=["token_out"])
+                old = CredentialsToken.objects.filter(platform=platform, purpose=Purpose.OLD)
+                old.filter(expires_at=None).update(expires_at=clock.now() + OVERLAP)
+                claims.claim(platform, theirs.roles)
+                claims.announce()
         except OutcomeUnknown:
             raise
         except (HandshakeFailed, status.OcpiError) as error:
             _revoke(platform, token, replaced)
             raise HandshakeFailed(str(error)) from error
-        with transaction.atomic():
-            platform = Platform.objects.select_for_update().get(pk=platform_id)
-            platform.token_out = secrets.encrypt(theirs.token, context=snapshot.token_context(platform_id))
-            platform.save(update_fields=["token_out"])
-            old = CredentialsToken.objects.filter(platform=platform, purpose=Purpose.OLD)
-            old.filter(expires_at=None).update(expires_at=clock.now() + OVERLAP)
-            claims.claim(platform, theirs.roles)
-            claims.announce()
 
 
 def unregister_at(platform_id: int) -> None:
@@ -242,11 +246,11 @@ def _said(method: str, url: str, answer: client.Answer) -> str:
 
 
 def _revoke(platform: Platform, token: str, replaced: Iterable[int] = ()) -> None:
-    """Take a token back that did not make it; the one it replaced is in force again."""
+    """Take a token back that did not make it; the one it replaced is in force again, unless its owner has left."""
     with transaction.atomic():
         tokens = CredentialsToken.objects.filter(platform=platform)
         tokens.filter(digest=secrets.digest(token)).delete()
-        tokens.filter(pk__in=replaced).update(purpose=Purpose.CURRENT, expires_at=None)
+        tokens.filter(pk__in=replaced, purpose=Purpose.OLD).update(purpose=Purpose.CURRENT, expires_at=None)
         claims.announce()
 
 

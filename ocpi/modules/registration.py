@@ -71,15 +71,19 @@ def register(*, platform_id: int, token_a: str, body: bytes, correlation_id: str
     )
 
 
-def update(*, platform_id: int, body: bytes, correlation_id: str) -> str:
+def update(*, platform_id: int, token: str, body: bytes, correlation_id: str) -> str:
     """Replace a platform's credentials and fetch its endpoints again; return ours, with a new token (CRED-30).
 
+    :param token: the one that the platform has shown us.
     :raises OcpiError: 2000, 2001, 3001, 3002 or 3003; then everything stays as it was (CRED-38).
     """
 
     def finish(platform: Platform) -> None:
         now = clock.now()
         tokens = CredentialsToken.objects.filter(platform=platform)
+        # Who was let in by a token that an operator has revoked meanwhile gets no new one for it (SEC-07).
+        if not tokens.filter(digest=secrets.digest(token), purpose__in=(Purpose.CURRENT, Purpose.OLD)).exists():
+            raise status.AuthenticationFailed()
         tokens.filter(expires_at__lte=now).delete()
         tokens.filter(purpose=Purpose.CURRENT).update(purpose=Purpose.OLD, expires_at=now + OLD_TOKEN_LIFE)
 
@@ -123,6 +127,7 @@ def _take_in(
             detects_token=platform.detects_token,
         )
         with transaction.atomic():
+            claims.lock()
             platform = Platform.objects.select_for_update().get(pk=platform_id)
             if platform.state != expected:  # unregistered or registered while we were calling back
                 raise status.GenericClientError(f"The platform is {platform.state.lower()} by now")

@@ -12,15 +12,17 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from ocpi import snapshot
-from ocpi.models import Platform
-from ocpi.modules import discovery, initiation, registration
+from ocpi.models import CredentialsToken, Platform
+from ocpi.modules import discovery, initiation, registration, renewal
 from tests.answers import OcpiAnswer
-from tests.conformance.handshakes import CREDENTIALS, LOCATIONS, registered, state_of
+from tests.conformance.handshakes import CREDENTIALS, LOCATIONS, registered, state_of, used_token
 from tests.fixtures import Partner
 from tests.people import Person
 from tests.platforms import Listener, Received, Reply
 
 pytestmark = pytest.mark.usefixtures("hub_side")
+
+TOKEN = "one-token-for-two-platforms"
 
 
 # ---- calling back
@@ -299,3 +301,54 @@ def test_a_platform_that_leaves_during_its_put_stays_away(partner: Partner, list
     assert answer.codes == (200, 2000)
     assert Platform.objects.get(pk=member.id).state == "UNREGISTERED"
     assert member.get(LOCATIONS).codes == (401, 2000)
+
+
+@pytest.mark.req("SEC-07", "CRED-35")
+@pytest.mark.django_db(transaction=True)
+def test_who_is_shut_out_during_its_put_gets_no_new_token_for_it(partner: Partner, listener: Listener) -> None:
+    member = partner("DE*EMS:EMSP", listener=listener)
+
+    def shut_out(_: Received) -> Reply:
+        renewal.revoke(member.id)
+        connection.close()
+        return Reply(data=listener.version_details())
+
+    listener.reply("GET", "/ocpi/2.2.1", using=shut_out, times=1)
+
+    answer = member.put(CREDENTIALS, listener.credentials("the-token-they-bring-now"))
+
+    assert answer.codes == (401, 2000)
+    assert not CredentialsToken.objects.filter(platform=member.platform).exists()
+    assert used_token(member) == member.token_out
+
+
+@pytest.mark.req("SEC-06", "TRN-007")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_of_two_platforms_that_bring_one_token_at_the_same_moment_one_is_refused(
+    method: str, partner: Partner, listener: Listener
+) -> None:
+    first = partner("DE*EMS:EMSP", listener=listener) if method == "PUT" else _invited(partner, "first")
+    second = _invited(partner, "second")
+    with Listener() as other:
+
+        def meanwhile(_: Received) -> Reply:
+            answers.append(Person(token=second.token, client=Client()).post(CREDENTIALS, other.credentials(TOKEN)))
+            connection.close()
+            return Reply(data=listener.version_details())
+
+        answers: list[OcpiAnswer] = []
+        listener.reply("GET", "/ocpi/2.2.1", using=meanwhile, times=1)
+        before = state_of(first)
+
+        answer = first.request(method, CREDENTIALS, listener.credentials(TOKEN))
+
+    assert [found.codes for found in answers] == [(200, 1000)]
+    assert answer.codes == (200, 2001)
+    assert "token" in answer.message
+    assert state_of(first) == before
+    assert used_token(second) == TOKEN
+
+
+def _invited(partner: Partner, name: str) -> Person:
+    return partner(name=name, state="INVITED", purpose="A", endpoints=(), any_role=True)

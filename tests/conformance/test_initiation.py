@@ -210,6 +210,18 @@ def test_a_partner_that_sends_our_own_token_back_is_not_registered(listener: Lis
     assert Platform.objects.get().state == "INVITED"
 
 
+@pytest.mark.req("TRN-007", "SEC-06")
+@pytest.mark.parametrize("whose", ["ours", "another's"])
+def test_a_token_a_that_is_somebody_s_is_not_sent_anywhere(listener: Listener, partner: Partner, whose: str) -> None:
+    other = partner("NL*TNM:CPO")
+
+    with pytest.raises(HandshakeFailed, match="in use"):
+        register(listener, token_a=other.token if whose == "ours" else other.token_out)
+
+    assert listener.requests == []
+    assert not Platform.objects.filter(name="Elbe").exists()
+
+
 @pytest.mark.req("TRN-013", "SEC-21")
 def test_a_versions_url_elsewhere_in_the_answer_is_not_taken(listener: Listener) -> None:
     listener.reply(*POST, data={**listener.credentials(), "url": "http://127.0.0.2:9999/ocpi/versions"})

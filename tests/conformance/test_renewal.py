@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import requests
 import time_machine
+from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from ocpi import secrets, snapshot, tasks
 from ocpi.models import CredentialsToken, Platform
-from ocpi.modules import renewal
+from ocpi.modules import registration, renewal
 from ocpi.modules.initiation import HandshakeFailed, OutcomeUnknown, unregister_at, update_at
 from tests.fixtures import Partner, Side
 from tests.people import Person
@@ -149,6 +150,43 @@ def test_a_second_unanswered_renewal_locks_nobody_out(listener: Listener, member
     assert member.get(LOCATIONS).codes == (200, 1000)
     update_at(member.id)
     assert used_token(member.id) == listener.token_for_us
+
+
+@pytest.mark.req("CRED-43", "SEC-07")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_partner_that_leaves_while_we_renew_its_token_stays_away(
+    listener: Listener, member: Person, refuses: bool
+) -> None:
+    def leave(_: Received) -> Reply:
+        registration.unregister(platform_id=member.id)
+        connection.close()  # this thread's own
+        return Reply(status=500) if refuses else Reply(data=listener.credentials("the-next-token-for-us"))
+
+    listener.reply(*PUT, using=leave)
+
+    with pytest.raises(HandshakeFailed):
+        update_at(member.id)
+
+    new = Person(token=listener.received("PUT")[0].json["token"], parties=member.parties)
+    assert [person.get(LOCATIONS).codes for person in (member, new)] == [(401, 2000)] * 2
+    assert Platform.objects.get(pk=member.id).token_out == ""
+
+
+@pytest.mark.req("SEC-06", "TRN-007")
+@pytest.mark.parametrize("whose", ["ours", "another's"])
+def test_a_renewal_that_brings_somebody_s_token_is_refused(
+    listener: Listener, member: Person, partner: Partner, whose: str
+) -> None:
+    other = partner("NL*TNM:CPO")
+    taken = other.token if whose == "ours" else other.token_out
+    listener.reply(*PUT, data=listener.credentials(taken))
+
+    with pytest.raises(HandshakeFailed, match="token"):
+        update_at(member.id)
+
+    assert used_token(member.id) == member.token_out
+    assert member.get(LOCATIONS).codes == (200, 1000)
 
 
 # ---- leaving

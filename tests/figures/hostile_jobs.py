@@ -118,10 +118,10 @@ def _handshakes(world: World) -> dict[str, Plan]:
 
             def act() -> object:
                 body = json.dumps(credentials(victim)).encode()
+                token = show_us(victim, "CURRENT" if registered else "A")
                 if registered:
-                    return registration.update(platform_id=victim.id, body=body, correlation_id="c")
-                token_a = show_us(victim, "A")
-                return registration.register(platform_id=victim.id, token_a=token_a, body=body, correlation_id="c")
+                    return registration.update(platform_id=victim.id, token=token, body=body, correlation_id="c")
+                return registration.register(platform_id=victim.id, token_a=token, body=body, correlation_id="c")
 
             return act
 

@@ -122,7 +122,7 @@ def _handshakes(home: Any, hosts: list[str]) -> Iterator[tuple[str, Intake]]:
         return registration.register(platform_id=invited.id, token_a=invited.token, body=body(url), correlation_id="c")
 
     def updated(url: str) -> object:
-        return registration.update(platform_id=member.id, body=body(url), correlation_id="c")
+        return registration.update(platform_id=member.id, token=member.token, body=body(url), correlation_id="c")
 
     yield "as they update: url", lambda form, number: updated(form)
     yield "as they update: details", lambda form, number: updated(f"{home.base}/details/{number}/versions")
