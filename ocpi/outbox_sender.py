@@ -160,8 +160,10 @@ class Sender:
             if outcome.ended in (Ended.FAILED, Ended.LATER):
                 self._restless[job.lane[0]] = time.monotonic() + _RESTLESS_SECONDS
         unwell = {job.lane[0] for job, _ in settled if not job.healthy}
-        outbox_outcomes.report_health([outcome for _, outcome in settled], unwell=unwell)
-        self._end(list({id(job): job for job, _ in settled if job.done and not job.unsettled}.values()))
+        try:
+            outbox_outcomes.report_health([outcome for _, outcome in settled], unwell=unwell)
+        finally:  # also without the database: a lane that nobody gives back is never drained again (REL-05)
+            self._end(list({id(job): job for job, _ in settled if job.done and not job.unsettled}.values()))
 
     def _look_again(self) -> None:
         """Try what failed as soon as its pause is over; the sweep alone would be up to a second late."""

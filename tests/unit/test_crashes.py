@@ -58,6 +58,27 @@ def commits_fail(*tables: str) -> Iterator[None]:
             cursor.execute("DROP FUNCTION no_commit CASCADE")
 
 
+@contextmanager
+def _session_ends_at_first_update_of(table: str) -> Iterator[None]:
+    """End the session of whoever first updates a table."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SEQUENCE first_update")
+        cursor.execute(
+            "CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF nextval('first_update') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; "
+            "RETURN NEW; END $$"
+        )
+        cursor.execute(
+            f"CREATE TRIGGER end_session BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION end_session()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION end_session CASCADE")
+            cursor.execute("DROP SEQUENCE first_update")
+
+
 def _end_all_sessions() -> None:
     """Do what a crash does to every client: its session is gone."""
     with connection.cursor() as cursor:
@@ -132,6 +153,28 @@ def test_an_engine_whose_sessions_all_ended_goes_on_by_itself(
         engine.stop()
 
     assert emsp_server.lines[-1] == "PUT /locations/NL/TNM/LOC9"
+
+
+@pytest.mark.req("REL-05")
+def test_a_lane_is_given_back_though_the_session_ends_between_its_outcome_and_the_platforms_health(
+    emsp_server: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_engine, "_SWEEP_SECONDS", 0.2)
+    platform = add_platform("eMSP", emsp_server.url, average_ms=None)
+    location = add_object()
+    with _session_ends_at_first_update_of("ocpi_platform"):
+        engine = Engine()
+        engine.start()
+        try:
+            mark(location, platform)
+            eventually(lambda: not pending(), seconds=30)
+            eventually(lambda: not engine.sender.busy, seconds=10)
+            mark(location, platform)
+            eventually(lambda: not pending(), seconds=30)
+        finally:
+            engine.stop()
+
+    assert len(emsp_server.got) == 2
 
 
 @pytest.mark.req("REL-15", "REL-10")
