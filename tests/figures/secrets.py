@@ -7,7 +7,7 @@ Redis was told (task arguments among it) and every row of every database are sea
 Base64, hexadecimal and URL form. Two columns are left out, and named: `django_session.session_key` and
 `otp_totp_totpdevice.key` hold a live cookie and a seed as Django and django-otp keep them.
 
-The short form has one CPO, and its eMSP is the script.
+The short form has one CPO, and its eMSP is the script; what a fork does there, a process of its own does in the long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -35,14 +35,16 @@ from psycopg import sql
 
 from hub import embedded
 from hub.processes import die_with_parent
+from tests import command_server
 from tests.figures.figure import Options, Report, say
 from tests.figures.place import place
 from tests.figures.secrets_search import SHORTEST, Search
 from tests.figures.together_cars import Cars
-from tests.figures.together_world import ROOT, SIDES, Member, World, assemble, build
+from tests.figures.together_world import ROOT, SIDES, Member, World, build, build_small
 
 _IDS = ("x-request-id", "x-correlation-id")
 _KINDS = ("logs", "pages", "Redis", "rows", "answers")
+_PAGES = "tests.figures.secrets_pages"
 _LEFT_OUT = {"django_session": {"session_key"}, "otp_totp_totpdevice": {"key"}}
 _TALKATIVE = {"LOG_LEVEL": "DEBUG", "OCPI_RATE_STRANGERS": "0"}
 
@@ -93,7 +95,7 @@ def _large() -> Iterator[World]:
 def _small() -> Iterator[World]:
     with place(short=True) as found, _watched(found.broker.url, found.folder / "redis.told"):
         stores = {"DATABASE_URL": found.database("secrets"), "REDIS_URL": found.broker.url}
-        world = assemble(found.folder, {"cpo1": stores}, _TALKATIVE)
+        world = build_small(found.folder, {"cpo1": stores}, _TALKATIVE)
         try:
             yield world
         finally:
@@ -104,23 +106,26 @@ def _all(report: Report, world: World, size: Size) -> None:
     known = _secrets(world)
     with Cars(world.points, world.cards, random.Random(report.options.seed)) as cars:
         began = time.monotonic()
-        given = _people(world, size.pages)
-        for secrets in given:
-            known |= secrets
-        search = Search({name: secret for name, secret in known.items() if len(secret) >= SHORTEST})
-        asked = _clumsy(world, search)
-        say(f"{asked} requests have shown a secret in the wrong place")
+        with ThreadPoolExecutor(1) as beside:
+            looking = beside.submit(_people, world, size.pages, _visit_forked if report.options.short else _visit)
+            answers = _clumsy(world, known)
+            given = {what: secret for secrets in looking.result() for what, secret in secrets.items()}
+        answers += _clumsy(world, given)
+        say(f"{len(answers)} requests have shown a secret in the wrong place")
         while time.monotonic() < began + size.seconds:
             time.sleep(0.5)
         sessions = cars.finished()
     time.sleep(2)  # what is written behind the answers
+    search = Search({what: secret for what, secret in {**known, **given}.items() if len(secret) >= SHORTEST})
+    for asked, answer in answers:
+        search.look("answers", asked, answer)
     counts = _search(world, search)
     for kind, where, name, around in search.hits[:30]:
         say(f"HIT in {kind}, {where}: {name}, after {around!r}")
     report.add("secrets", len(search.secrets), least=size.secrets)
     report.add("planted secrets that the search misses", search.misses(), most=0)
     report.add("sessions charged meanwhile", sessions, least=size.sessions)
-    report.add("requests with a secret in the wrong place", asked, least=size.asked)
+    report.add("requests with a secret in the wrong place", len(answers), least=size.asked)
     report.add("pages looked at", counts["pages"], least=size.looked)
     report.add("exchanges kept", counts["exchanges"], least=size.exchanges)
     report.add("tasks seen on their way", counts["tasks"], least=size.tasks)
@@ -146,19 +151,14 @@ def _secrets(world: World) -> dict[str, str]:
     return known
 
 
-def _people(world: World, most: int) -> list[dict[str, str]]:
+def _people(world: World, most: int, visit: Callable[..., None]) -> list[dict[str, str]]:
     """Have people look at the pages of every instance, of two at a time; return what is secret about that."""
 
     def look(name: str, member: Member) -> dict[str, str]:
         folder = world.folder / f"pages-{name}"
         folder.mkdir()
-        with (world.folder / f"people-{name}.log").open("ab") as log:
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.figures.secrets_pages", str(folder), str(most)], cwd=ROOT, check=False,
-                env=member.environment, stdout=log, stderr=log, preexec_fn=die_with_parent(),
-            )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError((world.folder / f"people-{name}.log").read_text()[-3000:])
+        log = world.folder / f"people-{name}.log"
+        visit([str(folder), str(most)], member.environment, log)
         told = json.loads((folder / "secrets.json").read_text())
         (folder / "secrets.json").unlink()
         say(f"people have looked at {len(list(folder.iterdir()))} pages of {name}")
@@ -168,14 +168,30 @@ def _people(world: World, most: int) -> list[dict[str, str]]:
         return list(together.map(lambda each: look(*each), _instances(world).items()))
 
 
-def _clumsy(world: World, search: Search) -> int:
-    """Show every secret where it does not belong, at every instance that knows it; search what is answered.
+def _visit(words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    """Visit one instance from a process of its own."""
+    with log.open("ab") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", _PAGES, *words], cwd=ROOT, check=False, env=environment, stdout=output,
+            stderr=output, preexec_fn=die_with_parent(),
+        )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(log.read_text()[-3000:])
+
+
+def _visit_forked(words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    """Visit one instance from a fork that need not load everything first."""
+    command_server.run_module(_PAGES, words, environment, log=log)
+
+
+def _clumsy(world: World, secrets: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """Show every secret where it does not belong, at every instance that knows it; return what is answered to what.
 
     Credentials tokens, passwords of charge points that we made and tokens of the operation API are recognized wherever
     they stand.
     """
-    asked = 0
-    for what, secret in search.secrets.items():
+    answers: list[tuple[str, bytes]] = []
+    for what, secret in secrets.items():
         name = what.rpartition(" ")[2]
         if what.startswith("password of "):
             name = name.partition("-")[0].lower()
@@ -186,11 +202,10 @@ def _clumsy(world: World, search: Search) -> int:
         calls = [(int(environment["PORT"]), *each) for each in tries]
         if side == "cpo":
             calls += [(int(environment["OCPP_GATEWAY_PORT"]), *each) for each in _handshakes(secret)]
-        asked += len(calls)
         with ThreadPoolExecutor(len(calls)) as together:  # a refusal takes its time
-            for call, answer in zip(calls, together.map(lambda call: _ask(*call), calls), strict=True):
-                search.look("answers", f"{call[1]} of {what}", answer)
-    return asked
+            places = [f"{call[1]} of {what}" for call in calls]
+            answers += zip(places, together.map(lambda call: _ask(*call), calls), strict=True)
+    return answers
 
 
 Try = tuple[str, str, dict[str, str], bytes]  # method, path, headers, body

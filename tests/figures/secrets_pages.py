@@ -23,13 +23,14 @@ _LINK = re.compile(r'(?:href|hx-get|data-url|src)="([^"#]+)"')
 _NOT_THERE = ("logout", "/static/", "/media/", "jsi18n", "export", ".csv", ".xlsx", "/live/events", "stream")
 
 
-def main(folder: Path, most: int) -> None:
-    """Look at the pages of this instance, at most so many."""
+def main(place: str, most: str) -> None:
+    """Look at the pages of this instance, at most so many; keep them in a folder."""
     from django.contrib.auth.models import User
     from django.test import Client
 
     # At DEBUG it tells of every variable that a template asks for in vain, with a traceback: megabytes a page.
     logging.getLogger("django.template").setLevel(logging.INFO)
+    folder = Path(place)
     known = _secrets()
     password = known["admin password"] = secrets.token_urlsafe(24)
     User.objects.create_superuser("operator", password=password)
@@ -40,7 +41,7 @@ def main(folder: Path, most: int) -> None:
     if "sessionid" not in client.cookies:
         raise RuntimeError("the login failed")
     known["session cookie"] = client.cookies["sessionid"].value
-    _pages(folder, client, most)
+    _pages(folder, client, int(most))
     known["session cookie at the end"] = client.cookies["sessionid"].value
     (folder / "secrets.json").write_text(json.dumps(known))
 
@@ -100,4 +101,4 @@ def _keep(folder: Path, path: str, answer: object) -> str:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     django.setup()
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(*sys.argv[1:])
