@@ -33,6 +33,7 @@ ROW_LEVELS = 2
 _HAS_PARTS = {"locations": "evses"}
 _STAMPED = "last_updated"
 _DEFAULT_TYPE = "RFID"
+_LONGEST_TYPE = 20
 _FINAL = frozenset({"cdrs"})  # never changed once they are there (CDR-05)
 
 
@@ -147,15 +148,20 @@ def check(push: Push) -> None:
 def token_type(method: str, given: str | None, body: bytes) -> str:
     """Return the type that is part of a Token's identity: the query's, else the body's, else RFID (TOK-07, TOK-08).
 
-    :raises InvalidParameters: if query and body name two different ones.
+    A PATCH has it from its URL alone, and does not change it (SEC-36).
+
+    :raises InvalidParameters: if query and body name two different ones, or one that cannot be kept.
     """
     if method not in ("PUT", "PATCH"):
         return given or _DEFAULT_TYPE
     raw = documents.members(body).get("type")
     inside = _text(raw) if raw is not None else None
-    if given and inside and given != inside:
-        raise status.InvalidParameters("type", f"is {inside} in the body and {given} in the URL")
-    return given or (inside if method == "PUT" else None) or _DEFAULT_TYPE
+    found = given or (inside if method == "PUT" else None) or _DEFAULT_TYPE
+    if len(found) > _LONGEST_TYPE or not found.isprintable():
+        raise status.InvalidParameters("type", f"must be a word of at most {_LONGEST_TYPE} characters")
+    if inside and inside != found:
+        raise status.InvalidParameters("type", f"is {inside[:_LONGEST_TYPE]} in the body and {found} in the URL")
+    return found
 
 
 def apply(push: Push) -> Applied:

@@ -96,6 +96,49 @@ def test_values_of_queries(cpo_side: None, emsp: Person, query: dict[str, str], 
         assert next(iter(query)) in answer.message
 
 
+@pytest.mark.req("SEC-47", "SEC-48")
+@pytest.mark.parametrize("given", ["%00", "A%00", "%0a", "A" * 21, "A" * 3000])
+def test_a_type_that_nobody_could_keep(hub_side: None, emsp: Person, document: Document, given: str) -> None:
+    told = document("token_rfid")
+    where = f"hub/2.2.1/receiver/tokens/DE/EMS/{told['uid']}"
+    emsp.put(where, told)
+    change = {"valid": False, "last_updated": "2030-01-01T00:00:00Z"}
+    for query in (f"?type={given}", f"?type=RFID&type={given}"):
+        for refused in (emsp.patch(where + query, change), emsp.put(where + query, told)):
+            assert refused.codes == (200, 2001)
+            assert refused.message == "type: must be a word of at most 20 characters"
+    assert emsp.put(where, told | {"type": "A" * 21}).codes == (200, 2001)
+
+
+# Where exact numbers stop, which is further than doubles do, and the last that all can read.
+@pytest.mark.req("SEC-46", "SEC-48")
+@pytest.mark.parametrize(
+    ("number", "accepted"),
+    [("1e-9999999999999999999", False), ("1e-999999", False), ("1e-309", False), ("1e-308", True), ("1e308", True)],
+)
+@pytest.mark.parametrize(
+    ("place", "path", "name", "member"),
+    [
+        ("emsp_side", "emsp/2.2.1/sessions/NL/TNM/{id}", "session", "kwh"),
+        ("emsp_side", "emsp/2.2.1/cdrs", "cdr", "total_energy"),
+        ("emsp_side", "emsp/2.2.1/cdrs", "cdr", "x_unknown"),
+        ("emsp_side", "emsp/2.2.1/tariffs/NL/TNM/{id}", "tariff", "min_price"),
+        ("hub_side", "hub/2.2.1/receiver/tariffs/NL/TNM/{id}", "tariff", "min_price"),
+    ],
+)
+def test_the_smallest_and_the_largest_number(
+    request: pytest.FixtureRequest, cpo: Person, document: Document, caplog: pytest.LogCaptureFixture,
+    place: str, path: str, name: str, member: str, number: str, accepted: bool,
+) -> None:  # fmt: skip
+    request.getfixturevalue(place)
+    told = document(name, max_price=None)
+    told[member] = {"excl_vat": 4711.25} if member == "min_price" else 4711.25
+    body = json.dumps(told).replace("4711.25", number).encode()
+    answer = cpo.request("POST" if name == "cdr" else "PUT", path.format(id=told["id"]), body)
+    assert answer.codes == ((201, 1000) if accepted else (400, 2000))
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 @pytest.mark.req("SEC-47")
 @pytest.mark.parametrize("place", ["emsp_side", "hub_side"])
 @pytest.mark.parametrize("part", ["%00", "a%00b", "%ff", "%c3%28", "%ed%a0%80", "%0a", "%7f", "%c2%85"])

@@ -17,6 +17,7 @@ import hub.urls
 from cpo.models import CDR, Session
 from emsp.models import Location
 from hub import forwarding
+from hub.models import SharedObject
 from hub.views import RouteView
 from ocpi import endpoints, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
@@ -383,6 +384,20 @@ def test_a_patch_never_changes_whose_it_is(emsp_side: None, cpo: Person, documen
     value = {"country_code": "FR", "party_id": "CPX", "id": "OTHER"}[member]
     assert cpo.patch(where, {member: value, "last_updated": "2030-01-01T00:00:00Z"}).codes == (200, 2001)
     assert cpo.get(where).data == document("location")
+
+
+@pytest.mark.req("SEC-36", "TOK-07")
+@pytest.mark.parametrize("query", ["", "?type=RFID"])
+def test_a_patch_makes_no_token_another_at_a_hub(hub_side: None, emsp: Person, document: Document, query: str) -> None:
+    told = document("token_rfid")
+    where = f"hub/2.2.1/receiver/tokens/DE/EMS/{told['uid']}{query}"
+    assert emsp.put(where, told).codes == (201, 1000)
+    for member, value in (("type", "OTHER"), ("uid", "2"), ("country_code", "NL"), ("party_id", "TNM")):
+        refused = emsp.patch(where, {member: value, "last_updated": "2030-01-01T00:00:00Z"})
+        assert refused.codes == (200, 2001)
+        assert refused.message.startswith(f"{member}:")
+    assert [json.loads(row.document) for row in SharedObject.objects.all()] == [told]
+    assert emsp.patch(where, {"type": "RFID", "last_updated": "2030-01-01T00:00:00Z"}).codes == (200, 1000)
 
 
 @pytest.mark.req("SEC-33")
