@@ -42,13 +42,16 @@ _FOLLOW = """
     UPDATE cpo_operation SET state = 'QUEUED', sent_at = NULL, error = 'moved'
     WHERE id = %s AND state = 'SENT' AND error = '' RETURNING id
 """
+# The answer may be written down before the note that its question is on the wire is, and without it.
 _SETTLE = """
-    UPDATE cpo_operation SET state = %s, answer = %s, error = %s, ended_at = clock_timestamp()
+    UPDATE cpo_operation SET state = %s, answer = %s, error = %s, ended_at = clock_timestamp(),
+        on_wire_at = coalesce(on_wire_at, clock_timestamp() - make_interval(secs => %s::float8))
     WHERE id = %s AND state = 'SENT'
 """
 # Nobody waits until this is on the disk, as the claim was: it is only told to whoever asks.
 _ON_WIRE = """
-    WITH wired AS (UPDATE cpo_operation SET on_wire_at = clock_timestamp() WHERE id = %s RETURNING id)
+    WITH wired AS (
+        UPDATE cpo_operation SET on_wire_at = clock_timestamp() WHERE id = %s AND on_wire_at IS NULL RETURNING id)
     SELECT pg_notify('ocpp_operation_sent', id::text), set_config('synchronous_commit', 'off', true) FROM wired
 """
 _OFFLINE = """
@@ -82,6 +85,7 @@ class OperationRunner:
         self._again: set[int] = set()
         self._missed: OrderedDict[int, None] = OrderedDict()
         self._notes: set[asyncio.Task[None]] = set()
+        self._wired: dict[uuid.UUID, float] = {}  # what is on the wire, and since when, on the loop's clock
 
     def hear(self, note: str) -> None:
         self.wake(int(note))
@@ -194,6 +198,7 @@ class OperationRunner:
 
     def _note_on_wire(self, operation: uuid.UUID) -> None:
         # Beside the waiting for the answer: whoever has asked for it learns that it is out (OCPP-115).
+        self._wired[operation] = asyncio.get_running_loop().time()
         task = asyncio.create_task(self._say_on_wire(operation))
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
@@ -206,9 +211,11 @@ class OperationRunner:
 
     async def _settle(self, operation: uuid.UUID, ending: Ending) -> None:
         state, answer, error_text = ending
+        wired, clock = self._wired.pop(operation, None), asyncio.get_running_loop().time
         for pause in (0.2, 0.5, 1, 2, 4, 8, None):
             try:
-                await self._store.execute(_SETTLE, (state.value, answer, error_text, operation))
+                on_wire = None if wired is None else clock() - wired
+                await self._store.execute(_SETTLE, (state.value, answer, error_text, on_wire, operation))
                 return
             except UNREACHABLE:
                 if pause is None:

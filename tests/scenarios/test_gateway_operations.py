@@ -92,6 +92,34 @@ def test_operations_end_in_exactly_one_way(world: World) -> None:
     world.run(scenario, decide=None)
 
 
+@pytest.mark.req("OCPP-115")
+def test_what_was_answered_was_on_the_wire_also_if_the_note_of_that_is_late_or_lost(world: World) -> None:
+    point_id = world.add("CP1", PASSWORD)
+    world.execute(
+        "CREATE FUNCTION lose_note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE 'the note is lost' USING ERRCODE = 'query_canceled'; END $$"
+    )
+    world.execute(
+        "CREATE TRIGGER lose_note BEFORE UPDATE OF on_wire_at ON cpo_operation FOR EACH ROW "
+        "WHEN (NEW.state = 'SENT' AND NEW.on_wire_at IS NOT NULL) EXECUTE FUNCTION lose_note()"
+    )
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD) as point:
+            operation = world.ask(point_id, "ClearCache", {})
+            message_id = (await point.receive())[1]
+            await asyncio.sleep(0.3)
+            await point.send([3, message_id, {"status": "Accepted"}])
+            ended = await world.ended(operation)
+            assert ended["state"] == "ANSWERED"
+            assert ended["sent_at"] <= ended["on_wire_at"] <= ended["ended_at"] - timedelta(seconds=0.2)
+
+    try:
+        world.run(scenario, decide=None)
+    finally:
+        world.execute("DROP FUNCTION lose_note CASCADE")
+
+
 @pytest.mark.req("OCPP-80")
 def test_an_operation_for_a_charge_point_that_is_offline_ends_or_waits(world: World) -> None:
     point_id = world.add("CP1", PASSWORD)
