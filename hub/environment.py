@@ -125,18 +125,39 @@ def database(name: str, default: str) -> dict[str, object]:
 
     :raises ImproperlyConfigured: if it is no such address. The address itself is not shown: it holds a password.
     """
-    parts = urlsplit(text(name, default))
+    wrong = ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/name")
+    try:
+        parts = urlsplit(text(name, default))
+        port = str(parts.port or "")
+    except ValueError:  # which shows what it could not read
+        raise wrong from None
     if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
-        raise ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/name")
+        raise wrong
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.strip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
+        "PORT": port,
         "OPTIONS": dict(parse_qsl(parts.query)),
     }
+
+
+def redis(name: str, default: str) -> str:
+    """Return the address of a Redis or Valkey server as it is.
+
+    :raises ImproperlyConfigured: if it is none. The address itself is not shown: it may hold a password.
+    """
+    value = text(name, default)
+    try:
+        parts = urlsplit(value)
+        is_one = parts.scheme in {"redis", "rediss", "unix"} and parts.port != 0
+    except ValueError:  # which shows what it could not read
+        is_one = False
+    if not is_one:
+        raise ImproperlyConfigured(f"{name} must look like redis://:password@host:6379/0")
+    return value
 
 
 def new_secrets() -> dict[str, str]:

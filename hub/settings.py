@@ -321,7 +321,7 @@ DATABASES = {
 OCPI_TRANSACTION_TIMEOUT = env.integer("OCPI_TRANSACTION_TIMEOUT", 30, at_least=0)
 
 # Broker of the workers, wake-ups and the charge points' connection epochs. Never the only place of anything.
-REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:1/0")
+REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:1/0")
 
 # ---------------------------------------------------------------- pages
 

@@ -164,14 +164,18 @@ def resolve(
         family = socket.AF_INET if literal.version == 4 else socket.AF_INET6
         found: list[SocketAddress] = [(family, (str(literal), port))]
     else:
-        found = _look_up(host, port, timeout)
+        found = look_up(host, port, timeout)
     for _, address in found:
         text = address[0].partition("%")[0]  # the scope of a link-local address
         check_address(ipaddress.ip_address(text), allowed_networks=allowed_networks, only_allowed=only_allowed)
     return found
 
 
-def _look_up(host: str, port: int, timeout: float) -> list[SocketAddress]:
+def look_up(host: str, port: int, timeout: float) -> list[SocketAddress]:
+    """Return the addresses of a name, whatever they are; there is one at least.
+
+    :raises Unresolved: as `resolve`.
+    """
     # getaddrinfo knows no time limit, so it waits in a thread of its own that nobody waits for.
     until = time.monotonic() + timeout
     if not _lookups.acquire(timeout=max(timeout, 0)):

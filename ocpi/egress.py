@@ -7,15 +7,15 @@ and TLS inside of the tunnel is checked for the name as without one.
 from __future__ import annotations
 
 import base64
-import socket
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
-from ocpi.address_guard import SocketAddress
+from ocpi.address_guard import SocketAddress, Unresolved, look_up
 
 _LONGEST_ANSWER = 8 * 1024
 _PORT = 3128
+_SHAPE = "must look like http://proxy.example:3128"
 
 
 class ProxyRefused(Exception):
@@ -30,10 +30,15 @@ class Proxy:
     port: int
     authorization: str = field(default="", repr=False)
 
-    def address(self) -> SocketAddress:
-        """Return its address. The operator has named it, so it is looked up as the system does, and not guarded."""
-        family, _, _, _, found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-        return family, found  # type: ignore[return-value]
+    def address(self, timeout: float) -> SocketAddress:
+        """Return its address, within so many seconds. The operator has named it, so it is not guarded.
+
+        :raises ProxyRefused: if it has none, or the name server is too slow.
+        """
+        try:
+            return look_up(self.host, self.port, timeout)[0]
+        except Unresolved as error:
+            raise ProxyRefused(f"the egress proxy was not found: {error}") from error
 
 
 @lru_cache(maxsize=4)
@@ -44,14 +49,18 @@ def proxy(url: str) -> Proxy | None:
     """
     if not url:
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORT
+    except ValueError:  # which shows what it could not read
+        raise ValueError(_SHAPE) from None
     if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("must look like http://proxy.example:3128")
+        raise ValueError(_SHAPE)
     shown = ""
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         shown = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
-    return Proxy(parts.hostname, parts.port or _PORT, shown)
+    return Proxy(parts.hostname, port, shown)
 
 
 class Tunnel:

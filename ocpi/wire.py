@@ -212,7 +212,7 @@ def _open(
     context: ssl.SSLContext | None,
     proxy: Proxy | None,
 ) -> Connection:
-    sock = _dial(proxy.address() if proxy else address, until)
+    sock = _dial(proxy.address(until - time.monotonic()) if proxy else address, until)
     connection = Connection(sock)
     try:
         if proxy is not None:

@@ -315,8 +315,7 @@ class Pool:
             until = now + (deadline - now) / (len(addresses) - number)
             try:
                 if proxy is not None and not address_guard.is_allowed(address, allowed):
-                    at = await asyncio.get_running_loop().run_in_executor(self._lookups, proxy.address)
-                    sock = await dial_async.dial(at, until)
+                    sock = await dial_async.dial(await self._address_of(proxy, until), until)
                     await dial_async.tunnel(sock, Tunnel(proxy, address), deadline)
                 else:
                     sock = await dial_async.dial(address, until)
@@ -324,6 +323,11 @@ class Pool:
             except (OSError, ValueError, ProxyRefused) as error:  # ValueError: a name that TLS cannot check
                 problem = str(error) or type(error).__name__
         raise NotConnected(f"{url.host} port {url.port}: {problem}")
+
+    async def _address_of(self, proxy: Proxy, until: float) -> SocketAddress:
+        left = max(until - time.monotonic(), 0.001)
+        async with asyncio.timeout(left):  # also if all threads look up others
+            return await asyncio.get_running_loop().run_in_executor(self._lookups, proxy.address, left)
 
     def _made(self, sock: socket.socket) -> Connection:
         return Connection(sock, self._alive, self._waiting)

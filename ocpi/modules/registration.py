@@ -27,7 +27,7 @@ from ocpi import (
     version_numbers,
 )
 from ocpi.enums import ModuleID
-from ocpi.models import CredentialsToken, Platform
+from ocpi.models import CredentialsToken, Platform, RequestedHost
 from ocpi.modules import claims, discovery
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,9 @@ def _take_in(
     try:
         platform = Platform.objects.get(pk=platform_id)
         claims.check_token(theirs.token, platform_id)
-        target = snapshot.target_with(platform, theirs.token, *([host] if approve_host else []))
+        refused = RequestedHost.objects.filter(platform=platform, host=host, decision=RequestedHost.Decision.REFUSED)
+        approved = [host] if approve_host and not refused.exists() else []
+        target = snapshot.target_with(platform, theirs.token, *approved)
         found = discovery.discover(
             target,
             theirs.url,

@@ -5,19 +5,22 @@ from __future__ import annotations
 import base64
 import select
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from pytest_django.fixtures import Settings
 
-from ocpi import address_guard, checks, egress, wire
+from ocpi import address_guard, checks, egress, wire, wire_async
 from ocpi.connection import tls_context
 from tests.unit.hostile_server import Authority, HostileServer, Peer, Script, answer
 from tests.unit.wire_calls import LOOPBACK
 
 NAME = "partner.example"
+REQUEST = b"GET /x HTTP/1.1\r\nHost: partner.example\r\n\r\n"
 PUBLIC = "93.184.216.34"
 
 
@@ -54,21 +57,35 @@ def _pump(left: socket.socket, right: socket.socket) -> None:
             (right if sock is left else left).sendall(octets)
 
 
-def exchange(place: str, server: HostileServer, authority: Authority, *, timeout: float = 2.0) -> bytes:
+@pytest.fixture(params=["threads", "event loop"])
+def door(request: pytest.FixtureRequest) -> str:
+    """Both doors out, one after the other."""
+    return str(request.param)
+
+
+def exchange(door: str, place: str, through: str, *, authority: Authority | None = None, timeout: float = 2.0) -> bytes:
+    """Fetch a public place through a proxy, in threads or in an event loop, and return the body."""
     url = address_guard.check_url(place, allowed_networks=[], tls_required=True)
-    proxy = egress.proxy(f"http://user:pass%20word@127.0.0.1:{server.port}")
-    response = wire.exchange(
-        url,
-        b"GET /x HTTP/1.1\r\nHost: partner.example\r\n\r\n",
-        deadline=time.monotonic() + timeout,
-        connect_timeout=timeout,
-        max_body=1000,
-        allowed_networks=[],
-        context=tls_context(authority.pem),
-        proxy=proxy,
-        fresh=True,
-    )
-    return response.body
+    context = tls_context(authority.pem) if authority else None
+    options: dict[str, Any] = {
+        "deadline": time.monotonic() + timeout, "connect_timeout": timeout, "max_body": 1000,
+        "allowed_networks": (), "context": context, "proxy": egress.proxy(through), "fresh": True,
+    }  # fmt: skip
+    if door == "threads":
+        return wire.exchange(url, REQUEST, **options).body
+
+    async def ask() -> bytes:
+        pool = wire_async.Pool()
+        try:
+            return (await pool.exchange(url, REQUEST, **options)).body
+        finally:
+            await pool.close()
+
+    return uvloop.run(ask())
+
+
+def proxy_at(server: HostileServer) -> str:
+    return f"http://user:pass%20word@127.0.0.1:{server.port}"
 
 
 def once(octets: bytes) -> Script:
@@ -81,13 +98,13 @@ def once(octets: bytes) -> Script:
 
 @pytest.mark.req("SEC-27", "SEC-22")
 def test_a_proxy_is_asked_for_the_checked_address_and_tls_is_checked_for_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = Authority(tmp_path)
     leads_to(monkeypatch, PUBLIC)
     partner = HostileServer(once(answer(b"hello")), tls=authority.server_context(NAME))
     with partner, HostileServer(opens(partner)) as server:
-        body = exchange(f"https://{NAME}/x", server, authority)
+        body = exchange(door, f"https://{NAME}/x", proxy_at(server), authority=authority)
 
         asked = server.requests[0].decode()
         assert body == b"hello"
@@ -97,23 +114,23 @@ def test_a_proxy_is_asked_for_the_checked_address_and_tls_is_checked_for_the_nam
 
 
 @pytest.mark.req("SEC-27", "SEC-31")
-def test_a_proxy_that_leads_elsewhere_gets_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_leads_elsewhere_gets_no_token(door: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = Authority(tmp_path)
     leads_to(monkeypatch, PUBLIC)
     elsewhere = HostileServer(once(answer()), tls=authority.server_context("elsewhere.example"))
     with elsewhere, HostileServer(opens(elsewhere)) as server:
         with pytest.raises(wire.NotConnected):
-            exchange(f"https://{NAME}/x", server, authority)
+            exchange(door, f"https://{NAME}/x", proxy_at(server), authority=authority)
 
         assert elsewhere.requests == []
 
 
 @pytest.mark.req("SEC-27", "SEC-22")
-def test_behind_a_proxy_a_denied_address_stays_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_proxy_a_denied_address_stays_denied(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
     leads_to(monkeypatch, PUBLIC, "169.254.169.254")
     with HostileServer(once(b"")) as server:
         with pytest.raises(address_guard.AddressDenied):
-            exchange(f"https://{NAME}/x", server, Authority(tmp_path))
+            exchange(door, f"https://{NAME}/x", proxy_at(server))
 
         assert server.connections == 0
 
@@ -138,16 +155,33 @@ def _drip(peer: Peer) -> None:
     ids=["refuses", "speaks first", "no HTTP", "endless", "closes", "silent", "dripping"],
 )
 def test_a_proxy_that_opens_no_tunnel_is_given_up_in_time(
-    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    door: str, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leads_to(monkeypatch, PUBLIC)
-    authority = Authority(tmp_path)
     with HostileServer(script) as server:
         started = time.monotonic()
         with pytest.raises(wire.NotConnected):
-            exchange(f"https://{NAME}/x", server, authority, timeout=0.4)
+            exchange(door, f"https://{NAME}/x", proxy_at(server), timeout=0.4)
 
         assert time.monotonic() - started < 5
+
+
+@pytest.mark.req("SEC-27", "SEC-28")
+def test_the_name_of_a_proxy_is_looked_up_within_the_limit(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    leads_to(monkeypatch, PUBLIC)
+    quick = socket.getaddrinfo
+
+    def look_up(host: str, port: int, *more: Any, **options: Any) -> Any:
+        return over.wait(5) and [] if host == "proxy.example" else quick(host, port, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    started = time.monotonic()
+    with pytest.raises(wire.NotConnected):
+        exchange(door, f"https://{NAME}/x", "http://proxy.example:3128", timeout=0.3)
+
+    assert time.monotonic() - started < 2
+    over.set()
 
 
 @pytest.mark.req("SEC-27")
@@ -170,7 +204,11 @@ def test_what_lies_in_an_allowed_network_is_called_without_the_proxy() -> None:
 
 @pytest.mark.req("SEC-27", "SEC-52")
 @pytest.mark.parametrize(
-    "url", ["https://u:secret@proxy.example", "proxy:secret", "http://", "http://u:secret@a/path", "socks5://a:1"]
+    "url",
+    [
+        *("https://u:secret@proxy.example", "proxy:secret", "http://", "http://u:secret@a/path", "socks5://a:1"),
+        *("http://u:secret/word@proxy.example:3128", "http://u:[secret@a", "http://u:secret℀@a", "http://a:99999"),
+    ],
 )
 def test_a_proxy_setting_that_is_none_is_found_by_the_check_and_not_shown(url: str, settings: Settings) -> None:
     settings.OCPI_EGRESS_PROXY = url

@@ -125,6 +125,21 @@ def test_what_was_refused_stays_refused_and_an_approval_can_be_taken_back(
 
 
 @pytest.mark.req("SEC-21")
+def test_an_invitation_opens_no_host_that_was_refused_for_the_platform(invited: Person, listener: Listener) -> None:
+    hosts.note(invited.id, listener.host, "x")
+    hosts.flush()
+    host_actions.refuse_hosts([Row.objects.get().pk])
+
+    refused = invited.post("2.2.1/credentials", listener.credentials())
+
+    assert refused.codes == (200, 3001)
+    assert listener.requests == []
+    assert Platform.objects.get(pk=invited.id).hosts == []
+    host_actions.approve_hosts([Row.objects.get().pk])
+    assert invited.post("2.2.1/credentials", listener.credentials()).codes == (200, 1000)
+
+
+@pytest.mark.req("SEC-21")
 def test_who_names_a_new_host_in_every_message_fills_no_table(partner: Partner) -> None:
     member = partner("DE*EMS:EMSP")
     for number in range(hosts.MOST_WAITING + 20):

@@ -47,15 +47,34 @@ def test_a_missing_secret_is_named_and_nothing_secret_is_shown(missing: str) -> 
 
 
 @pytest.mark.req("SEC-52")
+@pytest.mark.parametrize("address", ["redis://:p%40ss@host:6379/3", "rediss://host", "unix:///run/valkey.sock?db=1"])
+def test_the_address_of_a_redis_is_taken_as_it_is(address: str) -> None:
+    assert json.loads(_settings("settings.REDIS_URL", REDIS_URL=address).stdout) == address
+
+
+@pytest.mark.req("SEC-52")
 def test_without_a_database_the_secrets_are_new_in_each_process() -> None:
     assert _settings("settings.SECRET_KEY").stdout != _settings("settings.SECRET_KEY").stdout
 
 
 @pytest.mark.req("SEC-52")
-def test_a_wrong_database_address_is_refused_without_showing_its_password() -> None:
-    refused = _settings("1", DATABASE_URL="mysql://somebody:hidden@host/name", **environment.new_secrets())
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("DATABASE_URL", "mysql://somebody:hidden@host/name"),
+        ("DATABASE_URL", "postgresql://somebody:hidden/word@host:5432/name"),
+        ("DATABASE_URL", "postgresql://somebody:hidden@host:99999/name"),
+        ("DATABASE_URL", "postgresql://somebody:[hidden@host/name"),
+        ("DATABASE_URL", "postgresql://somebody:hidden℀@host/name"),
+        ("REDIS_URL", "http://:hidden@host:6379/0"),
+        ("REDIS_URL", "redis://:hidden/word@host:6379/0"),
+        ("REDIS_URL", "redis://:[hidden@host:6379/0"),
+    ],
+)
+def test_a_wrong_address_of_a_server_is_refused_without_showing_its_password(name: str, address: str) -> None:
+    refused = _settings("1", **{"DATABASE_URL": DATABASE, **environment.new_secrets(), name: address})
 
-    assert "DATABASE_URL must look like postgresql://" in refused.stderr
+    assert f"{name} must look like {'postgresql' if name == 'DATABASE_URL' else 'redis'}://" in refused.stderr
     assert "hidden" not in refused.stderr
 
 
