@@ -228,7 +228,7 @@ _deaf_since: float | None = None  # since when no change is announced to this pr
 def current() -> Snapshot:
     """Return the registry as it is now, from memory if nothing changed."""
     global _current, _deaf_since
-    if _deaf_since is not None and time.monotonic() > _deaf_since + _DEAF_SECONDS:
+    if _is_too_old():
         _deaf_since = time.monotonic()
         changed()
     snapshot = _current
@@ -245,9 +245,15 @@ def current() -> Snapshot:
         return _current
 
 
+def _is_too_old() -> bool:
+    """Say whether changes may have been missed for longer than may be."""
+    deaf_since = _deaf_since  # another thread may have it set back in between
+    return deaf_since is not None and time.monotonic() > deaf_since + _DEAF_SECONDS
+
+
 def at_hand() -> Snapshot | None:
     """Return the registry if it is in memory as it is now; reads nothing, for those who must not wait."""
-    return _current if _listener_pid == os.getpid() else None
+    return _current if _listener_pid == os.getpid() and not _is_too_old() else None
 
 
 def changed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
@@ -234,6 +235,26 @@ def test_a_token_that_is_revoked_is_refused_at_once(cpo: Person, receiver: Perso
         snapshot.changed()
 
     assert [answer.status_code for answer in async_to_sync(before_and_after)()] == [200, 200, 401]
+
+
+@pytest.mark.req("SEC-07")
+def test_a_token_that_another_process_revokes_is_refused_by_one_that_hears_nothing(
+    cpo: Person, receiver: Person, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = asgi.Application()
+
+    async def before_and_after() -> list[LaneAnswer]:
+        first = await front_doors.ask("PATCH", SESSION, lines(cpo), [BODY], application=application)
+        await sync_to_async(revoke, thread_sensitive=True)()
+        last = await front_doors.ask("PATCH", SESSION, lines(cpo), [BODY], application=application)
+        await application.close()
+        return [first, last]
+
+    def revoke() -> None:
+        CredentialsToken.objects.filter(platform_id=cpo.id).delete()  # nothing says so in this process
+        monkeypatch.setattr(snapshot, "_deaf_since", time.monotonic() - 1.1)
+
+    assert [answer.status_code for answer in async_to_sync(before_and_after)()] == [200, 401]
 
 
 def test_a_known_caller_needs_no_database_and_no_thread(

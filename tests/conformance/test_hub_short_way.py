@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -145,6 +146,20 @@ def test_a_change_of_the_registry_is_seen_at_once(
     answer, _ = after_warming(served, request(cpo), request(cpo), between)
 
     assert answer.codes == codes
+    assert len(listener.received("PUT")) == 2
+
+
+@pytest.mark.req("SEC-07")
+def test_a_token_that_another_process_revokes_is_refused_by_one_that_hears_nothing(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def between() -> None:
+        _revoke(cpo)  # nothing says so in this process
+        monkeypatch.setattr(snapshot, "_deaf_since", time.monotonic() - 1.1)
+
+    answer, _ = after_warming(served, request(cpo), request(cpo), between)
+
+    assert answer.codes == (401, 2000)
     assert len(listener.received("PUT")) == 2
 
 

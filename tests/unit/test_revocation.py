@@ -103,7 +103,9 @@ def test_without_a_listener_nothing_in_memory_is_trusted_for_long(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     CredentialsToken.objects.all().delete()
     assert digest in snapshot.current().tokens
+    assert snapshot.at_hand() is snapshot.current()
 
     now += 1.1
 
+    assert snapshot.at_hand() is None
     assert digest not in snapshot.current().tokens
