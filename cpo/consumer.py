@@ -52,6 +52,7 @@ from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Question, Verdict
 from cpo.ocpp import inbox, inbox_batch
 from cpo.ocpp.inbox import Asking, Step
+from ocpi import db_care
 
 log = logging.getLogger(__name__)
 
@@ -291,7 +292,7 @@ class Consumer:
     def _listen_forever(self) -> None:
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(autocommit=True, **_parameters()) as listening:
+                with psycopg.connect(autocommit=True, **db_care.own_parameters()) as listening:
                     for channel in _CHANNELS:
                         listening.execute(f"LISTEN {channel}")
                     while not self._stopping.is_set():
@@ -345,10 +346,3 @@ def stop_consumer() -> None:
         running, _running = _running, None
     if running is not None:
         running.stop()
-
-
-_CONNECTING = frozenset({"dbname", "user", "password", "host", "port", "connect_timeout", "sslmode", "sslrootcert"})
-
-
-def _parameters() -> dict[str, Any]:
-    return {name: value for name, value in connection.get_connection_params().items() if name in _CONNECTING}

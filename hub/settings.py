@@ -301,11 +301,19 @@ OCPP_UPLOAD_BYTES = env.integer("OCPP_UPLOAD_BYTES", 100 << 20, at_least=1)
 DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 0)
 
 _DATABASE = env.database("DATABASE_URL", "postgresql://127.0.0.1:1/none")
+_GIVEN: dict[str, object] = _DATABASE["OPTIONS"] if isinstance(_DATABASE["OPTIONS"], dict) else {}
+# Milliseconds; a lost worker or a wild query must not hold locks for longer.
+_LIMITS = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=30000"
 _OPTIONS: dict[str, object] = {
-    # Milliseconds; a lost worker or a wild query must not hold locks for longer.
-    "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=30000",
     "connect_timeout": 5,
-    **(_DATABASE["OPTIONS"] if isinstance(_DATABASE["OPTIONS"], dict) else {}),
+    # Seconds, and at the end milliseconds: a server that is gone without a word is noticed in 20 s; TCP by itself
+    # waits for a quarter of an hour.
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    **_GIVEN,
+    "options": f"{_LIMITS} {_GIVEN.get('options', '')}".strip(),
 }
 if DATABASE_POOL_SIZE:
     _OPTIONS["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}

@@ -8,8 +8,12 @@ anybody: only a connection on which something has come unasked is tried by a sta
 from __future__ import annotations
 
 import select
+from typing import Any
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
+
+# What is Django's own way to use a connection, and no part of how it is opened; its limits are for short statements.
+_DJANGOS = frozenset({"options", "client_encoding", "cursor_factory", "context", "prepare_threshold", "pool"})
 
 
 def care_for_connection() -> None:
@@ -25,6 +29,15 @@ def leave_connection() -> None:
     """Close a connection of this thread that a piece of work has left broken; call it after each."""
     for connection in connections.all(initialized_only=True):
         connection.close_if_unusable_or_obsolete()
+
+
+def own_parameters(**more: Any) -> dict[str, Any]:
+    """Return what a connection beside Django's is opened with: address, TLS and all else that DATABASE_URL says.
+
+    :param more: what this connection has otherwise.
+    """
+    said = connections[DEFAULT_DB_ALIAS].get_connection_params()
+    return {**{name: each for name, each in said.items() if name not in _DJANGOS}, **more}
 
 
 def _is_quiet(descriptor: int) -> bool:

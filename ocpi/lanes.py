@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import psycopg
 from django.db import connection
 
-from ocpi import tallies
+from ocpi import db_care, tallies
 from ocpi.outbox_wake import Lane
 
 log = logging.getLogger(__name__)
@@ -214,17 +214,14 @@ class WorkerLocks(_Book):
             session.close()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        keep = ("dbname", "host", "port", "user", "password", "sslmode", "sslrootcert", "connect_timeout")
-        parameters = {name: value for name, value in connection.get_connection_params().items() if name in keep}
-        return psycopg.connect(
-            autocommit=True,
+        parameters = db_care.own_parameters(
             application_name=f"{_APPLICATION}{self.id}",
             # A vanished database or host is noticed on both ends within 25 s.
             keepalives_idle=5, keepalives_interval=5, keepalives_count=3,
             options="-c statement_timeout=5000 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
             "-c tcp_keepalives_count=3",
-            **parameters,
         )  # fmt: skip
+        return psycopg.connect(autocommit=True, **parameters)
 
 
 def _peek(end: socket.socket | None) -> bytes | None:

@@ -21,9 +21,8 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import connection
 
-from ocpi import client, clock, ours, secrets
+from ocpi import client, clock, db_care, ours, secrets
 from ocpi.headers import Address
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform, TlsSettings
 
@@ -373,11 +372,10 @@ def _listen() -> None:
 
 def _listen_forever() -> None:
     global _deaf_since
-    parameters = connection.get_connection_params()
-    keep = {name: parameters[name] for name in ("dbname", "host", "port", "user", "password") if parameters.get(name)}
+    parameters = db_care.own_parameters(**_KEEP_ALIVE)
     while True:
         try:
-            with psycopg.connect(autocommit=True, **keep, **_KEEP_ALIVE) as listening:
+            with psycopg.connect(autocommit=True, **parameters) as listening:
                 for channel in (*_others, CHANNEL):
                     listening.execute(f"LISTEN {channel}")
                 _missed()  # what happened before we listened

@@ -68,7 +68,10 @@ def _number(name: str, default: float) -> float:
     return float(getattr(settings, name, None) or os.environ.get(name) or default)
 
 
-_CONNECTING = frozenset({"options", "sslmode", "sslrootcert", "sslcert", "sslkey"})
+_CONNECTING = frozenset(
+    {"options", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+    | {"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
+)
 
 
 def _conninfo() -> str:

@@ -17,14 +17,14 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import connection
+
+from ocpi import db_care
 
 log = logging.getLogger(__name__)
 
 CHANNELS = ("ocpp_operation_done", "ocpp_operation_sent")
 _LINGER_SECONDS = 3.0
 _LOOK_SECONDS = 0.5
-_CONNECTING = frozenset({"dbname", "user", "password", "host", "port", "connect_timeout", "sslmode", "sslrootcert"})
 
 
 class Ear:
@@ -44,10 +44,9 @@ class Ear:
             self._waiting[key].add(told)
             if not self._running:
                 self._running = True
-                settings = {
-                    name: value for name, value in connection.get_connection_params().items() if name in _CONNECTING
-                }
-                threading.Thread(target=self._run, args=(settings,), name="operation-ear", daemon=True).start()
+                threading.Thread(
+                    target=self._run, args=(db_care.own_parameters(),), name="operation-ear", daemon=True
+                ).start()
         try:
             self._hearing.wait(1)
             yield told

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from celery import current_app
 from django.db import connection, connections
@@ -16,7 +19,7 @@ from pytest_django.fixtures import Settings
 
 from cpo.models import Token as CpoToken
 from hub.models import SharedObject
-from ocpi import outbox_engine, tasks
+from ocpi import db_care, outbox_engine, tasks
 from ocpi.models import Delivery
 from ocpi.outbox_engine import Engine
 from tests.fixtures import Document, Partner
@@ -175,6 +178,39 @@ def test_a_lane_is_given_back_though_the_session_ends_between_its_outcome_and_th
             engine.stop()
 
     assert len(emsp_server.got) == 2
+
+
+@pytest.mark.req("REL-05")
+@pytest.mark.parametrize("whose", ["of a request", "beside Django's"])
+def test_a_database_that_is_gone_without_a_word_is_noticed_in_twenty_seconds(whose: str) -> None:
+    """TCP by itself sends again for a quarter of an hour, and looks after an idle connection every two hours."""
+    connection.ensure_connection()
+    assert connection.connection is not None
+    opened = connection.connection if whose == "of a request" else psycopg.connect(**db_care.own_parameters())
+    try:
+        with socket.socket(fileno=os.dup(opened.fileno())) as found:
+            if found.family == socket.AF_UNIX:
+                pytest.skip("a database on this machine")
+            idle, pause, tries = (
+                found.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert idle + pause * tries <= 20
+            assert 0 < found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 20_000
+    finally:
+        opened.close()
+
+
+@pytest.mark.req("REL-05")
+def test_a_connection_beside_djangos_is_opened_as_the_address_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"sslmode": "require", "sslcert": "/c", "options": "-c x"})
+
+    found = db_care.own_parameters(connect_timeout=3)
+
+    assert (found["sslmode"], found["sslcert"], found["connect_timeout"]) == ("require", "/c", 3)
+    assert found["password"] == connection.settings_dict["PASSWORD"]
+    assert not {"options", "context", "cursor_factory"} & found.keys()
 
 
 @pytest.mark.req("REL-15", "REL-10")

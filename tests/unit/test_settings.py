@@ -89,6 +89,17 @@ def test_a_database_address_is_taken_apart_with_its_escapes_and_options() -> Non
     assert "statement_timeout=30000" in found["OPTIONS"]["options"]
 
 
+@pytest.mark.req("REL-54")
+def test_options_in_the_database_address_come_after_the_limits_and_not_in_place_of_them() -> None:
+    address = f"{DATABASE}?options=-c%20search_path%3Docpi"
+
+    found = json.loads(_settings("settings.DATABASES['default']", DATABASE_URL=address, **_secrets()).stdout)
+
+    options = found["OPTIONS"]["options"]
+    assert options.startswith("-c statement_timeout=30000 -c idle_in_transaction_session_timeout=30000 ")
+    assert options.endswith(" -c search_path=ocpi")
+
+
 def _secrets() -> dict[str, str]:
     return environment.new_secrets()
 
