@@ -26,7 +26,8 @@ from hub.fast_doors import EventLoopDoors  # noqa: E402
 from hub.fast_lane import METHODS, Lane  # noqa: E402
 from hub.fast_message import Headers, Message, Reply, limit_of, place_of  # noqa: E402
 from hub.fast_threads import Threads  # noqa: E402
-from ocpi import exchanges  # noqa: E402
+from ocpi import envelope, exchanges, status  # noqa: E402
+from ocpi.headers import read_ids  # noqa: E402
 
 _LANE_THREADS = 8  # for the database's part in Direct requests
 _IN_MEMORY = 1 << 20  # octets of a body; a longer one goes to a file
@@ -36,8 +37,7 @@ _BODY_SECONDS = 30.0
 
 _MOST_HEADERS = 100
 _LONGEST_HEADER = 8 << 10
-_TOO_LONG = Reply(431, {"Connection": "close"}, b"")
-_TOO_SLOW = Reply(408, {"Connection": "close"}, b"")
+_TOO_LONG, _TOO_SLOW = 431, 408
 
 
 class Gone(Exception):
@@ -108,7 +108,7 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         lane = self.lane()
         if len(scope["headers"]) > _MOST_HEADERS or any(len(line) > _LONGEST_HEADER for _, line in scope["headers"]):
-            await _send(_TOO_LONG, send)
+            await _send(_refusal(_TOO_LONG, "A header is too long, or there are too many", scope), send)
             return
         path = scope["raw_path"].decode("latin-1")
         left = scope.get("state", {}).get("django")  # the server has asked the lane already
@@ -118,7 +118,7 @@ class Application:
         except Gone:
             return
         except TimeoutError:
-            await _send(_TOO_SLOW, send)
+            await _send(_refusal(_TOO_SLOW, "The body did not come in time", scope), send)
             return
         with body:
             if place is not None:
@@ -130,6 +130,13 @@ class Application:
                     return
                 body.seek(0)
             await self._django.answer(scope, receive, send, body, length)
+
+
+def _refusal(http_status: int, message: str, scope: Scope) -> Reply:
+    """Return what is answered where no view is asked (TRN-035, TRN-058)."""
+    ids = read_ids(Headers(scope["headers"]).get).as_headers()
+    body = envelope.compose(status.GenericClientError.status_code, message)
+    return Reply(http_status, {"Content-Type": "application/json", "Connection": "close", **ids}, body)
 
 
 async def _send(reply: Reply, send: Send) -> None:

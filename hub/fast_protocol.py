@@ -20,7 +20,8 @@ from hub.fast_again import SameRequests
 from hub.fast_lane import METHODS, Lane
 from hub.fast_message import Headers, Message, Place, Reply, limit_of, place_of
 from hub.fast_pass import Passage
-from ocpi import status
+from ocpi import envelope, status
+from ocpi.headers import Ids, new_id
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ HEAD_LIMIT = 64 * 1024  # octets of request line and headers together; each line
 HEAD_SECONDS = 10.0  # from the first octet of a request, or the connection, to the end of its headers
 BODY_SECONDS = 30.0
 MOST_HEADERS, LONGEST_HEADER = 100, 8 << 10
+_NO_HTTP = "Invalid HTTP request received."  # as uvicorn says it
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -35,8 +37,8 @@ class _Passing:
     """A request on the short way, in the place of uvicorn's cycle of request and response."""
 
     __slots__ = (
-        "admission", "body", "disconnected", "headers", "is_first", "is_whole", "keep_alive", "limit", "method",
-        "more_body", "path", "place", "query", "response_complete", "too_long",
+        "admission", "body", "disconnected", "headers", "is_bad", "is_first", "is_whole", "keep_alive", "limit",
+        "method", "more_body", "path", "place", "query", "response_complete", "too_long",
     )  # fmt: skip
 
     def __init__(self, method: str, path: str, query: str, place: Place, headers: Any, keep_alive: bool) -> None:
@@ -46,7 +48,7 @@ class _Passing:
         self.body: list[bytes] = []
         self.admission: status.TooManyRequests | Literal[True] | None = None
         self.more_body = True
-        self.is_first = self.is_whole = self.too_long = False
+        self.is_bad = self.is_first = self.is_whole = self.too_long = False
         self.response_complete = self.disconnected = False
 
     @property
@@ -65,6 +67,7 @@ class Protocol(HttpToolsProtocol):
     _is_odd = False  # a header is longer than it may be
     _timer: asyncio.TimerHandle | None = None
     _received = 0
+    _refused = False  # what came last is no HTTP, and nothing behind it is read
     _between = True  # the parser stands between two messages
     _messages = 0  # that began in what came last
     _quiet_since: float | None = None
@@ -89,6 +92,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         between = self._between
         if between and self._same.known is not None and self._goes_the_short_way(data):
             return
@@ -129,6 +134,32 @@ class Protocol(HttpToolsProtocol):
         self.cycle = begun  # type: ignore[assignment]
         self.tasks.add(begun)  # type: ignore[arg-type]
         return True
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in an envelope (TRN-035), behind the answers to what came before it."""
+        self._refused, self._in_head = True, False  # the rest is not waited for
+        self._forget_timer()
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._refuse(msg)
+            return
+        cycle.keep_alive = False
+        is_whole = cycle.is_whole if isinstance(cycle, _Passing) else not getattr(cycle, "more_body", False)
+        if is_whole:
+            return  # it is answered, and then the connection is closed
+        if isinstance(cycle, _Passing) and not cycle.is_first:
+            cycle.is_bad = True  # others are answered before it
+        elif getattr(cycle, "response_started", False):
+            self.transport.close()
+        else:
+            self._refuse(msg)
+
+    def _refuse(self, message: str) -> None:
+        body = envelope.compose(status.GenericClientError.status_code, message)
+        ids = "".join([f"{name}: {value}\r\n" for name, value in Ids(new_id(), new_id()).as_headers().items()])
+        end = f"Content-Type: application/json\r\n{ids}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[400], self._default_lines(), end.encode(), body)))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._between = False
@@ -202,7 +233,9 @@ class Protocol(HttpToolsProtocol):
             super()._start_asgi_task(cycle, app)
             return
         cycle.is_first = True
-        if cycle.is_whole:
+        if cycle.is_bad:
+            self._refuse(_NO_HTTP)
+        elif cycle.is_whole:
             self._begin(cycle)
 
     def _whole(self, cycle: _Passing) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -19,6 +20,31 @@ def status_of(url: str, headers: Iterable[tuple[str, str]], *, seconds: float = 
             assert octets, "the connection was closed without an answer"
             answer += octets
     return int(answer.split(b" ", 2)[1])
+
+
+def answer_to(url: str, octets: bytes, *, seconds: float = 60) -> tuple[int, bytes]:
+    """Send these octets and nothing more; return the HTTP status and the body of an answer that ends the connection."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=seconds) as connection:
+        connection.sendall(octets)
+        answer = b""
+        while found := connection.recv(4096):
+            answer += found
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]), body
+
+
+NO_HTTP = (
+    b"GARBAGE\r\n\r\n",
+    b"GET /ocpi/versions HTTP/1.1\r\nHost x\r\n\r\n",
+    b"PUT /ocpi/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+)
+
+
+def refusals(url: str) -> list[tuple[int, int]]:
+    """Return HTTP status and status_code of what is answered to three requests that are no HTTP."""
+    found = [answer_to(url, octets) for octets in NO_HTTP]
+    return [(http_status, json.loads(body)["status_code"]) for http_status, body in found]
 
 
 def edges(url: str) -> list[int]:

@@ -126,7 +126,7 @@ def threaded_web(port: int) -> Callable[[], None]:
         def load_config(self) -> None:
             values = {
                 "bind": f"{HOST}:{port}",
-                "worker_class": "gthread",
+                "worker_class": "hub.web_threads.Worker",
                 "workers": 1,
                 "threads": 16,
                 "keepalive": 75,

@@ -407,3 +407,4 @@ def test_a_connection_stays_usable_after_every_error(hub: Instance, cpo: Partner
 @pytest.mark.req("SEC-45")
 def test_too_many_and_too_long_headers(hub: Instance) -> None:
     assert raw_http.edges(hub.versions_url) == [401, 431, 431]
+    assert raw_http.refusals(hub.versions_url) == [(400, 2000)] * 3

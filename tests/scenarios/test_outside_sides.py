@@ -368,3 +368,4 @@ def test_odd_bodies_and_paths_never_reach_the_store_or_a_traceback(us: Instance,
 @pytest.mark.req("SEC-45")
 def test_too_many_and_too_long_headers(us: Instance) -> None:
     assert raw_http.edges(us.versions_url) == [401, 431, 431]
+    assert raw_http.refusals(us.versions_url) == [(400, 2000)] * 3

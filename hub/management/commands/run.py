@@ -30,7 +30,7 @@ def web() -> Child:
         # Several processes are started by the first one, each from the beginning.
         return Child("web", [*python, "hub.web"], {}, _event_loop if _FORKS and settings.WEB_PROCESSES == 1 else None)
     address = f"{settings.HOST}:{settings.PORT}"
-    server = ["gunicorn", "hub.wsgi:application", "--bind", address, "--worker-class", "gthread"]
+    server = ["gunicorn", "hub.wsgi:application", "--bind", address, "--worker-class", "hub.web_threads.Worker"]
     server += ["--threads", str(settings.WEB_THREADS), "--workers", str(settings.WEB_PROCESSES)]
     server += ["--keep-alive", "75", "--graceful-timeout", "8", "--timeout", "60", "--log-level", "warning"]
     # Instances of one user would fight for the one control socket.

@@ -1,0 +1,48 @@
+"""The threads of a CPO's web server: gunicorn's, but what is no HTTP is refused with an envelope, too (TRN-035)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.http import errors
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
+
+from ocpi import envelope, status
+from ocpi.headers import Ids, new_id
+
+_OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+# What a client sends is never a 5xx (SEC-48).
+_STATUSES: dict[type[Exception], HTTPStatus] = {
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    errors.ForbiddenProxyRequest: HTTPStatus.FORBIDDEN,
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """One process of the server."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what could not be read; the connection is closed then."""
+        if not isinstance(exc, errors.ParseException) or isinstance(exc, _OURS):
+            super().handle_error(req, client, addr, exc)
+            return
+        self.log.warning("a request from %s is no HTTP: %s", (addr or ("",))[0], type(exc).__name__)
+        try:
+            write_nonblock(client, refusal(_STATUSES.get(type(exc), HTTPStatus.BAD_REQUEST)))
+        except OSError:
+            self.log.debug("nobody waits for the refusal")
+
+
+def refusal(http_status: HTTPStatus, message: str = "This is no HTTP request that is understood here") -> bytes:
+    """Return a whole answer to what cannot be read; it says nothing of what came, and closes the connection."""
+    body = envelope.compose(status.GenericClientError.status_code, message)
+    headers = {
+        "Content-Type": "application/json", **Ids(new_id(), new_id()).as_headers(), "Connection": "close",
+        "Content-Length": str(len(body)),
+    }  # fmt: skip
+    lines = [f"HTTP/1.1 {http_status.value} {http_status.phrase}", *[f"{name}: {headers[name]}" for name in headers]]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
