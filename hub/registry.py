@@ -112,8 +112,11 @@ def may_broadcast(caller: KnownPlatform, sender: Address, module: str) -> bool:
 def opposite(
     snapshot: Snapshot, caller: KnownPlatform, sender: Address, *, module: str, interface: str, direction: str
 ) -> list[Place]:
-    """Return the connected parties that offer an interface to a sender, its platform's own apart (HUB-51, rule 3)."""
-    serving = roles.SERVING.get((module, interface), frozenset())
+    """Return the connected parties of an opposite role that offer an interface to a sender (HUB-51, rule 3).
+
+    Those of the sender's own platform are none of them.
+    """
+    serving = roles.opposite(caller.roles_of(sender), module, interface)
     found: dict[tuple[str, str], Place] = {}
     for platform in snapshot.platforms.values():
         if platform.id == caller.id or (module, interface) not in platform.endpoints:

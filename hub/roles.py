@@ -16,6 +16,8 @@ not get; an SCSP reads Sessions only where a rule names them. Sessions are broad
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 _READ_LOCATIONS = frozenset({"EMSP", "NSP", "NAP", "OTHER"})
 
 # Who gets what is broadcast: owner's role → module → receivers' roles.
@@ -63,6 +65,20 @@ SERVING: dict[tuple[str, str], frozenset[str]] = {
     ("chargingprofiles", "SENDER"): _DRIVES | {"SCSP"},
 }
 
+# Who asks at an interface; of pushes, whoever owns the objects.
+ASKING: dict[tuple[str, str], frozenset[str]] = {
+    **{(module, "RECEIVER"): roles for module, roles in OWNERS.items()},
+    ("locations", "SENDER"): _READ_LOCATIONS,
+    ("tariffs", "SENDER"): _READ_LOCATIONS,
+    ("tokens", "SENDER"): _CHARGES,
+    ("sessions", "SENDER"): _DRIVES | {"SCSP"},
+    ("cdrs", "SENDER"): _DRIVES,
+    ("commands", "RECEIVER"): _DRIVES,
+    ("commands", "SENDER"): _CHARGES,
+    ("chargingprofiles", "RECEIVER"): _DRIVES | {"SCSP"},
+    ("chargingprofiles", "SENDER"): _CHARGES | {"EMSP"},  # an eMSP tells its SCSP (CHP-26)
+}
+
 # What OCPI 2.2.1 has at each interface; a result of a command or profile goes to a URL of its own.
 METHODS: dict[tuple[str, str], tuple[str, ...]] = {
     ("locations", "SENDER"): ("GET",),
@@ -80,6 +96,18 @@ METHODS: dict[tuple[str, str], tuple[str, ...]] = {
     ("chargingprofiles", "RECEIVER"): ("GET", "PUT", "DELETE"),
     ("chargingprofiles", "SENDER"): ("PUT", "POST"),
 }
+
+
+def opposite(asking: Collection[str], module: str, interface: str) -> frozenset[str]:
+    """Return the roles that answer somebody in these roles at an interface.
+
+    Nobody is led to his own kind, and OTHER, which is no kind of its own, only to CPOs.
+    """
+    serving = SERVING.get((module, interface), frozenset())
+    found: set[str] = set()
+    for role in ASKING.get((module, interface), frozenset()).intersection(asking):
+        found |= serving & {"CPO"} if role == "OTHER" else serving - {role}
+    return frozenset(found)
 
 
 def methods_of(module: str) -> frozenset[str]:

@@ -112,6 +112,14 @@ class KnownPlatform:
             for party in self.parties
         )
 
+    def roles_of(self, address: Address) -> frozenset[str]:
+        """Return the roles in which this platform may act for an address."""
+        return frozenset(
+            party.role
+            for party in self.parties
+            if party.active and not party.direct_elsewhere and party.address.key == address.key
+        )
+
     def away(self, address: Address) -> str:
         """Return what keeps requests from a party behind this hub: its status, or UNNAMED; "" if they may go (HCI-20).
 

@@ -262,6 +262,21 @@ def test_where_nothing_is_known_the_only_party_of_the_role_is_taken(
     assert len(listener.received("POST")) == 1
 
 
+@pytest.mark.req("HUB-51", "HUB-35")
+@pytest.mark.parametrize(("roles", "got"), [(("CPO",), 0), (("OTHER",), 1), (("NSP",), 0), (("CPO", "EMSP"), 1)])
+def test_the_only_party_is_taken_by_those_to_whom_its_role_is_opposite(
+    partner: Partner, listener: Listener, roles: tuple[str, ...], got: int
+) -> None:
+    partner("NL*TNM:CPO", listener=listener)
+    asker = partner(*[f"FR*CPX:{role}" for role in roles])
+    body = {"response_url": "https://x.example/1", "location_id": "LOC1"}
+
+    answer = asker.post(f"{AT}/receiver/commands/START_SESSION", body, to=None, documented=False)
+
+    assert answer.codes == (200, 1000 if got else 4001)
+    assert len(listener.received("POST")) == got
+
+
 @pytest.mark.req("HUB-51", "SEC-35")
 def test_nobody_teaches_the_hub_what_is_anothers(streets: Streets, document: Document) -> None:
     foreign = document("location", id="LOC1")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub import registry
+from hub import registry, roles
 from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, decide
 from ocpi import status
 from ocpi.headers import Address, Routing
@@ -115,6 +115,39 @@ def test_a_get_of_a_list_to_the_hub_is_get_all() -> None:
     asked = ask("locations", "SENDER", "GET", to=HUB, sender=EMS, caller=EMSP_PLATFORM)
 
     assert decide(asked, WORLD, HUB) == GetAll(EMS)
+
+
+@pytest.mark.req("HUB-51", "HUB-35")
+@pytest.mark.parametrize(
+    ("role", "module", "interface", "expected"),
+    [
+        ("EMSP", "commands", "RECEIVER", "CPO OTHER"),
+        ("CPO", "commands", "RECEIVER", ""),
+        ("CPO", "commands", "SENDER", "EMSP OTHER"),
+        ("SCSP", "chargingprofiles", "RECEIVER", "CPO OTHER"),
+        ("EMSP", "chargingprofiles", "SENDER", "OTHER SCSP"),
+        ("CPO", "locations", "SENDER", ""),
+        ("EMSP", "locations", "SENDER", "CPO NAP OTHER"),
+        ("NAP", "locations", "SENDER", "CPO OTHER"),
+        ("EMSP", "locations", "RECEIVER", ""),
+        ("CPO", "tokens", "SENDER", "EMSP OTHER"),
+        ("EMSP", "tokens", "SENDER", ""),
+        ("EMSP", "sessions", "RECEIVER", ""),
+        ("OTHER", "commands", "RECEIVER", "CPO"),
+        ("OTHER", "tokens", "SENDER", ""),
+        ("OTHER", "cdrs", "RECEIVER", ""),
+        ("HUB", "commands", "RECEIVER", ""),
+    ],
+)
+def test_somebody_is_led_to_the_roles_that_are_opposite_to_his(
+    role: str, module: str, interface: str, expected: str
+) -> None:
+    assert roles.opposite([role], module, interface) == set(expected.split())
+
+
+@pytest.mark.req("HUB-51")
+def test_who_asks_and_who_answers_is_said_of_each_interface() -> None:
+    assert roles.ASKING.keys() == roles.SERVING.keys() == roles.METHODS.keys()
 
 
 @pytest.mark.req("HUB-30")
