@@ -19,7 +19,7 @@ from hub.fast_replies import finish, refusal, reply_of
 from hub.fast_threads import Threads
 from hub.fast_ways import ShortWays
 from hub.open_lookups import Lookups
-from hub.routing import Asked, Broadcast, Direct, NeedsLookup, decide
+from hub.routing import Asked, Broadcast, Direct, NeedsLookup, check_content, decide
 from ocpi import (
     authentication,
     defects,
@@ -98,6 +98,7 @@ class Lane:
                     threads=self.pages,
                 )  # fmt: skip
             else:
+                check_content(asked, route, registry, message.content)
                 passed = await forwarding.pass_on(
                     asked, route, query=message.query, body=message.content, ids=ids, doors=self.doors
                 )

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hub import callbacks, direct_versions, known_objects, loops, open_routing
+from hub import callbacks, direct_versions, known_objects, loops, open_routing, ownership, roles
 from hub.fast_again import Again
 from hub.fast_message import Headers, Message, Place, limit_of, place_of
 from hub.fast_pass import Asker, Passage
@@ -61,6 +61,7 @@ class ShortWay:
     place: Place  # of requests that go it; their tails differ
     key: wire_async.Key
     has_json: bool  # its requests have bodies that are looked at
+    names_owner: bool  # in their path, and so may their bodies
     limit: int  # octets of a body
     base: bytes  # the receiver's URL, without what follows the module
     start: bytes  # of the first line to the receiver
@@ -181,11 +182,14 @@ def _is_sound(again: Again, body: bytes, way: ShortWay) -> bool:
         return not body
     if not again.head.is_json:
         return False
-    if json_text.plain(body) is not None:
-        return True
+    tree, place = json_text.plain(body), way.place
+    named = tuple(again.tail.split("/")[1:]) if way.names_owner else ()
+    if tree is not None:
+        return not ownership.is_another(tree, named)
     try:
         json_text.read(body, limit=way.limit)
-    except status.NotJson:
+        ownership.owner_in(way.caller.platform, place.module, place.interface, named, body)
+    except (status.NotJson, status.InvalidParameters):
         return False
     return True
 
@@ -224,6 +228,7 @@ def short_way(
         place=(named := Place(asked.module, asked.interface, ())),
         key=_key(place, reached.context, limits.networks),
         has_json=asked.method in _WITH_BODY or (asked.method == "POST" and has_body),
+        names_owner=asked.interface == "RECEIVER" and asked.module in roles.OWNERS,
         limit=limit_of(named),
         base=base.encode(),
         start=f"{asked.method} {place.path_and_query}".encode("latin-1"),

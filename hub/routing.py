@@ -76,13 +76,14 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     :raises UnknownReceiver: if nobody is there whom the sender may reach, or the hub cannot choose (4001).
     :raises ReceiverUnreachable: if the party is not connected (4003).
     :raises HubError: if its platform does not offer the module and interface (4000).
-    :raises MethodNotAllowed: if it is for the hub itself, and the module has this method nowhere (405).
+    :raises MethodNotAllowed: if the interface has no such method, or, of what is for the hub itself, the module (405).
     """
     sender = _sender(asked)
     if leads_out(asked.tail):
         raise status.UnknownObject("There is nothing at this URL")
     to = asked.routing.to
     if to is None or to.key != hub.key:  # of a broadcast, whoever keeps it says so
+        _check_method(asked)
         ownership.refuse_foreign(asked.caller, asked.module, asked.interface, asked.tail)
     if to is None:
         return _open(asked, sender)
@@ -105,6 +106,13 @@ def _sender(asked: Asked) -> Address:
     return sender
 
 
+def _check_method(asked: Asked) -> None:
+    """Refuse a method that the interface has at nobody (TRN-021); of what is no module of OCPI nothing is known."""
+    methods = roles.METHODS.get((asked.module, asked.interface))
+    if methods is not None and asked.method not in methods:
+        raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(methods)})
+
+
 def speakers(asked: Asked, sender: Address) -> tuple[Address, ...]:
     """Return who must be allowed to send this: From, and the owner that the path names, if that is another.
 
@@ -116,6 +124,20 @@ def speakers(asked: Asked, sender: Address) -> tuple[Address, ...]:
         if owner.key != sender.key:
             return sender, owner
     return (sender,)
+
+
+def check_content(asked: Asked, route: Direct, snapshot: Snapshot, body: bytes) -> None:
+    """Refuse what speaks of objects that are not the caller's, or whose owner may not send them to the receiver.
+
+    :raises InvalidParameters: if the body names another owner than the path, or of a CDR one that is not the caller's.
+    :raises UnknownReceiver: if that owner may not send anything there (4001, SEC-40).
+    """
+    owner = ownership.owner_in(asked.caller, asked.module, asked.interface, asked.tail, body)
+    if owner is None:
+        return
+    to, direction = route.place.party.address, permissions.direction_of(asked.method)
+    if not permissions.allowed(snapshot, owner, to, asked.module, direction):
+        raise registry.nobody_at(to, permissions.why_not(snapshot, owner, to, asked.module, direction))
 
 
 def leads_out(tail: tuple[str, ...]) -> bool:
@@ -171,9 +193,6 @@ def _may_broadcast_personal(asked: Asked, snapshot: Snapshot, sender: Address) -
 def _open(asked: Asked, sender: Address) -> Route:
     if asked.method == "GET" and asked.interface == "SENDER" and not asked.tail:
         raise status.InvalidParameters("OCPI-to-party-id", "is required for a list; name the hub for all of them")
-    methods = roles.METHODS.get((asked.module, asked.interface))
-    if methods is not None and asked.method not in methods:
-        raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(methods)})
     meant_for_all = (
         asked.interface == "RECEIVER"
         and asked.module in roles.BROADCAST

@@ -15,7 +15,7 @@ from hub import (
     returning,
     shared_lists,
 )
-from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, decide
+from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, check_content, decide
 from ocpi import authentication, defects, door, envelope, exchanges, health, message_defects, ours, snapshot, status
 from ocpi.headers import Address, Received, Routing, read_ids, read_routing, read_sender
 from ocpi.views import MAX_BODY, MAX_LOCATION_BODY, OcpiView, read_body
@@ -96,6 +96,7 @@ class RouteView(OcpiView):
             route = open_routing.resolve(asked, route, registry, query=query, body=body)
         match route:
             case Direct():
+                check_content(asked, route, registry, body)
                 return _passed_on(forwarding.forward(asked, route, query=query, body=body, ids=ids))
             case Broadcast():
                 created = fanout.receive(

@@ -150,8 +150,6 @@ ALL, OWN = {"name": "for all"}, {"name": "for EMS"}
                  {"LOC1": "for EMS"}, {"LOC1": "for all"}, id="a part of what is broadcast"),
     pytest.param([("all", "PUT", "LOC1", 2, ALL), ("EMS", "PATCH", "LOC1", 1, OWN)],
                  {"LOC1": "for all"}, {"LOC1": "for all"}, id="an older part of what is broadcast"),
-    pytest.param([("all", "PUT", "LOC1", 1, ALL), ("EMS", "DELETE", "LOC1", 2)],
-                 {"LOC1": "for all"}, {"LOC1": "for all"}, id="a Location cannot be deleted"),
 ])  # fmt: skip
 def test_each_is_shown_its_own_version(
     world: World, steps: list[Any], ems: dict[str, str], msx: dict[str, str], summed_up: bool

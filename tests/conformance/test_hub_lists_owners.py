@@ -253,7 +253,7 @@ def test_what_the_receiver_refuses_is_not_kept(drivers: Drivers, listener: Liste
 def test_nobody_else_can_put_a_cdr_into_the_list(drivers: Drivers, partner: Partner, document: Document) -> None:
     stranger = partner("FR*CPX:CPO")
 
-    assert stranger.post("hub/2.2.1/receiver/cdrs", document("cdr"), to="DE*EMS").codes == (200, 1000)
+    assert stranger.post("hub/2.2.1/receiver/cdrs", document("cdr"), to="DE*EMS").codes == (200, 2001)
 
     assert drivers.ems.get(f"{SENDER}/cdrs").data == []
 

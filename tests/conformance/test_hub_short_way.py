@@ -39,7 +39,7 @@ def receiver(partner: Partner, listener: Listener) -> Person:
         ("POST", "/ocpi/hub/2.2.1/sender/tokens/T1/authorize", b""),
         ("GET", "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1", b""),
         ("PATCH", "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1", b'{"kwh":3,"status":"ACTIVE"}'),
-        ("DELETE", "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1", b""),
+        ("DELETE", "/ocpi/hub/2.2.1/receiver/chargingprofiles/S1", b""),
     ],
 )
 def test_both_ways_come_to_the_same(

@@ -143,9 +143,9 @@ def test_a_member_that_only_commands_have_passes_unchanged_elsewhere(
 def test_which_methods_a_receiver_has_comes_back_with_its_refusal(
     cpo: Person, receiver: Person, listener: Listener
 ) -> None:
-    listener.reply("DELETE", "/", status=405, code=2000, headers={"Allow": "GET, PUT"})
+    listener.reply("PATCH", "/", status=405, code=2000, headers={"Allow": "GET, PUT"})
 
-    answer = cpo.delete(SESSION, to="DE*EMS")
+    answer = cpo.patch(SESSION, {"status": "ACTIVE"}, to="DE*EMS")
 
     assert answer.codes == (405, 2000)
     assert answer.headers["Allow"] == "GET, PUT"
@@ -172,6 +172,38 @@ def test_what_the_hub_allows_is_never_what_it_refuses(cpo: Person, method: str, 
 
     assert answer.codes == (405, 2000)
     assert answer.headers["Allow"] == allow
+
+
+@pytest.mark.req("TRN-021", "TRN-093", "TRN-092")
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize("to", ["DE*EMS", None])
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("DELETE", "receiver/sessions/NL/TNM/S1", "GET, PUT, PATCH"),
+        ("DELETE", "receiver/locations/NL/TNM/LOC1", "GET, PUT, PATCH"),
+        ("PATCH", "receiver/tariffs/NL/TNM/T1", "GET, PUT, DELETE"),
+        ("POST", "receiver/sessions/NL/TNM/S1", "GET, PUT, PATCH"),
+        ("DELETE", "receiver/cdrs", "GET, POST"),
+        ("PUT", "sender/locations/LOC1", "GET"),
+        ("DELETE", "sender/tokens/T1", "GET, POST"),
+        ("GET", "sender/commands/1", "POST"),
+        ("PUT", "receiver/commands/START_SESSION", "POST"),
+        ("POST", "receiver/chargingprofiles/S1", "GET, PUT, DELETE"),
+        ("GET", "sender/chargingprofiles/S1", "PUT, POST"),
+    ],
+)
+def test_what_ocpi_has_nowhere_is_not_passed_on(
+    cpo: Person, receiver: Person, listener: Listener, method: str, path: str, allow: str, to: str | None
+) -> None:
+    body = {"id": "1"} if method in ("PUT", "PATCH", "POST") else None
+
+    answer = cpo.request(method, f"hub/2.2.1/{path}", body, to=to)
+
+    assert answer.codes == (405, 2000)
+    assert answer.headers["Allow"] == allow
+    assert answer.headers["OCPI-from-party-id"] == "HUB"
+    assert listener.requests == []
 
 
 # ---- whose objects
@@ -233,6 +265,102 @@ def test_a_party_owns_no_objects_that_its_role_has_not(
 
     assert answer.http_status == 404
     assert not Delivery.objects.exists()
+
+
+@pytest.mark.req("SEC-35", "SEC-34", "TRN-048")
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize("to", ["DE*EMS", None])
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({}, 1000),
+        ({"party_id": "tnm", "country_code": "nl"}, 1000),
+        ({"party_id": "TN2"}, 1000),  # the same platform's
+        ({"party_id": "OWN"}, 2001),  # an eMSP has no CDRs
+        ({"party_id": "CPX"}, 2001),
+        ({"country_code": "FR"}, 2001),
+        ({"party_id": "XXX"}, 2001),
+        ({"party_id": 7}, 1000),  # what is none is for the receiver to say
+        ({"party_id": None, "country_code": "FR"}, 1000),
+    ],
+)
+def test_a_cdr_is_of_a_party_of_the_platform_that_posts_it(
+    partner: Partner, second_cpo: Person, receiver: Person, listener: Listener, document: Document,
+    members: dict[str, Any], code: int, to: str | None,
+) -> None:  # fmt: skip
+    poster = partner("NL*TNM:CPO", "NL*TN2:CPO", "NL*OWN:EMSP")
+
+    answer = poster.post("hub/2.2.1/receiver/cdrs", {**document("cdr"), **members}, to=to, documented=False)
+
+    assert answer.codes == (200, code)
+    assert len(listener.received("POST")) == (code == 1000)
+
+
+@pytest.mark.req("SEC-35", "SEC-34")
+@pytest.mark.usefixtures("front_door")
+def test_a_name_that_is_spelled_with_escapes_is_read_all_the_same(
+    cpo: Person, receiver: Person, listener: Listener
+) -> None:
+    body = rb'{"country\u005fcode":"FR","party\u005fid":"CPX"}'
+
+    assert cpo.post("hub/2.2.1/receiver/cdrs", body, to="DE*EMS").codes == (200, 2001)
+    assert cpo.put(SESSION, body, to="DE*EMS").codes == (200, 2001)
+    assert listener.requests == []
+
+
+@pytest.mark.req("SEC-34", "SEC-40")
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize("to", ["DE*EMS", None])
+@pytest.mark.parametrize(("owner", "code"), [("TNM", 1000), ("TN2", 4001)])
+def test_a_cdr_goes_in_nobody_elses_name_where_its_owner_may_not_send_it(
+    two: Person, receiver: Person, listener: Listener, document: Document, to: str | None, owner: str, code: int
+) -> None:
+    answer = two.post("hub/2.2.1/receiver/cdrs", document("cdr", party_id=owner), to=to, sender="NL*TNM")
+
+    assert answer.codes == (200, code)
+    assert len(listener.received("POST")) == (code == 1000)
+
+
+@pytest.mark.req("SEC-35", "SEC-36", "TRN-048")
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize(
+    ("path", "members", "code"),
+    [
+        ("sessions/NL/TNM/S1", {"country_code": "NL", "party_id": "TNM"}, 1000),
+        ("sessions/nl/tnm/S1", {"country_code": "NL", "party_id": "TNM"}, 1000),
+        ("sessions/NL/TNM/S1", {}, 1000),
+        ("sessions/NL/TNM/S1", {"country_code": None}, 1000),
+        ("sessions/NL/TNM/S1", {"party_id": "CPX"}, 2001),
+        ("sessions/NL/TNM/S1", {"country_code": "FR"}, 2001),
+        ("sessions/NL/TNM/S1", {"cdr_token": {"country_code": "DE", "party_id": "EMS"}}, 1000),
+        ("locations/NL/TNM/LOC1", {"party_id": "CPX"}, 2001),
+        ("locations/NL/TNM/LOC1/E1", {"party_id": "CPX"}, 1000),  # an EVSE has no owner of its own
+    ],
+)
+def test_a_body_names_no_other_owner_than_its_path(
+    cpo: Person, receiver: Person, listener: Listener, method: str, path: str, members: dict[str, Any], code: int
+) -> None:
+    answer = cpo.request(method, f"hub/2.2.1/receiver/{path}", members, to="DE*EMS", documented=False)
+
+    assert answer.codes == (200, code)
+    assert len(listener.received(method)) == (code == 1000)
+
+
+@pytest.mark.req("SEC-35", "TRN-048")
+@pytest.mark.usefixtures("in_lane")
+@pytest.mark.parametrize("fill", ["", "x" * 5000])
+@pytest.mark.parametrize(("owner", "code"), [(b"TNM", 1000), (b"tnm", 1000), (b"CPX", 2001)])
+def test_the_short_way_looks_whom_a_body_names(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, owner: bytes, code: int, fill: str
+) -> None:
+    own = b'{"country_code":"NL","party_id":"TNM","fill":"%s"}' % fill.encode()
+    octets = request(cpo, path=f"/ocpi/{SESSION}", body=own)
+
+    answer, _ = after_warming(served, octets, octets.replace(b'"TNM"', b'"%s"' % owner))
+
+    assert answer.codes == (200, code)
+    assert len(listener.received("PUT")) == 2 + (code == 1000)
 
 
 # ---- queries
