@@ -113,7 +113,7 @@ def test_there_is_one_result_however_often_it_is_settled(point: Point, start: An
     assert results(listener) == [{"result": "ACCEPTED"}]
 
 
-@pytest.mark.req("OCPP-91", "CMD-14")
+@pytest.mark.req("OCPP-91", "CMD-14", "REL-48")
 def test_no_result_is_sent_while_the_operation_is_open_nor_after_one_was_sent(
     point: Point, start: Any, listener: Listener
 ) -> None:

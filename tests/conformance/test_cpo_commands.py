@@ -352,6 +352,60 @@ def test_another_command_at_a_used_response_url_is_refused(point: Point, start: 
     assert Command.objects.count() == 1
 
 
+@pytest.mark.req("REL-47")
+def test_the_same_body_for_another_command_is_another_command(point: Point, emsp: Person, document: Document) -> None:
+    body = document("start_session", response_url=f"{emsp.url}{RESULTS}/1")
+    first = emsp.post(f"{PATH}/START_SESSION", body)
+
+    answer = emsp.post(f"{PATH}/UNLOCK_CONNECTOR", body)
+
+    assert (first.codes, answer.codes) == ((200, 1000), (200, 2001))
+    assert "response_url" in answer.message
+    assert Command.objects.count() == 1
+
+
+@pytest.mark.req("REL-47")
+def test_a_command_again_after_its_timeout_is_neither_answered_as_before_nor_executed(point: Point, start: Any) -> None:
+    start()
+    Command.objects.update(deadline_at=timezone.now())
+
+    assert start().codes == (200, 2001)
+    assert Command.objects.count() == 1
+
+
+@pytest.mark.req("REL-47")
+def test_two_platforms_may_name_one_response_url(
+    point: Point, start: Any, emsp: Person, partner: Partner, listener: Listener, document: Document
+) -> None:
+    start()
+    other = partner("FR*MSX:EMSP", listener=listener)
+    token = document("token_rfid", country_code="FR", party_id="MSX", uid="OTHER")
+    body = document("start_session", response_url=f"{emsp.url}{RESULTS}/1", token=token)
+
+    answer = other.post(f"{PATH}/START_SESSION", body)
+
+    assert answer.codes == (200, 1000)
+    assert Command.objects.count() == 2
+
+
+@pytest.mark.req("REL-47")
+@pytest.mark.django_db(transaction=True)
+def test_a_command_reaches_the_charge_point_once_whoever_carries_it_out(point: Point, start: Any) -> None:
+    start()
+    pk = Command.objects.get().pk
+
+    def carry_out(_number: int) -> None:
+        try:
+            commands.carry_out(pk)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(carry_out, range(8)))
+
+    assert Operation.objects.count() == 1
+
+
 @pytest.mark.req("CMD-27", "OCPP-74")
 def test_a_command_lets_its_token_in_at_its_own_evse_alone(point: Point, start: Any, document: Document) -> None:
     start(1)

@@ -146,7 +146,7 @@ def test_an_evse_without_the_capability_cannot_be_reserved(point: Point, emsp: C
 # ---------------------------------------------------------------- one id, one reservation
 
 
-@pytest.mark.req("CMD-37", "OCPP-88")
+@pytest.mark.req("CMD-37", "OCPP-88", "REL-47")
 def test_the_same_id_again_replaces_the_reservation(both: Point, emsp: Commander, clock: Clock) -> None:
     first = payload(emsp.reserved(60))
     second = payload(emsp.reserved(120, evse_uid=SECOND_EVSE_UID, reservation_id=RESERVATION.lower()))

@@ -70,14 +70,14 @@ def test_another_cdr_under_the_same_id_is_refused(post: Post, cpo: Person, docum
     assert cpo.get(first.headers["Location"]).data == document("cdr")
 
 
-@pytest.mark.req("CDR-10", "TRN-097")
+@pytest.mark.req("CDR-10", "TRN-097", "REL-45")
 def test_the_id_of_a_cdr_ignores_case(post: Post) -> None:
     post()
 
     assert post(id="cdr-20250912-0042").codes == (200, 2001)
 
 
-@pytest.mark.req("CDR-27", "TRN-096")
+@pytest.mark.req("CDR-27", "TRN-096", "REL-45")
 def test_two_cpos_may_use_one_id(post: Post, second_cpo: Person, document: Document) -> None:
     post()
 
