@@ -14,7 +14,7 @@ from ocpi import address_guard, connection, wire
 from ocpi.http_answer import Response
 from ocpi.wire_async import Pool
 from tests.unit.hostile_server import OK_BODY, Authority, HostileServer, Peer, answer, keep_answering
-from tests.unit.wire_calls import CHUNKED, LIMIT, LOOPBACK, REQUEST, never_read, once
+from tests.unit.wire_calls import CHUNKED, LIMIT, LOOPBACK, REQUEST, never_read, nobody_accepts, once
 
 Ask = Callable[..., Awaitable[Response]]
 
@@ -88,7 +88,38 @@ def test_every_wait_ends_with_the_deadline(script: Callable[[Peer], None]) -> No
         began = time.monotonic()
         with pytest.raises(wire.Lost):
             calls(server)
-        assert time.monotonic() - began < LIMIT + 5
+        assert time.monotonic() - began < LIMIT + 2
+
+
+@pytest.mark.req("SEC-28")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_connecting_ends_with_its_own_limit(scheme: str) -> None:
+    with nobody_accepts() as port:
+        assert seconds_until_given_up(scheme, port) < LIMIT + 2
+
+
+@pytest.mark.req("SEC-28")
+def test_a_server_that_never_shakes_hands_is_given_up() -> None:
+    with HostileServer(never_read) as server:
+        assert seconds_until_given_up("https", server.port) < LIMIT + 2
+
+
+def seconds_until_given_up(scheme: str, port: int) -> float:
+    async def ask() -> None:
+        pool = Pool()
+        try:
+            url = address_guard.Url(scheme, "127.0.0.1", port, "/")
+            await pool.exchange(
+                url, REQUEST, deadline=time.monotonic() + 8, connect_timeout=LIMIT, max_body=10,
+                allowed_networks=tuple(LOOPBACK),
+            )  # fmt: skip
+        finally:
+            await pool.close()
+
+    began = time.monotonic()
+    with pytest.raises(wire.NotConnected):
+        uvloop.run(ask())
+    return time.monotonic() - began
 
 
 @pytest.mark.req("SEC-29")

@@ -1,6 +1,9 @@
 """Requests of the bare HTTP client to a hostile server."""
 
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from ocpi import address_guard, wire
 from ocpi.http_answer import Response
@@ -46,3 +49,17 @@ def once(*pieces: bytes) -> Script:
 
 def never_read(peer: Peer) -> None:
     peer.hang()
+
+
+@contextmanager
+def nobody_accepts() -> Iterator[int]:
+    """Give a port where a connection is neither made nor refused: its queue is full."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
