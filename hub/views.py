@@ -113,9 +113,9 @@ class CallbackView(OcpiView):
 
     passes_on = True
 
-    def _handle(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self._answering = _hub()  # what is refused is refused by the hub (HUB-68); a partner's answer says whose it is
-        return super()._handle(request, *args, **kwargs)
+    def refusing_party(self) -> Address | None:
+        """Return the hub (HUB-68); a partner's answer says whose it is."""
+        return _hub()
 
     def answering_party(self) -> Address | None:
         """Return the hub: the To headers name the partner whose URL this stands for."""

@@ -70,7 +70,7 @@ class OcpiView(APIView):
         started = time.perf_counter()
         self.ids = read_ids(Received(request.META).get)
         self.routing = Routing()
-        self._answering: Address | None = None
+        self._answering = self.refusing_party()
         error = ""
         try:
             answer = self._handle(request, *args, **kwargs)
@@ -145,6 +145,10 @@ class OcpiView(APIView):
                 f"{request.method} is not available here", headers={"Allow": ", ".join(allowed)}
             )
         return handler  # type: ignore[no-any-return]
+
+    def refusing_party(self) -> Address | None:
+        """Return who refuses what comes to no party of ours; None leaves it to the addresses (HUB-08)."""
+        return None
 
     def answering_party(self) -> Address | None:
         """Return which of our parties answers: the one addressed, else the only one of the role (HUB-07).
