@@ -77,7 +77,7 @@ class EventLoopDoors(forwarding.Doors):
         try:
             return await client_async.send(
                 self.pool, platform.target(), method, url, body=body, headers=headers, timeout=timeout,
-                max_body=forwarding.MOST_OCTETS,
+                max_body=forwarding.most_octets(method),
             )  # fmt: skip
         finally:
             self.in_flight.leave(platform)

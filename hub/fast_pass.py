@@ -115,7 +115,7 @@ class Passage(Forwarded):
         self.sent_clock = sent = time.monotonic()
         self.sent_at = self.at + (sent - self.clock)
         self.deadline = sent + forwarding.timeout_for(self.guard[1])
-        connection.ask(b"".join(request), self.deadline, forwarding.MOST_OCTETS, self._done)
+        connection.ask(b"".join(request), self.deadline, way.most_octets, self._done)
         return True
 
     def _leave(self) -> None:
@@ -224,7 +224,7 @@ class Passage(Forwarded):
         try:
             return await client_async.resume(
                 self.lane.doors.pool, way.target, attempt, outcome,
-                headers=headers, deadline=self.deadline, max_body=forwarding.MOST_OCTETS,
+                headers=headers, deadline=self.deadline, max_body=way.most_octets,
             )  # fmt: skip
         except client.ClientError as error:
             return error

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hub import callbacks, direct_versions, known_objects, loops, open_routing, ownership, roles
+from hub import callbacks, direct_versions, forwarding, known_objects, loops, open_routing, ownership, roles
 from hub.fast_again import Again
 from hub.fast_message import Headers, Message, Place, limit_of, place_of
 from hub.fast_pass import Asker, Passage
@@ -63,6 +63,7 @@ class ShortWay:
     has_json: bool  # its requests have bodies that are looked at
     names_owner: bool  # in their path, and so may their bodies
     limit: int  # octets of a body
+    most_octets: int  # of an answer
     base: bytes  # the receiver's URL, without what follows the module
     start: bytes  # of the first line to the receiver
     head: bytes  # from behind the first line's URL to the value of X-Request-ID
@@ -230,6 +231,7 @@ def short_way(
         has_json=asked.method in _WITH_BODY or (asked.method == "POST" and has_body),
         names_owner=asked.interface == "RECEIVER" and asked.module in roles.OWNERS,
         limit=limit_of(named),
+        most_octets=forwarding.most_octets(asked.method),
         base=base.encode(),
         start=f"{asked.method} {place.path_and_query}".encode("latin-1"),
         head=f" HTTP/1.1{reached.head}{_lines(_TYPE) if has_body else ''}\r\nX-Request-ID: ".encode("latin-1"),

@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 PASSED_BACK = ("x-total-count", "x-limit", "retry-after", "allow")
 _UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
 _TOO_MANY = status.TooManyRequests.http_status
-MOST_OCTETS = 16 << 20  # of an answer
+_PAGE_OCTETS = client.PAGE_BYTES  # of an answer that may be a page of a list
+_MOST_OCTETS = 1 << 20  # of any other
 _ACCEPTED = "ACCEPTED"
 
 
@@ -87,7 +88,7 @@ class _ThisThread:
         timeout: float,
     ) -> client.Answer:  # fmt: skip
         return client.send(
-            platform.target(), method, url, body=body, headers=headers, timeout=timeout, max_body=MOST_OCTETS
+            platform.target(), method, url, body=body, headers=headers, timeout=timeout, max_body=most_octets(method)
         )
 
     async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
@@ -104,6 +105,11 @@ class _ThisThread:
 
     def succeeded(self, platform_id: int, elapsed: float) -> None:
         health.succeeded(platform_id, elapsed)
+
+
+def most_octets(method: str) -> int:
+    """Return how long the answer to a request may be (SEC-29)."""
+    return _PAGE_OCTETS if method == "GET" else _MOST_OCTETS
 
 
 def _now(work: Coroutine[Any, Any, Result]) -> Result:

@@ -352,3 +352,25 @@ def test_an_escaped_name_does_not_smuggle_a_response_url_through(
     emsp.post(COMMAND, body.encode(), to="NL*TNM")
 
     assert listener.received("POST")[0].json["response_url"].startswith("http://127.0.0.1:8000/ocpi/hub/")
+
+
+@pytest.mark.req("SEC-29", "REL-28")
+@pytest.mark.parametrize(
+    ("method", "path", "octets", "code"),
+    [
+        ("PUT", "hub/2.2.1/sender/sessions/1/charging_preferences", (1 << 20) - 2000, 1000),
+        ("PUT", "hub/2.2.1/sender/sessions/1/charging_preferences", 1 << 20, 4000),
+        ("GET", "hub/2.2.1/sender/locations", 2 << 20, 1000),
+        ("GET", "hub/2.2.1/sender/locations", 16 << 20, 4000),
+    ],
+)
+def test_an_answer_is_passed_back_up_to_the_limit_of_its_kind(
+    far_cpo: Person, emsp: Person, listener: Listener, method: str, path: str, octets: int, code: int
+) -> None:
+    body = {"profile_type": "FAST"} if method == "PUT" else None
+    listener.reply(method, "/", data=["x" * 1000] * (octets // 1004 + 1))
+
+    answer = emsp.request(method, path, body, to="NL*TNM")
+
+    assert answer.codes == (200, code)
+    assert (len(answer.text) > octets) is (code == 1000)

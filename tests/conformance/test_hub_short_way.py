@@ -350,6 +350,19 @@ def test_a_body_over_the_cap_is_refused(cpo: Person, receiver: Person, listener:
 # ---- limits
 
 
+@pytest.mark.req("SEC-29")
+def test_an_answer_over_the_limit_is_not_passed_back(
+    cpo: Person, receiver: Person, listener: Listener, served: Served
+) -> None:
+    def between() -> None:
+        listener.reply("PUT", "/", data="x" * (1 << 20))
+
+    answer, _ = after_warming(served, request(cpo), request(cpo), between)
+
+    assert answer.codes == (200, 4000)
+    assert len(answer.body) < 1000
+
+
 @pytest.mark.req("REL-50")
 def test_the_rate_limit_counts_each_request_once(
     cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings
