@@ -30,6 +30,7 @@ HEAD_SECONDS = 10.0  # from the first octet of a request, or the connection, to 
 BODY_SECONDS = 30.0
 MOST_HEADERS, LONGEST_HEADER = 100, 8 << 10
 _NO_HTTP = "Invalid HTTP request received."  # as uvicorn says it
+_OF_ANOTHER_PROTOCOL = frozenset((b"connection", b"upgrade", b"http2-settings"))
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -68,6 +69,7 @@ class Protocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _received = 0
     _refused = False  # what came last is no HTTP, and nothing behind it is read
+    _offered = False  # another protocol, with the request whose headers were read last
     _between = True  # the parser stands between two messages
     _messages = 0  # that began in what came last
     _quiet_since: float | None = None
@@ -98,7 +100,7 @@ class Protocol(HttpToolsProtocol):
         if between and self._same.known is not None and self._goes_the_short_way(data):
             return
         self._messages = 0
-        super().data_received(data)
+        self._read(data)
         self._admission = None
         cycle: Any = self.cycle
         if between and self._between and self._messages == 1 and isinstance(cycle, _Passing) and cycle.keep_alive:
@@ -113,6 +115,37 @@ class Protocol(HttpToolsProtocol):
                 self.send_400_response("The headers are too long.")
             elif self._timer is None:
                 self._expect(HEAD_SECONDS)
+
+    def _read(self, data: bytes) -> None:
+        """Have the parser look at what came."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.logger.warning(_NO_HTTP)
+            self.send_400_response(_NO_HTTP)
+
+    def _stay(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 with a client that offers another protocol (RFC 9110, 7.8).
+
+        Java's client offers HTTP/2 with each request. The parser leaves off behind such headers, so another one starts
+        with those that are left when the offer is taken out.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self._offered = False
+        if method == b"CONNECT":
+            self.send_400_response(_NO_HTTP)
+            return
+        keep_alive = not any(name == b"connection" and b"close" in value.lower() for name, value in self.headers)
+        lines = [name + b": " + value for name, value in self.headers if name not in _OF_ANOTHER_PROTOCOL]
+        if not keep_alive:
+            lines.append(b"connection: close")
+        start = b"%s %s HTTP/%s" % (method, self.url, version.encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._read(b"\r\n".join([start, *lines, b"", rest]))
 
     def _goes_the_short_way(self, data: bytes) -> bool:
         """Send a request on without the parser, if it is one like the one before it."""
@@ -180,6 +213,9 @@ class Protocol(HttpToolsProtocol):
             self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            self._offered = True
+            return
         self._in_head = False
         self._forget_timer()
         headers = self.headers
@@ -188,7 +224,7 @@ class Protocol(HttpToolsProtocol):
             return
         url = httptools.parse_url(self.url)
         path, method = url.path.decode("latin-1"), self.parser.get_method().decode("ascii")
-        place = place_of(path) if method in METHODS and not self.parser.should_upgrade() else None
+        place = place_of(path) if method in METHODS else None
         if place is None or not isinstance(self.app, Application) or not self.app.passes_on:
             self._in_asgi()
             return
@@ -219,6 +255,8 @@ class Protocol(HttpToolsProtocol):
             self._whole(cycle)
 
     def on_message_complete(self) -> None:
+        if self._offered:  # so far there are only headers
+            return
         self._between = True
         cycle: Any = self.cycle
         if not isinstance(cycle, _Passing):

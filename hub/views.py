@@ -13,6 +13,7 @@ from hub import (
     forwarding,
     open_routing,
     returning,
+    roles,
     shared_lists,
 )
 from hub.routing import Asked, Broadcast, Direct, GetAll, NeedsLookup, check_content, decide
@@ -82,9 +83,8 @@ class RouteView(OcpiView):
     ) -> HttpResponse:
         method = request.method or ""
         if method not in _METHODS:
-            raise status.MethodNotAllowed(
-                f"{method} is not available here", headers={"Allow": ", ".join(sorted(_METHODS))}
-            )
+            there_are = roles.METHODS[(str(self.module), str(self.interface))]
+            raise status.MethodNotAllowed(f"{method} is not available here", headers={"Allow": ", ".join(there_are)})
         limit = MAX_LOCATION_BODY if self.module == "locations" else MAX_BODY
         # A POST may come without a body: the LocationReferences of an authorize are optional (TOK-02).
         has_body = method in ("PUT", "PATCH") or (method == "POST" and bool(request.body))

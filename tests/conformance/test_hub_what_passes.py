@@ -163,6 +163,7 @@ def test_which_methods_a_receiver_has_comes_back_with_its_refusal(
         ("PATCH", "receiver/chargingprofiles/S1", "GET, PUT, DELETE"),
         ("DELETE", "receiver/sessions/NL/TNM/S1", "PUT, PATCH"),
         ("DELETE", "sender/locations", "GET"),
+        ("OPTIONS", "receiver/sessions/NL/TNM/S1", "GET, PUT, PATCH"),
     ],
 )
 def test_what_the_hub_allows_is_never_what_it_refuses(cpo: Person, method: str, path: str, allow: str) -> None:
