@@ -51,6 +51,7 @@ def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+@pytest.mark.req("REL-03")
 def test_a_child_that_dies_is_started_again_and_the_other_stays(
     supervisor: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_child_that_dies_is_started_again_and_the_other_stays(
     assert _pids(tmp_path, "web") == [web]
 
 
+@pytest.mark.req("REL-56")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_no_child_outlives_its_supervisor(
     supervisor: subprocess.Popen[bytes], tmp_path: Path, number: signal.Signals
@@ -74,6 +76,7 @@ def test_no_child_outlives_its_supervisor(
     assert _eventually(lambda: not any(_alive(child) for child in children))
 
 
+@pytest.mark.req("REL-56")
 def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     script = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); open(sys.argv[1], 'w'); time.sleep(60)"
@@ -113,7 +116,7 @@ supervision.supervise([supervision.Child("worker", ["python", "-m", "celery", sy
 """
 
 
-@pytest.mark.req("REL-03")
+@pytest.mark.req("REL-03", "REL-56")
 @pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_forked_child_is_there_again_and_does_not_outlive_its_supervisor(
@@ -137,6 +140,7 @@ def test_a_forked_child_is_there_again_and_does_not_outlive_its_supervisor(
         process.wait()
 
 
+@pytest.mark.req("REL-03")
 def test_who_was_killed_is_started_at_once_however_often() -> None:
     steady = supervision.Child("steady", [sys.executable, "-c", "import time; time.sleep(60)"])
     steady.start()
