@@ -22,6 +22,7 @@ from ocpi.v2_2_1.sessions import SessionStatus
 CAPABILITY = "CHARGING_PROFILE_CAPABLE"
 _RUNNING = frozenset({SessionStatus.ACTIVE, SessionStatus.PENDING, SessionStatus.RESERVATION})
 _LONGEST = 2**31 - 1
+_MOST_DIGITS = 12
 
 
 class Method(StrEnum):
@@ -84,7 +85,7 @@ def seconds(text: str | None) -> int:
     """
     if not text:
         raise status.InvalidParameters("duration", "is required")
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:12]) <= _LONGEST:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS) or not 0 < int(text) <= _LONGEST:
         raise status.InvalidParameters("duration", "must be a whole number of seconds, at least 1")
     return int(text)
 

@@ -152,7 +152,7 @@ def _earlier(asked: Asked, url: str, digest: str) -> str | None:
 
 
 def _keep(asked: Asked, body: bytes, members: dict[str, Any], digest: str, plan: Plan) -> str:
-    if plan.response is Response.ACCEPTED and (reason := commands_limits.exceeded(asked, plan)):
+    if plan.response is Response.ACCEPTED and (reason := commands_limits.exceeded(asked, plan, members)):
         plan = replace(plan, response=Response.REJECTED, message=reason, wanted=None, reservation=None)
     accepted = plan.response is Response.ACCEPTED
     timeout = int(policy.command_seconds(asked.command)) if accepted else 0

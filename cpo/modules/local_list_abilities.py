@@ -93,4 +93,4 @@ def _truth(text: str | None) -> bool | None:
 
 def _number(text: str | None) -> int | None:
     text = text or ""
-    return int(text) if text.isascii() and text.isdigit() and int(text[:12]) <= _LARGEST else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= _LARGEST else None

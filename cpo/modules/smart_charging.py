@@ -85,4 +85,4 @@ def _words(text: str) -> set[str]:
 
 def _number(text: str | None) -> int | None:
     text = (text or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and int(text[:12]) <= _LARGEST else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= _LARGEST else None

@@ -139,7 +139,7 @@ def test_other_methods_are_not_available(session: Session, emsp: Person, method:
     assert answer.headers["Allow"] == "GET, PUT, DELETE"
 
 
-@pytest.mark.req("CHP-01", "CHP-03", "CHP-09")
+@pytest.mark.req("CHP-01", "CHP-03", "CHP-09", "SEC-47", "SEC-48")
 @pytest.mark.parametrize(("method", "query", "field"), [
     ("GET", {"duration": 900}, "response_url"),
     ("GET", {"duration": None}, "duration"),
@@ -147,6 +147,9 @@ def test_other_methods_are_not_available(session: Session, emsp: Person, method:
     ("GET", {"duration": "0"}, "duration"),
     ("GET", {"duration": "-5"}, "duration"),
     ("GET", {"duration": "99999999999"}, "duration"),
+    ("GET", {"duration": "000000000001" + "9" * 20}, "duration"),
+    ("GET", {"duration": "000000000001" + "9" * 5000}, "duration"),
+    ("GET", {"duration": "٣"}, "duration"),
     ("DELETE", {}, "response_url"),
 ])  # fmt: skip
 def test_a_missing_or_broken_parameter_is_named(

@@ -12,9 +12,9 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from cpo.models import Command
+from cpo.models import EVSE, ChargePoint, Command
 from tests.answers import OcpiAnswer
-from tests.cpo_support import Point
+from tests.cpo_support import SECOND_EVSE_UID, Point
 from tests.cpo_support import emsp_fixture as emsp_fixture
 from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document
@@ -29,10 +29,10 @@ def send(document: Document, emsp: Person, point: Point) -> Any:
     """Send a command, by default START_SESSION; each has a response_url of its own."""
     sent = iter(range(1, 1000))
 
-    def command(name: str = "START_SESSION", **changes: Any) -> OcpiAnswer:
+    def command(name: str = "START_SESSION", sender: str = "DE*EMS", **changes: Any) -> OcpiAnswer:
         url = f"{emsp.url}/results/{next(sent)}"
         body = document(name.lower(), **{"response_url": url, **changes})
-        return emsp.post(f"{PATH}/{name}", body)
+        return emsp.post(f"{PATH}/{name}", body, sender=sender)
 
     return command
 
@@ -70,6 +70,61 @@ def test_the_spelling_of_a_token_gives_no_second_share(send: Any, settings: Sett
     assert token["uid"] != token["uid"].lower()
 
     assert results([send(), send(token={**token, "uid": token["uid"].lower()})]) == ["ACCEPTED", "REJECTED"]
+
+
+@pytest.mark.req("SEC-43")
+def test_nor_does_the_spelling_of_who_asks(send: Any, settings: Settings) -> None:
+    settings.OCPI_STARTS_PER_TOKEN = 1
+
+    assert results([send(), send(sender="de*ems")]) == ["ACCEPTED", "REJECTED"]
+
+
+@pytest.mark.req("SEC-43", "TOK-18")
+def test_a_long_token_has_one_share_whatever_its_name_at_the_charge_point(
+    send: Any, settings: Settings, document: Document, point: Point
+) -> None:
+    settings.OCPI_STARTS_PER_TOKEN = 2
+    token = {**document("start_session")["token"], "uid": "A-TOKEN-OF-THIRTY-SIX-CHARACTERS-XYZ"}
+    point.row.protocol = "2.0.1"
+    point.row.save()
+    first = send(token=token)
+    point.row.protocol = "1.6"
+    point.row.save()
+
+    answers = [first, send(token=token), send(token=token)]
+
+    assert len(set(Command.objects.filter(state="WAITING").values_list("id_tag", flat=True))) == 2
+    assert results(answers) == ["ACCEPTED", "ACCEPTED", "REJECTED"]
+
+
+@pytest.mark.req("SEC-43")
+def test_the_shares_are_of_ten_minutes_and_of_one_and_what_was_refused_is_in_none(
+    send: Any, settings: Settings
+) -> None:
+    settings.OCPI_STARTS_PER_TOKEN = settings.OCPI_COMMANDS_PER_EVSE = 1
+    begin = timezone.now()
+
+    def later(seconds: int, *command: str) -> str:
+        with time_machine.travel(begin + timedelta(seconds=seconds), tick=False):
+            return str(send(*command).data["result"])
+
+    assert later(0) == "ACCEPTED"
+    assert later(59, "UNLOCK_CONNECTOR") == "REJECTED", "the EVSE has had its command"
+    assert later(61, "UNLOCK_CONNECTOR") == "ACCEPTED"
+    assert later(599) == "REJECTED", "the Token has started"
+    assert later(601) == "ACCEPTED"
+
+
+@pytest.mark.req("SEC-43")
+def test_each_evse_and_what_is_asked_without_one_has_a_share_of_its_own(send: Any, settings: Settings) -> None:
+    settings.OCPI_COMMANDS_PER_EVSE = 1
+    row = EVSE.objects.get(uid=SECOND_EVSE_UID)
+    row.charge_point, row.connector_id = ChargePoint.objects.get(), 2
+    row.save()
+
+    assert results([send(), send(evse_uid=SECOND_EVSE_UID), send()]) == ["ACCEPTED", "ACCEPTED", "REJECTED"]
+    Command.objects.update(evse=None)
+    assert results([send(), send()]) == ["ACCEPTED", "REJECTED"]
 
 
 @pytest.mark.req("SEC-43")

@@ -14,8 +14,9 @@ from django.urls import URLPattern, URLResolver
 
 import hub.settings
 import hub.urls
-from cpo.models import CDR, Session
-from emsp.models import Location
+from cpo.models import CDR, Session, Token
+from emsp import models as emsp_models
+from emsp.models import EVSE, Location
 from hub import forwarding
 from hub.models import SharedObject
 from hub.views import RouteView
@@ -376,14 +377,44 @@ def test_foreign_and_missing_objects_get_the_same_answer(
     assert owner.get(there).data == told, "and nothing changed"
 
 
+OTHERS = {"country_code": "FR", "party_id": "CPX", "id": "OTHER", "uid": "OTHER", "type": "APP_USER"}
+
+
 @pytest.mark.req("SEC-36", "TRN-090")
-@pytest.mark.parametrize("member", ["country_code", "party_id", "id"])
-def test_a_patch_never_changes_whose_it_is(emsp_side: None, cpo: Person, document: Document, member: str) -> None:
-    where = "emsp/2.2.1/locations/NL/TNM/LOC-UTR-0042"
-    cpo.put(where, document("location"))
-    value = {"country_code": "FR", "party_id": "CPX", "id": "OTHER"}[member]
-    assert cpo.patch(where, {member: value, "last_updated": "2030-01-01T00:00:00Z"}).codes == (200, 2001)
-    assert cpo.get(where).data == document("location")
+@pytest.mark.parametrize(
+    ("place", "who", "path", "name", "below", "members"),
+    [
+        ("emsp_side", "cpo", "emsp/2.2.1/locations/NL/TNM", "location", "", ("country_code", "party_id", "id")),
+        ("emsp_side", "cpo", "emsp/2.2.1/locations/NL/TNM", "location", "/TNM-UTR-0042-1", ("uid",)),
+        ("emsp_side", "cpo", "emsp/2.2.1/locations/NL/TNM", "location", "/TNM-UTR-0042-1/1", ("id",)),
+        ("emsp_side", "cpo", "emsp/2.2.1/sessions/NL/TNM", "session", "", ("country_code", "party_id", "id")),
+        ("cpo_side", "emsp", "cpo/2.2.1/tokens/DE/EMS", "token_rfid", "", ("country_code", "party_id", "uid", "type")),
+        ("hub_side", "cpo", "hub/2.2.1/receiver/locations/NL/TNM", "location", "", ("country_code", "party_id", "id")),
+        ("hub_side", "cpo", "hub/2.2.1/receiver/locations/NL/TNM", "location", "/TNM-UTR-0042-1", ("uid",)),
+        ("hub_side", "cpo", "hub/2.2.1/receiver/locations/NL/TNM", "location", "/TNM-UTR-0042-1/1", ("id",)),
+    ],
+)
+def test_a_patch_never_changes_whose_it_is(
+    request: pytest.FixtureRequest, document: Document, front_door: str,
+    place: str, who: str, path: str, name: str, below: str, members: tuple[str, ...],
+) -> None:  # fmt: skip
+    request.getfixturevalue(place)
+    owner: Person = request.getfixturevalue(who)
+    told = document(name)
+    where = f"{path}/{told.get('id') or told['uid']}"
+    assert owner.put(where, told).codes == (201, 1000)
+    before = kept(place)
+    for member in members:
+        refused = owner.patch(where + below, {member: OTHERS[member], "last_updated": "2030-01-01T00:00:00Z"})
+        assert refused.codes == (200, 2001), member
+        assert refused.message.startswith(f"{member}:")
+    assert kept(place) == before
+
+
+def kept(place: str) -> list[str]:
+    """Return what an instance keeps of others, in one order."""
+    models = {"emsp_side": (Location, EVSE, emsp_models.Session), "cpo_side": (Token,), "hub_side": (SharedObject,)}
+    return [row.document for model in models[place] for row in model.objects.order_by("id")]
 
 
 @pytest.mark.req("SEC-36", "TOK-07")
