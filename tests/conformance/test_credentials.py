@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from ocpi import ours, snapshot
-from ocpi.models import CredentialsToken, Endpoint, Party, Platform
+from ocpi import ours, secrets, snapshot
+from ocpi.models import AuditEntry, CredentialsToken, Endpoint, Party, Platform
 from ocpi.modules import initiation
 from tests.conformance.handshakes import CREDENTIALS, LOCATIONS, registered, state_of, used_token
 from tests.fixtures import Partner
@@ -71,7 +72,38 @@ def test_the_whole_life_of_a_registration(invited: Person, listener: Listener) -
 # ---- before and outside of a registration
 
 
-@pytest.mark.req("CRED-01", "CRED-58", "PIT-07")
+@pytest.mark.req("SEC-05", "TRN-010", "CRED-25", "CRED-34")
+@pytest.mark.parametrize(
+    ("purpose", "versions", "get", "post", "put", "modules"),
+    [
+        ("A", 200, 401, 200, 405, 401),
+        ("PENDING", 200, 401, 401, 401, 401),
+        ("CURRENT", 200, 200, 405, 200, 200),
+        ("OLD", 200, 200, 405, 200, 200),
+        ("TOMBSTONE", 401, 401, 401, 405, 401),
+        ("theirs for us", 401, 401, 401, 401, 401),
+    ],
+)
+def test_a_token_opens_the_doors_of_its_purpose_and_no_others(
+    partner: Partner, listener: Listener, purpose: str, versions: int, get: int, post: int, put: int, modules: int
+) -> None:
+    is_theirs = purpose == "theirs for us"
+    state = "REGISTERED" if purpose in ("CURRENT", "OLD") or is_theirs else "INVITED"
+    known = partner("DE*EMS:EMSP", listener=listener, state=state, purpose="CURRENT" if is_theirs else purpose)
+    caller = Person(token=known.token_out, parties=known.parties) if is_theirs else known
+
+    found = [
+        [caller.get("versions").http_status, caller.get("2.2.1").http_status],
+        caller.get(CREDENTIALS).http_status,
+        caller.post(CREDENTIALS, {}).http_status,
+        [caller.get(LOCATIONS).http_status, caller.get("hub/2.2.1/sender/tariffs").http_status],
+        caller.put(CREDENTIALS, {}).http_status,
+    ]
+
+    assert found == [[versions] * 2, get, post, [modules] * 2, put]
+
+
+@pytest.mark.req("CRED-01", "CRED-58", "PIT-07", "SEC-02")
 def test_get_gives_the_callers_own_token_our_url_and_our_roles(cpo: Person) -> None:
     answer = cpo.get(CREDENTIALS)
 
@@ -106,7 +138,7 @@ def test_patch_is_not_available(cpo: Person, invited: Person) -> None:
         assert "PATCH" not in answer.headers["Allow"]
 
 
-@pytest.mark.req("CRED-33", "CRED-34", "CRED-41", "PIT-06")
+@pytest.mark.req("CRED-33", "CRED-34", "CRED-41", "PIT-06", "SEC-05")
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_put_and_delete_are_for_registered_platforms(
     method: str, invited: Person, stranger: Person, cpo: Person, listener: Listener
@@ -128,7 +160,7 @@ def test_post_by_a_registered_platform_is_405_whatever_the_body(cpo: Person, lis
     assert listener.requests == []
 
 
-@pytest.mark.req("CRED-11", "TRN-010")
+@pytest.mark.req("CRED-11", "TRN-010", "SEC-05")
 def test_token_a_opens_versions_and_registration_and_nothing_else(invited: Person) -> None:
     assert invited.get("versions").codes == (200, 1000)
     assert invited.get("2.2.1").codes == (200, 1000)
@@ -216,6 +248,40 @@ def test_a_token_that_is_somebodys_already_is_refused(invited: Person, listener:
     assert invited.post(CREDENTIALS, listener.credentials("nobody-elses-token")).ok
 
 
+@pytest.mark.req("SEC-01", "SEC-02", "CRED-45")
+@pytest.mark.django_db
+def test_every_token_we_make_is_43_characters_of_our_own_and_stored_nowhere(listener: Listener) -> None:
+    made = [initiation.invite(name="theirs", any_role=True).token_a for _ in range(2)]
+    invitation = Person(token=made[-1], platform=Platform.objects.get(name="theirs"))
+    with_c = registered(invitation, listener)
+    put = with_c.put(CREDENTIALS, listener.credentials("the-second-token-for-us")).data["token"]
+    listener.forget()
+    initiation.update_at(invitation.id)
+    with Listener(roles=["NL*TNM:CPO"]) as other:
+        for number in range(2):
+            initiation.register_with(
+                name=f"ours {number}", versions_url=other.versions_url, token_a=f"their-token-a-{number}"
+            )
+            other.token_for_us = "another-token-for-us"
+        sent = [*other.received("POST"), *listener.received("PUT")]
+    made += [with_c.token, put, *(request.json["token"] for request in sent)]
+
+    assert len(set(made)) == len(made) == 7
+    stored = str([list(model.objects.values()) for model in (CredentialsToken, Platform, Endpoint, AuditEntry)])
+    for token in made:
+        assert len(token) == 43
+        assert len(base64.urlsafe_b64decode(token + "=")) == 32
+        assert token not in stored
+        assert token[:20] not in stored
+    assert CredentialsToken.objects.get(platform=invitation.platform, purpose="CURRENT").last_four == made[-1][-4:]
+
+
+@pytest.mark.req("SEC-02", "SEC-06")
+def test_one_digest_is_there_once(cpo: Person, emsp: Person) -> None:
+    with pytest.raises(IntegrityError):
+        CredentialsToken.objects.create(platform_id=emsp.id, digest=secrets.digest(cpo.token), purpose="CURRENT")
+
+
 @pytest.mark.req("CRED-12", "CRED-14", "SEC-01", "TRN-007")
 def test_token_c_is_new_random_and_nobody_elses(partner: Partner, listener: Listener) -> None:
     invitations = [
@@ -255,7 +321,7 @@ def test_after_delete_neither_token_is_worth_anything_and_objects_stay(member: P
     assert listener.requests == []
 
 
-@pytest.mark.req("CRED-44", "CRED-34")
+@pytest.mark.req("CRED-44", "CRED-34", "SEC-05")
 def test_registering_again_needs_a_new_token_a(member: Person, listener: Listener) -> None:
     member.delete(CREDENTIALS)
     assert member.post(CREDENTIALS, listener.credentials()).codes == (401, 2000)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from ocpi import snapshot
 from ocpi.models import CredentialsToken, Platform
-from ocpi.modules import discovery, initiation, registration, renewal
+from ocpi.modules import claims, discovery, initiation, registration, renewal
 from tests.answers import OcpiAnswer
 from tests.conformance.handshakes import CREDENTIALS, LOCATIONS, registered, state_of, used_token
 from tests.fixtures import Partner
 from tests.people import Person
-from tests.platforms import Listener, Received, Reply
+from tests.platforms import Listener, Received, Reply, eventually
 
 pytestmark = pytest.mark.usefixtures("hub_side")
 
@@ -348,6 +350,54 @@ def test_of_two_platforms_that_bring_one_token_at_the_same_moment_one_is_refused
     assert "token" in answer.message
     assert state_of(first) == before
     assert used_token(second) == TOKEN
+
+
+@pytest.mark.req("SEC-06", "TRN-007")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("exchange", ["they register", "we register", "we renew"])
+def test_credentials_wait_for_others_that_are_about_to_bring_the_same_token(
+    partner: Partner, listener: Listener, exchange: str
+) -> None:
+    other = partner("NL*TNM:CPO")
+    person = partner("DE*EMS:EMSP", listener=listener) if exchange == "we renew" else _invited(partner, "first")
+    for method in ("POST", "PUT"):
+        listener.reply(method, "/ocpi/2.2.1/credentials", data=listener.credentials(TOKEN))
+    before = used_token(person)
+    begun = threading.Event()
+
+    def bring() -> None:
+        with transaction.atomic():
+            claims.lock()
+            platform = Platform.objects.get(pk=other.id)
+            claims.take_token(platform, TOKEN)
+            platform.save()
+            claims.announce()
+            begun.set()
+            with contextlib.suppress(AssertionError):  # nobody waits: it is seen below
+                eventually(_somebody_waits, seconds=5)
+        connection.close()
+
+    thread = threading.Thread(target=bring)
+    thread.start()
+    begun.wait(10)
+    if exchange == "they register":
+        assert person.post(CREDENTIALS, listener.credentials(TOKEN)).codes == (200, 2001)
+    elif exchange == "we register":
+        with pytest.raises(initiation.HandshakeFailed, match="in use"):
+            initiation.register_with(name="Elbe", versions_url=listener.versions_url, token_a="their-token-a-for-us")
+    else:
+        with pytest.raises(initiation.HandshakeFailed, match="in use"):
+            initiation.update_at(person.id)
+    thread.join(20)
+
+    assert used_token(other) == TOKEN
+    assert used_token(person) == before
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def _invited(partner: Partner, name: str) -> Person:

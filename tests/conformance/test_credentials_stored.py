@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from ocpi import secrets, snapshot
+from ocpi import defects, secrets, snapshot
 from ocpi.models import CredentialsToken, Party, Platform
 from tests.conformance.handshakes import CREDENTIALS, LOCATIONS, registered, state_of, used_token
 from tests.fixtures import Partner, add_party
@@ -102,12 +102,14 @@ def test_a_token_whose_key_is_gone_keeps_nobody_from_registering(
 
 
 @pytest.mark.req("SEC-06")
+@pytest.mark.parametrize(("length", "flagged"), [(5, True), (15, True), (16, False)])
 def test_a_short_token_is_taken_and_flagged(
-    invited: Person, listener: Listener, caplog: pytest.LogCaptureFixture
+    invited: Person, listener: Listener, caplog: pytest.LogCaptureFixture, length: int, flagged: bool
 ) -> None:
-    registered(invited, listener, token="short")
+    registered(invited, listener, token="shortest-of-them"[:length])
 
-    assert "only 5 characters" in caplog.text
+    assert (f"only {length} characters" in caplog.text) is flagged
+    assert (defects.count(invited.id, "SEC-06 token under 16 characters") > 0) is flagged
 
 
 # ---- PUT

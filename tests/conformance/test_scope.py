@@ -91,7 +91,7 @@ def test_there_is_no_way_in_beside_the_doors(side: Side, sides: list[str], parti
         assert view._answer is OcpiView._answer, path
 
 
-@pytest.mark.req("SEC-32", "SEC-51")
+@pytest.mark.req("SEC-32", "SEC-51", "SEC-05")
 @SIDES
 def test_nothing_of_a_view_runs_without_a_valid_token(
     side: Side, sides: list[str], parties: list[str], monkeypatch: pytest.MonkeyPatch, emsp: Person, invited: Person
@@ -115,7 +115,7 @@ def test_nothing_of_a_view_runs_without_a_valid_token(
                 assert answer.status_code == 401, f"{method} {path} {token}"
 
 
-@pytest.mark.req("SEC-32")
+@pytest.mark.req("SEC-32", "SEC-05")
 def test_the_fast_lane_passes_nothing_on_for_strangers(
     hub_side: None, monkeypatch: pytest.MonkeyPatch, emsp: Person, cpo: Person, invited: Person
 ) -> None:

@@ -48,7 +48,7 @@ def b64(token: str) -> str:
     return base64.b64encode(token.encode()).decode()
 
 
-@pytest.mark.req("TRN-003", "TRN-004", "TRN-005", "TRN-011", "PIT-01")
+@pytest.mark.req("TRN-003", "TRN-004", "TRN-005", "TRN-011", "PIT-01", "SEC-03")
 @pytest.mark.parametrize(
     "header",
     [
@@ -73,7 +73,7 @@ def test_the_right_token_lets_its_platform_in(header: str) -> None:
         f"Token {b64('Example-Token')}", f"Token {b64(TOKEN + 'x')}", f"Token {b64(TOKEN[:-1])}",
         f"Token {b64(TOKEN + chr(10) * 2)}", f"Token {b64(' ' + TOKEN)}", f"Token {TOKEN}",
         f"Token {b64(b64(TOKEN))}", "Token " + "A" * 5000, "Token " + base64.b64encode(b"\xff\xfe").decode(),
-        f"Token {b64(TOKEN)} {b64(TOKEN)}",
+        f"Token {b64(TOKEN)} {b64(TOKEN)}", f"Token {b64(TOKEN)[:4]}!{b64(TOKEN)[4:]}",
     ],
 )  # fmt: skip
 def test_anything_else_is_401_and_nothing_worse(header: str | None) -> None:
@@ -84,7 +84,7 @@ def test_anything_else_is_401_and_nothing_worse(header: str | None) -> None:
     assert TOKEN not in refused.value.message
 
 
-@pytest.mark.req("TRN-006", "PIT-02")
+@pytest.mark.req("TRN-006", "PIT-02", "SEC-03")
 def test_a_raw_token_counts_only_for_a_platform_set_to_raw() -> None:
     assert caller(f"Token {RAW_TOKEN}").platform.id == 2
     assert caller(f"Token {b64(RAW_TOKEN)}").platform.id == 2
@@ -92,7 +92,7 @@ def test_a_raw_token_counts_only_for_a_platform_set_to_raw() -> None:
         caller(f"Token {TOKEN}")
 
 
-@pytest.mark.req("TRN-006", "PIT-02")
+@pytest.mark.req("TRN-006", "PIT-02", "SEC-03")
 def test_the_decoded_reading_comes_first() -> None:
     decoded = {"raw-token": KnownToken(1, "CURRENT", None)}
 
@@ -128,7 +128,7 @@ def test_an_expired_token_is_unknown() -> None:
         caller(f"Token {b64('over')}", known)
 
 
-@pytest.mark.req("TRN-007")
+@pytest.mark.req("TRN-007", "SEC-06")
 def test_each_token_is_one_platforms() -> None:
     assert {caller(f"Token {b64(token)}").platform.id for token in (TOKEN, RAW_TOKEN)} == {1, 2}
 
