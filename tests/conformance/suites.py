@@ -221,7 +221,7 @@ class ClientOwnedObjectSuite(OwnedSuite):
         assert subject.get().data == {**subject.body, "last_updated": LATEST}
         assert subject.owner.get(url, query=self.query).data == subject.get().data
 
-    @pytest.mark.req("TRN-091", "PIT-55")
+    @pytest.mark.req("TRN-091", "PIT-55", "REL-49")
     def test_an_older_put_is_not_applied_and_an_equal_one_is(self, subject: Subject) -> None:
         subject.put(last_updated=LATEST)
 

@@ -154,6 +154,30 @@ def test_a_command_left_in_progress_ends_as_timeout_before_its_announced_end(
 
 
 @pytest.mark.req("REL-48")
+def test_a_command_whose_time_is_over_is_not_asked_any_more(point: Point, start: Any, listener: Listener) -> None:
+    start()
+    Command.objects.update(give_up_at=timezone.now())
+
+    commands.carry_out(Command.objects.get().pk)
+
+    assert not Operation.objects.exists()
+    assert results(listener) == [{"result": "TIMEOUT"}]
+
+
+@pytest.mark.req("REL-48")
+def test_an_answer_that_came_before_it_was_given_up_is_its_result(point: Point, start: Any, listener: Listener) -> None:
+    start()
+    pk = Command.objects.get().pk
+    commands.carry_out(pk)
+    answer_operation("Rejected")
+    Command.objects.update(give_up_at=timezone.now())
+
+    commands._give_up(pk)
+
+    assert results(listener) == [{"result": "REJECTED"}]
+
+
+@pytest.mark.req("REL-48")
 def test_a_command_that_nobody_was_woken_for_is_carried_out(point: Point, start: Any, listener: Listener) -> None:
     start()
     Command.objects.update(created_at=timezone.now() - timedelta(seconds=2))

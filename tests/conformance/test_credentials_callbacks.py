@@ -252,7 +252,7 @@ def test_a_post_while_another_one_calls_back_is_refused(invited: Person, listene
     assert Platform.objects.get(pk=invited.id).handshake_until is None
 
 
-@pytest.mark.req("CRED-23")
+@pytest.mark.req("CRED-23", "REL-49")
 def test_a_registration_that_breaks_while_it_is_stored_leaves_nothing(
     invited: Person, listener: Listener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -270,7 +270,7 @@ def test_a_registration_that_breaks_while_it_is_stored_leaves_nothing(
     assert invited.post(CREDENTIALS, listener.credentials()).codes == (200, 1000)
 
 
-@pytest.mark.req("CRED-15", "CRED-23", "SEC-08")
+@pytest.mark.req("CRED-15", "CRED-23", "SEC-08", "REL-49")
 @pytest.mark.django_db(transaction=True)
 def test_a_token_a_that_is_replaced_during_the_callbacks_registers_nobody(invited: Person, listener: Listener) -> None:
     def invite_again(_: Received) -> Reply:
@@ -286,7 +286,7 @@ def test_a_token_a_that_is_replaced_during_the_callbacks_registers_nobody(invite
     assert Platform.objects.get(pk=invited.id).state == "INVITED"
 
 
-@pytest.mark.req("CRED-40", "CRED-23")
+@pytest.mark.req("CRED-40", "CRED-23", "REL-49")
 @pytest.mark.django_db(transaction=True)
 def test_a_platform_that_leaves_during_its_put_stays_away(partner: Partner, listener: Listener) -> None:
     member = partner("DE*EMS:EMSP", listener=listener)

@@ -1,0 +1,120 @@
+"""The limits of a call to a platform, at both doors: the time to connect, to look a name up, in all; the octets."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+from pytest_django.fixtures import Settings
+
+from ocpi import client, client_async, wire, wire_async
+from tests.unit.hostile_server import OK_BODY, HostileServer, Peer, answer, keep_answering
+from tests.unit.platform_calls import target
+from tests.unit.wire_calls import nobody_accepts
+
+Send = Callable[..., client.Answer]
+_NEVER = 8.0  # seconds; whoever waits so long has no limit
+
+
+@pytest.fixture(autouse=True)
+def _loopback(settings: Settings) -> Iterator[None]:
+    settings.OCPI_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    settings.OCPI_TLS_REQUIRED = False
+    settings.OCPI_CONNECT_TIMEOUT = 0.4
+    wire.pool.clear()
+    yield
+    wire.pool.clear()
+
+
+def in_an_event_loop(*arguments: Any, **options: Any) -> client.Answer:
+    async def ask() -> client.Answer:
+        pool = wire_async.Pool()
+        try:
+            return await client_async.send(pool, *arguments, headers={}, **options)
+        finally:
+            await pool.close()
+
+    return uvloop.run(ask())
+
+
+@pytest.fixture(params=[client.send, in_an_event_loop], ids=["threads", "event loop"])
+def send(request: pytest.FixtureRequest) -> Send:
+    """Both doors out, one after the other."""
+    found: Send = request.param
+    return found
+
+
+@pytest.mark.req("SEC-28")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_connecting_has_the_limit_of_the_settings(send: Send, scheme: str) -> None:
+    began = time.monotonic()
+    with nobody_accepts() as port, pytest.raises(client.Unreachable):
+        send(target(), "GET", f"{scheme}://127.0.0.1:{port}/x", timeout=_NEVER)
+
+    assert time.monotonic() - began < 2.5
+
+
+@pytest.mark.req("SEC-22", "SEC-28")
+@pytest.mark.parametrize(("limit", "longest"), [(_NEVER, 4.5), (0.4, 1.9)])
+def test_a_name_server_that_says_nothing_is_given_up(
+    send: Send, limit: float, longest: float, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OCPI_CONNECT_TIMEOUT = limit
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: over.wait(_NEVER) and [])
+    began = time.monotonic()
+    try:
+        with pytest.raises(client.Unreachable):
+            send(target("partner.example"), "GET", "https://partner.example/x", timeout=_NEVER)
+        took = time.monotonic() - began
+    finally:
+        over.set()
+
+    assert took < longest
+
+
+@pytest.mark.req("SEC-28", "SEC-26")
+def test_all_steps_of_a_redirect_share_one_limit(send: Send) -> None:
+    def script(peer: Peer) -> None:
+        for _ in range(3):
+            peer.request()
+            if peer.server.stopped.wait(0.8):
+                return
+            peer.send(answer(b"", "Location: /y", status="302 Found"))
+
+    began = time.monotonic()
+    with HostileServer(script) as server, pytest.raises(client.NoAnswer):
+        send(target(), "GET", f"{server.url}/x", timeout=1.2)
+
+    assert time.monotonic() - began < 1.59
+
+
+@pytest.mark.req("SEC-29")
+def test_an_answer_has_one_mebibyte_unless_it_is_a_page(send: Send) -> None:
+    longest = OK_BODY + b" " * ((1 << 20) - len(OK_BODY))
+    with HostileServer(keep_answering(answer(longest))) as server:
+        assert len(send(target(), "GET", f"{server.url}/x", timeout=_NEVER).body) == 1 << 20
+    with HostileServer(keep_answering(answer(longest + b" "))) as server, pytest.raises(client.Garbage):
+        send(target(), "GET", f"{server.url}/x", timeout=_NEVER)
+
+
+@pytest.mark.req("SEC-29")
+def test_what_goes_on_after_a_kept_connection_has_the_same_limit() -> None:
+    limits = {inspect.signature(each).parameters["max_body"].default for each in (client_async.resume, client.send)}
+
+    assert limits == {1 << 20}
+
+
+@pytest.mark.req("SEC-29")
+def test_a_page_has_sixteen_mebibytes() -> None:
+    longest = OK_BODY + b" " * ((16 << 20) - len(OK_BODY))
+    with HostileServer(keep_answering(answer(longest))) as server:
+        assert client.page(target(), f"{server.url}/x", timeout=_NEVER)[0].ok
+    with HostileServer(keep_answering(answer(longest + b" "))) as server, pytest.raises(client.Garbage):
+        client.page(target(), f"{server.url}/x", timeout=_NEVER)
