@@ -294,6 +294,15 @@ class PatchSuite(OwnedSuite):
         assert "last_updated" in answer.message
         assert subject.get().data == subject.body
 
+    @pytest.mark.req("REL-53")
+    def test_a_time_stamp_far_ahead_blocks_no_patch(self, subject: Subject) -> None:
+        subject.put(last_updated=format_datetime(datetime.now(UTC) + timedelta(days=30)))
+
+        answer = subject.patch(last_updated=LATEST, x_note="follows")
+
+        assert answer.codes == (200, 1000)
+        assert subject.get().data["x_note"] == "follows"
+
     @pytest.mark.req("TRN-044", "PIT-54")
     def test_patch_of_what_is_not_there_is_not_found(self, subject: Subject) -> None:
         answer = subject.patch(x_note="patched", last_updated=LATEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from emsp.models import EVSE, Authorization, Location, Token
 from emsp.modules import locations_quick
 from ocpi import defects, keeping, prepared
+from ocpi.v2_2_1.types import format_datetime
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.statements import at_most
@@ -84,6 +86,24 @@ def test_an_older_location_changes_nothing_of_it(cpo: Person, location: Callable
 
     assert _shown() == {"A": "AVAILABLE"}
     assert json.loads(Location.objects.get().document)["last_updated"] == _LATER
+
+
+@pytest.mark.req("REL-53")
+def test_an_evse_far_ahead_of_our_clock_is_changed_all_the_same(
+    cpo: Person, location: Callable[..., dict[str, Any]]
+) -> None:
+    ahead = format_datetime(datetime.now(UTC) + timedelta(days=30))
+    cpo.put(URL, location("A", "B", at=ahead))
+
+    answers = [
+        cpo.patch(f"{URL}/A", {"status": "CHARGING", "last_updated": _LATER}),
+        cpo.put(f"{URL}/B", location("B", at=_LATER, status="BLOCKED")["evses"][0]),
+    ]
+
+    assert [answer.codes for answer in answers] == [(200, 1000)] * 2
+    assert _shown() == {"A": "CHARGING", "B": "BLOCKED"}
+    assert cpo.put(URL, location("A", at=_LATER, status="INOPERATIVE")).codes == (200, 1000)
+    assert _shown() == {"A": "INOPERATIVE"}
 
 
 @pytest.mark.req("TRN-097", "LOC-28")

@@ -456,3 +456,14 @@ def test_a_broadcast_and_a_direct_push_at_the_same_moment_find_each_other(
 
     assert [each["last_updated"] for each in world.shown(world.ems, "tariffs")] == [at(2)]
     assert [each["last_updated"] for each in world.shown(world.msx, "tariffs")] == [at(1)]
+
+
+@pytest.mark.req("PIT-84", "REL-53")
+def test_a_version_far_ahead_of_our_clock_gives_way_to_the_next_for_all(world: World) -> None:
+    far = 10**6  # minutes
+    world.pushed(
+        ("all", "PUT", "LOC1", 0), ("EMS", "PUT", "LOC1", far, {"name": "ahead"}), ("all", "PUT", "LOC1", 1)
+    )  # fmt: skip
+
+    assert at(far) > format_datetime(datetime.now(UTC) + timedelta(minutes=5))
+    assert [each["last_updated"] for each in world.shown(world.ems)] == [at(1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hub import quick_patch
 from hub.models import SharedObject
 from ocpi import prepared
 from ocpi.models import Delivery
+from ocpi.v2_2_1.types import format_datetime
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.statements import at_most
@@ -114,6 +116,20 @@ def test_a_patch_older_than_what_is_kept_is_refused(owner: Person) -> None:
 
     assert _status(owner, "BLOCKED", 4).codes[1] == 2001
     assert json.loads(_evse().document)["status"] == "CHARGING"
+
+
+@pytest.mark.req("REL-53")
+def test_what_is_far_ahead_of_our_clock_blocks_nothing(owner: Person, document: Document) -> None:
+    ahead = format_datetime(datetime.now(UTC) + timedelta(days=30))
+    assert _status(owner, "BLOCKED", 1, last_updated=ahead).codes == (200, 1000)
+    assert _status(owner, "CHARGING", 2).codes == (200, 1000)
+    assert json.loads(_evse().document)["status"] == "CHARGING"
+
+    tariff = "hub/2.2.1/receiver/tariffs/NL/TNM/T1"
+    for moment, currency in ((ahead, "CHF"), ("2025-10-01T00:00:00Z", "EUR")):
+        body = document("tariff", id="T1", last_updated=moment, currency=currency)
+        assert owner.put(tariff, body, to="NL*HUB").codes[1] == 1000
+    assert json.loads(SharedObject.objects.get(module="tariffs").document)["currency"] == "EUR"
 
 
 @pytest.mark.req("HUB-43")
