@@ -4,12 +4,13 @@ Checked on the address that the socket is opened to, so a name cannot point some
 """
 
 import ipaddress
-import queue
+import os
 import re
 import socket
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -44,8 +45,12 @@ DENIED: tuple[IpNetwork, ...] = tuple(
         *("2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
     )
 )
-# A hanging name server holds at most so many threads.
-_lookups = threading.BoundedSemaphore(32)
+_MOST_LOOKUPS = 32  # threads that hanging name servers may hold
+Question = tuple[str, int]  # host and port
+Answer = Future[list[SocketAddress]]
+_lookups = threading.BoundedSemaphore(_MOST_LOOKUPS)
+_under_way: dict[Question, Answer] = {}
+_asking = threading.Lock()
 
 
 class AddressDenied(Exception):
@@ -176,31 +181,62 @@ def look_up(host: str, port: int, timeout: float) -> list[SocketAddress]:
 
     :raises Unresolved: as `resolve`.
     """
-    # getaddrinfo knows no time limit, so it waits in a thread of its own that nobody waits for.
+    # getaddrinfo knows no time limit, so it waits in a thread of its own that nobody waits for. Who asks for a name
+    # that is being looked up waits for the same answer: one that hangs holds one thread, however often it is wanted.
     until = time.monotonic() + timeout
-    if not _lookups.acquire(timeout=max(timeout, 0)):
-        raise Unresolved(f"{host}: too many names are being looked up")
-    answers: queue.SimpleQueue[list[SocketAddress] | OSError | UnicodeError] = queue.SimpleQueue()
-    threading.Thread(target=_ask, args=(host, port, answers), daemon=True, name=f"look up {host}").start()
+    question = (host, port)
+    with _asking:
+        answer = _under_way.get(question)
+        is_new = answer is None
+        if answer is None:
+            answer = _under_way[question] = Future()
+    if is_new:
+        _begin(question, answer, timeout)
     try:
-        answer = answers.get(timeout=max(until - time.monotonic(), 0))
-    except queue.Empty:
+        found = answer.result(max(until - time.monotonic(), 0))
+    except TimeoutError:
         raise Unresolved(f"{host}: no answer from the name server in time") from None
-    if isinstance(answer, Exception):
-        raise Unresolved(f"{host}: {answer}") from answer
-    if not answer:
+    except (OSError, UnicodeError) as error:
+        raise Unresolved(f"{host}: {error}") from error
+    if not found:
         raise Unresolved(f"{host}: has no address")
-    return answer
+    return found
 
 
-def _ask(host: str, port: int, answers: "queue.SimpleQueue[list[SocketAddress] | OSError | UnicodeError]") -> None:
+def _begin(question: Question, answer: Answer, timeout: float) -> None:
+    if _lookups.acquire(timeout=max(timeout, 0)):
+        threading.Thread(target=_ask, args=(question, answer), daemon=True, name=f"look up {question[0]}").start()
+        return
+    _end(question)
+    answer.set_exception(OSError("too many names are being looked up"))
+
+
+def _ask(question: Question, answer: Answer) -> None:
     try:
         found: list[SocketAddress] = []
-        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, _, _, _, address in socket.getaddrinfo(*question, type=socket.SOCK_STREAM):
             if (family, address) not in found:
                 found.append((family, address))  # type: ignore[arg-type]
-        answers.put(found)
-    except (OSError, UnicodeError) as error:
-        answers.put(error)
+    except Exception as error:
+        _end(question)
+        answer.set_exception(error)
+    else:
+        _end(question)
+        answer.set_result(found)
     finally:
         _lookups.release()
+
+
+def _end(question: Question) -> None:
+    with _asking:
+        _under_way.pop(question, None)
+
+
+def _forget() -> None:
+    """Begin anew: the threads of a parent's lookups are not there in a forked process."""
+    global _asking, _lookups
+    _asking, _lookups = threading.Lock(), threading.BoundedSemaphore(_MOST_LOOKUPS)
+    _under_way.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

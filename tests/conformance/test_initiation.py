@@ -13,9 +13,9 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from ocpi import secrets, snapshot
+from ocpi import hosts, secrets, snapshot
 from ocpi.enums import Role
-from ocpi.models import CredentialsToken, Endpoint, Party, Platform
+from ocpi.models import CredentialsToken, Endpoint, Party, Platform, RequestedHost
 from ocpi.modules import initiation
 from ocpi.modules.initiation import HandshakeFailed, OutcomeUnknown, register_with, update_at
 from tests.fixtures import Partner, Side
@@ -226,7 +226,11 @@ def test_a_token_a_that_is_somebody_s_is_not_sent_anywhere(listener: Listener, p
 def test_a_versions_url_elsewhere_in_the_answer_is_not_taken(listener: Listener) -> None:
     listener.reply(*POST, data={**listener.credentials(), "url": "http://127.0.0.2:9999/ocpi/versions"})
 
-    assert register(listener).versions_url == listener.versions_url
+    platform = register(listener)
+
+    assert platform.versions_url == listener.versions_url
+    hosts.flush()
+    assert [row.host for row in RequestedHost.objects.filter(platform=platform)] == ["127.0.0.2:9999"]
 
 
 @pytest.mark.req("TRN-002")

@@ -47,6 +47,10 @@ PAGES = {
 }  # fmt: skip
 
 
+# What is there for those who are not registered yet.
+CONFIGURATION = {"/ocpi/versions", "/ocpi/2.2.1", "/ocpi/2.2.1/credentials"}
+
+
 def routes(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, type[OcpiView], dict[str, str]]]:
     """Give every URL below /ocpi/ with its view, something in the place of each parameter."""
     if "view" in tree:
@@ -108,6 +112,7 @@ def test_nothing_of_a_view_runs_without_a_valid_token(
                 monkeypatch.setattr(view, method, _must_not_run)
         monkeypatch.setattr(RouteView, "_route", _must_not_run)
         purposes = view.purposes if view.dispatch is OcpiView.dispatch else frozenset({"CURRENT"})
+        assert ("A" in purposes) is (path in CONFIGURATION), path
         for token in shown if "A" in purposes else [*shown, invited.authorization]:
             for method in (*METHODS, "options", "head"):
                 headers = {"Authorization": token} if token else {}

@@ -1,6 +1,7 @@
 """Which URLs and addresses we call, and which we do not."""
 
 import ipaddress
+import os
 import socket
 import threading
 import time
@@ -225,6 +226,66 @@ def test_a_slow_name_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
 
     assert time.monotonic() - started < 1.1
     over.set()
+
+
+@pytest.mark.req("SEC-22", "REL-20")
+def test_a_name_that_hangs_keeps_nobody_from_looking_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, asked = threading.Event(), []
+
+    def look_up(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        return over.wait(30) and [] if host == "hangs.example" else addresses("8.8.8.8")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    try:
+        for _ in range(40):
+            with pytest.raises(address_guard.Unresolved):
+                address_guard.resolve("hangs.example", 443, allowed_networks=[], timeout=0.001)
+
+        assert address_guard.resolve("h.example", 443, allowed_networks=[], timeout=5)
+    finally:
+        over.set()
+    assert asked == ["hangs.example", "h.example"]
+
+
+@pytest.mark.req("SEC-22")
+def test_a_name_is_asked_for_anew_once_its_answer_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(
+        [addresses("8.8.8.8"), socket.gaierror(-2, "not known"), addresses("10.0.0.1"), addresses("1.1.1.1")]
+    )
+
+    def look_up(*_: Any, **__: Any) -> Any:
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    assert address_guard.resolve("h.example", 443, allowed_networks=[])
+    for problem in (address_guard.Unresolved, AddressDenied):
+        with pytest.raises(problem):
+            address_guard.resolve("h.example", 443, allowed_networks=[])
+    assert address_guard.resolve("h.example", 443, allowed_networks=[])
+
+
+@pytest.mark.req("SEC-22")
+def test_a_forked_process_waits_for_no_lookup_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(30) and [])
+    with pytest.raises(address_guard.Unresolved):
+        address_guard.resolve("h.example", 443, allowed_networks=[], timeout=0.01)
+
+    child = os.fork()
+    if child == 0:
+        socket.getaddrinfo = lambda *_, **__: addresses("8.8.8.8")
+        try:
+            os._exit(0 if address_guard.resolve("h.example", 443, allowed_networks=[], timeout=5) else 1)
+        finally:
+            os._exit(2)
+    over.set()
+
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.req("SEC-22")

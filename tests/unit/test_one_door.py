@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,21 @@ def test_nobody_else_opens_a_connection() -> None:
     found = [(file, name) for file, module in sources() for name in dialled(module) if file not in DIALS]
 
     assert found == []
+
+
+@pytest.mark.req("SEC-20")
+def test_an_import_contract_forbids_other_clients() -> None:
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    wanted = {"requests", "urllib3", "httpx", "aiohttp"}
+
+    assert [
+        contract["name"]
+        for contract in contracts
+        if contract["type"] == "forbidden"
+        and set(PRODUCT) <= set(contract["source_modules"])
+        and wanted <= set(contract["forbidden_modules"])
+        and not contract.get("ignore_imports")
+    ]
 
 
 @pytest.mark.req("SEC-20")
