@@ -49,7 +49,7 @@ def test_a_hub_marks_what_reached_it_for_whoever_is_told_of_changes(
     shared(cpo, "OLD", LONG_AGO)
     shared(cpo, "NEW", CHANGED)
     shared(cpo, "NEW", CHANGED, receiver="DE*EMS")
-    shared(cpo, "GONE", CHANGED, deleted_at=CHANGED)
+    shared(cpo, "GONE", LONG_AGO, deleted_at=CHANGED)
 
     report = recovery.recover(BACKUP)
 
@@ -83,12 +83,16 @@ def test_a_cpo_marks_what_changed_and_every_running_session(cpo_side: None, emsp
         emsp_country_code="DE", emsp_party_id="EMS",
     )  # fmt: skip
     cpo_models.Location.objects.create(**owned("PRIVATE", CHANGED), time_zone="Europe/Amsterdam", private=True)
+    cpo_models.Location.objects.create(**owned("HIDDEN", CHANGED), time_zone="Europe/Amsterdam", hidden=True)
+    cpo_models.Tariff.objects.create(**owned("GONE", LONG_AGO), deleted_at=CHANGED)
 
     report = recovery.recover(BACKUP)
 
-    assert report.marked == {"tariffs": 1, "locations": 1, "sessions": 2, "cdrs": 1}
+    assert report.marked == {"tariffs": 2, "locations": 1, "sessions": 2, "cdrs": 1}
+    assert [row.path for row in Delivery.objects.filter(deleted=True)] == ["NL/TNM/GONE"]
     assert marked() == {
         ("tariffs", "NL/TNM/T1", "MARKED"),
+        ("tariffs", "NL/TNM/GONE", "MARKED"),
         ("locations", "NL/TNM/L1", "MARKED"),
         ("sessions", "NL/TNM/S1", "MARKED"),
         ("sessions", "NL/TNM/RUNS", "MARKED"),
@@ -121,10 +125,32 @@ def test_what_is_pending_already_stays_so(hub_side: None, cpo: Person, emsp: Per
         path="NL/TNM/OTHER", order_key="x",
     )  # fmt: skip
     Delivery.objects.update(changed_at=LONG_AGO)
+    shared(cpo, "NEW", CHANGED)
 
     recovery.recover(BACKUP)
 
-    assert marked() == {("locations", "NL/TNM/OTHER", "PENDING")}
+    assert marked() == {("locations", "NL/TNM/OTHER", "PENDING"), ("locations", "NL/TNM/NEW", "MARKED")}
+
+
+def test_nothing_is_marked_nor_pulled_while_it_only_looks(emsp_side: None, cpo: Person) -> None:
+    emsp_models.Token.objects.create(
+        country_code="DE", party_id="EMS", object_id="U1", last_updated=CHANGED, document="{}", uid="U1", type="RFID",
+        valid=True,
+    )  # fmt: skip
+    pull_rows.of(pull_plan.lists(platform_id=cpo.id))
+
+    report = recovery.recover(BACKUP, dry_run=True)
+
+    assert (report.marked, report.pulls) == ({}, {})
+    assert not Delivery.objects.exists()
+    assert not PullCursor.objects.exclude(recover_from=None).exists()
+
+
+def test_only_who_is_registered_is_pulled_from(emsp_side: None, cpo: Person, partner: Partner) -> None:
+    left = partner("FR*CPX:CPO", name="Left")
+    Platform.objects.filter(pk=left.id).update(state="UNREGISTERED")
+
+    assert set(recovery.recover(BACKUP).pulls) == {cpo.platform.name}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
