@@ -103,7 +103,7 @@ class Attempt:
         try:
             self.place, way = reach(target, url, limits)
             if not way.approved:
-                hosts.note(target.platform_id, f"{self.place.host}:{self.place.port}", f"{method} {url}")
+                note_host(target, self.place, f"{method} {url}")
                 raise ForeignHost(f"{self.place.authority} is not an approved host of {target.name}", self.sent())
             self.request = _written(target, method, self.place, way, body, headers, self.shown)
             self.context = way.context
@@ -268,6 +268,12 @@ def _is_approved(target: Target, place: Url) -> bool:
     return place.host in target.hosts or f"{place.host}:{place.port}" in target.hosts
 
 
+def note_host(target: Target, place: Url, named_in: str) -> None:
+    """Note a host for an operator, unless it is approved for the platform (SEC-21)."""
+    if not _is_approved(target, place):
+        hosts.note(target.platform_id, f"{place.host}:{place.port}", named_in)
+
+
 def again(headers: Mapping[str, str], before: Sent) -> dict[str, str]:
     """Return the headers of a repeat: a new request id, the same correlation id."""
     kept = {name: value for name, value in headers.items() if name.lower() != "x-request-id"}
@@ -277,7 +283,7 @@ def again(headers: Mapping[str, str], before: Sent) -> dict[str, str]:
 
 
 def redirected(target: Target, answer: Answer) -> str | None:
-    """Return where a redirect leads, if a token may follow it there."""
+    """Return where a redirect leads, if a token may follow it there; another host is noted for an operator."""
     location = answer.headers.get("location")
     if answer.http_status not in _REDIRECTS or not location:
         return None
@@ -287,5 +293,6 @@ def redirected(target: Target, answer: Answer) -> str | None:
         place = address_guard.split(there)
     except (address_guard.AddressDenied, ValueError):
         return None
+    note_host(target, place, f"Location: {there}")
     same_host = place.host == here.host and place.scheme in (here.scheme, "https")
     return there if same_host and _is_approved(target, place) else None

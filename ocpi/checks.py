@@ -54,9 +54,12 @@ def addresses(app_configs: Apps, **options: Any) -> list[CheckMessage]:
         found.append(Error("OCPI_BASE_URL: must look like https://ocpi.example.com", id="ocpi.E003"))
     for network in settings.OCPI_ALLOWED_NETWORKS:
         try:
-            ipaddress.ip_network(network)
+            is_everything = ipaddress.ip_network(network).prefixlen == 0
         except ValueError:
             found.append(Error(f"OCPI_ALLOWED_NETWORKS: {network} is no network like 10.0.0.0/8", id="ocpi.E004"))
+        else:
+            if is_everything:  # which would be a plain "off" (SEC-24)
+                found.append(Error(f"OCPI_ALLOWED_NETWORKS: {network} is everything", id="ocpi.E016"))
     try:
         egress.proxy(settings.OCPI_EGRESS_PROXY)
     except ValueError as error:

@@ -145,7 +145,7 @@ def walk(
         answer, objects = page(target, next_url, headers=headers, timeout=left)
         headers = attempts.again(headers, answer.sent)
         yield answer, objects
-        next_url = following(answer, url, len(objects))
+        next_url = following(target, answer, url, len(objects))
         if next_url is None:
             return
         if next_url in seen:
@@ -168,18 +168,20 @@ def _objects(answer: Answer) -> list[msgspec.Raw]:
     return objects
 
 
-def following(answer: Answer, first_url: str, count: int) -> str | None:
+def following(target: Target, answer: Answer, first_url: str, count: int) -> str | None:
     """Return the URL of the next page, or nothing if this is the last.
 
-    :raises ForeignHost: if it leads elsewhere.
+    :raises ForeignHost: if it leads elsewhere; the host is noted for an operator (SEC-21).
     """
     reference = links.next_reference(answer.headers.get("link", ""))
     if reference is None:
         return links.next_by_offset(answer.sent.url, answer.headers, count)
     try:
         there = urljoin(answer.sent.url, reference)
-        if address_guard.split(there).host == address_guard.split(first_url).host:
+        place = address_guard.split(there)
+        if place.host == address_guard.split(first_url).host:
             return there
+        attempts.note_host(target, place, f"Link: {there}")
     except (address_guard.AddressDenied, ValueError):
         pass
     raise ForeignHost(f"Link: {reference[:200]} is not at the list's host", answer.sent)

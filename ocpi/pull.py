@@ -147,6 +147,7 @@ class _Crawl:
             sender=_address(held.from_country_code, held.from_party_id),
         )
         self.correlation_id = new_id()
+        self._target = platform.target()
         self._visited: set[str] = set()
         self._former: bytes | None = None  # the data of the page before, in this process
 
@@ -205,7 +206,7 @@ class _Crawl:
     def _fetch(self, url: str) -> tuple[client.Answer, list[bytes]]:
         headers = {**self.routing.as_headers(), **Ids(new_id(), self.correlation_id).as_headers()}
         try:
-            answer, objects = client.page(self.platform.target(), url, headers=headers, timeout=PAGE_SECONDS)
+            answer, objects = client.page(self._target, url, headers=headers, timeout=PAGE_SECONDS)
         except client.Refused as error:
             self._record(error.answer)
             raise
@@ -226,7 +227,7 @@ class _Crawl:
         """
         data, former = answer.data_text(), self._former
         self._former = data
-        next_url = client.following(answer, self.endpoint, count) or self._guessed(answer, count, total)
+        next_url = client.following(self._target, answer, self.endpoint, count) or self._guessed(answer, count, total)
         circle = next_url is not None and next_url in self._visited
         circle = circle or (count > 0 and data == former and next_url is not None)
         if next_url is None or not circle:

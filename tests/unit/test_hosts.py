@@ -76,6 +76,27 @@ def test_a_new_host_in_version_details_waits(partner: Partner, listener: Listene
     assert elsewhere.requests == []
 
 
+@pytest.mark.req("SEC-21", "SEC-26", "SEC-30")
+@pytest.mark.parametrize("named_in", ["Link", "Location"])
+def test_a_new_host_in_a_link_or_a_redirect_waits_and_nothing_is_sent_there(
+    partner: Partner, listener: Listener, elsewhere: Listener, named_in: str
+) -> None:
+    member = partner("DE*EMS:EMSP", listener=listener)
+    target = snapshot.current().platforms[member.id].target()
+    host = elsewhere.host.replace("127.0.0.1", "localhost")
+    there = f"http://{host}/x?token=1"
+    if named_in == "Link":
+        listener.reply("GET", "/x", data=[], headers={"Link": f'<{there}>; rel="next"'})
+        with pytest.raises(client.ForeignHost):
+            list(client.walk(target, f"{listener.url}/x", timeout=5))
+    else:
+        listener.reply("GET", "/x", status=302, headers={"Location": there})
+        assert client.send(target, "GET", f"{listener.url}/x", timeout=5).http_status == 302
+
+    assert waiting(member) == [(host, f"{named_in}: http://{host}/x", 1)]
+    assert elsewhere.requests == []
+
+
 @pytest.mark.req("SEC-21", "CMD-04", "PIT-64")
 def test_a_new_host_in_a_response_url_waits_and_nothing_is_sent_there(
     partner: Partner, listener: Listener, elsewhere: Listener

@@ -79,6 +79,18 @@ def test_nobody_else_opens_a_connection() -> None:
     assert found == []
 
 
+@pytest.mark.req("SEC-04")
+def test_sealed_tokens_are_opened_for_the_client_for_a_comparison_and_for_a_new_key_only() -> None:
+    calls = re.compile(r"secrets\.decrypt\(")
+    users = {file for file, module in sources() if calls.search(ast.unparse(module))}
+
+    assert {file for file in users if file.startswith(("ocpi/", "hub/", "emsp/"))} == {
+        "ocpi/snapshot.py",  # `target`, which is what the client needs to know of a platform
+        "ocpi/modules/claims.py",
+        "ocpi/modules/sealing.py",
+    }
+
+
 @pytest.mark.req("SEC-20")
 def test_an_import_contract_forbids_other_clients() -> None:
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]

@@ -179,6 +179,8 @@ def test_only_possible_sides_are_accepted(sides: list[str], identity: str | None
     [
         (checks.addresses, {"OCPI_BASE_URL": "ocpi.example.com"}, "ocpi.E003"),
         (checks.addresses, {"OCPI_ALLOWED_NETWORKS": ["10.0.0.1/8"]}, "ocpi.E004"),
+        (checks.addresses, {"OCPI_ALLOWED_NETWORKS": ["0.0.0.0/0"]}, "ocpi.E016"),
+        (checks.addresses, {"OCPI_ALLOWED_NETWORKS": ["::/0"]}, "ocpi.E016"),
         (checks.durations, {"OCPI_PUSH_TTL": 5.0, "OCPI_REQUEST_TIMEOUT": 10.0}, "ocpi.E005"),
         (checks.durations, {"OCPI_FORWARD_TIMEOUT": 2.0, "OCPI_CONNECT_TIMEOUT": 3.0}, "ocpi.E006"),
         (checks.durations, {"OCPI_ACTIVE_PROFILE_SECONDS": 299}, "ocpi.E009"),
@@ -211,6 +213,7 @@ def _sound_secrets() -> dict[str, Any]:
     return {"SECRET_KEY": made["SECRET_KEY"], "FIELD_KEYS": [made["FIELD_KEYS"]]}
 
 
+@pytest.mark.req("SEC-24")
 def test_private_networks_can_be_confirmed_for_deployment() -> None:
     sound = {"OCPI_BASE_URL": "https://ocpi.example.com", "OCPI_ALLOWED_NETWORKS": ["10.0.0.0/8"], **_sound_secrets()}
 
