@@ -239,6 +239,34 @@ def test_losing_redis_costs_no_connection_and_no_answer(world: World) -> None:
     world.run_bare(whole, decide=None)
 
 
+@pytest.mark.req("REL-60")
+def test_a_node_looks_after_its_part_of_the_registry_more_often_than_every_ten_seconds() -> None:
+    assert 0 < registry._BEAT_SECONDS < 10
+    assert registry.NODE_SECONDS > 2 * registry._BEAT_SECONDS  # else a living node would pass for a dead one
+
+
+@pytest.mark.req("REL-60")
+def test_a_registry_that_comes_back_empty_is_written_again_by_the_nodes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis began anew while nobody could reach it, and somebody has written our node's own key again."""
+    monkeypatch.setattr(registry, "_BEAT_SECONDS", 0.1)
+    world.add("CP1", PASSWORD)
+    server = redis.Redis.from_url(world.config.redis_url)
+
+    async def scenario(node: Node) -> None:
+        async with node.connect("CP1", PASSWORD):
+            await eventually(lambda: b"CP1" in server.hkeys(registry.CONNECTIONS))
+            held, own = node.gateway.registry, registry.NODE.format(node.gateway.config.node)
+            held.reachable = False  # as after an error
+            server.delete(registry.CONNECTIONS)
+            server.set(own, "1")
+            await eventually(lambda: b"CP1" in server.hkeys(registry.CONNECTIONS))
+            assert held.reachable
+
+    world.run(scenario)
+
+
 @pytest.mark.req("REL-60", "OCPP-100")
 def test_an_emptied_registry_is_written_again_and_nothing_goes_to_another_charge_point(
     world: World, monkeypatch: pytest.MonkeyPatch

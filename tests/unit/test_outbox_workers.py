@@ -107,7 +107,7 @@ def test_what_a_killed_worker_was_sending_is_taken_over_within_two_seconds(
     location = add_object()
     mark(location, emsp_platform)
     with worker_process() as process, engine() as ours:
-        eventually(lambda: emsp_server.got, seconds=25)  # it has to load first
+        eventually(lambda: emsp_server.got, seconds=90)  # it has to load first
         ours.sender.wake(lanes_of(emsp_platform))
         time.sleep(0.3)
         assert len(emsp_server.got) == 1  # the lane is somebody's
@@ -128,7 +128,7 @@ def test_the_lanes_of_a_frozen_worker_are_taken_from_it(emsp_server: Recorder, e
     slow_once(emsp_server, 30)
     mark(add_object(), emsp_platform)
     with worker_process() as process:
-        eventually(lambda: emsp_server.got, seconds=25)  # it has to load first
+        eventually(lambda: emsp_server.got, seconds=90)  # it has to load first
         process.send_signal(signal.SIGSTOP)
         assert lanes.end_silent() == 0
         assert drain_now() == 0  # its session still holds the lane
