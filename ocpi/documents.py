@@ -176,6 +176,8 @@ def _merged_parts(kept: list[Raw], changes: list[Raw], parts: Sequence[tuple[str
 def _plain(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
+    if type(value) is dict and _PLAIN.issuperset(map(type, value.values())):  # taken apart before, most often
+        return value
     match value:
         case Decimal():
             return Raw(format(value, "f").encode())

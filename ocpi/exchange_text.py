@@ -21,6 +21,8 @@ _USUAL = (
 )  # fmt: skip
 USUAL_HEADERS = frozenset(spelled for name in _USUAL for spelled in (name, name.lower(), name.title()))
 
+_ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))  # the backslash first
+
 Hide = Callable[[str], str]
 
 
@@ -78,4 +80,8 @@ def text(given: str) -> str:
 
 def escaped(given: str) -> str:
     """Return a text as a field of COPY."""
-    return given.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    # To see that there is nothing takes a tenth of what `replace` takes to count that nothing.
+    for plain, written in _ESCAPES:
+        if plain in given:
+            given = given.replace(plain, written)
+    return given

@@ -128,11 +128,9 @@ def none_in(octets: bytes) -> bool:
 
 def _ends(octets: bytes, shape: bytes, end: bytes) -> list[int]:
     """Return where the words end that are long enough: those behind which `end` stands in the shape of a text."""
-    place, found = -1, []
-    for before in octets.translate(shape).split(end)[:-1]:
-        place += len(before) + len(end)
-        found.append(place)
-    return found
+    before = octets.translate(shape).split(end)[:-1]
+    steps = map(len(end).__add__, map(len, before))
+    return [place - 1 for place in itertools.accumulate(steps)]
 
 
 def _has_key(octets: bytes, places: Iterable[int], is_key: IsKey) -> bool:

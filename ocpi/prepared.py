@@ -175,7 +175,14 @@ def _texts(values: list[str | datetime | None]) -> bytes:
     for value in values:
         if value is None:
             parts.append(_NULL)
-        else:
-            octets = _text(value if isinstance(value, str) else value.isoformat())
-            parts += (_LENGTH.pack(len(octets)), octets)
+            continue
+        octets = _text(value) if type(value) is str else _moment(value)
+        parts += (_LENGTH.pack(len(octets)), octets)
     return b"".join(parts)
+
+
+# Many in one array are the same moment.
+@lru_cache(maxsize=64)
+def _moment(value: Any) -> bytes:
+    octets: bytes = value.isoformat().encode()
+    return octets

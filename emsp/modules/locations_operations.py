@@ -126,7 +126,8 @@ def _taken_apart(members: Mapping[str, msgspec.Raw], updated: datetime) -> tuple
     evses: list[rows.NewEvse] = []
     if parts is not None:
         texts = [bytes(part).decode() for part in documents.elements(parts)]
-        evses = [_new_evse(*each) for each in zip(texts, _all_parts.decode(parts) or (), strict=True)]
+        moments = _Moments()
+        evses = [_new_evse(*each, moments) for each in zip(texts, _all_parts.decode(parts) or (), strict=True)]
     newest = max([updated, *(evse.last_updated for evse in evses)])
     stamp = own.pop("last_updated")
     own["last_updated"] = stamp if newest == updated else documents.raw(f'"{format_datetime(newest)}"')
@@ -259,13 +260,22 @@ _parts = msgspec.json.Decoder(_Parts)
 _all_parts = msgspec.json.Decoder(list[_Parts] | None)
 
 
-def _new_evse(document: str, found: _Parts | None = None) -> rows.NewEvse:
+class _Moments(dict[str, datetime]):
+    """Time stamps that were read: the parts of a Location nearly all have the same."""
+
+    def __missing__(self, text: str) -> datetime:
+        found = self[text] = keeping.read_moment(text)
+        return found
+
+
+def _new_evse(document: str, found: _Parts | None = None, moments: _Moments | None = None) -> rows.NewEvse:
     """Return an EVSE to be stored; it is never older than its Connectors (LOC-12)."""
     found = found or _parts.decode(document)
-    updated = newest = keeping.read_moment(found.last_updated)
-    stamps = {each.last_updated for each in found.connectors or ()} - {found.last_updated}
-    if stamps:
-        newest = max(updated, *map(keeping.read_moment, stamps))
+    moments = _Moments() if moments is None else moments
+    updated = newest = moments[found.last_updated]
+    for each in found.connectors or ():
+        if each.last_updated != found.last_updated:
+            newest = max(newest, moments[each.last_updated])
     if newest > updated:
         document = documents.set_member(document, "last_updated", format_datetime(newest))
     return rows.NewEvse(found.uid, found.status, newest, document)

@@ -84,8 +84,7 @@ class EvseRow:
     document: str
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvse:
+class NewEvse(msgspec.Struct, frozen=True):
     """An EVSE as it is to be stored."""
 
     uid: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import psycopg
@@ -42,10 +42,17 @@ def test_plain_values_arrive_as_they_are(no_cursor: None) -> None:
         "SELECT %(text)s::text, %(number)s, %(yes)s, %(nothing)s::text, %(moment)s, %(many)b::text[], "
         "cardinality(%(none)b::text[]), %(moments)b::timestamptz[], 7 %% 4, %(text)s::text = %(text)s"
     )
+    moments = [
+        MOMENT,
+        None,
+        MOMENT + timedelta(microseconds=1),
+        MOMENT,
+        MOMENT.astimezone(timezone(timedelta(hours=2))),
+    ]
 
-    rows = prepared.fetch_all(sql, {**values, "none": [], "moments": [MOMENT]})
+    rows = prepared.fetch_all(sql, {**values, "none": [], "moments": moments})
 
-    assert rows == [(TEXT, -(2**40), True, None, MOMENT, [TEXT, None, ""], 0, [MOMENT], 3, True)]
+    assert rows == [(TEXT, -(2**40), True, None, MOMENT, [TEXT, None, ""], 0, moments, 3, True)]
 
 
 @pytest.mark.django_db

@@ -160,6 +160,46 @@ def test_quirks_in_a_patch_are_repaired_too() -> None:
     assert kinds == ["PIT-34 coordinates", "TYP-04 DateTime"]
 
 
+@pytest.mark.req("QRK-21")
+@pytest.mark.parametrize(
+    ("holder", "name", "values"),
+    [
+        (lambda d: d, "facilities", ["CAFE", "CAFE"]),
+        (evse, "capabilities", ["RFID_READER", "UNLOCK_CAPABLE", "RFID_READER"]),
+        (evse, "parking_restrictions", ["DISABLED", "DISABLED"]),
+        (lambda d: evse(d)["connectors"][0], "tariff_ids", ["day", "DAY"]),
+    ],
+)
+def test_a_value_twice_is_counted_on_every_level(
+    holder: Callable[[Any], dict[str, Any]], name: str, values: list[str]
+) -> None:
+    document = read("location")
+    found = {}
+    for given in (values, values[:1], [], None):
+        holder(document)[name] = given
+        found[str(given)] = locations.check_leniently(json.dumps(document).encode(), "Location")[1]
+
+    assert found == {
+        str(values): [f"QRK-21 {name} with the same value twice"],
+        str(values[:1]): [],
+        "[]": [],
+        "None": [],
+    }
+
+
+@pytest.mark.req("LOC-59")
+@pytest.mark.parametrize(
+    ("watts", "kinds"), [(7_590, []), (7_591, ["LOC-59 max_electric_power above voltage times amperage"])]
+)
+def test_a_connector_may_have_a_tenth_more_power_than_voltage_times_amperage(watts: int, kinds: list[str]) -> None:
+    document = read("location")
+    evse(document)["connectors"][0].update(
+        power_type="AC_1_PHASE", max_voltage=230, max_amperage=30, max_electric_power=watts
+    )
+
+    assert locations.check_leniently(json.dumps(document).encode(), "Location")[1] == kinds
+
+
 @pytest.mark.req("LOC-58")
 @pytest.mark.parametrize(("share", "kinds"), [(99.95, []), (90, ["LOC-58 energy_sources do not add up to 100"])])
 def test_energy_sources_that_do_not_add_up_are_only_remarked(share: float, kinds: list[str]) -> None:
