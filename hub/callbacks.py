@@ -17,7 +17,7 @@ import msgspec
 from django.conf import settings
 
 from hub.models import Callback
-from ocpi import clock, documents, response_urls, status
+from ocpi import address_guard, clock, documents, response_urls, status
 from ocpi.headers import Address
 from ocpi.v2_2_1.types import parse_datetime
 
@@ -57,10 +57,11 @@ def may_have_response_url(body: bytes, query: str) -> bool:
 def replace_response_url(body: bytes, query: str, *, module: str, ends: Ends, correlation_id: str) -> Replaced:
     """Keep the response_url of a command or profile and put the hub's own in its place, the rest untouched.
 
-    :raises InvalidParameters: if the response_url is not an absolute http(s) URL.
+    :raises InvalidParameters: if the response_url is none that could be called when the result comes (TRN-002, SEC-25).
     """
 
     def keep(original: object, expires_at: datetime) -> Callback:
+        _check_callable(original)
         return _keep(
             Callback.Kind.RESPONSE_URL, original, expires_at, module=module, ends=ends, correlation_id=correlation_id
         )
@@ -114,6 +115,17 @@ def url_of(callback: Callback) -> str:
     return f"{settings.OCPI_BASE_URL}/ocpi/{PATH}/{callback.key}"
 
 
+def _check_callable(url: object) -> None:
+    if not isinstance(url, str):
+        raise status.InvalidParameters("response_url", "must be an absolute URL")
+    try:
+        address_guard.check_url(
+            url, allowed_networks=settings.OCPI_ALLOWED_NETWORKS, tls_required=settings.OCPI_TLS_REQUIRED
+        )
+    except address_guard.AddressDenied as error:
+        raise status.InvalidParameters("response_url", str(error)) from error
+
+
 def _keep(
     kind: Callback.Kind,
     url: object,
@@ -123,7 +135,7 @@ def _keep(
     ends: Ends,
     correlation_id: str,
 ) -> Callback:
-    if not isinstance(url, str) or not url.startswith(("https://", "http://")) or len(url) > 2048:
+    if not isinstance(url, str) or not url.lower().startswith(("https://", "http://")) or len(url) > 2048:
         raise status.InvalidParameters("response_url", "must be an absolute URL")
     return Callback.objects.create(
         key=secrets.token_urlsafe(32),

@@ -154,6 +154,43 @@ def test_what_the_hub_refuses_comes_from_the_hub(
     assert _addresses(answer.headers) == "NL*TNM NL*HUB"
 
 
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("TRN-002", "SEC-25", "PIT-64")
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("{url}/r/1", 1000), ("HTTP://{host}/r/1?a=b%20c", 1000), ("https://emsp.example/r", 1000),
+        ("http://a:b@{host}/r", 2001), ("{url}/r#1", 2001), ("{url}/\u00fc", 2001), ("https://10.1.1.1/r", 2001),
+        ("https://emsp.example:22/r", 2001), ("ftp://{host}/r", 2001),
+        ("/r", 2001), ("", 2001), (None, 2001), (5, 2001),
+    ],
+)  # fmt: skip
+def test_what_could_never_be_called_back_is_refused_at_once(
+    receiver: Person, cpos: Person, listener: Listener, given: Any, code: int
+) -> None:
+    url = given.format(url=listener.url, host=listener.host) if isinstance(given, str) else given
+    body = {"session_id": "1", "response_url": url}
+
+    answer = receiver.post("hub/2.2.1/receiver/commands/STOP_SESSION", body, to="NL*CP1", documented=False)
+
+    assert answer.status_code == code
+    assert len(listener.received("POST")) == Callback.objects.count() == (code == 1000)
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.req("TRN-002")
+def test_where_tls_is_required_a_result_is_promised_to_no_other_url(
+    receiver: Person, cpos: Person, settings: Settings
+) -> None:
+    settings.OCPI_TLS_REQUIRED = True
+    body = {"session_id": "1", "response_url": "http://emsp.example/r"}
+
+    answer = receiver.post("hub/2.2.1/receiver/commands/STOP_SESSION", body, to="NL*CP1", documented=False)
+
+    assert answer.codes == (200, 2001)
+    assert "response_url" in str(answer.message)
+
+
 # ---------------------------------------------------------------- platforms with several parties
 
 
