@@ -119,11 +119,15 @@ def _lose_the_party(cpo: Person) -> None:
     Party.objects.filter(platform_id=cpo.id).update(approved=False)
 
 
+def _lose_the_host(cpo: Person) -> None:
+    Platform.objects.exclude(pk=cpo.id).update(hosts=["elsewhere.example:443"])
+
+
 def _lose_the_endpoint(cpo: Person) -> None:
     Endpoint.objects.exclude(platform_id=cpo.id).filter(identifier="sessions").delete()
 
 
-@pytest.mark.req("SEC-07", "SEC-40", "REL-25", "HUB-66", "SEC-34")
+@pytest.mark.req("SEC-07", "SEC-21", "SEC-40", "REL-25", "HUB-66", "SEC-34")
 @pytest.mark.parametrize(
     ("change", "codes"),
     [
@@ -133,6 +137,7 @@ def _lose_the_endpoint(cpo: Person) -> None:
         (_pause, (200, 4003)),
         (_lose_the_party, (200, 2001)),
         (_lose_the_endpoint, (200, 4000)),
+        (_lose_the_host, (200, 4000)),
     ],
 )
 def test_a_change_of_the_registry_is_seen_at_once(

@@ -162,6 +162,37 @@ def test_an_address_that_is_not_public_is_denied(address: str) -> None:
 
 @pytest.mark.req("SEC-23")
 @pytest.mark.parametrize(
+    "network",
+    [
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+        *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/23", "2002::/16", "fc00::/7"),
+        *("fe80::/10", "fec0::/10", "ff00::/8", "100::/64", "5f00::/16", "3fff::/20", "2001:db8::/32"),
+    ],
+)
+def test_each_net_is_denied_by_our_own_list_whatever_python_thinks_of_it(network: str) -> None:
+    wanted = ipaddress.ip_network(network)
+
+    assert wanted in address_guard.DENIED
+    for address in (wanted[0], wanted[-1]):
+        with pytest.raises(AddressDenied):
+            address_guard.check_address(address, allowed_networks=[])
+
+
+@pytest.mark.req("SEC-23")
+@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "::1", "fd12::1", "224.0.1.1", "ff0e::1"])
+def test_what_is_not_global_or_is_multicast_is_denied_beside_the_list(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(address_guard, "DENIED", ())
+
+    with pytest.raises(AddressDenied):
+        address_guard.check_address(ipaddress.ip_address(address), allowed_networks=[])
+
+
+@pytest.mark.req("SEC-23")
+@pytest.mark.parametrize(
     "address", ["1.1.1.1", "9.255.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.1", "223.255.255.255",
                 "2606:4700::1111", "2a00:1450::1", "2001:4860::8888", "2400::1"]
 )  # fmt: skip

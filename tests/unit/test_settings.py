@@ -144,6 +144,27 @@ def test_partners_need_tls_unless_we_live_in_an_allowed_network_ourselves(
     assert json.loads(_settings("settings.OCPI_TLS_REQUIRED", **variables).stdout) is required
 
 
+@pytest.mark.req("SEC-27")
+def test_a_proxy_for_the_way_out_is_named_by_its_own_setting_alone() -> None:
+    others = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "no_proxy")
+    proxy = "http://proxy.example:3128"
+
+    assert json.loads(_settings("settings.OCPI_EGRESS_PROXY", **dict.fromkeys(others, proxy)).stdout) == ""
+    assert json.loads(_settings("settings.OCPI_EGRESS_PROXY", OCPI_EGRESS_PROXY=proxy).stdout) == proxy
+
+
+@pytest.mark.req("SEC-28", "SEC-08", "SEC-07", "HUB-69")
+def test_how_long_is_waited_and_how_long_tokens_live_unless_the_environment_says_otherwise() -> None:
+    wanted = {
+        "OCPI_CONNECT_TIMEOUT": 3, "OCPI_REQUEST_TIMEOUT": 10, "OCPI_TOKEN_A_DAYS": 7, "OCPI_TOKEN_DAYS": 30,
+        "OCPI_ALLOWED_NETWORKS": [], "OCPI_PRIVATE_NETWORKS_CONFIRMED": False, "OCPI_TLS_REQUIRED": True,
+    }  # fmt: skip
+
+    found = json.loads(_settings(f"{{name: getattr(settings, name) for name in {sorted(wanted)}}}").stdout)
+
+    assert found == wanted
+
+
 @pytest.mark.req("SEC-67")
 def test_celery_takes_json_only_keeps_no_results_and_never_waits_long_for_redis() -> None:
     assert settings.CELERY_ACCEPT_CONTENT == ["json"]
