@@ -19,14 +19,18 @@ def die_with_parent(number: int = signal.SIGKILL) -> Callable[[], None]:
     children from a thread that lives as long as the process.
     """
     parent = os.getpid()
+    return lambda: follow(parent, number)
 
-    def ask() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
 
-    return ask
+def follow(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when the thread of the parent that started it ends.
+
+    :param parent: its process id; if it has ended already, so does this process.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def keep_memory_together() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
+
+from hub.processes import follow
 
 # While the log is written, Python's threads take turns at this pace: a request is not to wait 5 ms for each turn.
 _TURN_SECONDS = 0.0005
@@ -44,9 +47,21 @@ def _settle_down() -> None:
     gc.set_threshold(_COLLECTED_EVERY, 20, 100)
 
 
+class Configuration(uvicorn.Config):
+    """What uvicorn serves, also in processes of its own."""
+
+    def load(self) -> None:
+        """Load the application; one of several processes goes with the one that started it, which holds the port."""
+        parent = multiprocessing.parent_process()
+        if parent is not None and parent.pid is not None:
+            follow(parent.pid)
+            _settle_down()
+        super().load()
+
+
 def configuration(host: str, port: int, *, processes: int = 1, grace: int = 8, **options: Any) -> uvicorn.Config:
     """Return how uvicorn serves `hub.asgi`."""
-    return uvicorn.Config(
+    return Configuration(
         "hub.asgi:application",
         host=host,
         port=port,

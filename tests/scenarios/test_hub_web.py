@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -170,10 +171,37 @@ def test_what_is_not_for_one_party_is_answered_by_django(hub: Instance) -> None:
         assert mine.answer().codes == (200, 1000)
 
 
-@pytest.mark.req("REL-56")
-def test_at_the_end_requests_in_flight_are_answered(hub: Instance, listener: Listener) -> None:
+@pytest.mark.req("REL-03")
+def test_no_web_process_outlives_a_killed_one_that_holds_the_port(hub: Instance) -> None:
     port = free_port()
-    environment = {**hub.environment, "PORT": str(port), "WEB_GRACE_SECONDS": "2"}
+    environment = {**hub.environment, "PORT": str(port), "WEB_PROCESSES": "2"}
+    process = subprocess.Popen([sys.executable, "-m", "hub.web"], cwd=ROOT, env=environment)
+    try:
+        eventually(lambda: _listens(port))
+        with client(f":{port}") as mine:
+            mine.send(patch())
+            assert mine.answer().codes == (200, 1000)
+            children = [int(pid) for pid in _children_of(process.pid).read_text().split()]
+            assert len(children) >= 2
+    finally:
+        process.kill()
+        process.wait()
+
+    eventually(lambda: not any(_children_of(pid).exists() for pid in children))
+    assert not _listens(port)
+
+
+def _children_of(pid: int) -> Path:
+    return Path(f"/proc/{pid}/task/{pid}/children")
+
+
+@pytest.mark.req("REL-56")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_at_the_end_requests_in_flight_are_answered(hub: Instance, listener: Listener, processes: int) -> None:
+    port = free_port()
+    environment = {
+        **hub.environment, "PORT": str(port), "WEB_GRACE_SECONDS": "2", "WEB_PROCESSES": str(processes),
+    }  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "hub.web"], cwd=ROOT, env=environment)
     try:
         eventually(lambda: _listens(port))
