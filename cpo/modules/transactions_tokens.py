@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from cpo.gateway.moments import Moment
 from cpo.models import Command, CommandedToken, InboxMessage, Operation, Transaction, TransactionEvent
 from cpo.modules import authorization, connectors, snapshots
@@ -158,7 +160,9 @@ def _of_remote_start(charge_point_id: int, event: Event) -> Verdict | None:
 def operation_of(charge_point_id: int, remote_start_id: int) -> Operation | None:
     """Return the newest remote start with this number."""
     rows = Operation.objects.filter(charge_point_id=charge_point_id, action=_STARTS).order_by("-created_at")
-    for operation in rows.filter(payload__contains=f'"remoteStartId":{remote_start_id}')[:20]:
+    # With what may stand behind it: else twenty later numbers that begin with the same digits would hide it.
+    named = [Q(payload__contains=f'"remoteStartId":{remote_start_id}{end}') for end in (",", "}")]
+    for operation in rows.filter(named[0] | named[1])[:20]:
         if documents.get(operation.payload, "remoteStartId") == remote_start_id:
             return operation
     return None

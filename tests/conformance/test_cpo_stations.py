@@ -360,6 +360,23 @@ def test_another_number_joins_nothing(station: Station, emsp: Person, document: 
     assert not Session.objects.exists()
 
 
+@pytest.mark.req("OCPP-54")
+def test_a_remote_start_is_found_behind_many_later_ones_with_the_same_first_digits(
+    station: Station, emsp: Person, document: Document
+) -> None:
+    command = commanded(station, emsp, document)
+    Operation.objects.update(created_at=BASE)
+    for number in range(7700, 7725):
+        Operation.objects.create(
+            charge_point=station.row, action="RequestStartTransaction", asked_by="test", state="ANSWERED",
+            payload=f'{{"remoteStartId":{number}}}',
+        )  # fmt: skip
+
+    station.tells(event("Started", 0, BASE, state="Charging", wh=0, info={"remoteStartId": 77}))
+
+    assert station.transaction.started_by == command.operation_id
+
+
 # ---------------------------------------------------------------- meter values
 
 
