@@ -20,6 +20,7 @@ from ocpi.snapshot import KnownPlatform, Snapshot
 _PUSHES = {"tariffs": ("PUT", "DELETE")}
 _OTHER_PUSHES = ("PUT", "PATCH")
 _PERSONAL = ("sessions", "cdrs")
+_READ_BY_ROLE = ("tokens", *_PERSONAL)
 _STEPS = frozenset((".", ".."))
 
 
@@ -85,6 +86,7 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     if to is None or to.key != hub.key:  # of a broadcast, whoever keeps it says so
         _check_method(asked)
         ownership.refuse_foreign(asked.caller, asked.module, asked.interface, asked.tail)
+        _check_asker(asked, sender)
     if to is None:
         return _open(asked, sender)
     if to.key == hub.key:
@@ -93,6 +95,8 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     for party in speakers(asked, sender):
         if not permissions.allowed(snapshot, party, to, asked.module, direction):
             raise registry.nobody_at(to, permissions.why_not(snapshot, party, to, asked.module, direction))
+    if _needs_rule(asked, sender) and not permissions.explicit(snapshot, sender, to, asked.module, permissions.PULL):
+        raise _no_reader(asked, sender)
     place = registry.find(snapshot, to, module=asked.module, interface=asked.interface)
     return Direct(place, asked.routing)
 
@@ -111,6 +115,30 @@ def _check_method(asked: Asked) -> None:
     methods = roles.METHODS.get((asked.module, asked.interface))
     if methods is not None and asked.method not in methods:
         raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(methods)})
+
+
+def _check_asker(asked: Asked, sender: Address) -> None:
+    """Refuse who has no role to ask for what has personal data in it (SEC-42).
+
+    The receiver would answer the hub's token, and cannot tell who a party behind the hub is.
+    """
+    if asked.interface != "SENDER" or asked.module not in _READ_BY_ROLE:
+        return
+    if asked.method != "GET" and asked.module != "tokens":
+        return
+    if not asked.caller.has_party(sender, "HUB", *roles.ASKING[(asked.module, asked.interface)]):
+        raise _no_reader(asked, sender)
+
+
+def _needs_rule(asked: Asked, sender: Address) -> bool:
+    """Say whether somebody reads what his role gives him only together with a rule (HUB-62)."""
+    if asked.interface != "SENDER" or asked.method != "GET" or asked.module not in roles.READERS_BY_RULE:
+        return False
+    return not asked.caller.has_party(sender, "HUB", *roles.READERS[asked.module])
+
+
+def _no_reader(asked: Asked, sender: Address) -> status.InvalidParameters:
+    return status.InvalidParameters("OCPI-from-party-id", f"{sender} may not read {asked.module}")
 
 
 def speakers(asked: Asked, sender: Address) -> tuple[Address, ...]:

@@ -129,7 +129,7 @@ def test_an_evse_without_the_capability_is_404_with_2001(session: Session, emsp:
     assert put(emsp, session, profile_type="REGULAR").codes == (404, 2001)
 
 
-@pytest.mark.req("SES-37")
+@pytest.mark.req("SES-37", "SEC-37", "SEC-39")
 def test_a_session_of_nobody_or_of_another_emsp_is_404_with_2000(
     session: Session, emsp: Person, partner: Partner
 ) -> None:

@@ -93,6 +93,40 @@ def test_sessions_are_broadcast_where_an_operator_allows_it_and_shown_to_nobody_
     assert push(everybody["OTHER"], document, "sessions").codes == (200, 2001)
 
 
+# Who may read what of whom through the hub; what an SCSP may, a rule says.
+READS = {
+    "tokens": ("EMSP", {"CPO", "OTHER"}),
+    "sessions": ("CPO", {"EMSP", "OTHER"}),
+    "cdrs": ("CPO", {"EMSP", "OTHER"}),
+    "locations": ("CPO", set(ROLES)),
+}
+
+
+@pytest.mark.req("SEC-42", "HUB-62")
+@pytest.mark.parametrize("module", READS)
+def test_who_may_read_what_is_personal_of_one_party(
+    partner: Partner, front_door: str, listener: Listener, module: str
+) -> None:
+    owner, readers = READS[module]
+    partner(f"DE*OWN:{owner}", listener=listener)
+    everybody = {role: partner(f"NL*{role[:3]}:{role}", endpoints=BOTH_ENDS) for role in ROLES}
+    path = f"{AT}/sender/{module}"
+    query = {"date_from": "2020-01-01T00:00:00Z"}
+    for role, person in everybody.items():
+        answer = person.get(path, to="DE*OWN", query=query)
+        assert answer.codes == ((200, 1000) if role in readers else (200, 2001)), role
+        if role not in readers:
+            assert answer.message == f"OCPI-from-party-id: {person.address} may not read {module}"
+        if module == "tokens":
+            asked = person.post(f"{path}/T1/authorize", to="DE*OWN")
+            assert asked.codes == ((200, 1000) if role in readers else (200, 2001)), role
+    assert len(listener.received("GET")) == len(readers)
+    Permission.objects.create(from_role="SCSP", module="sessions")
+    snapshot.changed()
+    allowed = everybody["SCSP"].get(path, to="DE*OWN", query=query)
+    assert allowed.codes == ((200, 1000) if module in ("sessions", "locations") else (200, 2001))
+
+
 @pytest.mark.req("HUB-62", "SEC-42")
 @pytest.mark.parametrize("role", ROLES)
 def test_who_may_read_the_lists_of_all(everybody: dict[str, Person], role: str) -> None:

@@ -20,7 +20,7 @@ from emsp.models import EVSE, Location
 from hub import forwarding
 from hub.models import SharedObject
 from hub.views import RouteView
-from ocpi import endpoints, snapshot, status
+from ocpi import defects, endpoints, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.models import CredentialsToken, Party
 from ocpi.views import METHODS, OcpiView, UnknownPath
@@ -454,16 +454,19 @@ def test_decisions_use_the_decoded_segments(
 
 @pytest.mark.req("SEC-38")
 def test_what_comes_in_an_answer_is_kept_only_if_it_is_the_answerers(
-    emsp_side: None, partner: Partner, document: Document, settings: Any
+    emsp_side: None, partner: Partner, document: Document, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Of a party of nobody, of one of the platform in a role that owns no Locations, and of its own."""
     with Listener(["NL*TNM:CPO"]) as listener:
-        partner("NL*TNM:CPO", listener=listener)
-        foreign = document("location", party_id="XXX", id="FOREIGN")
-        listener.reply(
-            "GET", "/ocpi/2.2.1/sender/locations", data=[foreign, document("location")], headers={"X-Total-Count": "2"}
-        )
-        call_command("pull", "--platform", "NL*TNM:CPO", "--module", "locations", "--json")
+        answering = partner("NL*TNM:CPO", "NL*TNE:EMSP", name="answering", listener=listener)
+        listed = [document("location", party_id="XXX", id="FOREIGN"), document("location", party_id="TNE", id="NO-CPO")]
+        listed.append(document("location"))
+        listener.reply("GET", "/ocpi/2.2.1/sender/locations", data=listed, headers={"X-Total-Count": "3"})
+        call_command("pull", "--platform", "answering", "--module", "locations", "--json")
     assert [row.object_id for row in Location.objects.all()] == [document("location")["id"]]
+    [counted] = [each["locations"] for each in json.loads(capsys.readouterr().out).values()]
+    assert (counted["created"], counted["ignored"]) == (1, 2)
+    assert defects.count(answering.id, "TRN-100 foreign owner") == 1, "once for each page"
 
 
 def test_the_status_of_what_is_not_there_is_one_sentence() -> None:
