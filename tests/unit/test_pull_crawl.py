@@ -103,7 +103,7 @@ def test_a_total_that_is_only_the_size_of_the_page_does_not_end_the_list(
     assert stored() == ["A", "B", "C", "D", "E"]
 
 
-@pytest.mark.req("QRK-07", "TRN-078")
+@pytest.mark.req("QRK-07", "TRN-078", "SEC-30")
 @pytest.mark.parametrize(("total", "result"), [("9", "FAILED"), ("2", "DONE")])
 def test_a_link_to_a_page_that_was_read_ends_the_pull(
     owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, total: str, result: str
@@ -121,7 +121,7 @@ def test_a_link_to_a_page_that_was_read_ends_the_pull(
     assert defects.count(owner.id, "QRK-07 repeated page") == 1
 
 
-@pytest.mark.req("TRN-078", "TRN-013")
+@pytest.mark.req("TRN-078", "TRN-013", "SEC-30", "SEC-21")
 def test_a_link_to_another_host_ends_the_pull_and_the_page_is_kept(
     owner: Person, lists: Lists, tariffs: Tariffs
 ) -> None:
@@ -133,6 +133,39 @@ def test_a_link_to_another_host_ends_the_pull_and_the_page_is_kept(
 
     assert (row.result, stored()) == ("FAILED", ["A"])
     assert "10.0.0.1" in row.error
+
+
+@pytest.mark.req("SEC-30", "TRN-078")
+@pytest.mark.parametrize("circle", [1, 2, 3])
+def test_links_that_go_in_a_circle_end_the_pull(
+    owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, circle: int
+) -> None:
+    link = listener.endpoint("tariffs", "SENDER")
+    lists.before = lambda _request, offset: Reply(  # each page is another one than the one before
+        data=tariffs(f"T{len(lists.requests('tariffs'))}"),
+        headers={"Link": f'<{link}?offset={offset % circle + 1}>; rel="next"'},
+    )
+
+    row = run(owner.id, "tariffs")
+
+    assert row.result == "FAILED"
+    assert "was read before" in row.error
+    assert len(lists.requests("tariffs")) == circle + 1
+
+
+@pytest.mark.req("SEC-30")
+def test_a_pull_in_slices_has_one_limit_of_time_and_pages(
+    owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "MOST_PAGES", 3)
+    link = listener.endpoint("tariffs", "SENDER")
+    lists.before = lambda _request, offset: Reply(
+        data=tariffs(f"T{offset}"), headers={"Link": f'<{link}?offset={offset + 1}>; rel="next"'}
+    )
+    found = [pull.run(cursor(owner.id, "tariffs").pk, seconds=0.0, asked=True) for _ in range(3)]
+
+    assert [row.result if row else None for row in found][-1] == "FAILED"
+    assert len(lists.requests("tariffs")) == 3
 
 
 @pytest.mark.req("SEC-30")

@@ -238,8 +238,11 @@ def _sound_secrets() -> dict[str, Any]:
 def test_private_networks_can_be_confirmed_for_deployment() -> None:
     sound = {"OCPI_BASE_URL": "https://ocpi.example.com", "OCPI_ALLOWED_NETWORKS": ["10.0.0.0/8"], **_sound_secrets()}
 
-    with override_settings(**sound, OCPI_PRIVATE_NETWORKS_CONFIRMED=True):
-        assert checks.deployment(None) == []
+    with override_settings(**sound):
+        assert [message.id for message in checks.deployment(None)] == ["ocpi.E013"]
+    for settled in ({"OCPI_PRIVATE_NETWORKS_CONFIRMED": True}, {"DEBUG": True}):
+        with override_settings(**sound, **settled):
+            assert checks.deployment(None) == []
 
 
 @pytest.mark.req("SEC-50")

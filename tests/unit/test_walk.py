@@ -1,5 +1,6 @@
 """Lists page by page, and URLs put together."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 from pytest_django import Settings
 
-from ocpi import client, wire
+from ocpi import client, pull, wire
 from tests.unit.hostile_server import OK_BODY, HostileServer, Peer, Script, answer, keep_answering
 from tests.unit.platform_calls import header, send, target
 
@@ -114,6 +115,28 @@ def test_a_walk_stops_after_so_many_pages_and_so_much_time() -> None:
         assert len(server.requests) == 3
         with pytest.raises((client.WalkStopped, client.NoAnswer)):
             walk(server, total=0.2)
+
+
+@pytest.mark.req("SEC-28", "SEC-29", "SEC-30")
+def test_the_limits_of_a_pull() -> None:
+    walking = inspect.signature(client.walk).parameters
+
+    assert (walking["max_pages"].default, walking["total"].default, walking["timeout"].default) == (10_000, 1800, 60)
+    assert (pull.MOST_PAGES, pull.MOST_SECONDS, pull.PAGE_SECONDS) == (10_000, 1800, 60)
+    assert client.PAGE_BYTES == 16 << 20
+
+
+@pytest.mark.req("SEC-29")
+@pytest.mark.parametrize(("octets", "taken"), [((16 << 20) - 100, True), (16 << 20, False)])
+def test_a_page_has_sixteen_mebibytes_at_most(octets: int, taken: bool) -> None:
+    body = b'{"status_code":1000,"data":[%s]}' % b",".join([b'{"x":"%s"}' % (b"x" * 60_000)] * (octets // 60_009))
+    body += b" " * (octets - len(body) + (0 if taken else 1))
+    with HostileServer(keep_answering(answer(body))) as server:
+        if taken:
+            assert client.page(target(), f"{server.url}/x", timeout=20)[0].ok
+        else:
+            with pytest.raises(client.Garbage):
+                client.page(target(), f"{server.url}/x", timeout=20)
 
 
 @pytest.mark.req("TRN-013", "TRN-078", "SEC-21", "SEC-30")
