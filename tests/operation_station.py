@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.gateway_support import PASSWORD, World
+from tests.platforms import eventually
 
 Answers = Mapping[str, Mapping[str, Any]]
 _PACKAGES = {"1.6": "ocpp.v16", "2.0.1": "ocpp.v201"}
@@ -99,6 +100,10 @@ def _handler(package: Any, station: Station, action: str) -> Any:
     return on(action)(handle)
 
 
+def _is_online(world: World) -> bool:
+    return bool(world.rows("SELECT 1 FROM cpo_chargepoint WHERE identity = 'CP-1' AND online"))
+
+
 @contextmanager
 def station(
     world: World, version: str, answers: Answers, *, columns: Mapping[str, Any] | None = None
@@ -122,6 +127,7 @@ def station(
     thread.start()
     try:
         assert ready.wait(_SECONDS), "the charge point does not connect"
+        eventually(lambda: _is_online(world), seconds=_SECONDS)  # it is connected a moment before that is written down
         yield played
     finally:
         loop.call_soon_threadsafe(stop.set)

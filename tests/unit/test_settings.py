@@ -100,6 +100,11 @@ def test_options_in_the_database_address_come_after_the_limits_and_not_in_place_
     assert options.endswith(" -c search_path=ocpi")
 
 
+@pytest.mark.req("REL-54")
+def test_a_transaction_has_thirty_seconds_unless_the_environment_says_otherwise() -> None:
+    assert _settings("settings.OCPI_TRANSACTION_TIMEOUT", DATABASE_URL=DATABASE, **_secrets()).stdout.strip() == "30"
+
+
 def _secrets() -> dict[str, str]:
     return environment.new_secrets()
 
