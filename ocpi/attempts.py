@@ -165,25 +165,27 @@ def reach(target: Target, url: str, limits: Limits) -> tuple[Url, Way]:
 
     :raises AddressDenied: as `address_guard.check_url`.
     :raises ValueError: if the certificates of the platform are none.
+    :raises OSError: if there is no file with our certificate for it.
     """
+    written_at = connection.changed_at(target.certificate_file)  # a renewed one is read again
     end = url.find("/", 8)  # behind https://
     start, rest = url[:end], url[end:]
     if end < 0 or "?" in start or len(url) > _LONGEST_URL or _REST.fullmatch(rest) is None:
         networks, tls = limits
         place = address_guard.check_url(url, allowed_networks=networks, tls_required=tls)
-        return place, _way_to(target, place._replace(path_and_query="/"))
-    way = _way_of(target, f"{start}/", limits)
+        return place, _way_to(target, place._replace(path_and_query="/"), written_at)
+    way = _way_of(target, f"{start}/", limits, written_at)
     return way.place._replace(path_and_query=rest), way
 
 
 @lru_cache(maxsize=4096)
-def _way_of(target: Target, start: str, limits: Limits) -> Way:
+def _way_of(target: Target, start: str, limits: Limits, written_at: int) -> Way:
     networks, tls = limits
-    return _way_to(target, address_guard.check_url(start, allowed_networks=networks, tls_required=tls))
+    return _way_to(target, address_guard.check_url(start, allowed_networks=networks, tls_required=tls), written_at)
 
 
 @lru_cache(maxsize=4096)
-def _way_to(target: Target, place: Url) -> Way:
+def _way_to(target: Target, place: Url, _written_at: int) -> Way:
     shown = {"Host": place.authority}
     if target.token:
         shown["Authorization"] = "Token " + secrets.mask(target.token)

@@ -24,8 +24,15 @@ def tls_context(authorities_pem: str = "", certificate_file: str = "") -> ssl.SS
 
     :raises OSError: if there is no such file, or it or the authorities are no certificates (ssl.SSLError).
     """
-    changed = os.stat(certificate_file).st_mtime_ns if certificate_file else 0
-    return _tls_context(authorities_pem, certificate_file, changed)
+    return _tls_context(authorities_pem, certificate_file, changed_at(certificate_file))
+
+
+def changed_at(certificate_file: str) -> int:
+    """Return when a certificate file was written, in nanoseconds; 0 for none.
+
+    :raises OSError: if there is no such file.
+    """
+    return os.stat(certificate_file).st_mtime_ns if certificate_file else 0
 
 
 @lru_cache(maxsize=256)

@@ -355,6 +355,21 @@ def test_a_body_over_the_cap_is_refused(cpo: Person, receiver: Person, listener:
 # ---- limits
 
 
+@pytest.mark.req("SEC-28", "HUB-69", "HUB-65")
+def test_no_answer_within_the_limit_is_4002(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings
+) -> None:
+    def between() -> None:
+        settings.OCPI_FORWARD_TIMEOUT = 0.3
+        listener.reply("PUT", "/", delay=12)
+
+    began = time.monotonic()
+    answer, _ = after_warming(served, request(cpo), request(cpo), between)
+
+    assert answer.codes == (200, 4002)
+    assert time.monotonic() - began < 10
+
+
 @pytest.mark.req("SEC-29")
 def test_an_answer_over_the_limit_is_not_passed_back(
     cpo: Person, receiver: Person, listener: Listener, served: Served

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -235,6 +236,45 @@ def test_an_answer_has_a_mebibyte_at_most(send: Door, framing: str, octets: int,
         else:
             with pytest.raises(client.Garbage):
                 send(target(), "PUT", f"{server.url}/x", body=b"{}", timeout=5)
+
+
+# ---- certificates
+
+
+@pytest.mark.req("SEC-31")
+def test_our_certificate_is_shown_as_it_is_now_also_after_it_was_renewed(send: Door, tmp_path: Path) -> None:
+    (tmp_path / "unknown").mkdir()
+    authority = Authority(tmp_path)
+    file = Authority(tmp_path / "unknown").certificate_file("ours.example")
+    context = authority.server_context("localhost", "127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=authority.pem)
+    with HostileServer(keep_answering(answer()), tls=context) as server:
+        to = target(authorities_pem=authority.pem, certificate_file=str(file))
+        with pytest.raises(client.ClientError):
+            send(to, "GET", f"https://127.0.0.1:{server.port}/x", timeout=3)
+        assert server.requests == []
+
+        file.write_bytes(authority.certificate_file("ours.example").read_bytes())
+
+        assert send(to, "GET", f"https://127.0.0.1:{server.port}/x", timeout=3).ok
+
+
+@pytest.mark.req("SEC-31")
+@pytest.mark.parametrize("name", ["localhost", "other.example"])
+def test_a_server_is_checked_for_its_name_by_whom_we_trust(send: Door, tmp_path: Path, name: str) -> None:
+    authority = Authority(tmp_path)
+    with HostileServer(keep_answering(answer()), tls=authority.server_context(name)) as server:
+        url = f"https://localhost:{server.port}/x"
+        trusting = target("localhost", authorities_pem=authority.pem)
+        if name == "localhost":
+            assert send(trusting, "GET", url, timeout=3).ok
+        before = len(server.requests)
+        for to in (target("localhost"), *([trusting] if name != "localhost" else [])):
+            with pytest.raises(client.Unreachable):
+                send(to, "GET", url, timeout=3)
+
+        assert len(server.requests) == before
 
 
 # ---- what is not taken from the environment
