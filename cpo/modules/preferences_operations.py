@@ -33,6 +33,7 @@ from ocpi.v2_2_1.sessions import ChargingPreferencesResponse as Response
 from ocpi.v2_2_1.sessions import ProfileType, SessionStatus
 
 _RUNNING = frozenset({SessionStatus.ACTIVE, SessionStatus.PENDING, SessionStatus.RESERVATION})
+_MOST_ENERGY = 1_000_000  # kWh
 # A charge point whose transactions begin that far from when we hear of them has a clock of its own.
 _OTHER_CLOCK = timedelta(hours=1)
 
@@ -57,12 +58,15 @@ def accept(asked: Asked) -> Response:
 
     :raises UnknownObject: if the session is not known, or is another eMSP's (SES-37).
     :raises NotCapable: if its EVSE knows no preferences (SES-36, PIT-30).
+    :raises InvalidParameters: if no battery could need so much.
     """
     session = keeping.find(Session, owner=asked.receiver, object_id=asked.session_id)
     if session is None or Address(session.emsp_country_code, session.emsp_party_id).key != asked.sender.key:
         raise status.UnknownObject
     if not _capable(session):
         raise status.NotCapable("The EVSE of this session does not take charging preferences")
+    if asked.wanted.energy_need is not None and asked.wanted.energy_need > _MOST_ENERGY:
+        raise status.InvalidParameters("energy_need", f"must be at most {_MOST_ENERGY} kWh")
     try:
         with transaction.atomic():
             return _decide(asked, session)

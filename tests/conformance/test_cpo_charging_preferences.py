@@ -140,6 +140,17 @@ def test_a_session_of_nobody_or_of_another_emsp_is_404_with_2000(
     assert put(emsp, session, profile_type="REGULAR").codes == (200, 1000)
 
 
+@pytest.mark.req("SEC-48")
+@pytest.mark.parametrize(
+    ("need", "accepted"), [(1e308, False), (123456789012, False), (1_000_001, False), (1_000_000, True), (1e-9, True)]
+)
+def test_more_than_any_battery_takes_is_refused(session: Session, emsp: Person, need: float, accepted: bool) -> None:
+    answer = put(emsp, session, profile_type="REGULAR", energy_need=need)
+
+    assert answer.codes == ((200, 1000) if accepted else (200, 2001))
+    assert accepted or answer.message == "energy_need: must be at most 1000000 kWh"
+
+
 @pytest.mark.req("SES-37")
 def test_a_session_that_is_over_takes_none(session: Session, emsp: Person, point: Point) -> None:
     point.stop(session.transaction.transaction_id, 2000, at=NOW + timedelta(minutes=30))

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from hub import callbacks
+from hub import callback_results, callbacks
 from hub.models import Callback
+from ocpi import status
 from tests.people import Person
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -66,3 +67,18 @@ def test_an_ended_url_is_as_one_that_never_was(cpo: Person, emsp: Person) -> Non
     for method in ("POST", "GET"):
         ended = cpo.request(method, where, {"result": "ACCEPTED"} if method == "POST" else None, to="DE*EMS")
         assert (ended.codes, ended.message) == (missing.codes, missing.message)
+
+
+@pytest.mark.req("SEC-41", "CMD-20")
+@pytest.mark.parametrize(("module", "taken"), [("commands", True), ("chargingprofiles", False)])
+def test_only_a_reservation_has_a_second_result(cpo: Person, emsp: Person, module: str, taken: bool) -> None:
+    callback = kept(cpo, emsp)
+    callback.module = module
+    first, second = b'{"result":"ACCEPTED"}', b'{"result":"CANCELED_RESERVATION"}'
+    assert callback_results.begin(callback, first) is None
+    callback_results.end(callback, first, (200, b"{}"))
+    if taken:
+        assert callback_results.begin(callback, second) is None
+    else:
+        with pytest.raises(status.InvalidParameters, match="was given already"):
+            callback_results.begin(callback, second)
