@@ -74,6 +74,26 @@ def test_a_host_that_is_not_approved_gets_nothing(send: Door, host: str) -> None
     assert TOKEN not in str(caught.value)
 
 
+@pytest.mark.req("SEC-25", "SEC-22", "SEC-24")
+@pytest.mark.parametrize(
+    ("url", "leads"),
+    [
+        ("http://partner.example:9000/x", PUBLIC),  # http is for allowed networks
+        ("https://partner.example/x", "10.0.0.1"),
+        ("https://partner.example/x", "169.254.169.254"),
+        ("https://partner.example/x", "::ffff:127.0.0.1"),  # another spelling of an allowed one
+        ("https://partner.example:80/x", "127.0.0.1"),
+    ],
+)
+def test_a_name_leads_to_no_address_that_is_denied(
+    send: Door, monkeypatch: pytest.MonkeyPatch, url: str, leads: str
+) -> None:
+    leads_to(monkeypatch, leads)
+
+    with pytest.raises(client.AddressDenied):
+        send(target("partner.example"), "GET", url, timeout=2)
+
+
 def redirects(*locations: str) -> Script:
     left = list(locations)
 
@@ -233,6 +253,21 @@ def test_an_answer_has_a_mebibyte_at_most(send: Door, framing: str, octets: int,
     with HostileServer(script) as server:
         if taken:
             assert len(send(target(), "PUT", f"{server.url}/x", body=b"{}", timeout=5).body) == octets
+        else:
+            with pytest.raises(client.Garbage):
+                send(target(), "PUT", f"{server.url}/x", body=b"{}", timeout=5)
+
+
+@pytest.mark.req("SEC-29")
+@pytest.mark.parametrize(("octets", "taken"), [(15_500, True), (16_500, False)])
+@pytest.mark.parametrize("spread", [False, True], ids=["one header", "many"])
+def test_the_headers_of_an_answer_have_sixteen_kibibytes_at_most(
+    send: Door, octets: int, taken: bool, spread: bool
+) -> None:
+    lines = [f"X-{number:03}: {'x' * 91}" for number in range(octets // 100)] if spread else ["X-A: " + "x" * octets]
+    with HostileServer(keep_answering(answer(OK_BODY, *lines))) as server:
+        if taken:
+            assert send(target(), "PUT", f"{server.url}/x", body=b"{}", timeout=5).ok
         else:
             with pytest.raises(client.Garbage):
                 send(target(), "PUT", f"{server.url}/x", body=b"{}", timeout=5)

@@ -192,7 +192,7 @@ def test_a_compressed_answer_is_refused_as_we_never_asked_for_one(headers: list[
         ask(server)
 
 
-@pytest.mark.req("REL-28")
+@pytest.mark.req("REL-28", "SEC-29")
 @pytest.mark.parametrize(
     "octets",
     [
