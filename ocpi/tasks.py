@@ -143,13 +143,14 @@ def _stop(**_kwargs: Any) -> None:
     outbox_engine.stop()
 
 
-def _stop_pulls(*_arguments: Any, **_kwargs: Any) -> None:
+def _stop_soon(*_arguments: Any, **_kwargs: Any) -> None:
     pull.stop()
+    outbox_engine.stop_soon()
 
 
 # A worker sends from its first moment on, also while there is no broker to be ready with (REL-04); at its end calls in
 # flight finish and the lanes are free (REL-56).
 worker_init.connect(_start, weak=False)
-worker_shutting_down.connect(_stop_pulls, weak=False)
+worker_shutting_down.connect(_stop_soon, weak=False)
 worker_shutdown.connect(_stop, weak=False)
 worker_process_shutdown.connect(_stop, weak=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.core.management import CommandError, call_command
 from cpo import models as cpo_models
 from emsp import models as emsp_models
 from hub.models import SharedObject
-from ocpi import outbox, pull_plan, pull_rows, recovery, snapshot
+from ocpi import audit_witness, outbox, pull_plan, pull_rows, recovery, snapshot
 from ocpi.models import AuditEntry, CredentialsToken, Delivery, Platform, PullCursor
 from tests.fixtures import Document, Partner
 from tests.people import Person
@@ -207,3 +208,15 @@ def test_the_command_reports_and_is_audited(
     assert AuditEntry.objects.filter(action="instance.recover").count() == 1
     with pytest.raises(CommandError, match="--since"):
         call_command("recover", "--since", "yesterday")
+
+
+def test_the_audit_trail_may_end_where_the_backup_did(hub_side: None) -> None:
+    """What was noted of its end lies behind the backup: it would be taken for a trail that somebody cut off."""
+    audit_witness._client().set(audit_witness._key(), "999999:of a later moment")
+    since = f"{BACKUP:%Y-%m-%dT%H:%M:%SZ}"
+
+    call_command("recover", "--since", since, "--dry-run", stdout=StringIO())
+    assert audit_witness.read() is not None
+
+    call_command("recover", "--since", since, stdout=StringIO())
+    assert audit_witness.read() is None
