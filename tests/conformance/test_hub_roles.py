@@ -55,7 +55,7 @@ WHO_GETS = {
 }
 
 
-@pytest.mark.req("HUB-35", "HUB-36", "HUB-39", "HUB-40")
+@pytest.mark.req("HUB-35", "HUB-36", "HUB-39", "HUB-40", "SEC-42")
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("module", ["locations", "tariffs", "tokens", "sessions"])
 def test_who_gets_what_is_broadcast(everybody: dict[str, Person], document: Document, role: str, module: str) -> None:
@@ -77,7 +77,7 @@ def test_a_rule_takes_a_role_out_and_another_lets_one_in(everybody: dict[str, Pe
     assert left_for() == ["EMS", "NSP", "OTH", "SCS"]
 
 
-@pytest.mark.req("HUB-40", "HUB-62")
+@pytest.mark.req("HUB-40", "HUB-62", "SEC-42")
 def test_sessions_are_broadcast_where_an_operator_allows_it_and_shown_to_nobody_else(
     everybody: dict[str, Person], document: Document
 ) -> None:
@@ -91,6 +91,17 @@ def test_sessions_are_broadcast_where_an_operator_allows_it_and_shown_to_nobody_
     since = {"date_from": "2001-01-01T00:00:00Z"}
     assert everybody["EMSP"].get(f"{AT}/sender/sessions", query=since).data == []
     assert push(everybody["OTHER"], document, "sessions").codes == (200, 2001)
+
+
+@pytest.mark.req("SEC-42", "HUB-40")
+def test_no_rule_lets_cdrs_go_to_all(everybody: dict[str, Person], document: Document) -> None:
+    Permission.objects.create(from_role="CPO", to_role="SCSP", module="cdrs", broadcast=True)
+    snapshot.changed()
+    told = document("cdr", country_code="NL", party_id="CPO")
+    answer = everybody["CPO"].post(f"{AT}/receiver/cdrs", told, to="NL*HUB")
+    assert answer.codes == (200, 2001)
+    assert answer.message.startswith("OCPI-to-party-id: cdrs are not broadcast")
+    assert left_for() == []
 
 
 # Who may read what of whom through the hub; what an SCSP may, a rule says.
