@@ -35,12 +35,20 @@ _UNKNOWN: Mapping[str, type[status.UnknownObject]] = {
 
 
 def refuse_foreign(caller: KnownPlatform, module: str, interface: str, tail: tuple[str, ...]) -> None:
-    """Refuse a path below a Receiver interface whose {country_code}/{party_id} is not the caller's.
+    """Refuse a path below a Receiver interface whose {country_code}/{party_id} is not the caller's, or that has none.
+
+    "NL%2FXXX%2FS1" is one segment to us, and to a receiver that decodes before it splits the object of another; a list
+    of all is nothing that OCPI has there (SEC-33, SEC-42). A CDR has its owner in its body.
 
     :raises UnknownObject: as for an object that is not there (SEC-39).
     """
     owners = roles.OWNERS.get(module)
-    if interface == "RECEIVER" and owners and len(tail) > 2 and not caller.has_party(Address(*tail[:2]), *owners):
+    if interface != "RECEIVER" or not owners:
+        return
+    if len(tail) < _BELOW_OWNER:
+        if module != "cdrs":
+            raise unknown(module)
+    elif not caller.has_party(Address(*tail[:2]), *owners):
         raise unknown(module)
 
 

@@ -268,6 +268,41 @@ def test_a_party_owns_no_objects_that_its_role_has_not(
     assert not Delivery.objects.exists()
 
 
+@pytest.mark.req("SEC-33", "SEC-35", "SEC-42", "TRN-041")
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize("to", ["DE*EMS", None])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sessions/FR%2FCPX%2FS1", "sessions/FR/CPX%2FS1", "sessions/FR%2fCPX/S1", "sessions/FR%5CCPX%5CS1",
+        "sessions/%2FFR%2FCPX/S1/x", "locations/FR%2FCPX%2FLOC1", "tariffs/NL//T1", "tokens/NL/TNM", "sessions/NL",
+        "sessions", "locations/",
+    ],
+)  # fmt: skip
+def test_a_path_has_an_owner_and_no_other_one_inside(
+    cpo: Person, second_cpo: Person, receiver: Person, listener: Listener, method: str, path: str, to: str | None
+) -> None:
+    """A receiver that decodes a path before it splits it would take it for an object of the other CPO."""
+    body = {"id": "S1"} if method == "PUT" else None
+
+    answer = cpo.request(method, f"hub/2.2.1/receiver/{path}", body, to=to, documented=False)
+
+    assert answer.http_status == 404
+    assert answer.status_code == {"locations": 2003, "tokens": 2004}.get(path.partition("/")[0], 2000)
+    assert listener.requests == []
+
+
+@pytest.mark.req("HUB-21", "TRN-024")
+@pytest.mark.usefixtures("front_door")
+def test_an_id_may_have_a_slash_in_it(cpo: Person, receiver: Person, listener: Listener) -> None:
+    assert cpo.put("hub/2.2.1/receiver/sessions/NL/TNM/FR%2FCPX%2FS1", {"id": "FR/CPX/S1"}, to="DE*EMS").codes == (
+        200, 1000,
+    )  # fmt: skip
+
+    assert listener.received("PUT")[0].path.endswith("/sessions/NL/TNM/FR%2FCPX%2FS1")
+
+
 @pytest.mark.req("SEC-35", "SEC-34", "TRN-048")
 @pytest.mark.usefixtures("front_door")
 @pytest.mark.parametrize("to", ["DE*EMS", None])

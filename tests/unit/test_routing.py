@@ -205,7 +205,8 @@ def test_what_goes_nowhere_has_its_own_status_code(case: str) -> None:
 @pytest.mark.req("HUB-48", "HUB-50")
 @pytest.mark.parametrize(("module", "interface", "method", "tail", "for_all"), [
     ("cdrs", "RECEIVER", "POST", (), False), ("locations", "SENDER", "GET", ("LOC1",), False),
-    ("locations", "RECEIVER", "PUT", ("NL", "TNM", "LOC1"), True), ("sessions", "RECEIVER", "PATCH", ("S1",), False),
+    ("locations", "RECEIVER", "PUT", ("NL", "TNM", "LOC1"), True),
+    ("sessions", "RECEIVER", "PATCH", ("NL", "TNM", "S1"), False),
     ("tariffs", "RECEIVER", "DELETE", ("NL", "TNM", "T1"), True),
 ])  # fmt: skip
 def test_without_to_headers_content_and_traffic_decide(
