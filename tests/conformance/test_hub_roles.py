@@ -93,6 +93,18 @@ def test_sessions_are_broadcast_where_an_operator_allows_it_and_shown_to_nobody_
     assert push(everybody["OTHER"], document, "sessions").codes == (200, 2001)
 
 
+@pytest.mark.req("SEC-42", "HUB-35")
+@pytest.mark.parametrize(
+    ("role", "module", "others"), [("EMSP", "tokens", ["CPO"]), ("CPO", "locations", ["EMS", "NAP", "NSP", "OTH"])]
+)
+def test_nobody_gets_what_another_of_its_kind_sends_to_all(
+    everybody: dict[str, Person], partner: Partner, document: Document, role: str, module: str, others: list[str]
+) -> None:
+    another = partner(f"BE*TWO:{role}", endpoints=BOTH_ENDS)
+    assert push(another, document, module).codes == (201, 1000)
+    assert left_for() == sorted({*others, "CPO" if role == "EMSP" else "EMS"}), "and none for NL*EMS or NL*CPO"
+
+
 @pytest.mark.req("SEC-42", "HUB-40")
 def test_no_rule_lets_cdrs_go_to_all(everybody: dict[str, Person], document: Document) -> None:
     Permission.objects.create(from_role="CPO", to_role="SCSP", module="cdrs", broadcast=True)

@@ -220,6 +220,22 @@ def test_a_cpo_does_not_read_the_sessions_of_the_emsp_at_its_address(
         assert namesake.get(f"cpo/2.2.1/{module}", query=query, sender=None).data == []
 
 
+@pytest.mark.req("SEC-42", "SEC-37")
+def test_of_two_emsps_on_one_platform_each_reads_its_own(cpo_side: None, partner: Partner, document: Document) -> None:
+    both = partner("DE*EMS:EMSP", "DE*TWO:EMSP", url="http://127.0.0.1:2222")
+    told = document("session")
+    Session.objects.create(
+        country_code="NL", party_id="TNM", object_id=told["id"], document=json.dumps(told), status="ACTIVE",
+        last_updated=told["last_updated"], start_date_time=told["start_date_time"], token_uid="1",
+        emsp_country_code="DE", emsp_party_id="EMS",
+    )  # fmt: skip
+    found = [
+        len(both.get("cpo/2.2.1/sessions", query={"date_from": "2020-01-01T00:00:00Z"}, sender=sender).data)
+        for sender in ("DE*EMS", "DE*TWO", None)
+    ]
+    assert found == [1, 0, 1]
+
+
 @pytest.mark.req("SEC-34", "SEC-35")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
