@@ -411,6 +411,10 @@ RECORD_64 = base64.b64encode(RECORD.encode()).decode()
             id="a form nobody has named",
         ),
         pytest.param(
+            f" {RECORD} ", "OCMF", None, base64.b64encode(f" {RECORD} ".encode()).decode(), f" {RECORD} ",
+            id="a record with spaces around it",
+        ),
+        pytest.param(
             "<a>\n</a>", "unknown", None, base64.b64encode(b"<a>\n</a>").decode(),
             base64.b64encode(b"<a>\n</a>").decode(), id="no text of OCPI",
         ),

@@ -186,6 +186,15 @@ def test_the_end_has_the_outer_registers(begin: int | None, end: int | None, exp
     assert ends == expected[1]
 
 
+@pytest.mark.req("OCPP-52")
+def test_the_begin_that_the_end_names_goes_before_that_of_the_start() -> None:
+    start = told(STARTED, 0, 0, trigger="CablePluggedIn", begin_wh=Decimal(990), **CARD)
+    ended = told(ENDED, 1, 60, begin_wh=Decimal(1000), end_wh=Decimal(9000))
+
+    assert outer_registers([start, ended], [], at(2)) == (Decimal(1000), Decimal(9000))
+    assert outer_registers([start], [], at(2)) == (Decimal(990), None)
+
+
 @pytest.mark.req("OCPP-67")
 def test_without_a_reading_before_it_the_first_is_the_begin() -> None:
     assert outer_registers(WHOLE, [(at(5), Decimal(7))], at(2)) == (Decimal(7), None)
