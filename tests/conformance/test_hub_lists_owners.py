@@ -186,6 +186,16 @@ def test_an_scsp_is_shown_the_sessions_it_was_sent_once_a_rule_names_them(driver
     assert shown(drivers.ems, "sessions", **SINCE) == []
 
 
+@pytest.mark.req("SEC-42", "HUB-40", "HUB-60")
+def test_of_sessions_that_go_to_all_by_a_rule_nobody_else_learns_that_there_are_any(drivers: Drivers) -> None:
+    rule("ALLOW", to_country_code="AT", to_party_id="SCS", module="sessions", broadcast=True)
+    assert drivers.push("sessions", "1", holder="DE*EMS", to="NL*HUB").codes == (201, 1000)
+
+    for reader in (drivers.ems, drivers.msx, drivers.scsp):
+        answer = reader.get(f"{SENDER}/sessions", query=SINCE)
+        assert (answer.data, answer.headers["X-Total-Count"]) == ([], "0")
+
+
 @pytest.mark.req("SES-02", "HUB-60")
 def test_sessions_are_not_listed_without_a_date(drivers: Drivers) -> None:
     answer = drivers.ems.get(f"{SENDER}/sessions")
