@@ -94,6 +94,59 @@ def test_a_name_leads_to_no_address_that_is_denied(
         send(target("partner.example"), "GET", url, timeout=2)
 
 
+@pytest.mark.req("SEC-25")
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *(
+            "/a\\b",
+            "/a b",
+            "/a\tb",
+            "/a\r\nX: y",
+            "/a\x00",
+            "/a\x7f",
+            '/"a"',
+            "/<a>",
+            "/#a",
+            "/\u00e9",
+            "/?a\\b",
+            "?a b",
+        ),
+        "/" + "x" * 2048,
+    ],
+    ids=repr,
+)
+def test_an_approved_host_is_not_called_at_a_url_out_of_order(send: Door, rest: str) -> None:
+    with HostileServer(keep_answering(answer())) as server:
+        with pytest.raises(client.AddressDenied):
+            send(target(), "GET", f"{server.url}{rest}", timeout=2)
+
+        assert server.connections == 0
+
+
+@pytest.mark.req("SEC-25")
+@pytest.mark.parametrize(
+    "start", ["http://somebody@127.0.0.1", "http://127.0.0.1\\", "http:/127.0.0.1", "ftp://127.0.0.1"]
+)
+def test_an_approved_host_is_not_called_by_a_url_that_begins_otherwise(send: Door, start: str) -> None:
+    with HostileServer(keep_answering(answer())) as server:
+        with pytest.raises(client.AddressDenied):
+            send(target(), "GET", f"{start}:{server.port}/x", timeout=2)
+
+        assert server.connections == 0
+
+
+@pytest.mark.req("SEC-25")
+def test_a_url_has_two_thousand_and_forty_eight_characters_at_most(send: Door) -> None:
+    with HostileServer(keep_answering(answer())) as server:
+        longest = f"{server.url}/" + "x" * (2047 - len(server.url))
+        assert send(target(), "GET", longest, timeout=2).ok
+        with pytest.raises(client.AddressDenied):
+            send(target(), "GET", longest + "x", timeout=2)
+
+        assert len(server.requests) == 1
+
+
 def redirects(*locations: str) -> Script:
     left = list(locations)
 
