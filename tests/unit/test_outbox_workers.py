@@ -161,6 +161,18 @@ def test_a_process_that_could_not_renew_for_five_seconds_sends_nothing(
 
 
 @pytest.mark.req("REL-11")
+def test_the_heartbeat_is_renewed_before_nobody_trusts_it_any_more() -> None:
+    locks = WorkerLocks()
+    locks.start()
+    try:
+        first = WorkerHeartbeat.objects.get(pk=locks.id).beat_at
+        eventually(lambda: WorkerHeartbeat.objects.get(pk=locks.id).beat_at > first, seconds=lanes.TRUST_SECONDS + 1)
+        assert locks.trusted
+    finally:
+        locks.stop()
+
+
+@pytest.mark.req("REL-11")
 def test_a_worker_whose_session_was_ended_begins_again_by_itself(
     emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
