@@ -76,6 +76,16 @@ def test_deny_wins_and_where_nothing_is_said_the_default_does(rules: list[Rule],
 
 
 @pytest.mark.req("SEC-40")
+@pytest.mark.parametrize("denying", [[], [rule("deny", "any", "DE*EMS")], [rule("deny", "NL*TNM", "any", "sessions")]])
+def test_deny_wins_over_what_only_a_rule_gives_too(denying: list[Rule]) -> None:
+    giving = rule("allow", "NL*TNM", "DE*EMS", "sessions", broadcast=True)
+    for rules in ([giving, *denying], [*denying, giving]):
+        snapshot = under(*rules)
+        assert permissions.explicit(snapshot, TNM, EMS, "sessions", "PUSH") is (not denying)
+        assert permissions.may_broadcast(snapshot, TNM, EMS, "sessions") is (not denying)
+
+
+@pytest.mark.req("SEC-40")
 def test_a_rule_begins_and_ends_by_the_clock_alone() -> None:
     snapshot = under(rule("allow", "NL*TNM", "DE*EMS", since=100.0, until=200.0), default=False)
 
