@@ -185,6 +185,33 @@ def test_the_name_of_a_proxy_is_looked_up_within_the_limit(door: str, monkeypatc
 
 
 @pytest.mark.req("SEC-27")
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "opened no tunnel: 403"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://a.example/\r\n\r\n", "opened no tunnel: 302"),
+        (b"HTTP/1.1 200 OK\r\n\r\n\x15\x03\x03", "opened no tunnel: 200"),
+        (b"SSH-2.0-nothing\r\n\r\n", "opened no tunnel"),
+    ],
+)
+def test_nothing_is_said_to_a_proxy_that_opens_no_tunnel(
+    door: str, said: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads_to(monkeypatch, PUBLIC)
+    behind: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(said)
+        behind.append(peer.sock.recv(1000))
+
+    with HostileServer(script) as server, pytest.raises(wire.NotConnected, match=words):
+        exchange(door, f"https://{NAME}/x", proxy_at(server))
+
+    assert behind in ([b""], [])
+
+
+@pytest.mark.req("SEC-27")
 def test_what_lies_in_an_allowed_network_is_called_without_the_proxy() -> None:
     with HostileServer(once(answer(b"direct"))) as partner, HostileServer(once(b"")) as server:
         url = address_guard.check_url(f"{partner.url}/x", allowed_networks=LOOPBACK, tls_required=False)
