@@ -135,8 +135,10 @@ def test_a_session_of_nobody_or_of_another_emsp_is_404_with_2000(
 ) -> None:
     other = partner("BE*OTH:EMSP", url="http://127.0.0.1:2222")
 
-    assert put(emsp, "NO-SUCH-SESSION", profile_type="REGULAR").codes == (404, 2000)
-    assert put(other, session, profile_type="REGULAR").codes == (404, 2000)
+    missing = put(emsp, "NO-SUCH-SESSION", profile_type="REGULAR")
+    foreign = put(other, session, profile_type="REGULAR")
+    assert missing.codes == foreign.codes == (404, 2000)
+    assert (missing.message, missing.has_data) == (foreign.message, foreign.has_data)
     assert put(emsp, session, profile_type="REGULAR").codes == (200, 1000)
 
 
