@@ -219,7 +219,7 @@ def test_only_possible_sides_are_accepted(sides: list[str], identity: str | None
         (checks.deployment, {"OCPI_ALLOWED_NETWORKS": ["10.0.0.0/8"]}, "ocpi.E013"),
     ],
 )
-@pytest.mark.req("SEC-24")
+@pytest.mark.req("SEC-24", "SEC-52")
 def test_each_setting_that_cannot_work_is_named(
     check: Callable[..., list[Any]], changed: dict[str, Any], identity: str
 ) -> None:
