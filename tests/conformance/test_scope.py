@@ -304,7 +304,9 @@ def test_behind_a_hub_nobody_reads_the_cdr_of_another(emsp_side: None, hub: Pers
     assert hub.get(url, sender="NL*TNM").codes == (200, 1000)
     assert hub.get(url, sender="nl*tnm").codes == (200, 1000)
     assert hub.get(url, sender="BE*HUB").codes == (200, 1000)
-    assert hub.get(url, sender="FR*CPX").codes == (404, 2000)
+    foreign, missing = hub.get(url, sender="FR*CPX"), hub.get(url[:-1], sender="FR*CPX")
+    assert foreign.codes == missing.codes == (404, 2000)
+    assert foreign.message == missing.message
 
 
 @pytest.mark.req("SEC-35", "HUB-47")
@@ -356,6 +358,24 @@ def test_a_hub_passes_nothing_on_in_anothers_name(
 
 
 # ---- what is foreign and what is not there look the same
+
+
+@pytest.mark.req("SEC-39", "SEC-35")
+def test_what_is_foreign_or_not_there_looks_the_same_in_a_broadcast(
+    hub_side: None, cpo: Person, second_cpo: Person, document: Document, front_door: str
+) -> None:
+    base = "hub/2.2.1/receiver/locations"
+    cpo.put(f"{base}/NL/TNM/LOC-UTR-0042", document("location"))
+    change = {"last_updated": "2030-01-01T00:00:00Z"}
+    foreign = second_cpo.patch(f"{base}/NL/TNM/LOC-UTR-0042", change)
+    for missing in (
+        second_cpo.patch(f"{base}/NL/TNM/NONE", change),
+        second_cpo.patch(f"{base}/FR/CPX/LOC-UTR-0042", change),
+        second_cpo.put(f"{base}/NL/TNM/LOC-UTR-0042", document("location")),
+    ):
+        assert missing.codes == foreign.codes == (404, 2003)
+        assert missing.message == foreign.message
+        assert set(missing.headers) == set(foreign.headers)
 
 
 @pytest.mark.req("SEC-39", "TRN-046")
