@@ -134,7 +134,7 @@ def database(name: str, default: str) -> dict[str, object]:
     if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
         raise wrong
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "ocpi.postgresql",
         "NAME": unquote(parts.path.strip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
