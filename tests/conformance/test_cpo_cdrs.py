@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from cpo.models import CDR, Transaction, UnmatchedStop
@@ -244,6 +244,17 @@ def test_the_database_refuses_to_change_any_column_of_a_cdr(charged: CDR, column
 
     with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
         CDR.objects.update(**{column: value})
+
+
+@pytest.mark.req("REL-46")
+@pytest.mark.parametrize("statement", ["DELETE FROM cpo_cdr", "TRUNCATE cpo_cdr CASCADE"])
+def test_the_database_refuses_to_delete_a_cdr_and_all_of_them(charged: CDR, statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with events to come is not emptied anyway
+        with pytest.raises(IntegrityError, match="never"), transaction.atomic():
+            cursor.execute(statement)
+
+    assert CDR.objects.get() == charged
 
 
 def synthetic(point: Point, card: str) -> int:
