@@ -15,6 +15,7 @@ import uvloop
 from pytest_django.fixtures import Settings
 
 from ocpi import address_guard, client, client_async, wire, wire_async
+from ocpi.connection import tls_context
 from tests.unit.hostile_server import OK_BODY, Authority, HostileServer, Peer, Script, answer, keep_answering
 from tests.unit.platform_calls import TOKEN, header, target
 
@@ -363,6 +364,30 @@ def test_a_server_is_checked_for_its_name_by_whom_we_trust(send: Door, tmp_path:
                 send(to, "GET", url, timeout=3)
 
         assert len(server.requests) == before
+
+
+@pytest.mark.req("SEC-31")
+@pytest.mark.parametrize("has_its_own", [True, False])
+def test_a_platform_with_its_own_authority_is_trusted_by_no_other(
+    send: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_its_own: bool
+) -> None:
+    (tmp_path / "own").mkdir()
+    everybodys, own = Authority(tmp_path), Authority(tmp_path / "own")
+    (tmp_path / "system.pem").write_text(everybodys.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    context = everybodys.server_context("localhost")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=everybodys.pem)
+    ours = str(everybodys.certificate_file("ours.example"))
+    to = target("localhost", authorities_pem=own.pem if has_its_own else "", certificate_file=ours)
+    assert len(tls_context(own.pem).get_ca_certs()) == 1
+    with HostileServer(keep_answering(answer()), tls=context) as server:
+        if has_its_own:
+            with pytest.raises(client.Unreachable):
+                send(to, "GET", f"https://localhost:{server.port}/x", timeout=3)
+            assert server.requests == []
+        else:
+            assert send(to, "GET", f"https://localhost:{server.port}/x", timeout=3).ok
 
 
 # ---- what is not taken from the environment
