@@ -236,7 +236,7 @@ def test_of_two_emsps_on_one_platform_each_reads_its_own(cpo_side: None, partner
     assert found == [1, 0, 1]
 
 
-@pytest.mark.req("SEC-34", "SEC-35")
+@pytest.mark.req("SEC-32", "SEC-34", "SEC-35")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -486,6 +486,8 @@ def test_decisions_use_the_decoded_segments(
     ):
         assert second_cpo.get(path, documented=False).http_status == 404, path
     assert cpo.get("emsp/2.2.1/locations/%4EL/T%4EM/LOC-UTR-0042").codes == (200, 1000)
+    for path in ("NL%2FTNM/LOC-UTR-0042", "NL%2FTNM%2FLOC-UTR-0042", "NL/TNM%2FLOC-UTR-0042"):
+        assert cpo.get(f"emsp/2.2.1/locations/{path}", documented=False).http_status == 404, path
 
 
 @pytest.mark.req("SEC-38")
