@@ -2,11 +2,12 @@
 
 A server that comes back from a crash forks a process for each connection only to refuse it. Some hundreds of these per
 second, one for each request that comes in meanwhile, keep it from recovering. So after an attempt that failed a process
-makes the next one a moment later, and until then whoever wants a connection is told what that attempt was told.
+makes the next one a moment later: whoever wants a connection until then waits for that one, and is told how it ended.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -15,8 +16,16 @@ from django.db.backends.postgresql import base
 
 SECONDS = 0.1  # without an attempt, after one that failed
 
-# When and how the last attempt to reach a database failed (monotonic), by host, port and name.
-_failed: dict[tuple[Any, ...], tuple[float, str]] = {}
+
+class _Reached:
+    """What this process knows of one server: when an attempt to connect to it failed last (monotonic), and how."""
+
+    def __init__(self) -> None:
+        self.failed_at, self.words = 0.0, ""
+        self.trying = threading.Lock()  # held by whoever makes the next attempt after one that failed
+
+
+_reached: dict[tuple[Any, ...], _Reached] = {}
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -25,21 +34,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a new connection.
 
-        :raises psycopg.OperationalError: if there is none to be had, or there was none a moment ago.
+        :raises psycopg.OperationalError: if there is none to be had.
         """
         where = tuple(self.settings_dict[name] for name in ("HOST", "PORT", "NAME"))
-        failed_at, words = _failed.get(where, (0.0, ""))
-        if words and time.monotonic() - failed_at < SECONDS:
-            raise psycopg.OperationalError(words)
+        server = _reached.setdefault(where, _Reached())
+        if not server.words:
+            return self._attempt(server, conn_params)
+        asked = time.monotonic()
+        time.sleep(max(0.0, server.failed_at + SECONDS - asked))
+        with server.trying:
+            if server.failed_at >= asked:  # another one has tried meanwhile
+                raise psycopg.OperationalError(server.words)
+            return self._attempt(server, conn_params)
+
+    def _attempt(self, server: _Reached, conn_params: dict[str, Any]) -> Any:
         try:
             found = super().get_new_connection(conn_params)
         except psycopg.OperationalError as error:
-            _failed[where] = time.monotonic(), str(error) or "no connection"
+            server.failed_at, server.words = time.monotonic(), str(error) or "no connection"
             raise
-        _failed.pop(where, None)
+        server.words = ""
         return found
-
-
-def forget() -> None:
-    """Forget what failed: of another test."""
-    _failed.clear()

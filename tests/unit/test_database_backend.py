@@ -6,6 +6,8 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
@@ -44,7 +46,6 @@ def server() -> Iterator[Refusing]:
     found = Refusing()
     yield found
     found.close()
-    base.forget()
 
 
 def connection_to(server: Refusing) -> BaseDatabaseWrapper:
@@ -60,20 +61,22 @@ def refused(server: Refusing) -> str:
 
 
 @pytest.mark.django_db
-def test_after_an_attempt_that_failed_others_are_told_the_same_without_one(
+def test_who_asks_after_an_attempt_that_failed_waits_for_the_next_one_and_shares_it(
     server: Refusing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "SECONDS", 600.0)
+    refused(server)
+    monkeypatch.setattr(base, "SECONDS", 2.0)
 
-    words = {refused(server) for _ in range(5)}
+    with ThreadPoolExecutor(8) as threads:
+        words = set(threads.map(refused, [server] * 8))
 
     assert len(words) == 1
     assert "connection" in words.pop()
-    assert server.attempts == 1
+    assert server.attempts == 2
 
 
 @pytest.mark.django_db
-def test_the_next_attempt_is_made_a_moment_later(server: Refusing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_later_makes_an_attempt_of_his_own(server: Refusing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "SECONDS", 0.0)
 
     for _ in range(3):
@@ -83,13 +86,20 @@ def test_the_next_attempt_is_made_a_moment_later(server: Refusing, monkeypatch: 
 
 
 @pytest.mark.django_db
-def test_a_database_that_takes_connections_is_not_kept_from_anybody_by_another_that_does_not(
+def test_a_server_that_takes_connections_again_gives_one_to_everybody_who_waits(
     server: Refusing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "SECONDS", 600.0)
     refused(server)
+    monkeypatch.setattr(base, "SECONDS", 0.2)
+    real = connections["default"].settings_dict
+    where = ("127.0.0.1", str(server.port), real["NAME"])
+    base._reached[real["HOST"], real["PORT"], real["NAME"]] = base._reached.pop(where)
 
-    another = connections["default"].copy("same")
-    with contextlib.closing(another), another.cursor() as cursor:  # that one is not concerned
-        cursor.execute("SELECT 1")
-        assert cursor.fetchone() == (1,)
+    def found() -> Any:
+        another = connections["default"].copy("same")
+        with contextlib.closing(another), another.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return cursor.fetchone()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [each.result() for each in [threads.submit(found) for _ in range(4)]] == [(1,)] * 4
