@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from django.apps import apps
@@ -103,17 +104,25 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 def status_latencies(sent: Sequence[dict[str, Any]], commits: Sequence[dict[str, Any]]) -> list[float]:
     """Return the times from a StatusNotification to the eMSP's committed change, in milliseconds.
 
-    Each commit belongs to the last notification before it that says the same of the same EVSE.
+    Each commit belongs to the last notification before it that says the same of the same EVSE, is no mere repetition,
+    and comes after the one that the EVSE's commit before belongs to. The end of a transaction frees its EVSE before a
+    charge point says so: such a commit has no notification, and no time.
     """
     found = []
+    waiting: dict[Any, list[tuple[float, Any]]] = {}
+    said: dict[Any, Any] = {}
+    for event in sorted(sent, key=itemgetter("at")):
+        evse, status = event["evse"], event["status"]
+        if said.get(evse) != status:
+            said[evse] = status
+            waiting.setdefault(evse, []).append((event["at"], status))
     for commit in commits:
-        causes = [
-            event["at"]
-            for event in sent
-            if event["evse"] == commit["evse"] and event["status"] == commit["status"] and event["at"] < commit["at"]
-        ]
-        if causes:
-            found.append((commit["at"] - max(causes)) * 1000)
+        evse, at = commit["evse"], commit["at"]
+        cause = max([each for each, status in waiting.get(evse, ()) if each < at and status == commit["status"]],
+                    default=None)  # fmt: skip
+        if cause is not None:
+            found.append((at - cause) * 1000)
+            waiting[evse] = [each for each in waiting[evse] if each[0] > cause]
     return found
 
 
