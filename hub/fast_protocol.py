@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import Any, Literal
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from hub import no_http
 from hub.asgi import Application
 from hub.fast_again import SameRequests
+from hub.fast_cycle import Passing, without_offer
 from hub.fast_lane import METHODS, Lane
-from hub.fast_message import Headers, Message, Place, Reply, limit_of, place_of
+from hub.fast_message import Headers, Message, Reply, place_of
 from hub.fast_pass import Passage
-from ocpi import envelope, status
-from ocpi.headers import Ids, new_id
+from ocpi import status
 
 log = logging.getLogger(__name__)
 
@@ -30,34 +32,7 @@ HEAD_SECONDS = 10.0  # from the first octet of a request, or the connection, to 
 BODY_SECONDS = 30.0
 MOST_HEADERS, LONGEST_HEADER = 100, 8 << 10
 _NO_HTTP = "Invalid HTTP request received."  # as uvicorn says it
-_OF_ANOTHER_PROTOCOL = frozenset((b"connection", b"upgrade", b"http2-settings"))
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class _Passing:
-    """A request on the short way, in the place of uvicorn's cycle of request and response."""
-
-    __slots__ = (
-        "admission", "body", "disconnected", "headers", "is_bad", "is_first", "is_whole", "keep_alive", "limit",
-        "method", "more_body", "path", "place", "query", "response_complete", "too_long",
-    )  # fmt: skip
-
-    def __init__(self, method: str, path: str, query: str, place: Place, headers: Any, keep_alive: bool) -> None:
-        self.method, self.path, self.query, self.place, self.headers = method, path, query, place, headers
-        self.keep_alive = keep_alive
-        self.limit = limit_of(place)
-        self.body: list[bytes] = []
-        self.admission: status.TooManyRequests | Literal[True] | None = None
-        self.more_body = True
-        self.is_bad = self.is_first = self.is_whole = self.too_long = False
-        self.response_complete = self.disconnected = False
-
-    @property
-    def message_event(self) -> _Passing:
-        return self
-
-    def set(self) -> None:
-        """Nobody waits for an event."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -103,9 +78,9 @@ class Protocol(HttpToolsProtocol):
         self._read(data)
         self._admission = None
         cycle: Any = self.cycle
-        if between and self._between and self._messages == 1 and isinstance(cycle, _Passing) and cycle.keep_alive:
+        if between and self._between and self._messages == 1 and isinstance(cycle, Passing) and cycle.keep_alive:
             self._same.learn(data)
-        if isinstance(cycle, _Passing) and not self._in_head:
+        if isinstance(cycle, Passing) and not self._in_head:
             # Most bodies come with their headers, so that no timer is needed.
             if not cycle.is_whole and self._timer is None:
                 self._expect(BODY_SECONDS)
@@ -138,14 +113,10 @@ class Protocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self.send_400_response(_NO_HTTP)
             return
-        keep_alive = not any(name == b"connection" and b"close" in value.lower() for name, value in self.headers)
-        lines = [name + b": " + value for name, value in self.headers if name not in _OF_ANOTHER_PROTOCOL]
-        if not keep_alive:
-            lines.append(b"connection: close")
         start = b"%s %s HTTP/%s" % (method, self.url, version.encode())
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-        self._read(b"\r\n".join([start, *lines, b"", rest]))
+        self._read(b"\r\n".join([start, *without_offer(self.headers), b"", rest]))
 
     def _goes_the_short_way(self, data: bytes) -> bool:
         """Send a request on without the parser, if it is one like the one before it."""
@@ -177,10 +148,10 @@ class Protocol(HttpToolsProtocol):
             self._refuse(msg)
             return
         cycle.keep_alive = False
-        is_whole = cycle.is_whole if isinstance(cycle, _Passing) else not getattr(cycle, "more_body", False)
+        is_whole = cycle.is_whole if isinstance(cycle, Passing) else not getattr(cycle, "more_body", False)
         if is_whole:
             return  # it is answered, and then the connection is closed
-        if isinstance(cycle, _Passing) and not cycle.is_first:
+        if isinstance(cycle, Passing) and not cycle.is_first:
             cycle.is_bad = True  # others are answered before it
         elif getattr(cycle, "response_started", False):
             self.transport.close()
@@ -188,10 +159,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(msg)
 
     def _refuse(self, message: str) -> None:
-        body = envelope.compose(status.GenericClientError.status_code, message)
-        ids = "".join([f"{name}: {value}\r\n" for name, value in Ids(new_id(), new_id()).as_headers().items()])
-        end = f"Content-Type: application/json\r\n{ids}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[400], self._default_lines(), end.encode(), body)))
+        self.transport.write(no_http.refusal(HTTPStatus.BAD_REQUEST, message, usual=self._default_lines()))
         self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -229,7 +197,7 @@ class Protocol(HttpToolsProtocol):
             self._in_asgi()
             return
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        cycle = _Passing(method, path, (url.query or b"").decode("latin-1"), place, headers, keep_alive)
+        cycle = Passing(method, path, (url.query or b"").decode("latin-1"), place, headers, keep_alive)
         cycle.admission, self._admission = self._admission, None
         before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
         self._received = 0
@@ -243,7 +211,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         cycle: Any = self.cycle
-        if not isinstance(cycle, _Passing):
+        if not isinstance(cycle, Passing):
             super().on_body(body)
             return
         if cycle.too_long or cycle.response_complete:
@@ -259,7 +227,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._between = True
         cycle: Any = self.cycle
-        if not isinstance(cycle, _Passing):
+        if not isinstance(cycle, Passing):
             super().on_message_complete()
         elif not cycle.too_long:
             self._whole(cycle)
@@ -267,7 +235,7 @@ class Protocol(HttpToolsProtocol):
     # ---- the short way
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if not isinstance(cycle, _Passing):
+        if not isinstance(cycle, Passing):
             super()._start_asgi_task(cycle, app)
             return
         cycle.is_first = True
@@ -276,18 +244,18 @@ class Protocol(HttpToolsProtocol):
         elif cycle.is_whole:
             self._begin(cycle)
 
-    def _whole(self, cycle: _Passing) -> None:
+    def _whole(self, cycle: Passing) -> None:
         self._forget_timer()
         cycle.is_whole = True
         if cycle.is_first:
             self._begin(cycle)
 
-    def _begin(self, cycle: _Passing) -> None:
+    def _begin(self, cycle: Passing) -> None:
         task = self.loop.create_task(self._pass(cycle))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _pass(self, cycle: _Passing) -> None:
+    async def _pass(self, cycle: Passing) -> None:
         body = cycle.body[0] if len(cycle.body) == 1 else b"".join(cycle.body)
         message = Message(cycle.method, cycle.path, cycle.query, Headers(cycle.headers), cycle.place, body)
         message.admission = cycle.admission
@@ -339,7 +307,7 @@ class Protocol(HttpToolsProtocol):
             self._default = b"".join([b"%s: %s\r\n" % each for each in headers])
         return self._default
 
-    def _write(self, cycle: _Passing | Passage, reply: Reply) -> None:
+    def _write(self, cycle: Passing | Passage, reply: Reply) -> None:
         cycle.response_complete = True
         if cycle.disconnected:
             return
@@ -367,19 +335,14 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _make_scope(self, headers: Any) -> None:
-        self.scope = {  # type: ignore[typeddict-item]
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,  # type: ignore[typeddict-item]
-            "root_path": self.root_path,
-            "headers": headers,
-            "state": {},
-        }
+        scope: Any = {
+            "type": "http", "asgi": {"version": self.asgi_version, "spec_version": "2.3"}, "http_version": "1.1",
+            "server": self.server, "client": self.client, "scheme": self.scheme, "root_path": self.root_path,
+            "headers": headers, "state": {},
+        }  # fmt: skip
+        self.scope = scope
 
-    def _leave_to_django(self, passing: _Passing, body: bytes) -> None:
+    def _leave_to_django(self, passing: Passing, body: bytes) -> None:
         """Give a request whose body was read to Django, through the application."""
         if passing.disconnected:
             return
@@ -389,18 +352,11 @@ class Protocol(HttpToolsProtocol):
         scope["raw_path"], scope["query_string"] = passing.path.encode("latin-1"), passing.query.encode("latin-1")
         scope["state"] = {"django": True}
         cycle = RequestResponseCycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=passing.keep_alive,
+            scope=scope, transport=self.transport, flow=self.flow, logger=self.logger,
+            access_logger=self.access_logger, access_log=False, default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(), expect_100_continue=False, keep_alive=passing.keep_alive,
             on_response=self.on_response_complete,
-        )
+        )  # fmt: skip
         cycle.body, cycle.more_body = bytearray(body), False
         cycle.message_event.set()
         current: Any = self.cycle

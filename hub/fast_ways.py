@@ -218,8 +218,7 @@ def short_way(
     if not reached.approved or (asked.tail and not url.partition("://")[2].partition("/")[2]):
         return None
     shown = {**reached.shown, **(_TYPE if has_body else {})}
-    answered = Routing(to=routing.sender, sender=routing.to)
-    replied = _TYPE | answered.as_headers()
+    replied = _TYPE | Routing(to=routing.sender, sender=routing.to).as_headers()
     texts = (routing.sender.country_code, routing.sender.party_id, routing.to.country_code, routing.to.party_id)
     return ShortWay(
         caller=caller,

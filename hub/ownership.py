@@ -37,7 +37,7 @@ _UNKNOWN: Mapping[str, type[status.UnknownObject]] = {
 def refuse_foreign(caller: KnownPlatform, module: str, interface: str, tail: tuple[str, ...]) -> None:
     """Refuse a path below a Receiver interface whose {country_code}/{party_id} is not the caller's, or that has none.
 
-    "NL%2FXXX%2FS1" is one segment to us, and to a receiver that decodes before it splits the object of another; a list
+    "NL%2FTNM%2FS1" is one segment to us, and to a receiver that decodes before it splits the object of another; a list
     of all is nothing that OCPI has there (SEC-33, SEC-42). A CDR has its owner in its body.
 
     :raises UnknownObject: as for an object that is not there (SEC-39).

@@ -9,9 +9,9 @@ from gunicorn.http import errors
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
-from ocpi import envelope, status
-from ocpi.headers import Ids, new_id
+from hub.no_http import refusal
 
+_NO_HTTP = "This is no HTTP request that is understood here"
 _OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
 # What a client sends is never a 5xx (SEC-48).
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -32,17 +32,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         self.log.warning("a request from %s is no HTTP: %s", (addr or ("",))[0], type(exc).__name__)
         try:
-            write_nonblock(client, refusal(_STATUSES.get(type(exc), HTTPStatus.BAD_REQUEST)))
+            write_nonblock(client, refusal(_STATUSES.get(type(exc), HTTPStatus.BAD_REQUEST), _NO_HTTP))
         except OSError:
             self.log.debug("nobody waits for the refusal")
-
-
-def refusal(http_status: HTTPStatus, message: str = "This is no HTTP request that is understood here") -> bytes:
-    """Return a whole answer to what cannot be read; it says nothing of what came, and closes the connection."""
-    body = envelope.compose(status.GenericClientError.status_code, message)
-    headers = {
-        "Content-Type": "application/json", **Ids(new_id(), new_id()).as_headers(), "Connection": "close",
-        "Content-Length": str(len(body)),
-    }  # fmt: skip
-    lines = [f"HTTP/1.1 {http_status.value} {http_status.phrase}", *[f"{name}: {headers[name]}" for name in headers]]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

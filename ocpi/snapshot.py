@@ -104,13 +104,8 @@ class KnownPlatform:
 
     def has_party(self, address: Address, *roles: str) -> bool:
         """Say whether this platform may act for an address (in one of these roles, if any is named)."""
-        return any(
-            party.active
-            and not party.direct_elsewhere
-            and party.address.key == address.key
-            and (not roles or party.role in roles)
-            for party in self.parties
-        )
+        found = self.roles_of(address)
+        return bool(found.intersection(roles) if roles else found)
 
     def roles_of(self, address: Address) -> frozenset[str]:
         """Return the roles in which this platform may act for an address."""
