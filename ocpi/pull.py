@@ -188,7 +188,7 @@ class _Crawl:
                 pull_seen.see(held.pk, kept.seen)
             pull_rows.advance(
                 held, url=url, next_url=next_url or "", total=total, repeats=repeats, counts=kept.counts,
-                seconds=self._elapsed,
+                seconds=self._elapsed, failures=held.failures if stopped else 0,
             )  # fmt: skip
         held.refresh_from_db()
         if stopped is not None:
@@ -289,6 +289,9 @@ def _failed(held: PullCursor, error: client.ClientError) -> None:
             pause = max(pause, settings.OCPI_PULL_INTERVAL)  # it does not offer this, which is not over in a minute
     elif isinstance(error, client.Unreachable | client.NoAnswer | client.Garbage):
         health.failed(held.platform_id, text)
+    elif isinstance(error, client.WalkStopped):
+        # Where it stopped it would stop again at once, and the list from its beginning is as long as it was (SEC-30).
+        pause, anew = max(pause, settings.OCPI_PULL_INTERVAL), True
     log.warning("pull %s of platform %s: %s", held, held.platform_id, text)
     pull_rows.fail(held, text, pause=pause, result=result, anew=anew)
 

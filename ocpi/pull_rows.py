@@ -110,8 +110,11 @@ def advance(
     repeats: int,
     counts: dict[str, int],
     seconds: float,
+    failures: int,
 ) -> None:
     """Note that a page was kept, in the transaction that kept it; `seconds` is what it took.
+
+    :param failures: how often the pull has failed here: 0, unless it stops behind this very page once more.
 
     :raises ClaimLost: then that transaction must not be committed.
     """
@@ -123,7 +126,7 @@ def advance(
         repeats=repeats,
         pages=F("pages") + 1,
         seconds=F("seconds") + seconds,
-        failures=0,
+        failures=failures,
         claimed_until=Now() + timedelta(seconds=CLAIM_SECONDS),
         **{name: F(name) + counts[name] for name in COUNTS},
     )

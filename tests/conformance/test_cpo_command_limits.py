@@ -19,6 +19,7 @@ from tests.cpo_support import emsp_fixture as emsp_fixture
 from tests.cpo_support import point_fixture as point_fixture
 from tests.fixtures import Document
 from tests.people import Person
+from tests.reservations_support import configured
 
 PATH = "cpo/2.2.1/commands"
 pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
@@ -97,6 +98,32 @@ def test_a_long_token_has_one_share_whatever_its_name_at_the_charge_point(
     assert results(answers) == ["ACCEPTED", "ACCEPTED", "REJECTED"]
 
 
+@pytest.mark.req("SEC-43", "TOK-18")
+def test_nor_does_the_spelling_of_a_long_token(send: Any, settings: Settings, document: Document, point: Point) -> None:
+    settings.OCPI_STARTS_PER_TOKEN = 1
+    point.row.protocol = "2.0.1"
+    point.row.save()
+    token = {**document("start_session")["token"], "uid": "A-TOKEN-OF-THIRTY-SIX-CHARACTERS-XYZ"}
+
+    answers = [send(token=token), send(token={**token, "uid": token["uid"].lower()})]
+
+    assert results(answers) == ["ACCEPTED", "REJECTED"]
+
+
+@pytest.mark.req("SEC-43")
+def test_a_token_that_has_started_so_often_may_reserve_all_the_same(send: Any, settings: Settings) -> None:
+    settings.OCPI_STARTS_PER_TOKEN = 1
+
+    assert results([send(), send(), send("RESERVE_NOW")]) == ["ACCEPTED", "REJECTED", "ACCEPTED"]
+
+
+@pytest.mark.req("SEC-43")
+def test_a_reservation_is_no_start(send: Any, settings: Settings) -> None:
+    settings.OCPI_STARTS_PER_TOKEN = 1
+
+    assert results([send("RESERVE_NOW"), send()]) == ["ACCEPTED", "ACCEPTED"]
+
+
 @pytest.mark.req("SEC-43")
 def test_the_shares_are_of_ten_minutes_and_of_one_and_what_was_refused_is_in_none(
     send: Any, settings: Settings
@@ -128,6 +155,36 @@ def test_each_evse_and_what_is_asked_without_one_has_a_share_of_its_own(send: An
 
 
 @pytest.mark.req("SEC-43")
+@pytest.mark.parametrize("other", [{"country_code": "NL"}, {"party_id": "MSX"}])
+def test_what_another_emsp_started_with_a_token_of_the_same_uid_is_not_of_this_share(
+    send: Any, settings: Settings, other: dict[str, str]
+) -> None:
+    settings.OCPI_STARTS_PER_TOKEN = 1
+
+    first = send()
+    Command.objects.update(**other)
+
+    assert results([first, send(), send()]) == ["ACCEPTED", "ACCEPTED", "REJECTED"]
+
+
+@pytest.mark.req("SEC-43")
+def test_what_names_no_evse_has_a_share_at_each_charge_point(send: Any, settings: Settings, point: Point) -> None:
+    settings.OCPI_COMMANDS_PER_EVSE = 1
+    configured(point, "true")
+    point.status("Available")
+
+    first = send("RESERVE_NOW", evse_uid=None, reservation_id="1")
+    other = ChargePoint.objects.get()
+    other.pk, other.identity = None, "OTHER"
+    other.save()
+    Command.objects.update(charge_point=other)
+
+    assert Command.objects.get().evse is None
+    answers = [send("RESERVE_NOW", evse_uid=None, reservation_id=name) for name in ("2", "3")]
+    assert results([first, *answers]) == ["ACCEPTED", "ACCEPTED", "REJECTED"]
+
+
+@pytest.mark.req("SEC-43")
 def test_an_evse_is_commanded_so_often_in_a_minute(send: Any, settings: Settings) -> None:
     settings.OCPI_COMMANDS_PER_EVSE = 2
 
@@ -155,12 +212,17 @@ def test_the_limits_are_ten_and_six_unless_set(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.req("SEC-43")
 @pytest.mark.django_db(transaction=True)
-def test_many_at_once_get_no_more_than_one_after_the_other(send: Any, settings: Settings) -> None:
-    settings.OCPI_STARTS_PER_TOKEN = 3
+@pytest.mark.parametrize("limit", ["OCPI_STARTS_PER_TOKEN", "OCPI_COMMANDS_PER_EVSE"])
+def test_many_at_once_get_no_more_than_one_after_the_other(
+    send: Any, settings: Settings, document: Document, limit: str
+) -> None:
+    setattr(settings, limit, 3)
+    token = document("start_session")["token"]
+    spellings = (token["uid"], token["uid"].lower())
 
-    def one(_number: int) -> OcpiAnswer:
+    def one(number: int) -> OcpiAnswer:
         try:
-            answer: OcpiAnswer = send()
+            answer: OcpiAnswer = send(token={**token, "uid": spellings[number % 2]})
             return answer
         finally:
             connection.close()

@@ -37,6 +37,7 @@ LIMIT = 1 << 20
         (b'{"a":1E-9999999999999999999}', "out of range"),
         (b"[0e309]", "out of range"),
         (b"[" + b"1," * 10_000 + b"1]", "more than 10000"),
+        (b'{"a":[{"b":[' + b"1," * 10_000 + b"1]}]}", "more than 10000"),
         (b'["' + b"x" * 65_537 + b'"]', "longer than 65536"),
         (b"[" + b" " * LIMIT + b"]", "longer than"),
     ],
@@ -62,6 +63,7 @@ def test_dark_corners_of_json_are_refused(body: bytes, says: str) -> None:
         b"[1e-30,true,false,null,-0.5E+3,12345678901234567890123456789012]",
         b"[1e308,-1E-308,0e+0]",
         b"[" + b"1," * 9_999 + b"1]",
+        b'{"a":[[' + b"1," * 9_999 + b"1],[" + b"1," * 9_999 + b"1]]}",
         b'["' + b"x" * 65_536 + b'"]',
         "{'ö': 1}".replace("'", '"').encode(),
     ],
@@ -76,6 +78,7 @@ def test_good_json_comes_back_unchanged(body: bytes) -> None:
     [
         b'{"a":1,"a":2}', b'{"a":":x","a":1}', b'{"a" :":","a":1}', b'{"a" :1,"a":":"}', b'{"a":"\\u0000"}',
         b'{"a":1e400}', b'{"a":%b}' % (b"1" * 40), b'{"a":1,}', b'{"a":1}x', b'{"a":{"b":1,"b":":"}}', b"[1]", b"",
+        b'{"a":' + b"[" * 1_500 + b"]" * 1_500 + b"}",
     ],
 )  # fmt: skip
 def test_nothing_is_plain_that_would_be_refused(body: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from emsp import models
 from ocpi import defects, pull, pull_rows
@@ -201,6 +202,54 @@ def test_a_list_without_end_is_left_after_so_many_pages(
 
     assert row.result == "FAILED"
     assert len(lists.requests("tariffs")) == 3
+
+
+@pytest.mark.req("SEC-30", "REL-37")
+@pytest.mark.parametrize("limit", ["MOST_PAGES", "MOST_SECONDS"])
+def test_a_list_that_was_too_long_is_left_alone_until_the_next_pull_which_begins_anew(
+    owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, monkeypatch: pytest.MonkeyPatch,
+    settings: Settings, limit: str,
+) -> None:  # fmt: skip
+    settings.OCPI_PULL_INTERVAL = 10_000.0
+    monkeypatch.setattr(pull, limit, {"MOST_PAGES": 2, "MOST_SECONDS": 0.0}[limit])
+    link = listener.endpoint("tariffs", "SENDER")
+    lists.before = lambda _request, offset: Reply(
+        data=tariffs(f"T{offset}"), headers={"Link": f'<{link}?offset={offset + 1}>; rel="next"'}
+    )
+    row = run(owner.id, "tariffs")
+    assert row.result == "FAILED"
+    later(timedelta(seconds=9_900))
+    assert pull.run(row.pk) is None
+    monkeypatch.setattr(pull, limit, 1_000)
+    lists.serve("tariffs", tariffs("A", "B", "C"))
+    lists.before = lambda _request, _offset: None
+    read = len(lists.requests("tariffs"))
+
+    later(timedelta(seconds=101))
+    again = pull.run(row.pk)
+
+    assert again is not None
+    assert (again.result, again.pages) == ("DONE", 2)
+    assert [query.get("offset") for query in lists.queries("tariffs")][read:] == [None, "2"]
+
+
+@pytest.mark.req("SEC-30")
+def test_a_page_whose_link_leads_away_is_asked_for_less_and_less_often(
+    owner: Person, lists: Lists, tariffs: Tariffs
+) -> None:
+    lists.before = lambda _request, _offset: Reply(
+        data=tariffs("A"), headers={"Link": '<http://10.0.0.1/tariffs?offset=1>; rel="next"'}
+    )
+    row = run(owner.id, "tariffs")
+    later(timedelta(seconds=61))
+    again = pull.run(row.pk)
+
+    assert again is not None
+    assert again.failures == 2
+    later(timedelta(seconds=61))
+    assert pull.run(row.pk) is None  # two minutes are asked for now
+    later(timedelta(seconds=61))
+    assert pull.run(row.pk) is not None
 
 
 @pytest.mark.req("QRK-08")
