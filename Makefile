@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 export PYTHONUNBUFFERED := 1
+# Hundreds of processes start in a test run: where the environment forbids it, each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets
