@@ -1,8 +1,12 @@
 """Calls of a platform that lives on a hostile server."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from ocpi import client
+import pytest
+from pytest_django.fixtures import Settings
+
+from ocpi import client, wire
 from tests.unit.hostile_server import HostileServer
 
 TOKEN = "example-token-of-some-length"
@@ -26,3 +30,14 @@ def header(request: bytes, name: str) -> str | None:
     ]
     assert len(values) <= 1, f"{name} is there twice"
     return values[0] if values else None
+
+
+@pytest.fixture(name="_loopback", autouse=True)
+def loopback_fixture(settings: Settings) -> Iterator[None]:
+    """Let every test of a module that imports this call servers of this machine, on connections of its own."""
+    settings.OCPI_ALLOWED_NETWORKS = ["127.0.0.0/8", "::1/128"]
+    settings.OCPI_TLS_REQUIRED = False
+    settings.OCPI_CONNECT_TIMEOUT = 0.4
+    wire.pool.clear()
+    yield
+    wire.pool.clear()

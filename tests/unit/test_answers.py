@@ -1,24 +1,12 @@
 """What we make of a platform's answers, the bent ones too."""
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
-from pytest_django import Settings
 
-from ocpi import client, wire
+from ocpi import client
 from tests.unit.hostile_server import HostileServer, answer, keep_answering
+from tests.unit.platform_calls import loopback_fixture as loopback_fixture
 from tests.unit.platform_calls import send
-
-
-@pytest.fixture(autouse=True)
-def _loopback(settings: Settings) -> Iterator[None]:
-    settings.OCPI_ALLOWED_NETWORKS = ["127.0.0.0/8", "::1/128"]
-    settings.OCPI_TLS_REQUIRED = False
-    settings.OCPI_CONNECT_TIMEOUT = 0.4
-    wire.pool.clear()
-    yield
-    wire.pool.clear()
 
 
 @pytest.mark.req("TRN-037")

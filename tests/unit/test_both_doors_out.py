@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,14 @@ import pytest
 import uvloop
 from pytest_django.fixtures import Settings
 
-from ocpi import address_guard, client, client_async, wire, wire_async
+from ocpi import address_guard, client, client_async, wire_async
 from ocpi.connection import tls_context
 from tests.unit.hostile_server import OK_BODY, Authority, HostileServer, Peer, Script, answer, keep_answering
 from tests.unit.platform_calls import TOKEN, header, target
+from tests.unit.platform_calls import loopback_fixture as loopback_fixture
 
 PUBLIC = "192.31.196.1"  # of the net that swallows what asks for private addresses (RFC 7535)
 Door = Callable[..., client.Answer]
-
-
-@pytest.fixture(autouse=True)
-def _loopback(settings: Settings) -> Iterator[None]:
-    settings.OCPI_ALLOWED_NETWORKS = ["127.0.0.0/8", "::1/128"]
-    settings.OCPI_TLS_REQUIRED = False
-    settings.OCPI_CONNECT_TIMEOUT = 0.4
-    wire.pool.clear()
-    yield
-    wire.pool.clear()
 
 
 def _in_a_loop(to: client.Target, method: str, url: str, **options: Any) -> client.Answer:

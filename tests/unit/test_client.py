@@ -4,25 +4,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
-from ocpi import client, wire
+from ocpi import client
 from tests.unit.hostile_server import OK_BODY, Authority, HostileServer, Peer, Script, answer, keep_answering
 from tests.unit.platform_calls import ENCODED, TOKEN, header, send, target
-
-
-@pytest.fixture(autouse=True)
-def _loopback(settings: Settings) -> Iterator[None]:
-    settings.OCPI_ALLOWED_NETWORKS = ["127.0.0.0/8", "::1/128"]
-    settings.OCPI_TLS_REQUIRED = False
-    settings.OCPI_CONNECT_TIMEOUT = 0.4
-    wire.pool.clear()
-    yield
-    wire.pool.clear()
+from tests.unit.platform_calls import loopback_fixture as loopback_fixture
 
 
 @pytest.mark.req("TRN-003", "TRN-004", "TRN-017", "TRN-055", "TRN-057", "TRN-059", "SEC-27", "SEC-29")

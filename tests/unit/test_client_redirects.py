@@ -1,23 +1,10 @@
 """Redirects: for GET, on the same host, twice at most."""
 
-from collections.abc import Iterator
-
 import pytest
-from pytest_django import Settings
 
-from ocpi import wire
 from tests.unit.hostile_server import HostileServer, Peer, Script, answer
 from tests.unit.platform_calls import header, send, target
-
-
-@pytest.fixture(autouse=True)
-def _loopback(settings: Settings) -> Iterator[None]:
-    settings.OCPI_ALLOWED_NETWORKS = ["127.0.0.0/8", "::1/128"]
-    settings.OCPI_TLS_REQUIRED = False
-    settings.OCPI_CONNECT_TIMEOUT = 0.4
-    wire.pool.clear()
-    yield
-    wire.pool.clear()
+from tests.unit.platform_calls import loopback_fixture as loopback_fixture
 
 
 def redirect(*locations: str, status: str = "302 Found") -> Script:

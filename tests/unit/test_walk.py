@@ -2,26 +2,15 @@
 
 import inspect
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from pytest_django import Settings
 
-from ocpi import client, pull, wire
+from ocpi import client, pull
 from tests.unit.hostile_server import OK_BODY, HostileServer, Peer, Script, answer, keep_answering
 from tests.unit.platform_calls import header, send, target
-
-
-@pytest.fixture(autouse=True)
-def _loopback(settings: Settings) -> Iterator[None]:
-    settings.OCPI_ALLOWED_NETWORKS = ["127.0.0.0/8", "::1/128"]
-    settings.OCPI_TLS_REQUIRED = False
-    settings.OCPI_CONNECT_TIMEOUT = 0.4
-    wire.pool.clear()
-    yield
-    wire.pool.clear()
+from tests.unit.platform_calls import loopback_fixture as loopback_fixture
 
 
 def page(ids: list[int], *headers: str) -> bytes:
