@@ -64,7 +64,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except psycopg.OperationalError as error:
             server.failed_at, server.words = time.monotonic(), str(error) or "no connection"
             if isinstance(error, psycopg.errors.ConnectionTimeout):
-                server.silence.said_nothing()
+                server.silence.suspect()
             raise
         server.words = ""
         server.silence.watch(found)
