@@ -116,6 +116,21 @@ def test_everything_else_stays_as_it_is(known: Person, document: Any) -> None:
 
 
 @pytest.mark.req("SEC-50")
+@pytest.mark.parametrize("before", ["", "x" * 20 + "{2}", "{3}", '"id":"{1}"', "{3}{2}"])
+def test_what_looks_like_an_ending_hides_no_token_behind_it(known: Person, before: str) -> None:
+    """The endings of tokens are looked for anywhere; one of them may begin within another one."""
+    token = known.token[:-1] + "Z"
+    CredentialsToken.objects.filter(platform=known.platform).update(digest=secrets.digest(token), last_four=token[-4:])
+    snapshot.changed()
+    for number in (1, 2, 3):
+        before = before.replace(f"{{{number}}}", token[-4:][:number] if number < 3 else known.token_out[-4:])
+
+    assert not live_secrets.none_in(f"{before} {token}".encode())
+    assert live_secrets.hide(f"{before} {token}") == f"{before} …{token[-4:]}"
+    assert live_secrets.none_in(f"{before} {token[:-1]}".encode())
+
+
+@pytest.mark.req("SEC-50")
 @pytest.mark.parametrize(
     "where",
     [
