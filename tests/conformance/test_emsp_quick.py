@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from emsp.models import EVSE, Authorization, Location, Token
 from emsp.modules import locations_quick
@@ -64,6 +65,27 @@ def test_a_whole_location_is_one_statement(cpo: Person, location: Callable[..., 
     kept = Location.objects.get()
     assert json.loads(kept.document)["last_updated"] == _LATER
     assert json.loads(EVSE.objects.get(uid="C").document)["last_updated"] == _LATER
+
+
+def test_an_evse_that_did_not_change_is_neither_written_nor_locked(
+    cpo: Person, location: Callable[..., dict[str, Any]]
+) -> None:
+    def versions() -> dict[str, str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT uid, concat_ws(' ', ctid, xmin, xmax) FROM emsp_evse")
+            return dict(cursor.fetchall())
+
+    tree = location("A", "B", "C")
+    cpo.put(URL, tree)
+    before = versions()
+    tree["evses"][1].update(status="CHARGING", last_updated=_LATER)
+
+    assert cpo.put(URL, tree).codes == (200, 1000)
+
+    after = versions()
+    assert (after["A"], after["C"]) == (before["A"], before["C"])
+    assert after["B"] != before["B"]
+    assert _shown()["B"] == "CHARGING"
 
 
 @pytest.mark.req("LOC-22")
