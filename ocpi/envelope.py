@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, UnreadablePostError
 from rest_framework import exceptions as drf
 
 from ocpi import status
@@ -104,5 +104,7 @@ def _as_ocpi_error(exc: Exception) -> status.OcpiError | None:
             return status.NotJson(str(exc.detail))
         case RequestDataTooBig():
             return status.NotJson("The body is too large")
+        case UnreadablePostError():  # whoever sent it has gone
+            return status.NotJson("The body did not come to its end")
         case _:
             return None

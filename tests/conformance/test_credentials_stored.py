@@ -144,7 +144,7 @@ def test_put_may_keep_the_partners_token(member: Person, listener: Listener) -> 
     assert used_token(member) == listener.token_for_us
 
 
-@pytest.mark.req("CRED-37", "PIT-05")
+@pytest.mark.req("CRED-37", "PIT-05", "SEC-07")
 def test_the_old_token_lives_on_for_a_minute_after_a_put(member: Person, listener: Listener) -> None:
     answer = member.put(CREDENTIALS, listener.credentials("a-new-token-for-us"))
     renewed = Person(token=answer.data["token"], parties=member.parties, platform=member.platform)
@@ -152,6 +152,8 @@ def test_the_old_token_lives_on_for_a_minute_after_a_put(member: Person, listene
     assert renewed.get(LOCATIONS).codes == (200, 1000)
     assert member.get(LOCATIONS).codes == (200, 1000)
     assert member.get(CREDENTIALS).data["token"] == member.token
+    with time_machine.travel(timezone.now() + timedelta(seconds=50)):
+        assert member.get(LOCATIONS).codes == (200, 1000)
     with time_machine.travel(timezone.now() + timedelta(seconds=61)):
         assert renewed.get(LOCATIONS).codes == (200, 1000)
         assert member.get(LOCATIONS).codes == (401, 2000)

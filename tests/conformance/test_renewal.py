@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
@@ -290,3 +291,60 @@ def test_a_revoked_token_is_unknown_at_once_and_an_update_brings_a_new_one(liste
     renewed = Person(token=listener.received("PUT")[0].json["token"], parties=member.parties)
     assert renewed.get(LOCATIONS).codes == (200, 1000)
     assert member.get(LOCATIONS).codes == (401, 2000)
+
+
+@pytest.mark.req("SEC-07", "CRED-34")
+def test_revoking_takes_every_token_that_lets_in_and_leaves_what_keeps_one_out(member: Person) -> None:
+    tokens = {
+        purpose: CredentialsToken.objects.create(
+            platform_id=member.id, digest=secrets.digest(f"a-token-{purpose}"), purpose=purpose, last_four="xxxx"
+        )
+        for purpose in ("OLD", "PENDING", "A", "TOMBSTONE")
+    }
+
+    renewal.revoke(member.id)
+
+    assert list(CredentialsToken.objects.filter(platform_id=member.id)) == [tokens["TOMBSTONE"]]
+
+
+@pytest.mark.req("SEC-07")
+@pytest.mark.django_db(transaction=True)
+def test_what_was_read_while_a_token_was_being_revoked_is_not_remembered(member: Person) -> None:
+    digest = secrets.digest(member.token)
+
+    def known_to_others() -> bool:
+        try:
+            return digest in snapshot.current().tokens
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        renewal.revoke(member.id)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(known_to_others).result()
+
+    assert digest not in snapshot.current().tokens
+    assert member.get(LOCATIONS).codes == (401, 2000)
+
+
+@pytest.mark.req("SEC-07", "CRED-36")
+@pytest.mark.parametrize(
+    "columns", [{"state": "UNREGISTERED"}, {"connection": "OFFLINE"}, {"paused_reason": "an operator's"}]
+)
+def test_who_cannot_be_asked_is_not_renewed(member: Person, columns: dict[str, str]) -> None:
+    CredentialsToken.objects.update(created_at=timezone.now() - timedelta(days=31))
+    assert renewal.due() == [member.id]
+
+    Platform.objects.update(**columns)
+
+    assert renewal.due() == []
+
+
+@pytest.mark.req("SEC-07")
+def test_the_oldest_token_is_renewed_first(member: Person, partner: Partner) -> None:
+    other = partner("NL*TNM:CPO")
+    for days, platform_id in ((40, member.id), (50, other.id)):
+        rows = CredentialsToken.objects.filter(platform_id=platform_id)
+        rows.update(created_at=timezone.now() - timedelta(days=days))
+
+    assert renewal.due() == [other.id, member.id]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import time
 import uuid
 from base64 import b64encode
@@ -369,3 +371,26 @@ def test_odd_bodies_and_paths_never_reach_the_store_or_a_traceback(us: Instance,
 def test_too_many_and_too_long_headers(us: Instance) -> None:
     assert raw_http.edges(us.versions_url) == [401, 431, 431]
     assert raw_http.refusals(us.versions_url) == [(400, 2000)] * 3
+
+
+@pytest.mark.req("SEC-48")
+@pytest.mark.parametrize(
+    "framing",
+    ["Content-Length: 5000", "Transfer-Encoding: chunked\r\nExpect: 100-continue", "Transfer-Encoding: chunked"],
+)
+def test_who_leaves_in_the_middle_of_a_body_leaves_no_traceback(us: Instance, cpo: Partner, framing: str) -> None:
+    place = urlsplit(cpo.at("tariffs", "RECEIVER", "/NL/OUT/T1"))
+    head = (
+        f"PUT {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: {shown(cpo.token)}\r\n"
+        f"Content-Type: application/json\r\nX-Request-ID: 1\r\nX-Correlation-ID: 1\r\n{framing}\r\n\r\n"
+    )
+    for reset in (b"", struct.pack("ii", 1, 0)):
+        with socket.create_connection((place.hostname or "", place.port or 80), timeout=30) as connection:
+            if reset:  # what is on its way is thrown away
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            connection.sendall(head.encode() + b'fff\r\n{"id":"T1"')
+            time.sleep(0.3)
+    time.sleep(1)
+
+    assert cpo.works(cpo.token)
+    assert "Traceback" not in us.logged(), us.logged()[-3000:]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, UnreadablePostError
 from rest_framework.exceptions import ParseError
 
 from ocpi import envelope, status
@@ -89,12 +89,13 @@ def test_a_good_request_with_bad_content_is_http_200() -> None:
     assert {name for name, http_status in found.items() if http_status != 200} == exceptions
 
 
-@pytest.mark.req("TRN-019", "TRN-040", "TRN-041")
+@pytest.mark.req("TRN-019", "TRN-040", "TRN-041", "SEC-48")
 @pytest.mark.parametrize(
     ("raised", "http_status", "status_code"),
     [
         (ParseError("no json"), 400, 2000),
         (RequestDataTooBig(), 400, 2000),
+        (UnreadablePostError(), 400, 2000),
         (status.NotJson(), 400, 2000),
         (Http404(), 404, 2000),
         (status.UnknownObject(), 404, 2000),

@@ -16,7 +16,7 @@ from django.db.migrations.migration import Migration
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models.functions import Now
 
-from hub.management.commands import migrate
+from ocpi.transaction_limits import KNOWN_SINCE
 from tests import migration_rules
 
 # The last migration of each app from before there was a release: nothing was running that they could have disturbed.
@@ -71,6 +71,10 @@ _SAFE: dict[str, Any] = {
     "a check that is not validated yet": AddConstraintNotValid("delivery", _CHECK),
     "more room for a text": migrations.AlterField("delivery", "word", models.CharField(max_length=20, null=True)),
     "an index in SQL": migrations.RunSQL("CREATE INDEX CONCURRENTLY x ON ocpi_delivery (word)"),
+    "a unique index in SQL": migrations.RunSQL("CREATE UNIQUE INDEX CONCURRENTLY x ON ocpi_delivery (word)"),
+    "no index any more, in SQL": migrations.RunSQL("DROP INDEX CONCURRENTLY an_index"),
+    "a check in SQL": migrations.RunSQL("ALTER TABLE ocpi_delivery ADD CONSTRAINT c CHECK (number > 0) NOT VALID"),
+    "a key in SQL": migrations.RunSQL("ALTER TABLE ocpi_delivery ADD CONSTRAINT c UNIQUE USING INDEX x"),
     "an index of a partitioned table": migrations.RunSQL("CREATE INDEX x ON ONLY ocpi_exchange (word)"),
     "a function": migrations.RunSQL("CREATE FUNCTION f() RETURNS trigger AS $$ BEGIN DROP TABLE ocpi_delivery; END $$"),
     "anything with a small table": migrations.RunSQL("ALTER TABLE ocpi_platform ALTER COLUMN name TYPE text"),
@@ -86,10 +90,30 @@ _UNSAFE: dict[str, Any] = {
     "an indexed column": migrations.AddField("delivery", "more", models.IntegerField(null=True, db_index=True)),
     "another type": migrations.AlterField("delivery", "number", models.BigIntegerField(null=True)),
     "less room for a text": migrations.AlterField("delivery", "word", models.CharField(max_length=5, null=True)),
+    "a unique column": migrations.AddField("delivery", "more", models.IntegerField(null=True, unique=True)),
+    "a foreign key": migrations.AddField(
+        "delivery", "to", models.ForeignKey("ocpi.Platform", null=True, on_delete=models.CASCADE, db_index=False)
+    ),
+    "a column that becomes unique": migrations.AlterField(
+        "delivery", "number", models.IntegerField(null=True, unique=True)
+    ),
+    "a column that gets an index": migrations.AlterField(
+        "delivery", "number", models.IntegerField(null=True, db_index=True)
+    ),
     "not null": migrations.AlterField("delivery", "number", models.IntegerField()),
     "a column that goes": migrations.RemoveField("delivery", "word"),
     "a table that goes": migrations.DeleteModel("Delivery"),
     "another name": migrations.RenameField("delivery", "word", "text"),
+    "another name of a table": migrations.RenameModel("Delivery", "Parcel"),
+    "another table": migrations.AlterModelTable("delivery", "ocpi_parcel"),
+    "no index in SQL": migrations.RunSQL("DROP INDEX an_index"),
+    "a column that goes in SQL": migrations.RunSQL("ALTER TABLE ocpi_delivery DROP COLUMN word"),
+    "a table that goes in SQL": migrations.RunSQL("DROP TABLE ocpi_delivery"),
+    "another name in SQL": migrations.RunSQL("ALTER TABLE ocpi_delivery RENAME COLUMN word TO text"),
+    "a stored column in SQL": migrations.RunSQL(
+        "ALTER TABLE ocpi_delivery ADD COLUMN twice int GENERATED ALWAYS AS (number * 2) STORED"
+    ),
+    "a lock": migrations.RunSQL("LOCK TABLE ocpi_delivery IN SHARE MODE"),
     "an index in SQL": migrations.RunSQL("CREATE UNIQUE INDEX x ON ocpi_delivery (word)"),
     "the second statement": migrations.RunSQL("SELECT 1; ALTER TABLE ocpi_delivery ALTER COLUMN word TYPE text"),
     "a list of statements": migrations.RunSQL(["ALTER TABLE ocpi_delivery ALTER word SET NOT NULL"]),
@@ -117,22 +141,39 @@ def test_a_table_of_the_same_migration_and_a_declared_contraction_are_free() -> 
     assert _breaks(new, migrations.AddIndex("new", _INDEX)) == []
     gone = migrations.RemoveField("delivery", "word")
     assert _breaks(gone, docstring="Contract: nothing uses it since 1.2") == []
+    gone_in_sql = migrations.RunSQL("ALTER TABLE ocpi_delivery DROP COLUMN word")
+    assert _breaks(gone_in_sql, docstring="Contract: nothing uses it since 1.2") == []
+    assert len(_breaks(_UNSAFE["a lock"], docstring="Contract: nothing uses it since 1.2")) == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_migrate_waits_two_seconds_for_a_lock_and_leaves_the_session_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shown: dict[str, str] = {}
+    names = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"]
+    with connection.cursor() as cursor:
+        if cursor.connection.info.server_version >= KNOWN_SINCE:
+            names.append("transaction_timeout")
+    meanwhile: list[str] = []
+
+    def limits() -> list[str]:
+        with connection.cursor() as cursor:
+            found = []
+            for name in names:
+                cursor.execute(f"SHOW {name}")
+                found.append(cursor.fetchone()[0])
+        return found
 
     def look(self: MigrationExecutor, *args: Any, **options: Any) -> Any:
+        meanwhile.extend(limits())
         with connection.cursor() as cursor:
-            for name in ("lock_timeout", "statement_timeout"):
-                cursor.execute(f"SHOW {name}")
-                shown[name] = cursor.fetchone()[0]
             cursor.execute("ALTER TABLE ocpi_platform ADD COLUMN never_there integer")
 
     monkeypatch.setattr(MigrationExecutor, "migrate", look)
+    with connection.cursor() as cursor:
+        for name in names[2:]:
+            cursor.execute(f"SET {name} = '25s'")
+    before = limits()
     place = connection.get_connection_params()
     keep_only = {name: place[name] for name in ("dbname", "host", "port", "user", "password") if place.get(name)}
     with psycopg.connect(**keep_only) as busy:
@@ -141,9 +182,6 @@ def test_migrate_waits_two_seconds_for_a_lock_and_leaves_the_session_as_it_was(
         with pytest.raises(OperationalError, match="lock timeout"):
             call_command("migrate", verbosity=0)
 
-    assert shown == {"lock_timeout": migrate.LOCK_WAIT, "statement_timeout": "0"}
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("30s",)
-        cursor.execute("SHOW lock_timeout")
-        assert cursor.fetchone() == ("0",)
+    assert meanwhile == ["2s", *["0"] * (len(names) - 1)]
+    assert limits() == before == ["0", "30s", *["25s"] * (len(names) - 2)]
+    connection.close()  # nobody else goes on with these limits

@@ -154,6 +154,23 @@ def test_links_that_go_in_a_circle_end_the_pull(
     assert len(lists.requests("tariffs")) == circle + 1
 
 
+@pytest.mark.req("SEC-30", "QRK-07")
+def test_links_that_are_new_each_time_and_lead_to_the_same_page_end_the_pull(
+    owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener
+) -> None:
+    link = listener.endpoint("tariffs", "SENDER")
+    lists.before = lambda _request, offset: (
+        Reply(data=tariffs("A"), headers={"Link": f'<{link}?offset={offset + 1}>; rel="next"'})
+        if offset < 9
+        else Reply(data=[])
+    )
+
+    row = run(owner.id, "tariffs")
+
+    assert row.result == "FAILED"
+    assert len(lists.requests("tariffs")) == 2
+
+
 @pytest.mark.req("SEC-30")
 def test_a_pull_in_slices_has_one_limit_of_time_and_pages(
     owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, monkeypatch: pytest.MonkeyPatch

@@ -119,6 +119,35 @@ def test_an_emsp_marks_its_tokens_and_pulls_from_an_hour_before_the_backup(emsp_
     assert set(PullCursor.objects.values_list("recover_from", flat=True)) == {since}
 
 
+def test_a_hub_marks_a_token_with_its_type_and_the_version_that_is_the_receivers_own(
+    hub_side: None, cpo: Person, emsp: Person
+) -> None:
+    for receiver in ("NL*TNM", ""):
+        SharedObject.objects.create(
+            platform_id=emsp.id, module="tokens", country_code="DE", party_id="EMS", path="T1", last_updated=CHANGED,
+            document="{}", kind="APP_USER", receiver=receiver,
+        )  # fmt: skip
+
+    recovery.recover(BACKUP)
+
+    row = Delivery.objects.get()
+    assert (row.path, row.query) == ("DE/EMS/T1", "type=APP_USER")
+    assert row.source_id == SharedObject.objects.get(receiver="NL*TNM").pk
+
+
+def test_many_objects_are_marked_some_at_a_time(emsp_side: None, cpo: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "_AT_ONCE", 2)
+    for number in range(5):
+        emsp_models.Token.objects.create(
+            country_code="DE", party_id="EMS", object_id=f"U{number}", last_updated=CHANGED, document="{}",
+            uid=f"U{number}", type="RFID", valid=True,
+        )  # fmt: skip
+
+    assert recovery.recover(BACKUP).marked == {"tokens": 5}
+
+    assert marked() == {("tokens", f"DE/EMS/U{number}", "MARKED") for number in range(5)}
+
+
 def test_what_is_pending_already_stays_so(hub_side: None, cpo: Person, emsp: Person) -> None:
     row = shared(cpo, "OTHER", LONG_AGO)
     outbox.mark(
@@ -162,7 +191,8 @@ def test_only_who_is_registered_is_pulled_from(emsp_side: None, cpo: Person, par
         (timedelta(days=31), "REGISTERED", "CURRENT", "due to be renewed"),
         (timedelta(days=3), "REGISTERED", "PENDING", "under way"),
         (timedelta(days=3), "REGISTERED", "OLD", "no token in force"),
-        (timedelta(days=3), "INVITED", "A", "invite it again"),
+        (timedelta(days=3), "INVITED", "CURRENT", "invite it again"),
+        (timedelta(days=3), "REGISTERED", "A", "invite it again"),
         (timedelta(days=3), "UNREGISTERED", "TOMBSTONE", ""),
     ],
 )
@@ -179,8 +209,9 @@ def test_platforms_whose_tokens_may_be_outdated_are_named(
     assert (why in found["Polder"]) if why else found == {}
 
 
+@pytest.mark.parametrize("http_status", [401, 403])
 def test_a_platform_that_no_longer_knows_our_token_is_found_by_asking(
-    hub_side: None, partner: Partner, listener: Listener
+    hub_side: None, partner: Partner, listener: Listener, capsys: pytest.CaptureFixture[str], http_status: int
 ) -> None:
     person = partner("NL*TNM:CPO", name="Polder", listener=listener)
     Platform.objects.filter(pk=person.id).update(versions_url=listener.versions_url)
@@ -188,15 +219,19 @@ def test_a_platform_that_no_longer_knows_our_token_is_found_by_asking(
     snapshot.changed()
     assert recovery.recover(BACKUP, check=True, dry_run=True).tokens == {}
 
-    listener.reply("GET", "/ocpi/versions", status=401)
+    listener.reply("GET", "/ocpi/versions", status=http_status)
 
-    assert "HTTP 401" in recovery.recover(BACKUP, check=True, dry_run=True).tokens["Polder"]
+    assert f"HTTP {http_status}" in recovery.recover(BACKUP, check=True, dry_run=True).tokens["Polder"]
+    call_command("recover", "--since", f"{BACKUP:%Y-%m-%dT%H:%M:%SZ}", "--check", "--dry-run", "--json")
+    assert f"HTTP {http_status}" in json.loads(capsys.readouterr().out)["tokens"]["Polder"]
 
 
 def test_the_command_reports_and_is_audited(
     hub_side: None, cpo: Person, emsp: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shared(cpo, "NEW", CHANGED)
+    call_command("recover", "--since", f"{BACKUP:%Y-%m-%dT%H:%M:%SZ}", "--dry-run", stdout=StringIO())
+    assert not Delivery.objects.exists()
 
     call_command("recover", "--since", f"{BACKUP:%Y-%m-%dT%H:%M:%SZ}", "--json")
 
