@@ -45,11 +45,17 @@ fuzz: setup ## 100,000 malformed requests and schemathesis at real instances; AR
 	@sh scripts/setup.sh fuzz
 	@$(PYTHON) -m tests.fuzz $(ARGS)
 
-.PHONY: lint format
-lint: setup ## style, types, import contracts, Django checks, missing migrations
+.PHONY: lint lint-style lint-types lint-django format
+lint: lint-style lint-types lint-django ## style, types, import contracts, Django checks, missing migrations
+
+lint-style: setup
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+
+lint-types: setup
 	$(PYTHON) -m mypy
+
+lint-django: setup
 	.venv/bin/lint-imports --no-cache
 	for sides in hub cpo emsp cpo,emsp; do OCPI_SIDES=$$sides $(PYTHON) manage.py check --fail-level WARNING || exit 1; done
 	$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
