@@ -47,9 +47,10 @@ _OWNED = {"locations", "sessions", "cdrs", "tariffs"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the scenarios first: while one worker waits for its platforms the others compute, and none waits at the end.
 
-    Among the scenarios, and among the others, the order stays as random as it is.
+    The first of them are the figures, each of which is long and cannot be shared among workers. Otherwise the order
+    stays as random as it is.
     """
-    items.sort(key=lambda item: "scenarios" not in item.path.parts)
+    items.sort(key=lambda item: ("scenarios" not in item.path.parts, not item.path.name.startswith("test_figure_")))
 
 
 @pytest.fixture(scope="session")
