@@ -175,12 +175,13 @@ def test_nor_an_answer(octets: bytes, place: int, length: int, often: bool) -> N
     assert reader.response == again.written_out()
 
 
-@pytest.mark.req("SEC-45")
+@pytest.mark.req("SEC-45", "SEC-29")
 def test_an_answer_over_the_limit_is_for_the_reader_which_refuses_it() -> None:
     assert answers().again(ANSWER, 2) is not None
     assert answers().again(ANSWER, 1) is None
 
 
+@pytest.mark.req("SEC-29")
 @pytest.mark.parametrize("line", [b"Transfer-Encoding: chunked", b"Connection: close", b"Content-Encoding: gzip"])
 def test_an_answer_that_is_framed_otherwise_is_not_remembered(line: bytes) -> None:
     assert answers(ANSWER.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n")).known is None

@@ -309,3 +309,28 @@ def test_a_page_in_tiny_chunks_is_not_read_to_its_end() -> None:
 
     with pytest.raises(NotHttp, match="framing"):
         reader.feed(b"2\r\n[]\r\n" * 100_000)
+
+
+@pytest.mark.req("SEC-29")
+@pytest.mark.parametrize("piece", [b"X-More: " + b"x" * 1000 + b"\r\n", b"\r\nHTTP/1.1 100 Continue\r\nX: x\r\n" * 25])
+def test_headers_that_have_no_end_are_read_for_sixteen_kibibytes(piece: bytes) -> None:
+    reader = AnswerReader()
+    reader.expect(1 << 20)
+    reader.feed(b"HTTP/1.1 100 Continue\r\n")
+    for _ in range(14_000 // len(piece)):
+        reader.feed(piece)
+
+    with pytest.raises(NotHttp):
+        reader.feed(piece * (1 + 4_000 // len(piece)))
+
+
+@pytest.mark.req("SEC-29")
+def test_a_large_page_in_chunks_of_an_object_each_is_read() -> None:
+    reader = AnswerReader()
+    reader.expect(16 << 20)
+    reader.feed(CHUNKED)
+    for _ in range(160):  # a good MiB of framing in a page of 7 MiB
+        reader.feed((b"2c\r\n" + b"x" * 0x2C + b"\r\n") * 1200)
+    reader.feed(b"0\r\n\r\n")
+
+    assert len(reader.response.body) == 160 * 1200 * 0x2C
