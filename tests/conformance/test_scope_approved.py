@@ -1,0 +1,48 @@
+"""A party gives its platform rights once an operator has approved it, and as long as it claims it (SEC-35)."""
+
+from __future__ import annotations
+
+import pytest
+
+from ocpi import snapshot
+from ocpi.models import Party
+from tests.fixtures import Document, Partner
+
+TARIFFS = {"emsp_side": "emsp/2.2.1/tariffs", "hub_side": "hub/2.2.1/receiver/tariffs"}
+
+
+@pytest.mark.req("SEC-35", "SEC-39", "CRED-56")
+@pytest.mark.parametrize("place", TARIFFS)
+@pytest.mark.parametrize("missing", ["approved", "claimed"])
+def test_nobody_speaks_for_a_party_that_is_not_approved_or_no_longer_claimed(
+    request: pytest.FixtureRequest, partner: Partner, document: Document, place: str, missing: str
+) -> None:
+    request.getfixturevalue(place)
+    both = partner("NL*TNM:CPO", "NL*PEN:CPO")
+    tariff = document("tariff", party_id="PEN", id="T1")
+    where = f"{TARIFFS[place]}/NL/PEN/T1"
+    assert both.put(where, tariff, sender="NL*TNM").codes == (201, 1000)
+
+    Party.objects.filter(party_id="PEN").update(**{missing: False})
+    snapshot.changed()
+
+    refused = both.put(where, {**tariff, "last_updated": "2030-01-01T00:00:00Z"}, sender="NL*TNM")
+    assert refused.codes == (404, 2000)
+    foreign = both.put(f"{TARIFFS[place]}/XX/XXX/T1", document("tariff", country_code="XX", party_id="XXX", id="T1"))
+    assert (refused.codes, refused.message) == (foreign.codes, foreign.message)
+    own = document("tariff", id="T2")
+    assert both.put(f"{TARIFFS[place]}/NL/TNM/T2", own, sender="NL*TNM").codes == (201, 1000)
+
+
+@pytest.mark.req("SEC-35", "CRED-56")
+@pytest.mark.parametrize("missing", ["approved", "claimed"])
+def test_nor_posts_a_cdr_of_it(emsp_side: None, partner: Partner, document: Document, missing: str) -> None:
+    both = partner("NL*TNM:CPO", "NL*PEN:CPO")
+    assert both.post("emsp/2.2.1/cdrs", document("cdr", party_id="PEN", id="C1"), sender="NL*TNM").codes == (201, 1000)
+
+    Party.objects.filter(party_id="PEN").update(**{missing: False})
+    snapshot.changed()
+
+    refused = both.post("emsp/2.2.1/cdrs", document("cdr", party_id="PEN", id="C2"), sender="NL*TNM")
+    assert refused.codes == (200, 2001)
+    assert both.post("emsp/2.2.1/cdrs", document("cdr", id="C3"), sender="NL*TNM").codes == (201, 1000)
