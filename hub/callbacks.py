@@ -17,8 +17,9 @@ import msgspec
 from django.conf import settings
 
 from hub.models import Callback
-from ocpi import address_guard, clock, documents, response_urls, status
+from ocpi import clock, documents, response_urls, status
 from ocpi.headers import Address
+from ocpi.snapshot import KnownPlatform
 from ocpi.v2_2_1.types import parse_datetime
 
 PATH = "hub/2.2.1/callbacks"
@@ -54,14 +55,19 @@ def may_have_response_url(body: bytes, query: str) -> bool:
     return _MEMBER in body or b"\\u" in body or (query != "" and response_urls.is_in(query))
 
 
-def replace_response_url(body: bytes, query: str, *, module: str, ends: Ends, correlation_id: str) -> Replaced:
+def replace_response_url(
+    body: bytes, query: str, *, module: str, asker: KnownPlatform, ends: Ends, correlation_id: str
+) -> Replaced:
     """Keep the response_url of a command or profile and put the hub's own in its place, the rest untouched.
 
-    :raises InvalidParameters: if the response_url is none that could be called when the result comes (TRN-002, SEC-25).
+    :raises InvalidParameters: if the response_url is none that would be called when the result comes: the asker's own
+        hosts alone are (TRN-002, SEC-21, SEC-25, PIT-64).
     """
 
     def keep(original: object, expires_at: datetime) -> Callback:
-        _check_callable(original)
+        if not isinstance(original, str):
+            raise status.InvalidParameters("response_url", "must be an absolute URL")
+        response_urls.check_place(original, asker)
         return _keep(
             Callback.Kind.RESPONSE_URL, original, expires_at, module=module, ends=ends, correlation_id=correlation_id
         )
@@ -113,17 +119,6 @@ def find(key: str, *, caller_id: int) -> Callback:
 
 def url_of(callback: Callback) -> str:
     return f"{settings.OCPI_BASE_URL}/ocpi/{PATH}/{callback.key}"
-
-
-def _check_callable(url: object) -> None:
-    if not isinstance(url, str):
-        raise status.InvalidParameters("response_url", "must be an absolute URL")
-    try:
-        address_guard.check_url(
-            url, allowed_networks=settings.OCPI_ALLOWED_NETWORKS, tls_required=settings.OCPI_TLS_REQUIRED
-        )
-    except address_guard.AddressDenied as error:
-        raise status.InvalidParameters("response_url", str(error)) from error
 
 
 def _keep(

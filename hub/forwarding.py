@@ -146,6 +146,7 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
             body,
             query,
             module=asked.module,
+            asker=asked.caller,
             ends=callbacks.Ends(asked.caller.id, platform.id, route.routing.sender, route.routing.to),
             correlation_id=ids.correlation_id,
         )

@@ -22,6 +22,17 @@ def check(url: str, platform: KnownPlatform) -> None:
     """
     if len(url) > _LONGEST:
         raise status.InvalidParameters(_NAME, f"must be a string of at most {_LONGEST} characters")
+    check_place(url, platform)
+
+
+def check_place(url: str, platform: KnownPlatform) -> None:
+    """Refuse a URL of any length that leads anywhere but to the caller's own approved hosts; another host is noted.
+
+    No result goes to a host before an operator approves it, which takes longer than any command (SEC-21, CMD-08):
+    better that nothing is carried out, and that the caller knows why.
+
+    :raises InvalidParameters: naming `response_url`.
+    """
     try:
         place = address_guard.check_url(
             url, allowed_networks=settings.OCPI_ALLOWED_NETWORKS, tls_required=settings.OCPI_TLS_REQUIRED

