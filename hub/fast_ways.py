@@ -62,6 +62,7 @@ class ShortWay:
     key: wire_async.Key
     has_json: bool  # its requests have bodies that are looked at
     names_owner: bool  # in their path, and so may their bodies
+    names_driver: bool  # in their bodies: Sessions and CDRs tell of one
     limit: int  # octets of a body
     most_octets: int  # of an answer
     base: bytes  # the receiver's URL, without what follows the module
@@ -186,13 +187,21 @@ def _is_sound(again: Again, body: bytes, way: ShortWay) -> bool:
     tree, place = json_text.plain(body), way.place
     named = tuple(again.tail.split("/")[1:]) if way.names_owner else ()
     if tree is not None:
-        return not ownership.is_another(tree, named)
+        return not ownership.is_another(tree, named) and _tells_of_own(tree, way)
     try:
         json_text.read(body, limit=way.limit)
-        ownership.owner_in(way.caller.platform, place.module, place.interface, named, body)
+        found = ownership.read(place.module, place.interface, body)
+        if found is not None:
+            ownership.owner_in(way.caller.platform, place.module, named, found)
     except (status.NotJson, status.InvalidParameters):
         return False
-    return True
+    return found is None or _tells_of_own(found, way)
+
+
+def _tells_of_own(found: ownership.Named | dict[str, Any], way: ShortWay) -> bool:
+    """Say whether it tells of nobody's driver, or of one of the receiver's; of others, rules are asked elsewhere."""
+    holder = ownership.holder_in(found) if way.names_driver else None
+    return holder is None or holder.key == way.route.place.party.address.key
 
 
 def short_way(
@@ -229,6 +238,7 @@ def short_way(
         key=_key(place, reached.context, limits.networks),
         has_json=asked.method in _WITH_BODY or (asked.method == "POST" and has_body),
         names_owner=asked.interface == "RECEIVER" and asked.module in roles.OWNERS,
+        names_driver=asked.interface == "RECEIVER" and asked.module in ownership.OF_DRIVERS,
         limit=limit_of(named),
         most_octets=forwarding.most_octets(asked.method),
         base=base.encode(),

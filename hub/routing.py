@@ -85,7 +85,7 @@ def decide(asked: Asked, snapshot: Snapshot, hub: Address) -> Route:
     to = asked.routing.to
     if to is None or to.key != hub.key:  # of a broadcast, whoever keeps it says so
         _check_method(asked)
-        ownership.refuse_foreign(asked.caller, asked.module, asked.interface, asked.tail)
+        ownership.refuse_foreign(asked.caller, asked.module, asked.interface, asked.method, asked.tail)
         _check_asker(asked, sender)
     if to is None:
         return _open(asked, sender)
@@ -157,15 +157,36 @@ def speakers(asked: Asked, sender: Address) -> tuple[Address, ...]:
 def check_content(asked: Asked, route: Direct, snapshot: Snapshot, body: bytes) -> None:
     """Refuse what speaks of objects that are not the caller's, or whose owner may not send them to the receiver.
 
-    :raises InvalidParameters: if the body names another owner than the path, or of a CDR one that is not the caller's.
+    :raises InvalidParameters: if the body names another owner than the path, or of a CDR one that is not the caller's,
+        or tells the receiver of the driver of another eMSP.
     :raises UnknownReceiver: if that owner may not send anything there (4001, SEC-40).
     """
-    owner = ownership.owner_in(asked.caller, asked.module, asked.interface, asked.tail, body)
-    if owner is None:
+    named = ownership.read(asked.module, asked.interface, body)
+    if named is None:
         return
+    owner = ownership.owner_in(asked.caller, asked.module, asked.tail, named)
     to, direction = route.place.party.address, permissions.direction_of(asked.method)
-    if not permissions.allowed(snapshot, owner, to, asked.module, direction):
+    if owner is not None and not permissions.allowed(snapshot, owner, to, asked.module, direction):
         raise registry.nobody_at(to, permissions.why_not(snapshot, owner, to, asked.module, direction))
+    holder = ownership.holder_in(named)
+    if holder is not None and not _may_hear_of(holder, asked, route, snapshot, owner):
+        raise status.InvalidParameters("cdr_token.party_id", f"is not {to}, whom this is for")
+
+
+def _may_hear_of(holder: Address, asked: Asked, route: Direct, snapshot: Snapshot, owner: Address | None) -> bool:
+    """Say whether a receiver may be told of a driver: its own, one of its platform's, or where a rule names the module.
+
+    Personal data go to whom they name, or who is permitted, such as an SCSP (SEC-37, SEC-42, SES-10).
+    """
+    to, platform, sender = route.place.party.address, route.place.platform, asked.routing.sender
+    if holder.key == to.key or platform.has_party(holder) or platform.leads_to_unnamed:
+        return True
+    parties = (owner,) if owner else speakers(asked, sender) if sender else ()
+    return bool(parties) and all(
+        permissions.explicit(snapshot, party, to, asked.module, permissions.PUSH)
+        or permissions.explicit(snapshot, to, party, asked.module, permissions.PULL)
+        for party in parties
+    )
 
 
 def leads_out(tail: tuple[str, ...]) -> bool:
