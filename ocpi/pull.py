@@ -168,14 +168,14 @@ class _Crawl:
             next_url = self._next_url(answer, len(objects), total)
         except client.ClientError as error:  # the page itself is good
             next_url, stopped = url, error
-        repeats = held.repeats
+        repeats, landmark_url = held.repeats, self._landmark_at(url)
         if stopped is None and self._has_fallen(total):
             # An object before this page is gone, so another has slipped to the page before (TRN-076).
             fallen = (held.total or 0) - (total or 0)
             next_url = links.at_offset(held.former_url, max(0, links.offset_of(held.former_url) - fallen))
             repeats += 1
             self._visited.clear()
-            self._former = None
+            self._former, landmark_url = None, ""
         with transaction.atomic(), defects.reading(self.platform.id, f"GET {url}"):
             kept = pull_pages.keep(
                 self.pull,
@@ -187,8 +187,8 @@ class _Crawl:
             if self.removes:
                 pull_seen.see(held.pk, kept.seen)
             pull_rows.advance(
-                held, url=url, next_url=next_url or "", total=total, repeats=repeats, counts=kept.counts,
-                seconds=self._elapsed, failures=held.failures if stopped else 0,
+                held, url=url, next_url=next_url or "", total=total, landmark_url=landmark_url, repeats=repeats,
+                counts=kept.counts, seconds=self._elapsed, failures=held.failures if stopped else 0,
             )  # fmt: skip
         held.refresh_from_db()
         if stopped is not None:
@@ -228,7 +228,8 @@ class _Crawl:
         data, former = answer.data_text(), self._former
         self._former = data
         next_url = client.following(self._target, answer, self.endpoint, count) or self._guessed(answer, count, total)
-        circle = next_url is not None and next_url in self._visited
+        # What was read before this slice is not remembered but for one page.
+        circle = next_url is not None and (next_url in self._visited or next_url == self.held.landmark_url)
         circle = circle or (count > 0 and data == former and next_url is not None)
         if next_url is None or not circle:
             if next_url is not None and self.held.pages + 1 >= MOST_PAGES:
@@ -240,6 +241,15 @@ class _Crawl:
         if total is not None and self.held.read + count >= total:
             return None  # all that there is has come
         raise client.WalkStopped(f"{next_url} leads to a page that was read before", answer.sent)
+
+    def _landmark_at(self, url: str) -> str:
+        """Return the page that no later one may lead back to: the first, second, fourth, eighth … of the pull.
+
+        Whatever circle the list goes in, the landmark is on it soon and stays for longer than a round: it is found
+        within three times the pages that it and the way to it have, in slices of one page, too (Brent; SEC-30).
+        """
+        number = self.held.pages + 1
+        return url if number & (number - 1) == 0 else self.held.landmark_url
 
     @property
     def _elapsed(self) -> float:

@@ -43,6 +43,9 @@ class PullCursor(models.Model):
     crawl_from = models.DateTimeField(null=True, blank=True, help_text="its date_from")
     page_url = models.TextField(blank=True, help_text="the next page of an unfinished pull")
     former_url = models.TextField(blank=True, editable=False)
+    landmark_url = models.TextField(
+        blank=True, default="", db_default="", editable=False, help_text="a page that no later one may lead back to"
+    )
     total = models.PositiveBigIntegerField(null=True, blank=True, help_text="X-Total-Count of the last page")
     repeats = models.PositiveIntegerField(default=0, db_default=0, help_text="pages read again as the total fell")
     pages = models.PositiveIntegerField(default=0, db_default=0)

@@ -90,6 +90,7 @@ def begin(held: PullCursor, *, kind: str, crawl_from: datetime | None, url: str)
         started_at=Now(),
         page_url=url,
         former_url="",
+        landmark_url="",
         total=None,
         seconds=0.0,
         recover_from=None if kind == Kind.FULL else F("recover_from"),
@@ -107,6 +108,7 @@ def advance(
     url: str,
     next_url: str,
     total: int | None,
+    landmark_url: str,
     repeats: int,
     counts: dict[str, int],
     seconds: float,
@@ -114,6 +116,7 @@ def advance(
 ) -> None:
     """Note that a page was kept, in the transaction that kept it; `seconds` is what it took.
 
+    :param landmark_url: the page that no later one may lead back to.
     :param failures: how often the pull has failed here: 0, unless it stops behind this very page once more.
 
     :raises ClaimLost: then that transaction must not be committed.
@@ -122,6 +125,7 @@ def advance(
         held,
         former_url=url,
         page_url=next_url,
+        landmark_url=landmark_url,
         total=total,
         repeats=repeats,
         pages=F("pages") + 1,

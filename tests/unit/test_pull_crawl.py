@@ -171,6 +171,48 @@ def test_links_that_are_new_each_time_and_lead_to_the_same_page_end_the_pull(
     assert len(lists.requests("tariffs")) == 2
 
 
+@pytest.mark.req("SEC-30", "TRN-078")
+@pytest.mark.parametrize(("before", "circle"), [(0, 1), (0, 2), (0, 3), (1, 1), (3, 4), (5, 2), (2, 7)])
+def test_a_circle_of_links_is_seen_in_slices_of_one_page(
+    owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, before: int, circle: int
+) -> None:
+    link = listener.endpoint("tariffs", "SENDER")
+
+    def answer(_request: Received, offset: int) -> Reply:
+        following = offset + 1 if offset + 1 < before + circle else before
+        data = tariffs(f"T{len(lists.requests('tariffs'))}")  # each page is another one than the one before
+        return Reply(data=data, headers={"Link": f'<{link}?offset={following}>; rel="next"'})
+
+    lists.before = answer
+    row = None
+    for _ in range(3 * (before + circle) + 2):
+        row = pull.run(cursor(owner.id, "tariffs").pk, seconds=0.0, asked=True)
+        if row is not None and row.result == "FAILED":
+            break
+
+    assert row is not None
+    assert row.result == "FAILED"
+    assert "was read before" in row.error
+
+
+@pytest.mark.req("TRN-076", "SEC-30")
+def test_a_page_that_is_read_again_as_the_list_shrinks_is_no_circle_in_slices(
+    owner: Person, lists: Lists, tariffs: Tariffs
+) -> None:
+    lists.serve("tariffs", tariffs("A", "B", "C", "D", "E", "F"))
+    results = []
+    for number in range(9):
+        if number == 2:
+            lists.serve("tariffs", tariffs("B", "C", "D", "E", "F"))
+        row = pull.run(cursor(owner.id, "tariffs").pk, seconds=0.0, asked=True)
+        results.append(row.result if row else None)
+        if results[-1] == "DONE":
+            break
+
+    assert results[-1] == "DONE"
+    assert "FAILED" not in results
+
+
 @pytest.mark.req("SEC-30")
 def test_a_pull_in_slices_has_one_limit_of_time_and_pages(
     owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener, monkeypatch: pytest.MonkeyPatch
