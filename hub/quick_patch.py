@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from hub import direct_versions, shared_objects
+from hub import direct_versions, shared_objects, spelling
 from hub.shared_objects import Push
 from ocpi import documents, keeping, outbox, prepared
 from ocpi.outbox import Recipient
@@ -20,7 +20,7 @@ from ocpi.v2_2_1.types import format_datetime
 
 _READ = """
 SELECT o.id, o.document, o.last_updated, o.container_id, o.xmin::text || o.ctid::text,
-       o.deleted_at IS NOT NULL OR o.split OR coalesce(c.split, false)
+       o.deleted_at IS NOT NULL OR o.split OR coalesce(c.split, false), o.country_code, o.party_id, o.path
 FROM hub_sharedobject o LEFT JOIN hub_sharedobject c ON c.id = o.container_id
 WHERE o.module = %s AND UPPER(o.country_code) = %s AND UPPER(o.party_id) = %s AND UPPER(o.path) = UPPER(%s)
     AND o.kind = %s AND o.receiver = %s
@@ -60,13 +60,14 @@ def apply(push: Push, recipients: Sequence[Recipient], *, correlation_id: str) -
     rows = prepared.fetch_all(_READ, [push.module, *push.owner.key, "/".join(push.path), push.kind, push.receiver])
     if not rows:
         return False
-    row_id, document, last_updated, container_id, version, is_special = rows[0]
-    patch = documents.members(push.body)
+    row_id, document, last_updated, container_id, version, is_special, *spelled = rows[0]
+    change = spelling.change_of(push)
+    patch = documents.members(change)
     if is_special or (container_id is None and shared_objects.parts_of(push.module) in patch):
         return False
     updated = shared_objects.moment(patch)
     keeping.refuse_older(updated, last_updated)
-    merged = documents.last_updated_last(documents.merge_tree(document, push.body, shared_objects.member_parts(push)))
+    merged = documents.last_updated_last(documents.merge_tree(document, change, shared_objects.member_parts(push)))
     if merged == document:
         return True
     marks = outbox.state_values(
@@ -74,7 +75,7 @@ def apply(push: Push, recipients: Sequence[Recipient], *, correlation_id: str) -
         module=push.module,
         source="hub.SharedObject",
         source_id=row_id,
-        path=shared_objects.path_of(push),
+        path=spelling.path_as_kept(push.path, *spelled),
         order_key=shared_objects.order_key_of(push),
         fields=tuple(patch),
         query=f"type={push.kind}" if push.kind else "",

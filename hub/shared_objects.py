@@ -14,7 +14,7 @@ import msgspec
 from django.db import connection
 from django.db.models.functions import Now
 
-from hub import ownership
+from hub import ownership, spelling
 from hub.models import SharedObject
 from ocpi import defects, documents, keeping, outbox, prepared, status, version_numbers
 from ocpi.headers import Address
@@ -38,7 +38,8 @@ _FINAL = frozenset({"cdrs"})  # never changed once they are there (CDR-05)
 
 
 _FIND = """
-SELECT id, document, last_updated, container_id, deleted_at IS NOT NULL, split FROM hub_sharedobject
+SELECT id, document, last_updated, container_id, deleted_at IS NOT NULL, split, country_code, party_id, path
+FROM hub_sharedobject
 WHERE module = %s AND UPPER(country_code) = %s AND UPPER(party_id) = %s AND UPPER(path) = UPPER(%s) AND kind = %s
     AND receiver = %s
 FOR UPDATE
@@ -110,6 +111,9 @@ class _Row:
     container_id: int | None
     deleted: bool
     split: bool
+    country_code: str  # these as they were spelled first
+    party_id: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def check(push: Push) -> None:
     defects.taken(version_numbers.schema(VERSION, push.module).check_leniently(push.body, level, partial=partial))
     members = documents.members(push.body)
     keeping.last_updated(members)
-    _check_identity(push, members)
+    spelling.check(push, members)
 
 
 def token_type(method: str, given: str | None, body: bytes) -> str:
@@ -194,6 +198,8 @@ def _put(push: Push, row: _Row | None) -> Applied:
             raise status.InvalidParameters("id", "is known: it is not changed any more")
         keeping.refuse_older(updated, row.last_updated)
     body = push.body.decode()
+    if row is not None:
+        body = spelling.as_kept(body, row.document, spelling.identity(push))
     parts: list[str] = []
     whole = container is None and _HAS_PARTS.get(push.module)
     if whole:
@@ -205,28 +211,28 @@ def _put(push: Push, row: _Row | None) -> Applied:
         _stamp(container, updated)
     split = any(each.split for each in (row, container) if each is not None)
     created = is_new or (row is not None and row.deleted)
-    return _applied(push, kept, created=created, added=is_new and container is None, split=split)
+    return _applied(push, kept, row, created=created, added=is_new and container is None, split=split)
 
 
 def _patch(push: Push, row: _Row | None) -> Applied:
     if row is None or row.deleted:
         raise _unknown(push)
-    patch = documents.members(push.body)
+    patch = documents.members(spelling.change_of(push))
     updated = moment(patch)
     keeping.refuse_older(updated, row.last_updated)
     part = _HAS_PARTS.get(push.module, "") if row.container_id is None else ""
     if part in patch:
         _merge_parts(push, row, patch, part)
-        return _applied(push, row.id, split=row.split)
-    split = _write(row, documents.merge_tree(row.document, push.body, member_parts(push)), updated)
-    return _applied(push, row.id, fields=tuple(patch), split=split)
+        return _applied(push, row.id, row, split=row.split)
+    split = _write(row, documents.merge_tree(row.document, documents.text(patch), member_parts(push)), updated)
+    return _applied(push, row.id, row, fields=tuple(patch), split=split)
 
 
 def _delete(push: Push, row: _Row | None) -> Applied:
     if row is None or row.deleted:
         raise _unknown(push)
     SharedObject.objects.filter(pk=row.id).update(deleted_at=Now(), received_at=Now())
-    return _applied(push, row.id, split=row.split)
+    return _applied(push, row.id, row, split=row.split)
 
 
 def _apply_to_member(push: Push) -> Applied:
@@ -245,11 +251,12 @@ def _apply_to_member(push: Push) -> Applied:
         elements.append(push.body.decode())
     for index in places:
         before = elements[index]
-        elements[index] = documents.merge(before, push.body) if push.method == "PATCH" else push.body.decode()
+        whole = documents.merge(before, push.body) if push.method == "PATCH" else push.body.decode()
+        elements[index] = spelling.as_kept(whole, before, (key,))
     stamp = max(updated, row.last_updated)
     whole = documents.splice(documents.set_member(rest, _STAMPED, format_datetime(stamp)), member, elements)
     split = _write(row, whole, stamp)
-    return _applied(push, row.id, path=push.path[:ROW_LEVELS], created=not places, split=split)
+    return _applied(push, row.id, row, path=push.path[:ROW_LEVELS], created=not places, split=split)
 
 
 def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str) -> None:
@@ -263,7 +270,9 @@ def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str
             raise status.InvalidParameters(f"{part}[{index}].{parts[0][1]}", "is required")
         below = (*push.path, _text(members[parts[0][1]]))
         child = _find(push, below)
-        text = bytes(raw).decode() if child is None else documents.merge_tree(child.document, bytes(raw), parts[1:])
+        text = bytes(raw).decode()
+        if child is not None:
+            text = documents.merge_tree(child.document, documents.without(text, parts[0][1]), parts[1:])
         schema.check_leniently(text.encode(), LEVELS[push.module][1])
         stamp = moment(documents.members(text))
         if child is None:
@@ -299,6 +308,7 @@ def _keep_parts(push: Push, container_id: int, parts: Sequence[str]) -> None:
 def _applied(
     push: Push,
     row_id: int,
+    row: _Row | None,
     *,
     path: tuple[str, ...] | None = None,
     fields: tuple[str, ...] | None = None,
@@ -306,12 +316,12 @@ def _applied(
     added: bool = False,
     split: bool = False,
 ) -> Applied:
-    return Applied(row_id, path_of(push, path), order_key_of(push), fields, created, added, split)
-
-
-def path_of(push: Push, path: tuple[str, ...] | None = None) -> str:
-    """Return what follows a receiver's endpoint in the URL of the object of a push, or of a row above it."""
-    return outbox.path_of(push.owner.country_code, push.owner.party_id, *(path or push.path))
+    below = path or push.path
+    if row is None:
+        there = outbox.path_of(push.owner.country_code, push.owner.party_id, *below)
+    else:
+        there = spelling.path_as_kept(below, row.country_code, row.party_id, row.path)
+    return Applied(row_id, there, order_key_of(push), fields, created, added, split)
 
 
 def order_key_of(push: Push) -> str:
@@ -372,17 +382,6 @@ def _write(row: _Row, document: str, updated: datetime) -> bool:
 def _find(push: Push, path: tuple[str, ...]) -> _Row | None:
     rows = prepared.fetch_all(_FIND, [push.module, *push.owner.key, "/".join(path), push.kind, push.receiver])
     return _Row(*rows[0]) if rows else None
-
-
-def _check_identity(push: Push, members: dict[str, msgspec.Raw]) -> None:
-    """Refuse a body that names another owner or id than the URL (TRN-047, TRN-048, TRN-090)."""
-    own_id = "uid" if push.module == "tokens" or len(push.path) == ROW_LEVELS else "id"
-    expected = {own_id: push.path[-1]}
-    if len(push.path) == 1:
-        expected |= {"country_code": push.owner.country_code, "party_id": push.owner.party_id}
-    for name, value in expected.items():
-        if name in members and _text(members[name]).upper() != value.upper():
-            raise status.InvalidParameters(name, f"differs from {value} in the URL")
 
 
 def _unknown(push: Push) -> status.OcpiError:
