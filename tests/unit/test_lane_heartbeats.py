@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -58,6 +59,20 @@ def test_a_renewal_renews_the_row_and_the_trust(locks: WorkerLocks) -> None:
 
     assert locks.trusted
     assert timezone.now() - WorkerHeartbeat.objects.get(pk=locks.id).beat_at < timedelta(seconds=5)
+
+
+def test_trust_counts_from_before_the_renewal_however_long_that_took(locks: WorkerLocks) -> None:
+    """Who judges us looks at the row, which may have been written at once and answered late."""
+    with psycopg.connect(**db_care.own_parameters()) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT 1 FROM ocpi_workerheartbeat WHERE id = %s FOR UPDATE", [locks.id])
+        began = time.monotonic()
+        beating = pool.submit(locks._beat)
+        time.sleep(0.6)
+        other.rollback()
+        beating.result()
+
+    assert locks.trusted
+    assert locks._renewed_at - began < 0.5
 
 
 @pytest.mark.parametrize(("silent", "ended"), [(8.0, 0), (10.5, 1)])
