@@ -46,3 +46,41 @@ def test_nor_posts_a_cdr_of_it(emsp_side: None, partner: Partner, document: Docu
     refused = both.post("emsp/2.2.1/cdrs", document("cdr", party_id="PEN", id="C2"), sender="NL*TNM")
     assert refused.codes == (200, 2001)
     assert both.post("emsp/2.2.1/cdrs", document("cdr", id="C3"), sender="NL*TNM").codes == (201, 1000)
+
+
+@pytest.mark.req("SEC-35", "SEC-39")
+@pytest.mark.parametrize("place", TARIFFS)
+def test_a_party_owns_what_is_its_roles(
+    request: pytest.FixtureRequest, partner: Partner, document: Document, place: str
+) -> None:
+    request.getfixturevalue(place)
+    platform = partner("NL*TNM:CPO", "NL*DRV:EMSP")
+    where = f"{TARIFFS[place]}/NL/DRV/T1"
+
+    refused = platform.put(where, document("tariff", party_id="DRV", id="T1"), sender="NL*TNM")
+
+    assert refused.codes == (404, 2000)
+    assert platform.put(f"{TARIFFS[place]}/NL/TNM/T1", document("tariff", id="T1"), sender="NL*TNM").codes == (
+        201,
+        1000,
+    )
+
+
+@pytest.mark.req("SEC-35", "TRN-097")
+@pytest.mark.parametrize("place", TARIFFS)
+def test_case_makes_no_other_owner_nor_object_and_the_first_spelling_stays(
+    request: pytest.FixtureRequest, partner: Partner, document: Document, place: str
+) -> None:
+    request.getfixturevalue(place)
+    cpo = partner("NL*TNM:CPO")
+    first = document("tariff", id="Tariff")
+    assert cpo.put(f"{TARIFFS[place]}/NL/TNM/Tariff", first).codes == (201, 1000)
+
+    again = {**first, "country_code": "nl", "party_id": "Tnm", "id": "TARIFF", "last_updated": "2030-01-01T00:00:00Z"}
+    assert cpo.put(f"{TARIFFS[place]}/nl/tnm/tariff", again).codes == (200, 1000)
+
+    if place == "emsp_side":
+        kept = cpo.get(f"{TARIFFS[place]}/NL/TNM/tariff").data
+        assert {name: kept[name] for name in ("country_code", "party_id", "id")} == {
+            "country_code": "NL", "party_id": "TNM", "id": "Tariff"
+        }  # fmt: skip
