@@ -59,6 +59,16 @@ class Configuration(uvicorn.Config):
         super().load()
 
 
+class Processes(Multiprocess):
+    """Several processes behind one port, which the one that started them holds as well."""
+
+    def terminate_all(self) -> None:
+        """Have all of them end, and refuse connections from now on: nobody would take them."""
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
+
+
 def configuration(host: str, port: int, *, processes: int = 1, grace: int = 8, **options: Any) -> uvicorn.Config:
     """Return how uvicorn serves `hub.asgi`."""
     return Configuration(
@@ -96,7 +106,7 @@ def serve(config: uvicorn.Config) -> None:
     """Serve until told to stop, in this process or in several below it."""
     server = Server(config)
     if config.workers > 1:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+        Processes(config, sockets=[config.bind_socket()]).run()
     else:
         server.run()
 

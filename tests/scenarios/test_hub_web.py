@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -90,6 +91,10 @@ class Client:
             return self._sock.recv(1) == b""
         except ConnectionError:
             return True
+
+    def waits(self) -> bool:
+        """Say whether nothing has come yet, not even the end."""
+        return not select.select([self._sock], [], [], 0)[0]
 
     def close(self) -> None:
         self._sock.close()
@@ -200,7 +205,7 @@ def _children_of(pid: int) -> Path:
 def test_at_the_end_requests_in_flight_are_answered(hub: Instance, listener: Listener, processes: int) -> None:
     port = free_port()
     environment = {
-        **hub.environment, "PORT": str(port), "WEB_GRACE_SECONDS": "2", "WEB_PROCESSES": str(processes),
+        **hub.environment, "PORT": str(port), "WEB_GRACE_SECONDS": "3", "WEB_PROCESSES": str(processes),
     }  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "hub.web"], cwd=ROOT, env=environment)
     try:
@@ -214,6 +219,8 @@ def test_at_the_end_requests_in_flight_are_answered(hub: Instance, listener: Lis
             asked_at = time.monotonic()
             process.send_signal(signal.SIGTERM)
 
+            eventually(lambda: not _listens(port))  # whoever comes is refused, and not left to wait for nothing
+            assert never.waits()
             assert fast.answer().codes == (200, 1000)
             assert never.answer().codes == (200, 4002)
             assert process.wait(15) == 0
