@@ -84,3 +84,20 @@ def test_case_makes_no_other_owner_nor_object_and_the_first_spelling_stays(
         assert {name: kept[name] for name in ("country_code", "party_id", "id")} == {
             "country_code": "NL", "party_id": "TNM", "id": "Tariff"
         }  # fmt: skip
+
+
+@pytest.mark.req("SEC-35", "PIT-78", "CRED-53")
+def test_a_hub_that_speaks_for_all_does_not_speak_for_who_is_connected_itself(
+    emsp_side: None, partner: Partner, document: Document
+) -> None:
+    hub, cpo = partner("BE*HUB:HUB", url="http://127.0.0.1:2222"), partner("NL*TNM:CPO")
+    where = "emsp/2.2.1/tariffs"
+    unnamed = document("tariff", country_code="FR", party_id="CPX", id="T1")
+    assert hub.put(f"{where}/FR/CPX/T1", unnamed, sender="BE*HUB").codes == (201, 1000)
+    assert cpo.put(f"{where}/NL/TNM/T1", document("tariff", id="T1")).codes == (201, 1000)
+
+    later = document("tariff", id="T1", last_updated="2030-01-01T00:00:00Z")
+    refused = hub.put(f"{where}/NL/TNM/T1", later, sender="BE*HUB")
+
+    assert refused.codes == (404, 2000)
+    assert cpo.get(f"{where}/NL/TNM/T1").data == document("tariff", id="T1")
