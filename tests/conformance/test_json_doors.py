@@ -1,0 +1,40 @@
+"""Every door reads JSON with the one strict reader: what a schema would let through is refused all the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.fixtures import Document
+from tests.people import Person
+
+pytestmark = pytest.mark.req("SEC-46")
+DARK = ['"x_unknown":1,"x_unknown":2', '"x_unknown":"\\u0000"', '"x_unknown":' + "[" * 33 + "]" * 33]
+
+
+def with_more(told: Any, more: str) -> bytes:
+    return (json.dumps(told)[:-1] + "," + more + "}").encode()
+
+
+@pytest.mark.parametrize("more", DARK)
+def test_an_emsp_refuses_it(emsp_side: None, cpo: Person, document: Document, more: str) -> None:
+    tariff, cdr = document("tariff", id="T1"), document("cdr")
+
+    assert cpo.put("emsp/2.2.1/tariffs/NL/TNM/T1", with_more(tariff, more)).codes == (400, 2000)
+    assert cpo.post("emsp/2.2.1/cdrs", with_more(cdr, more)).codes == (400, 2000)
+    assert cpo.put("emsp/2.2.1/tariffs/NL/TNM/T1", with_more(tariff, '"x_unknown":1')).codes == (201, 1000)
+
+
+@pytest.mark.parametrize("door", ["hub_side", "in_lane"])
+@pytest.mark.parametrize("slashes", ["/", "//"])  # what is odd is read more slowly
+@pytest.mark.parametrize("more", DARK)
+def test_a_hub_refuses_it(
+    request: pytest.FixtureRequest, hub_side: None, cpo: Person, document: Document, door: str, slashes: str, more: str
+) -> None:
+    request.getfixturevalue(door)
+    where, tariff = f"hub/2.2.1/receiver{slashes}tariffs/NL/TNM/T1", document("tariff", id="T1")
+
+    assert cpo.put(where, with_more(tariff, more)).codes == (400, 2000)
+    assert cpo.put(where, with_more(tariff, '"x_unknown":1')).codes == (201, 1000)
