@@ -60,14 +60,16 @@ def replace_response_url(
 ) -> Replaced:
     """Keep the response_url of a command or profile and put the hub's own in its place, the rest untouched.
 
-    :raises InvalidParameters: if the response_url is none that would be called when the result comes: the asker's own
-        hosts alone are (TRN-002, SEC-21, SEC-25, PIT-64).
+    One at a host that is not approved for who asks is kept, too: an admin, who sees it at once, may approve it before
+    the result comes, and the driver charges in any case (SEC-21).
+
+    :raises InvalidParameters: if the response_url is none that could be called when the result comes (TRN-002, SEC-25).
     """
 
     def keep(original: object, expires_at: datetime) -> Callback:
         if not isinstance(original, str):
             raise status.InvalidParameters("response_url", "must be an absolute URL")
-        response_urls.check_place(original, asker)
+        response_urls.is_approved(original, asker)
         return _keep(
             Callback.Kind.RESPONSE_URL, original, expires_at, module=module, ends=ends, correlation_id=correlation_id
         )

@@ -22,16 +22,14 @@ def check(url: str, platform: KnownPlatform) -> None:
     """
     if len(url) > _LONGEST:
         raise status.InvalidParameters(_NAME, f"must be a string of at most {_LONGEST} characters")
-    check_place(url, platform)
+    if not is_approved(url, platform):
+        raise status.InvalidParameters(_NAME, "must be at a host of the calling platform")
 
 
-def check_place(url: str, platform: KnownPlatform) -> None:
-    """Refuse a URL of any length that leads anywhere but to the caller's own approved hosts; another host is noted.
+def is_approved(url: str, platform: KnownPlatform) -> bool:
+    """Say whether a URL is at a host that is approved for its platform; another one is noted for an admin (SEC-21).
 
-    No result goes to a host before an operator approves it, which takes longer than any command (SEC-21, CMD-08):
-    better that nothing is carried out, and that the caller knows why.
-
-    :raises InvalidParameters: naming `response_url`.
+    :raises InvalidParameters: naming `response_url`, if it could never be called (TRN-002, SEC-25).
     """
     try:
         place = address_guard.check_url(
@@ -39,9 +37,10 @@ def check_place(url: str, platform: KnownPlatform) -> None:
         )
     except address_guard.AddressDenied as error:
         raise status.InvalidParameters(_NAME, str(error)) from error
-    if place.host not in platform.hosts and f"{place.host}:{place.port}" not in platform.hosts:
-        hosts.note(platform.id, f"{place.host}:{place.port}", f"{_NAME}: {url}")
-        raise status.InvalidParameters(_NAME, "must be at a host of the calling platform")
+    if place.host in platform.hosts or f"{place.host}:{place.port}" in platform.hosts:
+        return True
+    hosts.note(platform.id, f"{place.host}:{place.port}", f"{_NAME}: {url}")
+    return False
 
 
 def is_in(query: str) -> bool:

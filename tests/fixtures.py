@@ -233,8 +233,7 @@ def connect(
         version="2.2.1" if state == "REGISTERED" else "",
         versions_url=f"{base}/ocpi/versions",
         base64_token=not raw,
-        # Who does not listen has results sent to where nobody looks for them.
-        hosts=[base.removeprefix("http://").removeprefix("https://"), *([] if listener else ["results.example"])],
+        hosts=[base.removeprefix("http://").removeprefix("https://")],
         connection=connection,
         **platform,
     )

@@ -27,7 +27,7 @@ def far_cpo(partner: Partner, listener: Listener) -> Person:
 
 @pytest.fixture
 def command(document: Document) -> dict[str, object]:
-    return dict(document("start_session", response_url="https://results.example/1"))
+    return dict(document("start_session", response_url="https://emsp.example/results/1"))
 
 
 def accept(listener: Listener, timeout: int = 30) -> None:

@@ -50,7 +50,7 @@ def far_cpo(partner: Partner, listener: Listener) -> Person:
 
 @pytest.fixture
 def command(document: Document) -> dict[str, object]:
-    return dict(document("start_session", response_url="https://results.example/1"))
+    return dict(document("start_session", response_url="https://emsp.example/results/1"))
 
 
 @pytest.mark.req("SEC-40", "SEC-39", "HUB-64")

@@ -23,7 +23,7 @@ def ends(cpo: Person, emsp: Person) -> callbacks.Ends:
 
 
 def kept(cpo: Person, emsp: Person, **body: object) -> Callback:
-    body["response_url"] = "https://results.example/1"
+    body["response_url"] = "https://emsp.example/results/1"
     found = callbacks.replace_response_url(
         json.dumps(body).encode(), "", module="commands", asker=snapshot.current().platforms[emsp.id],
         ends=ends(cpo, emsp), correlation_id="c",

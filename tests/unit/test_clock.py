@@ -72,7 +72,7 @@ def test_a_callback_of_a_fast_host_lives_as_long_as_any(hub_side: None, cpo: Per
     with _asking() as asking, time_machine.travel(timezone.now() - timedelta(hours=9), tick=True):
         clock.measure(asking)
         replaced = callbacks.replace_response_url(
-            b'{"response_url":"https://results.example/x"}', "", module="commands",
+            b'{"response_url":"https://a.example/x"}', "", module="commands",
             asker=snapshot.current().platforms[emsp.id],
             ends=callbacks.Ends(emsp.id, cpo.id, emsp.address, cpo.address), correlation_id="c",
         )  # fmt: skip
