@@ -6,7 +6,6 @@ and go with this process, killed or not. Workers of pytest-xdist inherit the add
 
 import os
 import tempfile
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -37,16 +36,6 @@ if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
     os.environ["DATABASE_URL"] = os.environ.get("DATABASE_URL") or servers.database_url
     os.environ["REDIS_URL"] = os.environ.get("REDIS_URL") or servers.redis_url
 template.choose()
-
-
-@pytest.hookimpl(wrapper=True, optionalhook=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Let `-n auto` be one worker more than there are processors: whoever runs scenarios mostly waits for platforms.
-
-    A number that PYTEST_XDIST_AUTO_NUM_WORKERS names stays what it is.
-    """
-    found = yield
-    return found if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else found + 1
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

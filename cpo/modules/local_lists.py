@@ -279,7 +279,7 @@ SELECT (SELECT (count(*), sum(hashtextextended(id_tag || uid || type || group_id
         WHERE l.wished AND l.state NOT IN ('NEW', 'UNSUPPORTED')),
        (SELECT (count(*),
                 sum(hashtextextended(concat(id_tag, parent_id_tag, country_code, party_id), 0)::numeric))::text
-        FROM cpo_idtag WHERE status = 'valid' AND (expires_at IS NULL OR expires_at > now()))
+        FROM cpo_idtag WHERE status = 'valid' AND (expires_at IS NULL OR expires_at > statement_timestamp()))
 """
 # Of several tokens with one tag, the one that an authorization would take (`tokens.with_tag`) decides.
 _ELIGIBLE = """

@@ -278,7 +278,7 @@ def test_tags_of_a_tenants_own_are_on_its_lists_first_until_they_expire(station:
     introduce(LocalAuthListMaxLength=2)
 
     assert bring_over() == [("Full", ["0A11", "STAFF"])]
-    IdTag.objects.filter(id_tag="STAFF").update(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    IdTag.objects.filter(id_tag="STAFF").update(expires_at=datetime.now(UTC))
     local_lists.gather()
     assert bring_over() == [("Differential", ["-STAFF"])]
 
