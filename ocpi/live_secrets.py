@@ -36,9 +36,10 @@ _WORD = string.ascii_letters + string.digits + "+/_.~-="
 # characters, and every body of every message goes through this.
 _SHAPE = bytes(ord("x") if chr(code) in _WORD else ord(" ") for code in range(256))
 _LONG = re.compile(b"x" * SHORTEST + b"x*")
-_END = b"x" * SHORTEST + b" "  # of a word that is long enough
+_LONG_ENOUGH = b"x" * SHORTEST
+_END = _LONG_ENOUGH + b" "  # of a word that is long enough
 _SHAPE_OF_PARTS = bytes(ord("/") if code in b"/." else _SHAPE[code] for code in range(256))
-_END_OF_PART = b"x" * SHORTEST + b"/"
+_END_OF_PART = _LONG_ENOUGH + b"/"
 _BETWEEN_PARTS = re.compile(rb"[/.]")
 
 
@@ -123,18 +124,17 @@ def none_in(octets: bytes) -> bool:
     known = _current()
     if any(token.encode("utf-8", "replace") in octets for token in known.unusual):
         return False
-    # Hardly a text has one of these endings anywhere, and to see that takes a quarter of looking at where words end.
-    may_have_key = known.is_key is not None and _AS_KEY in octets.translate(_HEXADECIMAL)
-    if not may_have_key and not known.finder.find_matches_as_indexes(octets):
-        return True
-    # A line feed is no part of a word. What stands before a slash or a full stop is looked at by itself, see `hide`.
-    for text, shape, end in ((octets + b"\n", _SHAPE, _END), (octets, _SHAPE_OF_PARTS, _END_OF_PART)):
-        places = _ends(text, shape, end)
-        if not known.endings.isdisjoint([text[place - _ENDING : place] for place in places]):
-            return False
-        if known.is_key is not None and _has_key(text, places, known.is_key):
-            return False
-    return True
+    matches = known.finder.find_matches_as_indexes(octets, overlapping=True)
+    if any(_ends_word(octets, end) for _, _, end in matches):
+        return False
+    return known.is_key is None or not _has_key(octets, known.is_key)
+
+
+def _ends_word(octets: bytes, end: int) -> bool:
+    """Say whether a word that is long enough ends here, or a part of a path in it, see `hide`."""
+    behind = octets[end : end + 1].translate(_SHAPE_OF_PARTS)
+    shape = _SHAPE_OF_PARTS if behind == b"/" else _SHAPE
+    return behind != b"x" and octets[max(0, end - SHORTEST) : end].translate(shape) == _LONG_ENOUGH
 
 
 @lru_cache(maxsize=2)
@@ -144,17 +144,24 @@ def _finder(endings: frozenset[bytes]) -> BytesAhoCorasick:
     return BytesAhoCorasick(ends, implementation=Implementation.DFA if len(ends) <= _MOST_AS_TABLE else None)
 
 
+def _has_key(octets: bytes, is_key: IsKey) -> bool:
+    """Say whether a live key ends where a word does, or a part of a path."""
+    if _AS_KEY not in octets.translate(_HEXADECIMAL):
+        return False
+    # A line feed is no part of a word.
+    for text, shape, end in ((octets + b"\n", _SHAPE, _END), (octets, _SHAPE_OF_PARTS, _END_OF_PART)):
+        # What is no number in hexadecimal is soon seen not to be.
+        found = [place for place in _ends(text, shape, end) if text[place - KEY_DIGITS : place].isalnum()]
+        if any(_ends_in_key(text[max(0, place - KEY_DIGITS - 1) : place], is_key, may_read=True) for place in found):
+            return True
+    return False
+
+
 def _ends(octets: bytes, shape: bytes, end: bytes) -> list[int]:
     """Return where the words end that are long enough: those behind which `end` stands in the shape of a text."""
     before = octets.translate(shape).split(end)[:-1]
     steps = map(len(end).__add__, map(len, before))
     return [place - 1 for place in itertools.accumulate(steps)]
-
-
-def _has_key(octets: bytes, places: Iterable[int], is_key: IsKey) -> bool:
-    """Say whether a live key ends at any of these places; what is no number in hexadecimal is soon seen not to be."""
-    found = [place for place in places if octets[place - KEY_DIGITS : place].isalnum()]
-    return any(_ends_in_key(octets[max(0, place - KEY_DIGITS - 1) : place], is_key, may_read=True) for place in found)
 
 
 def _ends_in_key(word: bytes, is_key: IsKey, may_read: bool) -> bool:
