@@ -251,20 +251,12 @@ def short_way(
         guard=loops.kind(asked.method, asked.module, asked.interface, routing),
         shown=shown,
         legs=Legs(
-            caller.platform.id,
-            receiver.id,
-            asked.method,
-            asked.module,
-            routing,
-            above,
-            base.encode(),
-            shown | routing.as_headers(),
-            replied,
-            is_same_below=_is_same_below(base, asked),
+            caller.platform.id, receiver.id, asked.method, asked.module, routing, above, base.encode(),
+            shown | routing.as_headers(), replied, is_same_below=_is_same_below(base, asked),
             came_with=None if asked.routing.to else asked.routing,
         ),
         is_learnt_from=asked.interface == "RECEIVER",
-    )
+    )  # fmt: skip
 
 
 def _is_same_below(base: str, asked: Asked) -> bool:

@@ -142,14 +142,10 @@ async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: 
     sent_query, sent_body = query, body
     if asked.module in callbacks.MODULES and callbacks.may_have_response_url(body, query):
         replaced = await doors.run(
-            callbacks.replace_response_url,
-            body,
-            query,
-            module=asked.module,
-            asker=asked.caller,
+            callbacks.replace_response_url, body, query, module=asked.module, asker=asked.caller,
             ends=callbacks.Ends(asked.caller.id, platform.id, route.routing.sender, route.routing.to),
             correlation_id=ids.correlation_id,
-        )
+        )  # fmt: skip
         callback, sent_query, sent_body = replaced.callback, replaced.query, replaced.body
     url = _url(platform.endpoints[(asked.module, asked.interface)], asked.tail, sent_query)
     with loops.guard(asked, route.routing, ids):

@@ -159,7 +159,7 @@ def token_type(method: str, given: str | None, body: bytes) -> str:
     if method not in ("PUT", "PATCH"):
         return given or _DEFAULT_TYPE
     raw = documents.members(body).get("type")
-    inside = _text(raw) if raw is not None else None
+    inside = spelling.text(raw) if raw is not None else None
     found = given or (inside if method == "PUT" else None) or _DEFAULT_TYPE
     if len(found) > _LONGEST_TYPE or not found.isprintable():
         raise status.InvalidParameters("type", f"must be a word of at most {_LONGEST_TYPE} characters")
@@ -268,7 +268,7 @@ def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str
         members = documents.members(bytes(raw))
         if parts[0][1] not in members:
             raise status.InvalidParameters(f"{part}[{index}].{parts[0][1]}", "is required")
-        below = (*push.path, _text(members[parts[0][1]]))
+        below = (*push.path, spelling.text(members[parts[0][1]]))
         child = _find(push, below)
         text = bytes(raw).decode()
         if child is not None:
@@ -286,7 +286,7 @@ def _keep_parts(push: Push, container_id: int, parts: Sequence[str]) -> None:
     kept: dict[str, tuple[str, datetime, str]] = {}  # of two with one uid the last counts
     for part in parts:
         members = documents.members(part)
-        path = "/".join((*push.path, _text(members["uid"])))
+        path = "/".join((*push.path, spelling.text(members["uid"])))
         kept[path.upper()] = path, moment(members), documents.last_updated_last(part)
     prepared.fetch_all(
         _KEEP_PARTS,
@@ -390,8 +390,4 @@ def _unknown(push: Push) -> status.OcpiError:
 
 def moment(members: dict[str, msgspec.Raw]) -> datetime:
     """Return the time stamp of an object."""
-    return parse_datetime(_text(members["last_updated"]))
-
-
-def _text(raw: msgspec.Raw) -> str:
-    return str(msgspec.json.decode(raw))
+    return parse_datetime(spelling.text(members["last_updated"]))

@@ -30,7 +30,7 @@ def check(push: Push, members: Mapping[str, msgspec.Raw]) -> None:
     :raises InvalidParameters: naming the member.
     """
     for name, value in identity(push).items():
-        if name in members and _text(members[name]).upper() != value.upper():
+        if name in members and text(members[name]).upper() != value.upper():
             raise status.InvalidParameters(name, f"differs from {value} in the URL")
 
 
@@ -49,7 +49,7 @@ def as_kept(document: str, kept: str, names: Collection[str]) -> str:
         name: old[name]
         for name in names
         if name in new and name in old and bytes(new[name]) != bytes(old[name])
-        if _text(new[name]).upper() == _text(old[name]).upper()
+        if text(new[name]).upper() == text(old[name]).upper()
     }
     return documents.set_members(document, changes) if changes else document
 
@@ -64,5 +64,6 @@ def path_as_kept(path: Sequence[str], country_code: str, party_id: str, kept: st
     return outbox.path_of(country_code, party_id, *parts)
 
 
-def _text(raw: msgspec.Raw) -> str:
+def text(raw: msgspec.Raw) -> str:
+    """Return a member that is an id or a time."""
     return str(msgspec.json.decode(raw))

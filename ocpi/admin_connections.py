@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -81,9 +82,9 @@ class _PlatformRows(ProxyPages):
         self.add_numbers(request, list(found.result_list))
         return found
 
+    @abstractmethod
     def add_numbers(self, request: HttpRequest, rows: list[Any]) -> None:
         """Give each row of the page its numbers, read for all of them together."""
-        raise NotImplementedError
 
     @admin.display(description="platform", ordering="name")
     def show_name(self, row: Platform) -> str:
