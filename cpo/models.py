@@ -181,7 +181,8 @@ class Token(ClientOwnedObject):
     # What an OCPP 1.6 charge point calls it: the uid, or a substitute of 20 characters (TOK-18).
     id_tag = models.CharField(max_length=36)
     received_at = models.DateTimeField(db_default=Now(), editable=False)
-    # Its eMSP's whole list no longer held it: not valid, whatever its document says, until it comes again (TRN-106).
+    # Its eMSP's whole list no longer held it: not valid, whatever its document says, until it comes again (TRN-106);
+    # its eMSP is asked about it, as about an unknown one.
     gone_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(ClientOwnedObject.Meta):

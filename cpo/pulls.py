@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Sequence
 
 from django.db import connection
 
 from cpo.models import Token
 from cpo.modules import tokens
-from ocpi import documents, keeping
+from ocpi import documents, keeping, pull_seen
 from ocpi.enums import ModuleID
 from ocpi.pull_table import IN_SCOPE, NOT_SEEN, OBJECT_KEY, Item, Pull, Scope, key_of, scope_parameters
+
+log = logging.getLogger(__name__)
 
 
 def _keep(item: Item, platform_id: int) -> bool:
@@ -32,9 +36,16 @@ def _unchanged(items: Sequence[Item], platform_id: int) -> set[str]:
 def _invalidate(scope: Scope) -> int:
     """Make the Tokens invalid that an eMSP's whole list did not hold; return how many.
 
-    They are never deleted (TOK-12), and their documents stay as their eMSP wrote them: only we stop accepting them,
-    until it lists or pushes them again. One that it pushed since the pull began stays valid, whatever its time stamp.
+    They are never deleted (TOK-12), and their documents stay as their eMSP wrote them: only we stop accepting them
+    unasked, until it lists or pushes them again. One that it pushed since the pull began stays valid, whatever its
+    time stamp. As none is ever deleted, a list without any Token of an eMSP whose Tokens we have says nothing of them:
+    it authorizes in real time and lists none, or the hub that lists has not heard of them yet. They stay as they are.
     """
+    listed = {owner.key for owner in pull_seen.seen_owners(scope.cursor_id)}
+    silent = [str(owner) for owner in scope.owners if owner.key not in listed]
+    if silent:
+        log.warning("platform %s lists no Token of %s: what is known of them stays", scope.platform_id, silent)
+    scope = dataclasses.replace(scope, owners=tuple(owner for owner in scope.owners if owner.key in listed))
     with connection.cursor() as cursor:
         cursor.execute(_INVALIDATE, scope_parameters(scope))
         return int(cursor.rowcount)

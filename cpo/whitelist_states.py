@@ -44,6 +44,9 @@ TOKEN_TYPES = {
 }
 
 
-def decide(whitelist: str, *, valid: bool) -> tuple[str, str]:
-    """Return what to do about a known Token, and what if its eMSP cannot be reached."""
-    return TABLE[(whitelist, valid)]
+def decide(whitelist: str, *, valid: bool, gone: bool = False) -> tuple[str, str]:
+    """Return what to do about a known Token, and what if its eMSP cannot be reached.
+
+    One that is gone from its eMSP's list is taken for unknown: the eMSP has never called it invalid, so it is asked.
+    """
+    return (ASK, REJECT) if gone else TABLE[(whitelist, valid)]

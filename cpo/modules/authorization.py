@@ -110,7 +110,7 @@ def prepare(
     token = known[0]
     if _in_use(charge_point, token, connector):
         return Verdict(CONCURRENT, token.document)
-    action, otherwise = whitelist_states.decide(token.whitelist, valid=token.valid)
+    action, otherwise = whitelist_states.decide(token.whitelist, valid=token.valid, gone=token.gone_at is not None)
     verdicts = {
         whitelist_states.ACCEPT: Verdict(ACCEPTED, token.document),
         whitelist_states.REJECT: Verdict(INVALID if token.valid else BLOCKED, token.document),

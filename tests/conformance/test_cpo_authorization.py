@@ -14,7 +14,7 @@ from cpo.models import AuthorizationAnswer, Session, Token, Transaction
 from cpo.modules import authorization
 from cpo.modules.authorization import Candidate, Question, Verdict
 from cpo.whitelist_states import TABLE
-from ocpi import snapshot
+from ocpi import clock, snapshot
 from tests.cpo_support import BASE, LOCATION, Point, add_location, add_point, with_tariff
 from tests.cpo_support import emsp_fixture as emsp_fixture
 from tests.cpo_support import point_fixture as point_fixture
@@ -85,6 +85,23 @@ def test_the_whitelist_table(
 
 def test_every_row_of_the_table_is_tested() -> None:
     assert {(whitelist, valid) for whitelist, valid, *_ in ROWS} == set(TABLE)
+
+
+@pytest.mark.req("TOK-23", "TRN-106")
+@pytest.mark.parametrize(("answer", "told"), [("ALLOWED", "Accepted"), ("BLOCKED", "Blocked"), ("away", "Blocked")])
+def test_a_token_that_its_emsps_list_no_longer_holds_is_asked_about_as_an_unknown_one(
+    point: Point, emsp: Person, listener: Listener, document: Document, answer: str, told: str
+) -> None:
+    token = document("token_rfid", whitelist="ALWAYS")
+    push(emsp, token)
+    Token.objects.update(valid=False, gone_at=clock.now())
+    if answer == "away":
+        listener.reply("POST", AUTHORIZE, status=503, code=3000)
+    else:
+        allow(listener, token, answer)
+
+    assert authorize(point) == told
+    assert listener.received("POST", AUTHORIZE)
 
 
 @pytest.mark.req("TOK-24")

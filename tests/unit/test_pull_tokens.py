@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cpo import models as cpo_models
-from tests.fixtures import Document, Partner
+from tests.fixtures import Document, Partner, add_party
 from tests.people import Person
 from tests.platforms import Listener
 from tests.pull_support import EARLY, Lists, run
@@ -98,9 +98,9 @@ def test_a_token_that_was_gone_is_accepted_again_when_it_comes_again(
 ) -> None:
     lists.serve("tokens", tokens(document, "T1"))
     run(drivers.id, "tokens")
-    lists.serve("tokens", [])
+    lists.serve("tokens", tokens(document, "T2"))
     assert run(drivers.id, "tokens", full=True).removed == 1
-    gone = cpo_models.Token.objects.get()
+    gone = cpo_models.Token.objects.get(uid="T1")
     assert (gone.valid, gone.gone_at is None) == (False, False)
     again = tokens(document, "T1", last_updated=moment)
 
@@ -110,5 +110,34 @@ def test_a_token_that_was_gone_is_accepted_again_when_it_comes_again(
         lists.serve("tokens", again)
         run(drivers.id, "tokens", full=True)
 
-    row = cpo_models.Token.objects.get()
+    row = cpo_models.Token.objects.get(uid="T1")
     assert (row.valid, row.gone_at) == (True, None)
+
+
+@pytest.mark.req("TOK-12", "TOK-23")
+def test_a_whole_list_without_any_token_of_an_emsp_says_nothing_of_those_we_have(
+    drivers: Person, lists: Lists, document: Document
+) -> None:
+    assert drivers.put("cpo/2.2.1/tokens/DE/EMS/T1", tokens(document, "T1")[0]).ok
+    lists.serve("tokens", [])
+
+    row = run(drivers.id, "tokens", full=True)
+
+    assert (row.result, row.removed) == ("DONE", 0)
+    assert cpo_models.Token.objects.get().valid
+
+
+@pytest.mark.req("TOK-12", "TRN-106")
+def test_a_hubs_list_makes_tokens_invalid_only_of_emsps_it_lists_any_of(
+    cpo_side: None, partner: Partner, listener: Listener, lists: Lists, document: Document
+) -> None:
+    hub = partner("BE*HUB:HUB", listener=listener)
+    add_party(hub.platform, "DE*EMS:EMSP", through_hub=True)
+    add_party(hub.platform, "FR*EMX:EMSP", through_hub=True)
+    both = [*tokens(document, "T1", "T2"), *tokens(document, "T3", country_code="FR", party_id="EMX")]
+    lists.serve("tokens", both)
+    assert run(hub.id, "tokens").created == 3
+    lists.serve("tokens", both[:1])
+
+    assert run(hub.id, "tokens", full=True).removed == 1
+    assert dict(cpo_models.Token.objects.values_list("uid", "valid")) == {"T1": True, "T2": False, "T3": True}
