@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cpo.local_lists import V16
+from cpo.ocpp import fields
 
 _PROFILES, _ENABLED = "SupportedFeatureProfiles", "LocalAuthListEnabled"
 _CAPACITY, _PER_MESSAGE = "LocalAuthListMaxLength", "SendLocalListMaxLength"
@@ -13,7 +14,6 @@ KEYS = (_PROFILES, _ENABLED, _CAPACITY, _PER_MESSAGE)
 COMPONENT = "LocalAuthListCtrlr"
 # OCPP 2.0.1, 2.6: Entries is how many there are, its maximum how many there may be; asked for as MaxSet by some only.
 VARIABLES = (("Available", None), ("Enabled", None), ("ItemsPerMessage", None), ("Entries", "MaxSet"))
-_LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ def _read_16(answer: dict[str, Any]) -> Abilities:
         if isinstance(each, dict)
     }
     profiles = {word.strip().lower() for word in said.get(_PROFILES.lower(), "").split(",")}
-    capacity = _number(said.get(_CAPACITY.lower()))
+    capacity = fields.count(said.get(_CAPACITY.lower()))
     # Some leave the profile out of their list and have it all the same: they say how much it takes.
     supported = "localauthlistmanagement" in profiles or bool(capacity)
-    per_message = _number(said.get(_PER_MESSAGE.lower()))
+    per_message = fields.count(said.get(_PER_MESSAGE.lower()))
     return Abilities(supported, _truth(said.get(_ENABLED.lower())), capacity, per_message or None)
 
 
@@ -82,15 +82,10 @@ def _read_201(answer: dict[str, Any]) -> Abilities:
     return Abilities(
         supported,
         _truth(said.get("enabled")),
-        _number(said.get("entries")),
-        _number(said.get("itemspermessage")) or None,
+        fields.count(said.get("entries")),
+        fields.count(said.get("itemspermessage")) or None,
     )
 
 
 def _truth(text: str | None) -> bool | None:
     return None if not text else text.lower() == "true"
-
-
-def _number(text: str | None) -> int | None:
-    text = text or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= _LARGEST else None

@@ -11,7 +11,7 @@ from django.utils import timezone
 from cpo.gateway.operation_states import ENDED
 from cpo.models import EVSE, ChargePoint, Operation, SmartCharging
 from cpo.modules import abilities
-from cpo.ocpp import calls
+from cpo.ocpp import calls, fields
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ STOPS_REFUSED = "StopTransactionOnInvalidId"  # kept by `abilities`, as are the 
 KEYS = (UNITS, PERIODS, LEVEL, FEATURES, STOPS_REFUSED)
 # "Current" and "Power" are the words of OCPP 1.6; some say the units themselves.
 _UNIT_OF = {"current": "A", "a": "A", "power": "W", "w": "W"}
-_LARGEST = 2**31 - 1
 
 
 def of(charge_point: ChargePoint) -> SmartCharging | None:
@@ -73,16 +72,11 @@ def read(answer: dict[str, Any]) -> dict[str, Any]:
     features = _words(said.get(FEATURES.lower(), ""))
     return {
         "rate_units": ",".join(sorted(units)),
-        "max_periods": _number(said.get(PERIODS.lower())),
-        "max_stack_level": _number(said.get(LEVEL.lower())),
+        "max_periods": fields.count(said.get(PERIODS.lower())),
+        "max_stack_level": fields.count(said.get(LEVEL.lower())),
         "supported": not features or "smartcharging" in features,
     }
 
 
 def _words(text: str) -> set[str]:
     return {word.strip().lower() for word in text.split(",") if word.strip()}
-
-
-def _number(text: str | None) -> int | None:
-    text = (text or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= _LARGEST else None

@@ -45,6 +45,7 @@ _UNIT_OF = (
 )
 # Connectors, EVSEs and sequence numbers beyond this are none, and have no place in the database.
 _MOST_SMALL = 10**9
+_LARGEST_COUNT = 2**31 - 1  # that has a place in the database
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
 
 
@@ -119,6 +120,14 @@ def number(value: object) -> Decimal | None:
     except InvalidOperation:
         return None
     return found if abs(found) < Decimal(10) ** 15 else None
+
+
+def count(setting: str | None) -> int | None:
+    """Return the whole number that a setting of a charge point is; nothing if it is none that can be stored."""
+    digits = (setting or "").strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
+        return None
+    return int(digits) if int(digits) <= _LARGEST_COUNT else None
 
 
 def scaled(measurand: str, named: str, raw: object, multiplier: int = 0) -> tuple[str, Decimal | None, str]:
