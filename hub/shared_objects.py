@@ -200,10 +200,14 @@ def _put(push: Push, row: _Row | None) -> Applied:
     body = push.body.decode()
     if row is not None:
         body = spelling.as_kept(body, row.document, spelling.identity(push))
+        body = spelling.tree_as_kept(body, row.document, member_parts(push))
     parts: list[str] = []
     whole = container is None and _HAS_PARTS.get(push.module)
     if whole:
         body, parts = documents.take_parts(body, whole)
+        if row is not None:
+            kept_parts = SharedObject.objects.filter(container_id=row.id).values_list("document", flat=True)
+            parts = spelling.parts_as_kept(parts, kept_parts, member_parts(push))
     kept, is_new = _keep(push, push.path, body, updated, container.id if container else None)
     if whole:
         _keep_parts(push, kept, parts)
@@ -336,7 +340,7 @@ def parts_of(module: str) -> str:
 
 def member_parts(push: Push) -> tuple[tuple[str, str], ...]:
     """Return the lists inside this row's document that are merged element by element."""
-    return tuple(version_numbers.schema(VERSION, push.module).PARTS[len(push.path) :])
+    return tuple(version_numbers.schema(VERSION, push.module).PARTS[len(push.path) - 1 :])
 
 
 def _stamp(container: _Row, updated: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -52,6 +52,28 @@ def as_kept(document: str, kept: str, names: Collection[str]) -> str:
         if text(new[name]).upper() == text(old[name]).upper()
     }
     return documents.set_members(document, changes) if changes else document
+
+
+def tree_as_kept(document: str, kept: str, parts: Sequence[tuple[str, str]]) -> str:
+    """Return a whole object whose parts (`connectors` by `id`) have their ids as the kept one's parts have them."""
+    name = parts[0][0] if parts else ""
+    came, before = documents.members(document).get(name), documents.members(kept).get(name)
+    if came is None or before is None:
+        return document
+    texts = [bytes(each).decode() for each in documents.elements(came, name)]
+    found = parts_as_kept(texts, (bytes(each).decode() for each in documents.elements(before, name)), parts)
+    return document if found == texts else documents.set_member(document, name, documents.raw(f"[{','.join(found)}]"))
+
+
+def parts_as_kept(came: Sequence[str], kept: Iterable[str], parts: Sequence[tuple[str, str]]) -> list[str]:
+    """Return whole parts with their ids, and those of the parts in them, as the kept ones have them."""
+    key = parts[0][1]
+    before = {documents.identity(each, key): each for each in kept}
+    found = []
+    for each in came:
+        known = before.get(documents.identity(each, key))
+        found.append(each if known is None else tree_as_kept(as_kept(each, known, (key,)), known, parts[1:]))
+    return found
 
 
 def path_as_kept(path: Sequence[str], country_code: str, party_id: str, kept: str) -> str:

@@ -51,12 +51,16 @@ def test_a_location_keeps_its_spelling(
     body: dict[str, Any] = {"id": "loc1", "country_code": "nl", "party_id": "tnm"} if not below else {}
     if below:
         body[id_member] = below.rpartition("/")[2]
+    respelled = {**connector, "id": "con1"}
+    if level == "evse":
+        body["connectors"] = [respelled]
     if level == "evse in its location":
-        body["evses"] = [{"uid": "evse1", "status": "CHARGING", "last_updated": LATER}]
+        body["evses"] = [{"uid": "evse1", "connectors": [respelled], "last_updated": LATER}]
     if method == "PUT":
+        evse = {**evse, "uid": "evse1", "connectors": [respelled]}
+        body = {**{"evse": evse, "connector": connector}.get(level, whole), **body}
         if level == "evse in its location":
-            pytest.skip("a whole Location is put with whole EVSEs")
-        body = {**{"location": whole, "evse": whole["evses"][0], "connector": connector}[level], **body}
+            body["evses"] = [evse]
     body["last_updated"] = LATER
 
     assert cpo.request(method, f"{AT}/locations/nl/tnm/loc1{below}", body, to=to).status_code == 1000
@@ -69,6 +73,22 @@ def test_a_location_keeps_its_spelling(
     paths = set(Delivery.objects.values_list("path", flat=True))
     expected = "NL/TNM/LOC1/EvSe1" if below else "NL/TNM/LOC1"
     assert paths == ({expected} if to == "NL*HUB" else set()), "what is sent is spelled as its URL"
+
+
+@pytest.mark.req("LOC-31")
+def test_connectors_in_a_patch_of_their_evse_are_matched_by_id_in_whatever_case(
+    cpo: Person, emsp: Person, document: Document, to: str
+) -> None:
+    whole = document("location", id="LOC1")
+    [first, *_] = whole["evses"][0]["connectors"]
+    two = [{**first, "id": "Con1"}, {**first, "id": "Con2"}]
+    whole["evses"] = [{**whole["evses"][0], "uid": "EvSe1", "connectors": two}]
+    assert cpo.put(f"{AT}/locations/NL/TNM/LOC1", whole, to=to).status_code == 1000
+    change = {"connectors": [{"id": "CON2", "tariff_ids": ["T9"]}], "last_updated": LATER}
+
+    assert cpo.patch(f"{AT}/locations/NL/TNM/LOC1/EvSe1", change, to=to).status_code == 1000
+
+    assert _shown(emsp, "locations")["evses"][0]["connectors"] == [two[0], {**two[1], "tariff_ids": ["T9"]}]
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
