@@ -22,8 +22,20 @@ from tests.platforms import eventually
 _LONG = 1000.0  # seconds, far longer than anything that is waited for
 
 
-def says_nothing() -> None:
-    raise psycopg.errors.ConnectionTimeout
+@pytest.fixture
+def speechless() -> Iterator[silence.Server]:
+    """A server that says nothing for as long as the test lasts: its thread would ask for ever behind all later ones."""
+    over = threading.Event()
+
+    def says_nothing() -> None:
+        if not over.wait(0.05):
+            raise psycopg.errors.ConnectionTimeout
+
+    found = silence.Server(says_nothing)
+    yield found
+    over.set()
+    found.look(_LONG)
+    assert not found.is_silent
 
 
 def is_full() -> None:
@@ -52,8 +64,8 @@ def a_long_query() -> Iterator[tuple[psycopg.Connection[Any], Future[Any], psyco
 
 @pytest.mark.req("REL-05")
 @pytest.mark.django_db
-def test_who_waits_for_a_server_that_says_nothing_is_told_so() -> None:
-    server = silence.Server(says_nothing)
+def test_who_waits_for_a_server_that_says_nothing_is_told_so(speechless: silence.Server) -> None:
+    server = speechless
     with a_long_query() as (connection, answer, _):
         server.watch(connection)
         with contextlib.closing(psycopg.connect(**db_care.own_parameters())) as idle:
@@ -193,8 +205,8 @@ def test_a_server_that_answers_again_is_asked_by_everybody(frozen: Frozen) -> No
 
 
 @pytest.mark.django_db
-def test_what_the_parent_has_is_not_ended_by_a_forked_child() -> None:
-    server = silence.Server(says_nothing)
+def test_what_the_parent_has_is_not_ended_by_a_forked_child(speechless: silence.Server) -> None:
+    server = speechless
     with contextlib.closing(psycopg.connect(autocommit=True, **db_care.own_parameters())) as connection:
         server.watch(connection)
         silence._forget_all()  # as in a child
