@@ -52,7 +52,7 @@ from cpo.modules import sessions_operations as sessions
 from cpo.modules.authorization import Question, Verdict
 from cpo.ocpp import inbox, inbox_batch
 from cpo.ocpp.inbox import Asking, Step
-from ocpi import db_care
+from ocpi import database_trouble, db_care
 
 log = logging.getLogger(__name__)
 
@@ -312,8 +312,10 @@ class Consumer:
             try:
                 for charge_point_id in inbox.waiting():
                     self.wake(charge_point_id)
-            except Exception:  # an edge of a thread: the next sweep tries again
+            except Exception as error:  # an edge of a thread: the next sweep tries again
                 log.exception("the sweep of the inbox failed")
+                if database_trouble.concerns_all(error):
+                    continue  # and so would all the others
             for every, care in _CARE:
                 if number % every == 0:
                     self._care(care)

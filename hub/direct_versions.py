@@ -18,12 +18,12 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from hub import known_objects, permissions, registry, roles, shared_objects
 from hub.routing import Asked, Direct
 from hub.shared_objects import Push
-from ocpi import audit, cdr_reviews, documents, prepared, snapshot, status
+from ocpi import audit, cdr_reviews, database_trouble, documents, prepared, snapshot, status
 from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
@@ -114,11 +114,9 @@ def accepted(asked: Asked, route: Direct, *, query: str, body: bytes) -> bool:
             store(asked, route, query=query, body=body)
     except status.OcpiError as error:
         log.info("a direct push of %s/%s is not kept: %s", asked.module, "/".join(asked.tail), error)
-    except (OperationalError, InterfaceError):
+    except Exception as error:
         log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
-        return False
-    except Exception:
-        log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
+        return not database_trouble.passes(error)
     return True
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 
 from hub import fast_broadcast, fast_callbacks, forwarding
 from hub.fast_doors import EventLoopDoors
@@ -73,7 +73,7 @@ class Lane:
             if registry is None:
                 registry = await self.doors.run(snapshot.current)
             caller = self._known(get("Authorization"), registry) or await self._recognized(message.headers, registry)
-        except (OperationalError, InterfaceError):  # the database is away: Django says so, in an envelope
+        except Error:  # the database is away: Django says so, in an envelope
             return None
         if caller is None:
             return None

@@ -62,8 +62,9 @@ def numbers(request: HttpRequest) -> HttpResponse:
 def _database() -> str:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return "ok"
+            cursor.execute("SELECT current_setting('transaction_read_only')")
+            # A standby, or a server that a full disk has closed to changes: no request that brings anything is taken.
+            return "ok" if cursor.fetchone() == ("off",) else "read only"
     except Error as error:
         log.warning("not ready, the database is away: %s", error)
         return "away"

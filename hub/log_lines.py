@@ -5,6 +5,9 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
+
+from ocpi import database_trouble
 
 _CREDENTIALS = re.compile(r"\b(Token|Basic|Bearer)(\s+|%20)[A-Za-z0-9+/=_.:~-]{6,}", re.IGNORECASE)
 _ADDRESS_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@/\s]+@")
@@ -29,7 +32,20 @@ def redact(line: str) -> str:
     return _hide(_ADDRESS_PASSWORD.sub(r"\1****@", _CREDENTIALS.sub(r"\1 ****", line)))
 
 
-class TextLines(logging.Formatter):
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class _Lines(logging.Formatter):
+    """What both kinds have in common: no traceback while the database is away, as it comes with each piece of work."""
+
+    def formatException(self, ei: _ExcInfo) -> str:
+        error = ei[1]
+        if error is not None and database_trouble.concerns_all(error):
+            return f"{type(error).__name__}: {database_trouble.words(error)}"
+        return super().formatException(ei)
+
+
+class TextLines(_Lines):
     """One line per record, time first."""
 
     def __init__(self) -> None:
@@ -39,7 +55,7 @@ class TextLines(logging.Formatter):
         return redact(super().format(record))
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(_Lines):
     """One JSON object per record, with whatever was given in `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -15,11 +15,10 @@ import time
 from collections import deque
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from hub import direct_versions
 from hub.routing import Asked, Direct
-from ocpi import status
+from ocpi import database_trouble, status
 from ocpi.background_writer import BackgroundWriter
 
 log = logging.getLogger(__name__)
@@ -85,9 +84,9 @@ def _keep(asked: Asked, route: Direct, body: bytes) -> None:
         _absent[_key(asked, route)] = time.monotonic() + _ABSENT_SECONDS
     except status.OcpiError as error:
         log.info("a direct push of %s/%s is not kept: %s", asked.module, "/".join(asked.tail), error)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if database_trouble.passes(error):
+            raise
         log.exception("a direct push of %s/%s could not be kept", asked.module, "/".join(asked.tail))
 
 

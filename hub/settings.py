@@ -316,7 +316,7 @@ _OPTIONS: dict[str, object] = {
     "options": f"{_LIMITS} {_GIVEN.get('options', '')}".strip(),
 }
 if DATABASE_POOL_SIZE:
-    _OPTIONS["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}
+    _OPTIONS["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10, "reconnect_timeout": 1}
 DATABASES = {
     "default": {
         **_DATABASE,

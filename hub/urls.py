@@ -9,6 +9,8 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from hub import docs
 
+handler500 = "hub.entrance.failed"
+
 
 def _patterns(module: str) -> list[URLPattern | URLResolver]:
     """Return a module's `urlpatterns`, a list or a function; nothing if this installation has no such module."""

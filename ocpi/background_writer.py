@@ -12,7 +12,9 @@ import threading
 from collections.abc import Callable, Sized
 from typing import Generic, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
+
+from ocpi import database_trouble
 
 log = logging.getLogger(__name__)
 
@@ -102,12 +104,13 @@ class BackgroundWriter(Generic[Batch]):
             try:
                 self.write(batch)
                 return True
-            except (OperationalError, InterfaceError) as error:
-                log.warning("%d %s wait, the database is away: %s", len(batch), self.what, error)
-                self.put_back(batch)
-            except Exception:
-                log.exception("of %d %s not all can be stored", len(batch), self.what)
-                self.refused(batch)
+            except Exception as error:
+                if database_trouble.passes(error):
+                    log.warning("%d %s wait, the database is away: %s", len(batch), self.what, error)
+                    self.put_back(batch)
+                else:
+                    log.exception("of %d %s not all can be stored", len(batch), self.what)
+                    self.refused(batch)
         return False
 
     def _new_locks(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ocpi import cdr_finders, cdr_firewall, clock, statement_figures, tariff_pricing
+from ocpi import cdr_finders, cdr_firewall, clock, database_trouble, statement_figures, tariff_pricing
 from ocpi.cdr_firewall import Facts, Finding, Inspection, Neighbour
 from ocpi.cdr_firewall.reading import moment, number, part
 from ocpi.models import CdrFinding, CdrReview
@@ -140,6 +140,9 @@ def review_due(limit: int = 200) -> int:
                             side, document = kept
                             review(row, document, side.collect)
                 except Exception as error:  # an edge: the others must not wait for this one
+                    if database_trouble.passes(error):  # nothing is wrong with the CDR: the next sweep finds it
+                        log.warning("%s is reviewed later: %s", row, database_trouble.words(error))
+                        continue
                     log.exception("%s could not be reviewed", row)
                     _give_up(row, f"internal error: {type(error).__name__}")
                 done += 1

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse, UnreadablePostError
 from rest_framework import exceptions as drf
 
-from ocpi import status
+from ocpi import database_trouble, status
 
 log = logging.getLogger(__name__)
 
 _INTERNAL = "Internal server error"
+_UNAVAILABLE = "Temporarily unavailable, please try again"
 
 
 def compose(
@@ -71,14 +71,23 @@ def response(
 
 
 def error(exc: Exception, *, unexpected: type[status.OcpiError] = status.ServerError) -> HttpResponse:
-    """Return the answer to what was raised. What we did not expect is logged and is a 3000, at a hub a 4000."""
+    """Return the answer to what was raised. What we did not expect is logged and is a 3000, at a hub a 4000.
+
+    While the database cannot do it, the same codes come with HTTP 503 and say when to come again.
+    """
     known = _as_ocpi_error(exc)
     if known is None:
-        if isinstance(exc, OperationalError | InterfaceError):
-            # No fault of the code, and it hits every request at once: no traceback for each.
-            log.error("request failed, the database is away: %s", str(exc).strip().partition("\n")[0])
-        else:
-            log.error("request failed", exc_info=exc)
+        if database_trouble.passes(exc):
+            # What hits every request at once has no traceback for each.
+            where = None if database_trouble.concerns_all(exc) else exc
+            log.error("request failed, the database cannot do it now: %s", database_trouble.words(exc), exc_info=where)
+            return response(
+                http_status=503,
+                status_code=unexpected.status_code,
+                message=_UNAVAILABLE,
+                headers=database_trouble.retry_after(exc),
+            )
+        log.error("request failed", exc_info=exc)
         return response(http_status=500, status_code=unexpected.status_code, message=_INTERNAL)
     return response(
         known.data,

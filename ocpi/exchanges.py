@@ -138,10 +138,14 @@ def _take() -> list[Entry | Forwarded]:
     batch: list[Entry | Forwarded] = []
     with suppress(IndexError):  # others dropped some; what was taken before that is in the batch
         batch.extend(_buffer.popleft() for _ in range(min(len(_buffer), _AT_ONCE)))
-    _waiting_bytes -= sum([len(entry.request_body or b"") + len(entry.response_body or b"") for entry in batch])
+    _waiting_bytes -= _octets(batch)
     if not _buffer:
         _waiting_bytes = 0  # unsynchronised additions may have drifted
     return batch
+
+
+def _octets(batch: Sequence[Entry | Forwarded]) -> int:
+    return sum([len(entry.request_body or b"") + len(entry.response_body or b"") for entry in batch])
 
 
 def _write(batch: Sequence[Entry | Forwarded]) -> None:
@@ -178,6 +182,8 @@ def stop() -> None:
 
 
 def _put_back(batch: list[Entry | Forwarded]) -> None:
+    global _waiting_bytes
+    _waiting_bytes += _octets(batch)
     _buffer.extendleft(reversed(batch))
 
 

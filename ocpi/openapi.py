@@ -244,7 +244,7 @@ def _responses(route: Route) -> Schema:
     found["200"] = _answer(route, "The answer; `status_code` says whether it was accepted.", refused=True)
     if operation.created:
         found["201"] = _answer(route, "It was new.", refused=False)
-    wanted = {401, 404, 429, 500, *operation.refused, *((400, 415) if operation.body is not None else ())}
+    wanted = {401, 404, 429, 500, 503, *operation.refused, *((400, 415) if operation.body is not None else ())}
     if route.passed_on:
         wanted |= {400, 405, 415}
     if operation.paged or not route.module:

@@ -39,6 +39,7 @@ REFUSALS: Mapping[int, tuple[str, str]] = {
     415: ("UnsupportedMediaType", "The body is not application/json, or is compressed."),
     429: ("TooManyRequests", "Too many requests; `Retry-After` says when to come again."),
     500: ("ServerError", "We failed; nothing of what the caller sent is wrong."),
+    503: ("Unavailable", "The database is away; `Retry-After` says when to come again."),
 }
 
 
@@ -130,11 +131,11 @@ def refusals() -> dict[str, Schema]:
     """Return the component `responses`: the answers with an HTTP error."""
     found = {}
     for http_status, (name, about) in REFUSALS.items():
-        codes = {"type": "integer", "enum": [3000, 4000] if http_status == 500 else list(CLIENT_ERRORS)}
+        codes = {"type": "integer", "enum": [3000, 4000] if http_status >= 500 else list(CLIENT_ERRORS)}
         given = answer_headers(functional=True)
         if http_status == 405:
             given["Allow"] = {"$ref": "#/components/headers/Allow"}
-        if http_status == 429:
+        if http_status in (429, 503):
             given["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
         content = {"application/json": {"schema": _envelope(codes, _DEBUGGING)}}
         found[name] = {"description": about, "headers": given, "content": content}

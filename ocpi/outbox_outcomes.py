@@ -6,9 +6,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 
-from ocpi import health, outbox, outbox_settle, stored
+from ocpi import database_trouble, health, outbox, outbox_settle, stored
 from ocpi.headers import Address
 from ocpi.outbox_rows import Ended, Outcome
 
@@ -24,9 +24,9 @@ def write(outcomes: list[Outcome]) -> set[int]:
             locked = {id(outcome) for outcome in outbox_settle.settle(outcomes)}
             _send_parents(outcome for outcome in outcomes if id(outcome) not in locked)
             return locked
-    except (OperationalError, InterfaceError):
-        raise  # the database is away: all of them wait
-    except DatabaseError:
+    except DatabaseError as error:
+        if database_trouble.passes(error):
+            raise  # the database is away: all of them wait
         if len(outcomes) > 1:
             return {found for outcome in outcomes for found in write([outcome])}
         # Nothing an answer says may keep its row in the lane for ever.

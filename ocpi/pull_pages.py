@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 from django.db import DatabaseError, connection, transaction
 
-from ocpi import authentication, defects, documents, json_text, keeping, status, version_numbers
+from ocpi import authentication, database_trouble, defects, documents, json_text, keeping, status, version_numbers
 from ocpi.enums import VersionNumber
 from ocpi.headers import Address
 from ocpi.pull_table import Item, Pull, key_of
@@ -103,6 +103,8 @@ def _keep(pull: Pull, platform: KnownPlatform, item: Item, kept: Kept, known_unt
         _refuse(kept, item.key, item.body, error)
         return
     except DatabaseError as error:  # what no rule foresaw must not stop the rest either
+        if database_trouble.passes(error):
+            raise  # nothing is wrong with the object: the page comes again
         log.exception("%s %s of platform %s cannot be stored", pull.module, item.key, platform.id)
         _refuse(kept, item.key, item.body, status.ServerError(f"cannot be stored: {type(error).__name__}"))
         return

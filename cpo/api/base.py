@@ -20,9 +20,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from cpo.api import principals, schemas
-from cpo.api.errors import Invalid, MethodNotAllowed, NotFound, NotJson, Refusal, Unauthenticated
+from cpo.api.errors import Invalid, MethodNotAllowed, NotFound, NotJson, Refusal, Unauthenticated, Unavailable
 from cpo.api.principals import AdminSession, Bearer, Principal
 from cpo.models import ChargePoint
+from ocpi import database_trouble
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ class View(APIView):
             return refused(error)
         if isinstance(error, exceptions.MethodNotAllowed):
             return refused(MethodNotAllowed(f"{self.request.method} does nothing here"))
+        if database_trouble.passes(error):
+            log.error("operation API: the database cannot do it now: %s", database_trouble.words(error))
+            told = Unavailable("temporarily unavailable, please try again")
+            return answer(told.body(), http_status=told.http_status, headers=database_trouble.retry_after(error))
         # An edge: nothing of ours is shown to a stranger.
         log.exception("operation API: %s %s", self.request.method, self.request.path)
         return answer({"error": "INTERNAL", "message": "this went wrong on our side"}, http_status=500)

@@ -89,6 +89,12 @@ class QueueFull(Refusal):
     http_status, code = 429, "QUEUE_FULL"
 
 
+class Unavailable(Refusal):
+    """The database cannot do it now."""
+
+    http_status, code = 503, "UNAVAILABLE"
+
+
 class TooManyWaiting(Refusal):
     """All places for requests that wait are taken."""
 

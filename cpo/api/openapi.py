@@ -31,6 +31,7 @@ _REFUSALS = {
     422: "Breaks its schema: field and rule are named. UNKNOWN_ACTION, UNKNOWN_REF, UNKNOWN_ID.",
     429: "QUEUE_FULL or TOO_MANY_WAITING.",
     500: "Our fault.",
+    503: "UNAVAILABLE: the database is away; `Retry-After` says when to come again.",
 }
 _ABOUT = {
     "cp": "identity of a charge point; letter case does not matter",
@@ -153,7 +154,7 @@ def _responses(operation: Operation) -> Schema:
                 name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Total-Count", "X-Limit")
             }
         found[str(code)] = answer
-    refused = {401, 403, 404, 405, 422, 500, *operation.refused, *((400,) if operation.takes else ())}
+    refused = {401, 403, 404, 405, 422, 500, 503, *operation.refused, *((400,) if operation.takes else ())}
     for code in sorted(refused):
         found[str(code)] = {"$ref": f"#/components/responses/Refused{code}"}
     return found

@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import Any
 
 import psycopg
+from psycopg.errors import ReadOnlySqlTransaction
 
 from cpo.gateway import ending
 from cpo.gateway.config import Config
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 GROUP = 100
 WRITERS = 2
 REPEAT_SECONDS = 600
+_UNREACHABLE = (psycopg.OperationalError, ReadOnlySqlTransaction)
 
 
 class StoreUnavailable(Exception):
@@ -173,8 +175,10 @@ class InboxWriter:
                             connection = await self._connect()
                         await self._write_in_time(connection, group)
                         group = []
-                    except (psycopg.OperationalError, TimeoutError) as error:
+                    except (*_UNREACHABLE, TimeoutError) as error:
                         logger.warning("ocpp inbox unreachable: %s", str(error).strip()[:200] or "no answer")
+                        if isinstance(error, ReadOnlySqlTransaction) and connection is not None:
+                            await connection.close()  # the next one may find the server that took its place
                         if isinstance(error, TimeoutError):
                             connection = None
                         group = self._give_up(group)

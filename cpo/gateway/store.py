@@ -114,6 +114,9 @@ class Store:
             min_size=1,
             max_size=_POOL,
             timeout=3,
+            # The pool doubles its pause with each attempt that fails. So it gives up soon: whoever wants a connection
+            # next begins anew, and a database that was away for minutes is found within a second or two (REL-05).
+            reconnect_timeout=1,
             open=False,
             kwargs={"autocommit": True, "connect_timeout": 5},
         )

@@ -23,7 +23,7 @@ from enum import Enum
 from typing import Any
 
 import msgspec
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from cpo.gateway import frames
@@ -49,7 +49,7 @@ from cpo.ocpp.events import Event
 from cpo.ocpp.inbox_order import next_message
 from cpo.ocpp.inbox_order import waiting as waiting
 from cpo.whitelist_states import ACCEPTED, INVALID
-from ocpi import documents, prepared
+from ocpi import database_trouble, documents, prepared
 from ocpi.headers import Address
 
 log = logging.getLogger(__name__)
@@ -111,9 +111,9 @@ def step(charge_point_id: int, verdicts: Mapping[int, Verdict], *, at_once: bool
                 return Step.PARKED
             found = _apply(message, event, verdicts)
             return Step.LAST if found is Step.APPLIED and not more else found
-    except (OperationalError, InterfaceError):
-        raise  # the database's fault, not the message's
     except Exception as error:  # one of the three edges: a message must not stop the others
+        if database_trouble.passes(error):
+            raise  # the database's fault, not the message's
         log.exception("message %s of charge point %s failed", message and message.pk, charge_point_id)
         return _failed(message, error)
 

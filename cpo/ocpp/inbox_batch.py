@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from cpo import metering, reservation_states
 from cpo.gateway import frames
@@ -26,7 +26,7 @@ from cpo.modules import availability, connector_history, connector_states
 from cpo.modules import locations_statuses as statuses
 from cpo.ocpp import inbox, inbox_order, v16
 from cpo.ocpp.events import ConnectorStatus
-from ocpi import prepared, sql_arrays
+from ocpi import database_trouble, prepared, sql_arrays
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +78,11 @@ def apply(charge_point_ids: Collection[int]) -> Applied:
             return found
         except statuses.BeingChanged as error:
             ids -= error.charge_point_ids  # they wait one by one, holding up nobody
-        except (OperationalError, InterfaceError) as error:
-            if not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+        except Exception as error:  # one of them is bad; by itself it fails alone
+            if isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+                return Applied(left=set(charge_point_ids))
+            if database_trouble.passes(error):
                 raise  # the database's fault, not the messages'
-            return Applied(left=set(charge_point_ids))
-        except Exception:  # one of them is bad; by itself it fails alone
             log.warning("%d messages are applied one by one", len(ids), exc_info=True)
             return Applied(left=set(charge_point_ids))
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from emsp.models import CDR
 from emsp.modules import cdr_facts, cdr_references
-from ocpi import cdr_firewall, cdr_reviews, tariff_pricing
+from ocpi import cdr_firewall, cdr_reviews, database_trouble, tariff_pricing
 from ocpi.models import CdrReview
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,10 @@ def check_waiting(limit: int = 100) -> int:
     for cdr in waiting:
         try:
             check(cdr)
-        except Exception:  # one CDR that nobody can read must not keep the others waiting
+        except Exception as error:  # one CDR that nobody can read must not keep the others waiting
+            if database_trouble.passes(error):  # nothing is wrong with the CDR: the next sweep finds it
+                log.warning("CDR %s is checked later: %s", cdr, database_trouble.words(error))
+                continue
             log.exception("CDR %s could not be checked", cdr)
             CDR.objects.filter(pk=cdr.pk).update(
                 verdict=CDR.Verdict.UNVERIFIABLE,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg.errors import DeadlockDetected
 
 from emsp.models import CDR, Token
 from emsp.modules import cdr_checks, tokens_operations
@@ -14,6 +15,7 @@ from ocpi import cdr_disputes, cdr_reviews, clock
 from ocpi.models import AuditEntry, CdrReview, MeterKey
 from tests.fixtures import Document
 from tests.people import Person
+from tests.troubles import raised_by
 from tests.unit.test_signed_meter import REAL, REAL_KEY, Meter, value
 
 URL = "emsp/2.2.1/cdrs"
@@ -190,3 +192,23 @@ def test_one_that_fails_keeps_no_other_waiting(billing: Billing, monkeypatch: py
 
     assert dict(CdrReview.objects.values_list("cdr_id", "verdict"))["NOWHERE"] == "noted"
     assert CdrReview.objects.filter(verdict="").count() == 0
+
+
+@pytest.mark.req("PRI-98")
+def test_a_cdr_is_reviewed_later_if_the_database_could_not_do_it(
+    billing: Billing, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crossed(*_arguments: Any) -> Any:
+        raise raised_by(DeadlockDetected)
+
+    assert billing.cpo.post(URL, document("cdr", auth_method="WHITELIST")).codes == (201, 1000)
+    with monkeypatch.context() as patched:
+        patched.setattr(cdr_reviews, "review", crossed)
+        cdr_checks.check_waiting()
+        reviewed = cdr_reviews.review_due()
+    verdicts = (reviewed, CDR.objects.get().verdict, CdrReview.objects.get().verdict)
+
+    cdr_checks.check_waiting()
+
+    assert verdicts == (0, "", "")
+    assert (CDR.objects.get().verdict, CdrReview.objects.get().verdict) == ("match", "good")

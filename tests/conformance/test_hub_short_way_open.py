@@ -256,7 +256,7 @@ def test_if_nothing_can_be_read_each_that_asked_is_told_so(
             found = [each.codes for each in await asyncio.gather(*[each.ask(unnamed(cpo)) for each in clients])]
         return [*found, (await clients[0].ask(unnamed(cpo))).codes]
 
-    assert run(served, work) == [(500, 4000)] * 3 + [(200, 1000)]
+    assert run(served, work) == [(503, 4000)] * 3 + [(200, 1000)]
     assert len(listener.received("POST")) == 2
 
 

@@ -48,6 +48,7 @@ class Cpo:
             "OCPI_BASE_URL": "http://127.0.0.1:9",
             "OCPP_DRAIN_SECONDS": "0.5",
             "OCPP_HEARTBEAT": "60",
+            "OCPI_PULLS": "false",  # the eMSP has no list: its cards would be taken for gone
             **(env or {}),
         }
         emsp = {"name": "emsp", "url": f"http://127.0.0.1:{ports[0]}", "token": "emsp-token-of-the-figure-0123456789",

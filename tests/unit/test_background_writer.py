@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 import pytest
 from django.db import OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
 
 from ocpi.background_writer import BackgroundWriter
+from tests.troubles import raised_by
 
 
 class Gathered:
@@ -44,16 +46,17 @@ class Gathered:
 
 
 def test_what_could_not_reach_the_database_is_written_later_and_what_it_refused_is_handed_over() -> None:
-    away, refused = Gathered(), Gathered()
+    away, standby, refused = Gathered(), Gathered(), Gathered()
     away.fails, refused.fails = OperationalError("away"), ValueError("odd")
+    standby.fails = raised_by(ReadOnlySqlTransaction)
 
-    for each in (away, refused):
+    for each in (away, standby, refused):
         each.waiting += ["a", "b"]
         each.writer.start()
         assert each.tried.wait(10)
         each.writer.stop()
 
-    assert (away.written, away.refused) == (["a", "b"], [])
+    assert (away.written, away.refused) == (standby.written, standby.refused) == (["a", "b"], [])
     assert (refused.written, refused.refused) == ([], ["a", "b"])
 
 

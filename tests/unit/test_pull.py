@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected
 
 from emsp import models
+from emsp.modules import tariffs as emsp_tariffs
 from ocpi import defects
 from ocpi.models import PulledInvalid
 from tests.fixtures import Document, Partner
@@ -16,6 +19,7 @@ from tests.people import Person
 from tests.platforms import Listener, Reply
 from tests.pull_support import Lists, cursor, later, run
 from tests.statements import at_most
+from tests.troubles import raised_by
 
 EARLY = "2026-01-01T00:00:00Z"
 
@@ -113,6 +117,25 @@ def test_invalid_objects_are_put_aside_and_the_others_kept(owner: Person, lists:
     run(owner.id, "tariffs", full=True)
     assert PulledInvalid.objects.count() == 3
     assert PulledInvalid.objects.get(key="NL*TNM*BAD").times == 2
+
+
+@pytest.mark.req("TRN-105", "REL-37")
+def test_an_object_is_not_put_aside_because_the_database_could_not_store_it(
+    owner: Person, lists: Lists, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crossed(*_arguments: Any) -> bool:
+        raise raised_by(DeadlockDetected)
+
+    lists.serve("tariffs", tariffs(document, "A", "B"))
+    with monkeypatch.context() as patched:
+        patched.setattr(emsp_tariffs, "keep", crossed)
+        with pytest.raises(OperationalError):
+            run(owner.id, "tariffs")
+    aside = PulledInvalid.objects.count()
+
+    row = run(owner.id, "tariffs")
+
+    assert (aside, row.result, shown()) == (0, "DONE", ["A", "B"])
 
 
 @pytest.mark.req("TRN-105")
