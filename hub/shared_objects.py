@@ -1,7 +1,7 @@
 """The objects the hub keeps: each push applied to the stored state, the owner's `last_updated` untouched (HUB-20).
 
 An object that a module addresses on its own has its own row ("LOC1", "LOC1/3256"); what is addressed below that (a
-Connector) is a member of its row's document. Which levels there are is read from the version's schema.
+Connector) is a member of its row's document (docs/adr/0002). Which levels there are is read from the version's schema.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from hub import ownership, spelling
 from hub.models import SharedObject
-from ocpi import defects, documents, keeping, outbox, prepared, status, version_numbers
+from ocpi import defects, documents, keeping, outbox, prepared, session_periods, status, version_numbers
 from ocpi.headers import Address
 from ocpi.v2_2_1.types import format_datetime, parse_datetime
 
@@ -28,7 +28,6 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "sessions": ("Session",),
     "cdrs": ("CDR",),
 }
-# Locations and EVSEs have rows of their own, Connectors live inside their EVSE (docs/adr/0002).
 ROW_LEVELS = 2
 _HAS_PARTS = {"locations": "evses"}
 _STAMPED = "last_updated"
@@ -221,7 +220,10 @@ def _put(push: Push, row: _Row | None) -> Applied:
 def _patch(push: Push, row: _Row | None) -> Applied:
     if row is None or row.deleted:
         raise _unknown(push)
-    patch = documents.members(spelling.change_of(push))
+    change = spelling.change_of(push)
+    if push.module == "sessions":
+        change = session_periods.added(row.document, change)
+    patch = documents.members(change)
     updated = moment(patch)
     keeping.refuse_older(updated, row.last_updated)
     part = _HAS_PARTS.get(push.module, "") if row.container_id is None else ""
@@ -229,7 +231,8 @@ def _patch(push: Push, row: _Row | None) -> Applied:
         _merge_parts(push, row, patch, part)
         return _applied(push, row.id, row, split=row.split)
     split = _write(row, documents.merge_tree(row.document, documents.text(patch), member_parts(push)), updated)
-    return _applied(push, row.id, row, fields=tuple(patch), split=split)
+    # To others a PATCH would add those periods once more: the whole goes to them.
+    return _applied(push, row.id, row, fields=None if session_periods.MEMBER in patch else tuple(patch), split=split)
 
 
 def _delete(push: Push, row: _Row | None) -> Applied:

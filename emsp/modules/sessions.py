@@ -9,13 +9,11 @@ from rest_framework.request import Request
 
 from emsp.models import Session
 from emsp.modules import sessions_ending as ending
-from ocpi import defects, documents, envelope, keeping, ours, status
+from ocpi import defects, documents, envelope, keeping, ours, session_periods, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
 from ocpi.headers import Address
 from ocpi.v2_2_1 import sessions as schema
 from ocpi.views import OcpiView
-
-_PERIODS = "charging_periods"
 
 
 def keep(owner: Address, session_id: str, body: bytes, *, platform_id: int, receiver: Address | None = None) -> bool:
@@ -55,16 +53,15 @@ def change(owner: Address, session_id: str, body: bytes, *, receiver: Address | 
     identity = _identity(owner, session_id)
     keeping.check_identity(documents.members(kept), identity)
     keeping.last_updated(documents.members(kept))
-    members = documents.members(keeping.without_identity(kept, identity))
+    patch = keeping.without_identity(kept, identity)
     with transaction.atomic():
         session = keeping.find(Session, owner=owner, object_id=session_id, lock=True)
         if session is None:
             raise status.UnknownObject
-        added = members.pop(_PERIODS, None)
-        if added is not None:  # absent, null and [] change nothing: only a PUT takes periods away (SES-29, SES-30)
-            members[_PERIODS] = _with_added(session.document, documents.elements(added))
         merged, updated = keeping.patch(
-            session, documents.text(members).encode(), check=lambda text: schema.check_leniently(text, "Session")
+            session,
+            session_periods.added(session.document, patch).encode(),
+            check=lambda text: schema.check_leniently(text, "Session"),
         )
         refuse_foreign_token(documents.members(merged), receiver)
         merged = ending.with_last_word(session, merged.encode()).decode()
@@ -91,16 +88,6 @@ def refuse_foreign_token(members: dict[str, msgspec.Raw], receiver: Address | No
     party = Address(*(str(msgspec.json.decode(token[name])) for name in ("country_code", "party_id")))
     if party.key not in {address.key for address in ([receiver] if receiver else ours.addresses(Role.EMSP))}:
         raise status.InvalidParameters("cdr_token.party_id", f"{party} is not {receiver or 'a party of this platform'}")
-
-
-def _with_added(stored: str, added: list[msgspec.Raw]) -> msgspec.Raw:
-    """Return the periods in order of their start; one with the start of a stored one replaces it (SES-32)."""
-    before = documents.members(stored).get(_PERIODS)
-    if before is None and not added:
-        return msgspec.Raw(b"null")
-    periods = [*(documents.elements(before) if before is not None else []), *added]
-    by_start = {keeping.moment(documents.members(bytes(period))["start_date_time"]): period for period in periods}
-    return msgspec.Raw(msgspec.json.encode([by_start[start] for start in sorted(by_start)]))
 
 
 def _identity(owner: Address, session_id: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytest_django import Settings
 from hub import passing, tidying
 from hub.models import Callback, Permission, SharedObject
 from ocpi import counts, snapshot
+from ocpi.models import Delivery
 from ocpi.v2_2_1.types import format_datetime
 from tests.fixtures import Document, Partner
 from tests.people import Person
@@ -194,6 +196,31 @@ def test_of_sessions_that_go_to_all_by_a_rule_nobody_else_learns_that_there_are_
     for reader in (drivers.ems, drivers.msx, drivers.scsp):
         answer = reader.get(f"{SENDER}/sessions", query=SINCE)
         assert (answer.data, answer.headers["X-Total-Count"]) == ([], "0")
+
+
+def _period(minute: int, volume: float) -> dict[str, Any]:
+    start = f"2026-03-01T10:{minute:02}:00Z"
+    return {"start_date_time": start, "dimensions": [{"type": "ENERGY", "volume": volume}]}
+
+
+@pytest.mark.req("SES-29", "SES-32", "HUB-61")
+@pytest.mark.parametrize("to", ["DE*EMS", "NL*HUB"])
+def test_charging_periods_in_a_patch_are_added_to_those_the_hub_keeps(drivers: Drivers, to: str) -> None:
+    rule("ALLOW", to_country_code="AT", to_party_id="SCS", module="sessions", broadcast=True)
+    first, second, third = _period(0, 1.5), _period(5, 2.5), _period(10, 3.5)
+    stamp = "2026-03-01T10:00:00Z"
+    drivers.push("sessions", "1", holder="DE*EMS", to=to, charging_periods=[first, second], last_updated=stamp)
+    Delivery.objects.all().delete()
+    url, again = "hub/2.2.1/receiver/sessions/NL/TNM/1", _period(5, 2.75)
+
+    for change in ({"charging_periods": [third, again]}, {"charging_periods": []}, {"charging_periods": None}):
+        assert drivers.cpo.patch(url, {**change, "last_updated": stamp}, to=to).codes == (200, 1000)
+        passing.flush()
+
+    kept = json.loads(SharedObject.objects.get(module="sessions").document)
+    assert kept["charging_periods"] == [first, again, third]
+    # To who adds what a PATCH names, two of them would come once more: all of it goes there.
+    assert list(Delivery.objects.values_list("fields", flat=True)) == ([None] if to == "NL*HUB" else [])
 
 
 @pytest.mark.req("SES-02", "HUB-60")
