@@ -456,3 +456,19 @@ def test_a_long_uid_goes_to_the_charge_point_as_its_substitute(point: Point, sta
 
     assert len(tag) == 20
     assert json.loads(Session.objects.get().document)["cdr_token"]["uid"] == uid
+
+
+@pytest.mark.req("HUB-06")
+@pytest.mark.parametrize(
+    ("parties", "codes"), [(["DE*ONE:EMSP"], (200, 1000)), (["DE*ONE:EMSP", "DE*TWO:EMSP"], (200, 2001))]
+)
+def test_a_platform_with_one_party_may_leave_the_addresses_out(
+    partner: Partner, listener: Listener, document: Document, parties: list[str], codes: tuple[int, int]
+) -> None:
+    asker = partner(*parties, listener=listener)
+    body = document("stop_session", response_url=f"{asker.url}{RESULTS}/1", session_id="unknown")
+
+    answer = asker.post(f"{PATH}/STOP_SESSION", body, to=None, sender=None, documented=False)
+
+    assert answer.codes == codes, answer.message
+    assert (answer.headers["OCPI-from-country-code"], answer.headers["OCPI-from-party-id"]) == ("NL", "TNM")

@@ -85,6 +85,16 @@ def test_two_changes_of_one_object_are_one_delivery(cpo: Person, emsp: Person, l
     assert Delivery.objects.get().change == 2
 
 
+@pytest.mark.req("HUB-44")
+def test_a_location_and_its_parts_keep_one_order(cpo: Person, emsp: Person, location: dict[str, object]) -> None:
+    cpo.put(LOCATION, location)
+    cpo.patch(f"{LOCATION}/{evse_of(location)}", {"status": "CHARGING", "last_updated": "2031-05-01T10:00:00Z"})
+
+    left = Delivery.objects.values_list("path", "order_key")
+    assert len({path for path, _ in left}) == 2
+    assert {order_key for _, order_key in left} == {"NL*TNM/LOC1"}
+
+
 @pytest.mark.req("HUB-32")
 @pytest.mark.parametrize(("change", "field"), [
     ({"coordinates": None}, "coordinates"), ({"publish": "yes"}, "publish"), ({"id": "LOC2"}, "id"),

@@ -53,6 +53,19 @@ def test_a_command_goes_to_the_cpo_and_its_answer_comes_back(
     assert (got.headers["ocpi-to-party-id"], got.headers["ocpi-from-party-id"]) == ("TNM", "EMS")
 
 
+@pytest.mark.req("HUB-13", "HUB-24")
+def test_the_addresses_and_counts_of_an_answer_are_those_its_receiver_gave(
+    far_cpo: Person, emsp: Person, listener: Listener
+) -> None:
+    own = {"OCPI-to-country-code": "de", "OCPI-to-party-id": "ems", "OCPI-from-country-code": "NL",
+           "OCPI-from-party-id": "TN2", "X-Total-Count": "7", "X-Limit": "3"}  # fmt: skip
+    listener.reply("GET", "/", data=[], headers=own)
+
+    answer = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM")
+
+    assert {name: answer.headers[name] for name in own} == own
+
+
 @pytest.mark.req("HUB-21")
 def test_the_body_passes_byte_for_byte(far_cpo: Person, emsp: Person, listener: Listener) -> None:
     listener.reply("POST", "/", data=None)

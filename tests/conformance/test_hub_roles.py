@@ -260,7 +260,7 @@ def test_lists_it_does_not_keep_are_not_listed(emsp: Person, settings: Settings)
     assert not {"sessions", "cdrs"} & senders
 
 
-@pytest.mark.req("HUB-41", "HUB-42")
+@pytest.mark.req("HUB-41", "HUB-42", "HUB-43")
 def test_what_receivers_say_to_a_broadcast_is_noted_for_each_and_told_to_nobody(
     partner: Partner, cpo: Person, document: Document
 ) -> None:
@@ -282,6 +282,9 @@ def test_what_receivers_say_to_a_broadcast_is_noted_for_each_and_told_to_nobody(
 
     assert (answer.codes, answer.data) == ((201, 1000), None)
     assert {name: len(each.received("PUT")) for name, each in listeners.items()} == {"REF": 1, "TOK": 1, "FIN": 1}
+    got = [each.received("PUT")[0].headers for each in listeners.values()]
+    assert {each["x-correlation-id"] for each in got} == {answer.headers["X-Correlation-ID"]}
+    assert len({answer.headers["X-Request-ID"], *[each["x-request-id"] for each in got]}) == 4
     done = {row.to_party_id: (row.state, row.status_code) for row in FinishedDelivery.objects.all()}
     # It takes our token for GET versions, so it is this object that it refuses (REL-25).
     assert done == {"REF": ("REFUSED", 2001), "TOK": ("REFUSED", 2000), "FIN": ("DELIVERED", 1000)}
