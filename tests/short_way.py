@@ -141,6 +141,12 @@ class Served:
         assert self.long == before, "the second request went the long way"
         return client, answer
 
+    async def quiet(self) -> None:
+        """Wait until the client of the event loop looks after nobody's time limit."""
+        async with asyncio.timeout(_SECONDS):
+            while self.application.lane().doors.pool._timer is not None:
+                await asyncio.sleep(0.01)
+
 
 @pytest.fixture(name="served")
 def served_fixture(monkeypatch: pytest.MonkeyPatch) -> Served:

@@ -282,7 +282,7 @@ def _read(question: Question, candidate: Candidate, answer: client.Answer) -> Ve
         if answer.data_text() not in (None, text):
             defects.noted(["QRK-06 data in a list"])
         info = documents.members(text)
-        allowed = msgspec.json.decode(info.get("allowed", msgspec.Raw(b"null")))
+        allowed = _text(info, "allowed")
         token = _token(info) or question.token
     except (client.Garbage, status.OcpiError, msgspec.DecodeError):
         log.warning("an AuthorizationInfo that cannot be read")
@@ -322,12 +322,13 @@ def _theirs(token: str, question: Question, candidate: Candidate) -> bool:
 def _here(info: dict[str, msgspec.Raw], question: Question) -> bool:
     """Say whether the answer allows our EVSEs; without a list it allows all of them (TOK-31)."""
     raw = bytes(info.get("location", msgspec.Raw(b"null")))
-    if raw == b"null" or not question.location:
+    if raw[:1] != b"{" or not question.location:
         return True
     allowed = documents.get(raw, "evse_uids")
-    if not allowed:
+    uids = [allowed] if isinstance(allowed, str) else allowed
+    if not uids or not isinstance(uids, list):
         return True
-    folded = {str(uid).casefold() for uid in allowed}
+    folded = {str(uid).casefold() for uid in uids}
     return any(uid.casefold() in folded for uid in question.location["evse_uids"])
 
 

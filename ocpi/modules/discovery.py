@@ -155,7 +155,9 @@ def _endpoints(target: client.Target, data: Any, url: str) -> dict[tuple[str, st
                     role = InterfaceRole.SENDER.value  # its role means nothing (VER-10, PIT-12)
                 elif role is None:
                     defects.note(target.platform_id, "QRK-09 endpoint without a role", f"GET {url}")
-                if identifier in set(ModuleID) and role in set(InterfaceRole) and (identifier, role) not in found:
+                # A role that is no text is no role of ours either, and could not be looked up.
+                known = identifier in set(ModuleID) and isinstance(role, str) and role in set(InterfaceRole)
+                if known and (identifier, role) not in found:
                     found[(identifier, role)] = _checked(target, identifier, endpoint_url)
     return found
 

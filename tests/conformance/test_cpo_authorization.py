@@ -238,6 +238,29 @@ def test_a_token_that_is_allowed_at_other_evses_only_is_refused(
     assert authorize(point) == "Invalid"
 
 
+@pytest.mark.req("REL-28", "TOK-24")
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ({"allowed": []}, "Invalid"),
+        ({"allowed": {"ALLOWED": True}}, "Invalid"),
+        ({"allowed": 1}, "Invalid"),
+        ({"location": LOCATION}, "Accepted"),
+        ({"location": [LOCATION]}, "Accepted"),
+        ({"location": {"location_id": LOCATION, "evse_uids": 5}}, "Accepted"),
+        ({"location": {"location_id": LOCATION, "evse_uids": "TNM-UTR-0042-1"}}, "Accepted"),
+        ({"authorization_reference": ["REF"]}, "Accepted"),
+    ],
+    ids=str,
+)
+def test_an_answer_of_odd_types_leaves_no_driver_without_one(
+    point: Point, emsp: Person, listener: Listener, document: Document, info: dict[str, Any], told: str
+) -> None:
+    allow(listener, document("token_rfid"), **info)
+
+    assert authorize(point) == told
+
+
 @pytest.mark.req("OCPP-72", "OCPP-128", "SES-24")
 def test_what_the_whitelist_said_is_not_taken_for_an_answer_of_the_emsp(
     point: Point, emsp: Person, listener: Listener, document: Document

@@ -138,7 +138,7 @@ def test_without_credentials_or_a_common_module_it_is_3003(invited: Person, list
     assert state_of(invited) == before
 
 
-@pytest.mark.req("VER-17", "PIT-11", "PIT-12", "VER-10", "TRN-123", "VER-07")
+@pytest.mark.req("VER-17", "PIT-11", "PIT-12", "VER-10", "TRN-123", "VER-07", "SEC-48")
 def test_odd_version_details_are_understood(invited: Person, listener: Listener) -> None:
     details = {
         "version": "2.2.1",
@@ -149,6 +149,10 @@ def test_odd_version_details_are_understood(invited: Person, listener: Listener)
             {"identifier": "locations", "role": "SENDER", "url": f"{listener.url}/out"},
             {"identifier": "nltnm-coffee", "role": "SENDER", "url": f"{listener.url}/coffee"},
             {"identifier": "tokens", "role": "BOTH", "url": f"{listener.url}/tokens"},
+            {"identifier": "tokens", "role": ["SENDER"], "url": f"{listener.url}/tokens"},
+            {"identifier": ["tokens"], "role": "SENDER", "url": f"{listener.url}/tokens"},
+            {"identifier": "tokens", "role": "SENDER", "url": {"href": f"{listener.url}/tokens"}},
+            "tokens",
         ],
     }
     listener.reply("GET", "/ocpi/2.2.1", data=[details])

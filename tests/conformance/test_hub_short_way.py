@@ -370,6 +370,26 @@ def test_no_answer_within_the_limit_is_4002(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.req("SEC-28", "HUB-69")
+def test_the_limit_holds_for_the_first_that_waits_after_a_while_in_which_nobody_did(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings
+) -> None:
+    async def work() -> tuple[int, int]:
+        client, _ = await served.warm(request(cpo))
+        await served.quiet()
+        settings.OCPI_FORWARD_TIMEOUT = 0.3
+        listener.reply("PUT", "/", delay=12)
+        before = served.long
+        answer = await client.ask(request(cpo))
+        assert served.long == before
+        return answer.codes
+
+    began = time.monotonic()
+
+    assert run(served, work) == (200, 4002)
+    assert time.monotonic() - began < 10
+
+
 @pytest.mark.req("SEC-29")
 def test_an_answer_over_the_limit_is_not_passed_back(
     cpo: Person, receiver: Person, listener: Listener, served: Served

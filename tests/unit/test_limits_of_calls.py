@@ -14,7 +14,8 @@ import uvloop
 from pytest_django.fixtures import Settings
 
 from ocpi import client, client_async, wire, wire_async
-from tests.unit.hostile_server import OK_BODY, HostileServer, Peer, answer, keep_answering
+from ocpi.attempts import Attempt
+from tests.unit.hostile_server import OK_BODY, HostileServer, Peer, Script, answer, keep_answering
 from tests.unit.platform_calls import target
 from tests.unit.wire_calls import nobody_accepts
 
@@ -32,18 +33,26 @@ def _loopback(settings: Settings) -> Iterator[None]:
     wire.pool.clear()
 
 
-def in_an_event_loop(*arguments: Any, **options: Any) -> client.Answer:
+def in_an_event_loop(*arguments: Any, times: int = 1, **options: Any) -> client.Answer:
     async def ask() -> client.Answer:
         pool = wire_async.Pool()
         try:
-            return await client_async.send(pool, *arguments, headers={}, **options)
+            for _ in range(times):
+                found = await client_async.send(pool, *arguments, headers={}, **options)
+            return found
         finally:
             await pool.close()
 
     return uvloop.run(ask())
 
 
-@pytest.fixture(params=[client.send, in_an_event_loop], ids=["threads", "event loop"])
+def in_threads(*arguments: Any, times: int = 1, **options: Any) -> client.Answer:
+    for _ in range(times):
+        found = client.send(*arguments, **options)
+    return found
+
+
+@pytest.fixture(params=[in_threads, in_an_event_loop], ids=["threads", "event loop"])
 def send(request: pytest.FixtureRequest) -> Send:
     """Both doors out, one after the other."""
     found: Send = request.param
@@ -102,6 +111,90 @@ def test_an_answer_has_one_mebibyte_unless_it_is_a_page(send: Send) -> None:
         assert len(send(target(), "GET", f"{server.url}/x", timeout=_NEVER).body) == 1 << 20
     with HostileServer(keep_answering(answer(longest + b" "))) as server, pytest.raises(client.Garbage):
         send(target(), "GET", f"{server.url}/x", timeout=_NEVER)
+
+
+def repeated(then: Script) -> Script:
+    """Close a kept connection at its second request, which comes again on a new one."""
+
+    def script(peer: Peer) -> None:
+        if peer.number > 1:
+            then(peer)
+        elif peer.request():
+            peer.send(answer())
+            peer.request()
+
+    return script
+
+
+@pytest.mark.req("SEC-28")
+def test_a_request_that_comes_again_on_a_new_connection_has_no_time_of_its_own(send: Send) -> None:
+    began = time.monotonic()
+    script = repeated(lambda peer: (peer.request(), peer.hang()))
+    with HostileServer(script) as server, pytest.raises(client.NoAnswer):
+        send(target(), "GET", f"{server.url}/x", timeout=0.8, times=2)
+
+    assert time.monotonic() - began < 5
+    assert len(server.requests) == 3
+
+
+@pytest.mark.req("SEC-29")
+@pytest.mark.parametrize("step", ["redirect", "repeat"])
+def test_the_answer_to_a_further_step_has_the_same_limit(send: Send, step: str) -> None:
+    too_long = answer(OK_BODY + b" " * (1 << 20))
+
+    def redirect(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer(b"", "Location: /y", status="302 Found"))
+        peer.request()
+        peer.send(too_long)
+
+    script = redirect if step == "redirect" else repeated(keep_answering(too_long))
+    with HostileServer(script) as server, pytest.raises(client.Garbage):
+        send(target(), "GET", f"{server.url}/x", timeout=_NEVER, times=1 if step == "redirect" else 2)
+
+    assert len(server.requests) == (2 if step == "redirect" else 3)
+
+
+@pytest.mark.req("SEC-28", "SEC-29")
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        (lambda peer: (peer.request(), peer.hang()), client.NoAnswer),
+        (keep_answering(answer(OK_BODY + b" " * (1 << 20))), client.Garbage),
+    ],
+    ids=["silence", "too long"],
+)
+def test_what_went_a_short_way_and_comes_again_has_the_limits_it_had(
+    script: Script, error: type[client.ClientError]
+) -> None:
+    began = time.monotonic()
+
+    async def go_on(url: str) -> None:
+        pool, gone = wire_async.Pool(), wire.Stale("it was closed", nothing_sent=False)
+        attempt = Attempt(target(), "GET", url, None, {})
+        try:
+            await client_async.resume(pool, target(), attempt, gone, headers={}, deadline=time.monotonic() + 0.6)
+        finally:
+            await pool.close()
+
+    with HostileServer(script) as server:
+        with pytest.raises(error):
+            uvloop.run(go_on(f"{server.url}/x"))
+
+        assert len(server.requests) == 1
+    assert time.monotonic() - began < 5
+
+
+def test_an_address_where_nobody_answers_leaves_time_for_the_next(
+    send: Send, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OCPI_CONNECT_TIMEOUT = 0.6
+    with HostileServer(keep_answering(answer())) as server, nobody_accepts("127.0.0.2", server.port):
+        places = [(address, server.port) for address in ("127.0.0.2", "127.0.0.1")]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
+
+        assert send(target("partner.example"), "GET", f"http://partner.example:{server.port}/x", timeout=_NEVER).ok
 
 
 @pytest.mark.req("SEC-29")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 import uvloop
 
 from ocpi import address_guard, connection, wire
+from ocpi.egress import Proxy
 from ocpi.http_answer import Response
-from ocpi.wire_async import Pool
+from ocpi.wire_async import _LOOKUPS, Pool
 from tests.unit.hostile_server import OK_BODY, Authority, HostileServer, Peer, answer, keep_answering
 from tests.unit.wire_calls import CHUNKED, LIMIT, LOOPBACK, REQUEST, never_read, nobody_accepts, once
 
@@ -102,6 +104,32 @@ def test_connecting_ends_with_its_own_limit(scheme: str) -> None:
 def test_a_server_that_never_shakes_hands_is_given_up() -> None:
     with HostileServer(never_read) as server:
         assert seconds_until_given_up("https", server.port) < LIMIT + 2
+
+
+@pytest.mark.req("SEC-28", "SEC-22")
+@pytest.mark.parametrize("proxy", [None, Proxy("proxy.example", 3128)], ids=["of a partner", "of the proxy"])
+def test_a_name_that_waits_for_other_names_to_be_looked_up_is_given_up(proxy: Proxy | None) -> None:
+    over = threading.Event()
+
+    async def ask() -> None:
+        pool = Pool()
+        for _ in range(_LOOKUPS):  # as many as there are threads for it
+            pool._lookups.submit(over.wait, 10)
+        url = address_guard.Url("https", "93.184.216.34" if proxy else "partner.example", 443, "/")
+        try:
+            await pool.exchange(
+                url, REQUEST, deadline=time.monotonic() + 8, connect_timeout=LIMIT, max_body=10, allowed_networks=(),
+                proxy=proxy,
+            )  # fmt: skip
+        finally:
+            over.set()
+            await pool.close()
+
+    began = time.monotonic()
+    with pytest.raises(wire.NotConnected):
+        uvloop.run(ask())
+
+    assert time.monotonic() - began < 5
 
 
 def seconds_until_given_up(scheme: str, port: int) -> float:

@@ -52,11 +52,11 @@ def never_read(peer: Peer) -> None:
 
 
 @contextmanager
-def nobody_accepts() -> Iterator[int]:
+def nobody_accepts(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Give a port where a connection is neither made nor refused: its queue is full."""
     with ExitStack() as stack:
         listening = stack.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", 0))
+        listening.bind((host, port))
         listening.listen(0)
         for _ in range(4):
             waiting = stack.enter_context(socket.socket())
