@@ -26,7 +26,7 @@ from hub.fast_doors import EventLoopDoors  # noqa: E402
 from hub.fast_lane import METHODS, Lane  # noqa: E402
 from hub.fast_message import Headers, Message, Reply, limit_of, place_of  # noqa: E402
 from hub.fast_threads import Threads  # noqa: E402
-from ocpi import envelope, exchanges, status  # noqa: E402
+from ocpi import envelope, exchanges, json_text, status  # noqa: E402
 from ocpi.headers import read_ids  # noqa: E402
 
 _LANE_THREADS = 8  # for the database's part in Direct requests
@@ -124,7 +124,8 @@ class Application:
             if place is not None:
                 query = scope["query_string"].decode("latin-1")
                 headers = Headers(scope["headers"])
-                reply = await lane.answer(Message(scope["method"], path, query, headers, place, body.read()))
+                octets = json_text.without_mark(body.read())
+                reply = await lane.answer(Message(scope["method"], path, query, headers, place, octets))
                 if reply is not None:
                     await _send(reply, send)
                     return

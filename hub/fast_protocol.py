@@ -23,7 +23,7 @@ from hub.fast_cycle import Passing, without_offer
 from hub.fast_lane import METHODS, Lane
 from hub.fast_message import Headers, Message, Reply, place_of
 from hub.fast_pass import Passage
-from ocpi import status
+from ocpi import json_text, status
 
 log = logging.getLogger(__name__)
 
@@ -256,7 +256,7 @@ class Protocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
 
     async def _pass(self, cycle: Passing) -> None:
-        body = cycle.body[0] if len(cycle.body) == 1 else b"".join(cycle.body)
+        body = json_text.without_mark(cycle.body[0] if len(cycle.body) == 1 else b"".join(cycle.body))
         message = Message(cycle.method, cycle.path, cycle.query, Headers(cycle.headers), cycle.place, body)
         message.admission = cycle.admission
         try:

@@ -297,7 +297,7 @@ def _asked_rest(answer: client.Answer) -> float | None:
 def _as_hub_error(error: client.ClientError, platform: KnownPlatform) -> status.OcpiError:
     match error:
         case client.NoAnswer():
-            return status.ReceiverTimeout(f"{platform.name} did not answer in time")
+            return status.ReceiverTimeout(f"{platform.name} gave no answer: {error}")
         case client.Garbage():
             return status.HubError(f"{platform.name} gave no OCPI answer")
         case client.ForeignHost() | client.AddressDenied():

@@ -214,7 +214,12 @@ def _to_the_hub(asked: Asked, snapshot: Snapshot, sender: Address) -> Route:
         raise status.UnknownReceiver(f"{module} {asked.interface} needs a party in the To headers")
     if asked.method not in pushes:
         raise status.MethodNotAllowed(f"{asked.method} is not available here", headers={"Allow": ", ".join(pushes)})
-    if not registry.may_broadcast(asked.caller, owner_of_push(asked, sender), module):
+    owner = owner_of_push(asked, sender)
+    if not registry.may_broadcast(asked.caller, owner, module):
+        if owner.key != sender.key:
+            raise status.InvalidParameters(
+                "party_id", f"{owner} in the URL is no party behind {sender} that owns {module}"
+            )
         raise status.InvalidParameters("OCPI-from-party-id", f"the role of {sender} owns no {module}")
     return Broadcast(sender)
 

@@ -186,7 +186,7 @@ def apply(push: Push) -> Applied:
 
 
 def _put(push: Push, row: _Row | None) -> Applied:
-    container = None
+    container, parts = None, list[str]()
     if len(push.path) > 1:
         container = _find(push, push.path[:-1])
         if container is None:
@@ -195,12 +195,14 @@ def _put(push: Push, row: _Row | None) -> Applied:
     if row is not None and not row.deleted:
         if push.module in _FINAL:
             raise status.InvalidParameters("id", "is known: it is not changed any more")
+        if updated < row.last_updated and container is None:  # some stamp only the EVSE that changed (LOC-09, LOC-11)
+            parts = documents.take_parts(push.body, _HAS_PARTS.get(push.module, ""))[1]
+            updated = max((updated, *(moment(documents.members(part)) for part in parts)))
         keeping.refuse_older(updated, row.last_updated)
     body = push.body.decode()
     if row is not None:
         body = spelling.as_kept(body, row.document, spelling.identity(push))
         body = spelling.tree_as_kept(body, row.document, member_parts(push))
-    parts: list[str] = []
     whole = container is None and _HAS_PARTS.get(push.module)
     if whole:
         body, parts = documents.take_parts(body, whole)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urljoin
 
-from ocpi import address_guard, connection, hosts, ours, secrets, wire
+from ocpi import address_guard, connection, hosts, json_text, ours, secrets, wire
 from ocpi.address_guard import Url
 from ocpi.answers import (
     AddressDenied,
@@ -130,7 +130,7 @@ class Attempt:
     def answered(self, response: Response) -> Answer:
         """Return the answer to it."""
         sent = self.sent()
-        return Answer(response.status, response.headers, response.body, sent.elapsed, sent)
+        return Answer(response.status, response.headers, json_text.without_mark(response.body), sent.elapsed, sent)
 
     def failed(self, error: Exception) -> ClientError:
         """Return what an exception of the wire means."""

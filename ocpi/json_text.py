@@ -14,6 +14,7 @@ MAX_EXPONENT = 308  # as far as a double reaches; beyond it the readers of exact
 MAX_ARRAY = 10_000
 MAX_STRING = 64 * 1024
 
+_MARK = b"\xef\xbb\xbf"
 _SMALL = 4096
 _EXPONENT = re.compile(rb"[0-9][eE]")
 # One object of plain members without escapes, white space and exponents, as most messages are. What is no JSON is found
@@ -41,7 +42,8 @@ def read(body: bytes, *, limit: int) -> bytes:
     except RecursionError as error:
         raise _too_deep() from error
     except ValueError as error:
-        raise status.NotJson(f"The body is not valid JSON: {error}") from error
+        reason = f"The body is not valid JSON: {error}" if body else "The body is empty"
+        raise status.NotJson(reason) from error
 
     # What follows relies on the syntax having been checked above.
     if len(body) <= _SMALL and _is_plain(tree, body):
@@ -56,6 +58,11 @@ def read(body: bytes, *, limit: int) -> bytes:
     if _has_a_name_twice(tree, body, outside):
         raise status.NotJson("An object has the same name twice")
     return body
+
+
+def without_mark(body: bytes) -> bytes:
+    """Return a body without the byte order mark that some put before UTF-8: it means nothing there (RFC 8259, 8.1)."""
+    return body.removeprefix(_MARK)
 
 
 def plain(body: bytes) -> dict[str, Any] | None:

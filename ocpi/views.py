@@ -238,7 +238,7 @@ def read_body(request: HttpRequest, *, limit: int) -> bytes:
     :raises NotJson: if it is not JSON or too large.
     """
     check_encoding(Received(request.META).get)
-    return json_text.read(request.body, limit=limit)
+    return json_text.read(json_text.without_mark(request.body), limit=limit)
 
 
 def check_encoding(get: Getter) -> None:

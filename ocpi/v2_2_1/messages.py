@@ -34,7 +34,8 @@ def explain(kind: type[msgspec.Struct], error: msgspec.ValidationError) -> statu
     if of_object := _OF_OBJECT.fullmatch(what):
         return status.InvalidParameters(_joined(path, of_object[1]), of_object[2])
     shape = shapes.at(kind, path) if path else None
-    return status.InvalidParameters(path, _rule(what, shape))
+    rule = _rule(what, shape)
+    return status.InvalidParameters(path, rule if path else f"the body {rule}")
 
 
 def _split(message: str) -> tuple[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from hub.models import SharedObject
@@ -130,6 +133,24 @@ def test_a_patch_needs_an_object_and_a_newer_time(cpo: Person, location: dict[st
     assert cpo.patch(LOCATION, {"name": "x", "last_updated": "2001-01-01T00:00:00Z"}).codes == (200, 2001)
     assert cpo.patch(LOCATION, {"name": "x", "last_updated": "2031-05-01T10:00:00Z"}).codes == (200, 1000)
     assert '"name":"x"' in SharedObject.objects.get(path="LOC1").document
+
+
+@pytest.mark.req("TRN-091", "LOC-09", "LOC-11", "HUB-20")
+def test_a_location_whose_newest_part_is_news_is_taken_although_its_own_stamp_is_older(
+    cpo: Person, location: dict[str, Any]
+) -> None:
+    """Some CPOs stamp only the EVSE that has changed; what they send next as a whole is older only by its own stamp."""
+    push_location(cpo, location)
+    cpo.patch(f"{LOCATION}/{evse_of(location)}", {"status": "BLOCKED", "last_updated": "2025-10-01T10:00:00Z"})
+    assert cpo.put(LOCATION, {**location, "name": "x"}).codes == (200, 2001)
+
+    location["evses"][0] |= {"status": "CHARGING", "last_updated": "2025-10-01T11:00:00Z"}
+    assert cpo.put(LOCATION, {**location, "name": "x"}).codes == (200, 1000)
+
+    whole = SharedObject.objects.get(path="LOC1")
+    assert whole.last_updated.isoformat() == "2025-10-01T11:00:00+00:00"
+    assert json.loads(whole.document)["last_updated"] == location["last_updated"]
+    assert '"CHARGING"' in SharedObject.objects.get(path=f"LOC1/{evse_of(location)}").document
 
 
 @pytest.mark.req("HUB-57", "HUB-58", "HUB-59", "HUB-60", "HUB-61")

@@ -27,6 +27,7 @@ from tests.platforms import Listener
 SESSION = "/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1"
 BROADCAST = "hub/2.2.1/receiver/locations/NL/TNM/LOC1"
 BODY = b'{"kwh":12.5,"last_updated":"2026-01-01T00:00:00Z"}'
+MARK = b"\xef\xbb\xbf"
 pytestmark = pytest.mark.usefixtures("hub_side", "in_lane")
 
 
@@ -130,6 +131,7 @@ def test_a_request_without_an_answer_is_sent_once(
     answer = LaneClient().generic(method, path, BODY, headers=dict(as_text(lines(cpo))))
 
     assert codes(answer) == (200, 4002)
+    assert b"the connection was closed before the answer was complete" in answer.content
     assert len(listener.received(method)) == 1
 
 
@@ -156,6 +158,19 @@ def test_a_body_in_pieces_is_one_body(cpo: Person, receiver: Person, listener: L
     (answer,) = ask(front_doors.ask("PATCH", SESSION, lines(cpo), [BODY[:7], b"", BODY[7:]]))
 
     assert codes(answer) == (200, 1000)
+    assert listener.received("PATCH")[0].body == BODY
+
+
+@pytest.mark.req("TRN-018", "HUB-21")
+def test_a_byte_order_mark_is_taken_and_passed_on_neither_way(
+    cpo: Person, receiver: Person, listener: Listener
+) -> None:
+    said = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
+    listener.reply("PATCH", "/", raw=MARK + said)
+
+    (answer,) = ask(front_doors.ask("PATCH", SESSION, lines(cpo), [MARK + BODY]))
+
+    assert (answer.status_code, answer.content) == (200, said)
     assert listener.received("PATCH")[0].body == BODY
 
 

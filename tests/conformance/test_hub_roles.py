@@ -373,6 +373,21 @@ def test_what_another_hub_broadcasts_is_of_the_owner_in_its_url_and_goes_to_no_t
     assert [each["party_id"] for each in emsp.get(f"{AT}/sender/tariffs").data] == ["FAR"]
 
 
+@pytest.mark.req("HUB-47", "SEC-35", "TRN-039")
+@pytest.mark.parametrize("owner", ["BE*NEW", "NL*TNM"])
+def test_another_hub_is_told_for_whom_it_may_not_broadcast(
+    far_hub: Person, cpo: Person, document: Document, owner: str
+) -> None:
+    country_code, party_id = owner.split("*")
+    body = document("tariff", id="T1", country_code=country_code, party_id=party_id)
+
+    answer = far_hub.put(f"{AT}/receiver/tariffs/{country_code}/{party_id}/T1", body, sender="BE*HUB")
+
+    assert answer.codes == (200, 2001)
+    assert answer.message == f"party_id: {owner} in the URL is no party behind BE*HUB that owns tariffs"
+    assert left_for() == []
+
+
 @pytest.mark.req("HUB-86", "HUB-87")
 def test_of_two_ways_to_a_party_the_direct_one_is_taken(far_hub: Person, partner: Partner) -> None:
     direct = partner("BE*FAR:CPO")

@@ -312,6 +312,14 @@ def test_a_request_in_two_pieces_is_one(
     assert [each.body for each in listener.received("PUT")] == [BODY] * 4
 
 
+@pytest.mark.req("TRN-018")
+def test_a_byte_order_mark_means_nothing(cpo: Person, receiver: Person, listener: Listener, served: Served) -> None:
+    answer, _ = after_warming(served, request(cpo), request(cpo, body=b"\xef\xbb\xbf" + BODY))
+
+    assert answer.codes == (200, 1000)
+    assert [each.body for each in listener.received("PUT")] == [BODY] * 3
+
+
 def test_requests_sent_ahead_are_answered_in_order(
     cpo: Person, receiver: Person, listener: Listener, served: Served
 ) -> None:

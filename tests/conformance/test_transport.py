@@ -133,6 +133,12 @@ def test_bodies_are_json_by_their_content_type(
 
 
 @pytest.mark.req("TRN-018")
+def test_a_byte_order_mark_before_the_body_means_nothing(cpo: Person, document: Document) -> None:
+    assert cpo.put(LOCATION, b"\xef\xbb\xbf" + json.dumps(document("location")).encode()).codes == (201, 1000)
+    assert cpo.get(LOCATION).data == document("location")
+
+
+@pytest.mark.req("TRN-018")
 def test_the_body_is_utf_8_whatever_the_charset_says(cpo: Person, document: Document) -> None:
     name = "Zürich – Bahnhofstraße"
     body = json.dumps(document("location", name=name), ensure_ascii=False).encode()

@@ -13,7 +13,7 @@ LIMIT = 1 << 20
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"", "not valid JSON"),
+        (b"", "is empty"),
         (b"{} x", "not valid JSON"),
         (b'{"a":NaN}', "not valid JSON"),
         (b'"\xff"', "not valid JSON"),

@@ -241,7 +241,7 @@ def test_coordinates_that_we_would_not_send_fail_the_strict_check(name: str, giv
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"null", b"5"])
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
-    with pytest.raises(status.InvalidParameters, match="must be an object"):
+    with pytest.raises(status.InvalidParameters, match="the body must be an object"):
         locations.check(body, "Location")
 
 
