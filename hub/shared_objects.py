@@ -224,7 +224,7 @@ def _patch(push: Push, row: _Row | None) -> Applied:
         raise _unknown(push)
     change = spelling.change_of(push)
     if push.module == "sessions":
-        change = session_periods.added(row.document, change)
+        change = session_periods.added(row.document, change).encode()
     patch = documents.members(change)
     updated = moment(patch)
     keeping.refuse_older(updated, row.last_updated)

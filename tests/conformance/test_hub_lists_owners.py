@@ -213,8 +213,9 @@ def test_charging_periods_in_a_patch_are_added_to_those_the_hub_keeps(drivers: D
     Delivery.objects.all().delete()
     url, again = "hub/2.2.1/receiver/sessions/NL/TNM/1", _period(5, 2.75)
 
-    for change in ({"charging_periods": [third, again]}, {"charging_periods": []}, {"charging_periods": None}):
-        assert drivers.cpo.patch(url, {**change, "last_updated": stamp}, to=to).codes == (200, 1000)
+    for periods in ([third, again], [], None):
+        change = {"charging_periods": periods, "last_updated": stamp}
+        assert drivers.cpo.patch(url, change, to=to).codes == (200, 1000)
         passing.flush()
 
     kept = json.loads(SharedObject.objects.get(module="sessions").document)
