@@ -58,8 +58,8 @@ def test_a_location_keeps_its_spelling(
         body["evses"] = [{"uid": "evse1", "connectors": [respelled], "last_updated": LATER}]
     if method == "PUT":
         evse = {**evse, "uid": "evse1", "connectors": [respelled]}
-        wholes: dict[str, dict[str, Any]] = {"evse": evse, "connector": connector}
-        body = {**wholes.get(level, whole), **body}
+        wholes = {"location": whole, "evse": evse, "connector": connector, "evse in its location": whole}
+        body = {**wholes[level], **body}
         if level == "evse in its location":
             body["evses"] = [evse]
     body["last_updated"] = LATER
