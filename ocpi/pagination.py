@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -20,8 +20,6 @@ from ocpi import envelope, status
 from ocpi.v2_2_1.types import parse_datetime
 
 MAX_OFFSET = 10_000_000
-# To many systems the first or last moment that they can write means "without limit"; asked for is never more (SEC-47).
-_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 _signer = Signer(salt="ocpi.pagination")
 
 
@@ -121,4 +119,6 @@ def _moment(query: Mapping[str, str], name: str) -> datetime | None:
         moment = parse_datetime(text.replace(" ", "+"))  # a "+" of the query arrives as a space (TRN-081)
     except ValueError as error:
         raise status.InvalidParameters(name, "must be a DateTime such as 2026-01-31T08:30:00Z") from error
-    return min(max(moment, _EARLIEST), _LATEST)
+    if not 1970 <= moment.year <= 2100:
+        raise status.InvalidParameters(name, "must lie between 1970 and 2100")
+    return moment

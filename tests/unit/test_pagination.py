@@ -72,7 +72,7 @@ def test_the_limit_is_the_smaller_of_theirs_and_ours(limit: str, effective: int)
         ({"date_from": "yesterday"}, "date_from"),
         ({"date_from": "2026-02-30T00:00:00Z"}, "date_from"),
         ({"date_to": "2026-01-01"}, "date_to"),
-        ({"date_from": "0001-01-01T00:00:00+23:00"}, "date_from"),
+        ({"date_from": "0001-01-01T00:00:00Z"}, "date_from"),
         ({"date_from": "2026-01-02T00:00:00Z", "date_to": "2026-01-01T00:00:00Z"}, "date_to"),
     ],
     ids=str,
@@ -87,14 +87,6 @@ def test_equal_dates_are_allowed() -> None:
     page = pagination.read({"date_from": "2026-01-01T00:00:00Z", "date_to": "2026-01-01T00:00:00Z"})
 
     assert page.date_from == page.date_to
-
-
-@pytest.mark.req("SEC-47", "TRN-081")
-def test_the_first_and_the_last_moment_of_a_calendar_are_no_limit() -> None:
-    page = pagination.read({"date_from": "0001-01-01T00:00:00Z", "date_to": "9999-12-31T23:59:59.999Z"})
-
-    assert (page.date_from, page.date_to) == (datetime(1970, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC))
-    assert dict(page.filters)["date_to"] == "9999-12-31T23:59:59.999Z"  # as given, in the Link
 
 
 @pytest.mark.req("TRN-081")
