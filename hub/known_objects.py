@@ -39,6 +39,7 @@ PASSING: Final = (SESSION, RESERVATION, PROFILE)
 KEPT_DAYS: Final = 90
 
 _REMEMBERED = 200_000  # objects that this process need not write again
+MOST_WAITING = 200_000  # objects that are to be written; while the database is away for long, later ones are not learnt
 _FLUSH_SECONDS, _PAUSE_SECONDS, _BATCH = 0.5, 5.0, 5_000
 _LONGEST = 60
 _DEFAULT_TYPE = "RFID"
@@ -95,6 +96,8 @@ def learn(asked: Asked, *, to: Address | None, query: str, body: bytes) -> None:
         seen = _recent.get(found)
         if seen is not None and now - seen < 43_200:
             return
+        if len(_waiting) >= MOST_WAITING:
+            return  # its next push tells it again
         if len(_recent) >= _REMEMBERED:
             _recent.clear()
         _recent[found] = _waiting[found] = now

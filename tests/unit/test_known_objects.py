@@ -51,6 +51,27 @@ def push(hub_side: None, partner: Partner) -> Callable[[], None]:
     return lambda: known_objects.learn(asked, to=None, query="", body=b'{"type":"RFID"}')
 
 
+@pytest.mark.req("HUB-53", "REL-05")
+def test_while_nothing_can_be_written_so_much_is_learnt_and_the_rest_from_its_next_push(
+    hub_side: None, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = partner("DE*EMS:EMSP")
+    caller = snapshot.load().platforms[person.id]
+    sender = Routing(sender=Address("DE", "EMS"))
+    monkeypatch.setattr(known_objects, "MOST_WAITING", 2)
+
+    def push_all() -> None:
+        for uid in ("T1", "T2", "T3"):
+            asked = Asked("tokens", "RECEIVER", "PUT", ("DE", "EMS", uid), sender, caller)
+            known_objects.learn(asked, to=None, query="", body=b'{"type":"RFID"}')
+
+    push_all()
+    kept = known_objects.flush()
+    push_all()
+
+    assert (kept, known_objects.flush()) == (2, 1)
+
+
 @pytest.mark.req("HUB-53")
 @pytest.mark.django_db
 def test_what_was_read_is_remembered(hears: None) -> None:
