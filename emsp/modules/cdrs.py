@@ -7,6 +7,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -67,10 +68,10 @@ def post(
             stored = keeping.find(CDR, owner=owner, object_id=object_id)
             if stored is None:
                 raise
-    if stored.digest != digest:
+    if stored.digest != digest and (others := differing(stored.document.encode(), kept)):
         cdr_reviews.enter(kept.decode())  # notes that it came otherwise
         defects.noted(["QRK-32 another CDR under the same id"])
-        raise status.InvalidParameters("id", f"CDR {object_id} exists already with other content")
+        raise status.InvalidParameters("id", f"CDR {object_id} exists already with other content: {', '.join(others)}")
     tallies.add(tallies.DUPLICATES_AVOIDED)
     return Posted(_url(stored), created=False)
 
@@ -89,8 +90,26 @@ def read(key: str, *, platform: KnownPlatform, sender: Address | None) -> str:
 
 def canonical_digest(document: bytes) -> str:
     """Return a digest that ignores spaces, the order of members, and how a number is written, but not its value."""
-    parsed = json.loads(document, parse_float=_number, parse_int=_number)
-    return hashlib.sha256(json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_parsed(document), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def differing(one: bytes, other: bytes) -> list[str]:
+    """Return the members in which two CDRs are not the same.
+
+    When it was written out is not what it says, and what is null or empty is not there (QRK-18, TRN-108, TRN-109).
+    """
+    first, second = (_without_nothing(_parsed(each)) | {"last_updated": ""} for each in (one, other))
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+
+
+def _without_nothing(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nothing(each) for name, each in value.items() if each is not None and each != []}
+    return [_without_nothing(each) for each in value] if isinstance(value, list) else value
+
+
+def _parsed(document: bytes) -> Any:
+    return json.loads(document, parse_float=_number, parse_int=_number)
 
 
 def _number(text: str) -> str:

@@ -59,13 +59,24 @@ def test_the_same_cdr_again_gives_the_same_location(post: Post, cpo: Person, doc
     assert CDR.objects.count() == 1
 
 
+@pytest.mark.req("CDR-10", "TRN-108", "TRN-109", "QRK-18")
+def test_a_cdr_that_was_only_written_out_anew_is_the_same(post: Post, cpo: Person, document: Document) -> None:
+    first = post()
+
+    again = cpo.post(PATH, document("cdr", last_updated=LATER) | {"credit_reference_id": None})
+
+    assert again.codes == (200, 1000)
+    assert again.headers["Location"] == first.headers["Location"]
+
+
 @pytest.mark.req("CDR-10", "CDR-11", "REL-45")
 def test_another_cdr_under_the_same_id_is_refused(post: Post, cpo: Person, document: Document) -> None:
     first = post()
 
-    answer = post(total_energy=31.6, last_updated=LATER)
+    answer = post(total_energy=31.6, currency="USD", last_updated=LATER)
 
     assert answer.codes == (200, 2001)
+    assert answer.message.endswith("exists already with other content: currency, total_energy")
     assert "Location" not in answer.headers
     assert cpo.get(first.headers["Location"]).data == document("cdr")
 
