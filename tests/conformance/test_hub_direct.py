@@ -53,16 +53,17 @@ def test_a_command_goes_to_the_cpo_and_its_answer_comes_back(
     assert (got.headers["ocpi-to-party-id"], got.headers["ocpi-from-party-id"]) == ("TNM", "EMS")
 
 
-@pytest.mark.req("HUB-13", "HUB-24")
-def test_the_addresses_and_counts_of_an_answer_are_those_its_receiver_gave(
+@pytest.mark.req("HUB-13", "HUB-14", "HUB-24")
+def test_a_page_is_that_which_was_asked_for_and_its_addresses_and_counts_are_its_receivers(
     far_cpo: Person, emsp: Person, listener: Listener
 ) -> None:
     own = {"OCPI-to-country-code": "de", "OCPI-to-party-id": "ems", "OCPI-from-country-code": "NL",
            "OCPI-from-party-id": "TN2", "X-Total-Count": "7", "X-Limit": "3"}  # fmt: skip
     listener.reply("GET", "/", data=[], headers=own)
 
-    answer = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM")
+    answer = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM", query={"offset": 4, "limit": 3})
 
+    assert listener.received("GET")[0].query == "offset=4&limit=3"
     assert {name: answer.headers[name] for name in own} == own
 
 

@@ -134,6 +134,15 @@ def test_a_later_part_of_a_session_follows_the_first(streets: Streets, document:
     assert (foreign.codes, got) == ((200, 4001), [])
 
 
+@pytest.mark.req("HUB-51")
+def test_whom_a_session_names_comes_before_whom_its_earlier_parts_went_to(streets: Streets, document: Document) -> None:
+    streets.tnm.put(f"{AT}/receiver/sessions/NL/TNM/S1", session(document), to="DE*EMS")
+
+    answer, got = streets.ask(streets.tnm, "PUT", "receiver/sessions/NL/TNM/S1", session(document, "BE*MSX"))
+
+    assert (answer.codes, got) == ((200, 1000), ["MSX"])
+
+
 COMMANDS = {
     "START_SESSION": {"location_id": "loc1"},
     "RESERVE_NOW": {"location_id": "LOC1", "reservation_id": "R1"},
