@@ -14,7 +14,7 @@ from django.db import transaction
 
 from hub import direct_versions, shared_objects, spelling
 from hub.shared_objects import Push
-from ocpi import documents, keeping, outbox, prepared, session_periods
+from ocpi import documents, keeping, outbox, prepared
 from ocpi.outbox import Recipient
 from ocpi.v2_2_1.types import format_datetime
 
@@ -63,13 +63,11 @@ def apply(push: Push, recipients: Sequence[Recipient], *, correlation_id: str) -
     row_id, document, last_updated, container_id, version, is_special, *spelled = rows[0]
     change = spelling.change_of(push)
     patch = documents.members(change)
-    if is_special or (container_id is None and shared_objects.parts_of(push.module) in patch):
-        return False
-    if session_periods.MEMBER in patch and push.module == "sessions":
+    if is_special or shared_objects.names_parts(push, patch):
         return False
     updated = shared_objects.moment(patch)
     keeping.refuse_older(updated, last_updated)
-    merged = documents.last_updated_last(documents.merge_tree(document, change, shared_objects.member_parts(push)))
+    merged = documents.last_updated_last(documents.merge(document, change))
     if merged == document:
         return True
     marks = outbox.state_values(

@@ -6,7 +6,7 @@ Connector) is a member of its row's document (docs/adr/0002). Which levels there
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ import msgspec
 from django.db import connection
 from django.db.models.functions import Now
 
-from hub import ownership, spelling
+from hub import ownership, shared_sql, spelling
 from hub.models import SharedObject
 from ocpi import defects, documents, keeping, outbox, prepared, session_periods, status, version_numbers
 from ocpi.headers import Address
@@ -34,57 +34,6 @@ _STAMPED = "last_updated"
 _DEFAULT_TYPE = "RFID"
 _LONGEST_TYPE = 20
 _FINAL = frozenset({"cdrs"})  # never changed once they are there (CDR-05)
-
-
-_FIND = """
-SELECT id, document, last_updated, container_id, deleted_at IS NOT NULL, split, country_code, party_id, path
-FROM hub_sharedobject
-WHERE module = %s AND UPPER(country_code) = %s AND UPPER(party_id) = %s AND UPPER(path) = UPPER(%s) AND kind = %s
-    AND receiver = %s
-FOR UPDATE
-"""
-# `last_updated` is always the last member of a kept document, so the database can replace it without parsing.
-_STAMP = r"""
-UPDATE hub_sharedobject SET last_updated = %(updated)s, received_at = now(),
-    document = regexp_replace(document, '"last_updated":"[^"]*"\}$', '"last_updated":"' || %(text)s || '"}')
-WHERE id = %(container_id)s AND last_updated < %(updated)s
-RETURNING split
-"""
-_WRITE = f"""
-WITH written AS (
-    UPDATE hub_sharedobject SET document = %(document)s, last_updated = %(updated)s, received_at = now()
-    WHERE id = %(id)s
-)
-{_STAMP}
-"""  # noqa: S608 - constants only
-_KEEP = """
-INSERT INTO hub_sharedobject
-    (platform_id, module, country_code, party_id, path, kind, receiver, container_id, last_updated, document)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind, receiver) DO UPDATE SET
-    platform_id = EXCLUDED.platform_id, container_id = EXCLUDED.container_id, last_updated = EXCLUDED.last_updated,
-    document = EXCLUDED.document, deleted_at = NULL, received_at = now()
-WHERE hub_sharedobject.deleted_at IS NOT NULL OR hub_sharedobject.last_updated <= EXCLUDED.last_updated
-    OR hub_sharedobject.last_updated > now() + interval '5 minutes'
-RETURNING id, (xmax = 0)
-"""
-# All parts of one object at once, and what is no part of it any more goes: PUT replaces the whole tree (LOC-22).
-_KEEP_PARTS = """
-WITH kept AS (
-    INSERT INTO hub_sharedobject
-        (platform_id, module, country_code, party_id, path, kind, receiver, container_id, last_updated, document)
-    SELECT %(platform_id)s, %(module)s, %(country_code)s, %(party_id)s, part.path, %(kind)s, %(receiver)s,
-           %(container_id)s, part.moment, part.document
-    FROM unnest(%(paths)b::text[], %(moments)b::timestamptz[], %(documents)b::text[])
-         AS part(path, moment, document)
-    ON CONFLICT (module, UPPER(country_code), UPPER(party_id), UPPER(path), kind, receiver) DO UPDATE SET
-        platform_id = EXCLUDED.platform_id, container_id = EXCLUDED.container_id, last_updated = EXCLUDED.last_updated,
-        document = EXCLUDED.document, deleted_at = NULL, received_at = now()
-    RETURNING id
-)
-DELETE FROM hub_sharedobject
-WHERE container_id = %(container_id)s::bigint AND id NOT IN (SELECT id FROM kept)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +181,11 @@ def _patch(push: Push, row: _Row | None) -> Applied:
     if part in patch:
         _merge_parts(push, row, patch, part)
         return _applied(push, row.id, row, split=row.split)
-    split = _write(row, documents.merge_tree(row.document, documents.text(patch), member_parts(push)), updated)
+    merged = documents.merge_tree(row.document, documents.text(patch), member_parts(push))
+    if names_parts(push, patch):  # a Connector that is new must be complete (LOC-31, TRN-089)
+        level = LEVELS[push.module][len(push.path) - 1]
+        version_numbers.schema(VERSION, push.module).check_leniently(merged.encode(), level)
+    split = _write(row, merged, updated)
     # To others a PATCH would add those periods once more: the whole goes to them.
     return _applied(push, row.id, row, fields=None if session_periods.MEMBER in patch else tuple(patch), split=split)
 
@@ -260,6 +213,7 @@ def _apply_to_member(push: Push) -> Applied:
         elements.append(push.body.decode())
     for index in places:
         before = elements[index]
+        keeping.refuse_older(updated, moment(documents.members(before)))
         whole = documents.merge(before, push.body) if push.method == "PATCH" else push.body.decode()
         elements[index] = spelling.as_kept(whole, before, (key,))
     stamp = max(updated, row.last_updated)
@@ -298,7 +252,7 @@ def _keep_parts(push: Push, container_id: int, parts: Sequence[str]) -> None:
         path = "/".join((*push.path, spelling.text(members["uid"])))
         kept[path.upper()] = path, moment(members), documents.last_updated_last(part)
     prepared.fetch_all(
-        _KEEP_PARTS,
+        shared_sql.KEEP_PARTS,
         {
             "platform_id": push.platform_id,
             "module": push.module,
@@ -348,9 +302,17 @@ def member_parts(push: Push) -> tuple[tuple[str, str], ...]:
     return tuple(version_numbers.schema(VERSION, push.module).PARTS[len(push.path) - 1 :])
 
 
+def names_parts(push: Push, patch: Collection[str]) -> bool:
+    """Say whether a PATCH of an object names parts of it that are merged one by one, or that are added (SES-29)."""
+    is_added = push.module == "sessions" and session_periods.MEMBER in patch
+    return is_added or any(name in patch for name, _ in member_parts(push))
+
+
 def _stamp(container: _Row, updated: datetime) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_STAMP, {"container_id": container.id, "updated": updated, "text": format_datetime(updated)})
+        cursor.execute(
+            shared_sql.STAMP, {"container_id": container.id, "updated": updated, "text": format_datetime(updated)}
+        )
 
 
 def _keep(
@@ -363,7 +325,7 @@ def _keep(
     owner = push.owner
     identity = (push.module, owner.country_code, owner.party_id, "/".join(path), push.kind, push.receiver)
     values = (container_id, updated, documents.last_updated_last(body))
-    rows = prepared.fetch_all(_KEEP, (push.platform_id, *identity, *values))
+    rows = prepared.fetch_all(shared_sql.KEEP, (push.platform_id, *identity, *values))
     if not rows:
         stored = _find(push, path)
         raise keeping.older(updated, stored.last_updated if stored else updated)
@@ -376,7 +338,7 @@ def _write(row: _Row, document: str, updated: datetime) -> bool:
     Return whether the object whose time stamp this is, is split.
     """
     stamped = prepared.fetch_all(
-        _WRITE,
+        shared_sql.WRITE,
         {
             "id": row.id,
             "document": documents.last_updated_last(document),
@@ -389,7 +351,7 @@ def _write(row: _Row, document: str, updated: datetime) -> bool:
 
 
 def _find(push: Push, path: tuple[str, ...]) -> _Row | None:
-    rows = prepared.fetch_all(_FIND, [push.module, *push.owner.key, "/".join(path), push.kind, push.receiver])
+    rows = prepared.fetch_all(shared_sql.FIND, [push.module, *push.owner.key, "/".join(path), push.kind, push.receiver])
     return _Row(*rows[0]) if rows else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -11,6 +12,7 @@ from pytest_django import Settings
 from hub.models import Callback
 from ocpi import health
 from ocpi.models import Platform
+from ocpi.v2_2_1.types import format_datetime
 from tests.fixtures import Document, Partner
 from tests.people import Person
 from tests.platforms import Listener
@@ -53,18 +55,21 @@ def test_a_command_goes_to_the_cpo_and_its_answer_comes_back(
     assert (got.headers["ocpi-to-party-id"], got.headers["ocpi-from-party-id"]) == ("TNM", "EMS")
 
 
-@pytest.mark.req("HUB-13", "HUB-14", "HUB-24")
+@pytest.mark.req("HUB-13", "HUB-14", "HUB-21", "HUB-23", "HUB-24")
 def test_a_page_is_that_which_was_asked_for_and_its_addresses_and_counts_are_its_receivers(
     far_cpo: Person, emsp: Person, listener: Listener
 ) -> None:
     own = {"OCPI-to-country-code": "de", "OCPI-to-party-id": "ems", "OCPI-from-country-code": "NL",
            "OCPI-from-party-id": "TN2", "X-Total-Count": "7", "X-Limit": "3"}  # fmt: skip
-    listener.reply("GET", "/", data=[], headers=own)
+    before = format_datetime(timezone.now() - timedelta(seconds=50))
+    raw = f'{{"data": [], "timestamp": "{before}", "status_message": "so it is", "status_code": 1000}}'.encode()
+    listener.reply("GET", "/", raw=raw, headers=own)
 
     answer = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM", query={"offset": 4, "limit": 3})
 
     assert listener.received("GET")[0].query == "offset=4&limit=3"
     assert {name: answer.headers[name] for name in own} == own
+    assert answer.text == raw.decode()
 
 
 @pytest.mark.req("HUB-21")

@@ -266,9 +266,14 @@ def test_where_nothing_is_known_the_only_party_of_the_role_is_taken(
 
     assert emsp.post(f"{AT}/receiver/commands/START_SESSION", body, to=None, documented=False).codes == (200, 1000)
 
-    partner("FR*CPX:CPO", listener=listener)
+    other = partner("FR*CPX:CPO", listener=listener)
     assert emsp.post(f"{AT}/receiver/commands/START_SESSION", body, to=None, documented=False).codes == (200, 4001)
     assert len(listener.received("POST")) == 1
+
+    Platform.objects.filter(pk=other.id).update(connection="OFFLINE")  # one that is away is no candidate
+    snapshot.changed()
+    assert emsp.post(f"{AT}/receiver/commands/START_SESSION", body, to=None, documented=False).codes == (200, 1000)
+    assert [got.headers["ocpi-to-party-id"] for got in listener.received("POST")] == ["TNM", "TNM"]
 
 
 @pytest.mark.req("HUB-51", "HUB-35")

@@ -86,10 +86,31 @@ def test_connectors_in_a_patch_of_their_evse_are_matched_by_id_in_whatever_case(
     whole["evses"] = [{**whole["evses"][0], "uid": "EvSe1", "connectors": two}]
     assert cpo.put(f"{AT}/locations/NL/TNM/LOC1", whole, to=to).status_code == 1000
     change = {"connectors": [{"id": "CON2", "tariff_ids": ["T9"]}], "last_updated": LATER}
+    unknown = {"connectors": [{"id": "Con3", "tariff_ids": ["T9"]}], "last_updated": LATER}
 
     assert cpo.patch(f"{AT}/locations/NL/TNM/LOC1/EvSe1", change, to=to).status_code == 1000
+    # To whom it goes Direct judges it; a part of a Connector that nobody has is not kept.
+    assert cpo.patch(f"{AT}/locations/NL/TNM/LOC1/EvSe1", unknown, to=to).status_code == (
+        2001 if to == "NL*HUB" else 1000
+    )
 
     assert _shown(emsp, "locations")["evses"][0]["connectors"] == [two[0], {**two[1], "tariff_ids": ["T9"]}]
+
+
+@pytest.mark.req("TRN-091")
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_connector_that_is_older_than_the_kept_one_is_not_kept(
+    cpo: Person, emsp: Person, document: Document, method: str
+) -> None:
+    whole = document("location", id="LOC1")
+    [connector, *_] = whole["evses"][0]["connectors"]
+    assert cpo.put(f"{AT}/locations/NL/TNM/LOC1", whole, to="NL*HUB").status_code == 1000
+    older = {**connector, "max_amperage": 7, "last_updated": "2001-01-01T00:00:00Z"}
+    url = f"{AT}/locations/NL/TNM/LOC1/{whole['evses'][0]['uid']}/{connector['id']}"
+
+    assert cpo.request(method, url, older, to="NL*HUB").codes == (200, 2001)
+
+    assert connector in _shown(emsp, "locations")["evses"][0]["connectors"]
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
