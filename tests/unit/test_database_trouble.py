@@ -10,15 +10,18 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.models import Session
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.test import Client
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 from pytest_django.fixtures import Settings
 
 from cpo.api import charge_point_views
-from hub import direct_versions, log_lines, metrics
+from hub import direct_versions, log_lines, metrics, session_store
 from ocpi import database_trouble, door, envelope, exchanges, status
+from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Partner
 from tests.operation_api import api_fixture as api_fixture
 from tests.operation_api import caller
@@ -129,6 +132,25 @@ def test_whom_a_standby_answers_is_not_ready(client: Client) -> None:
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "read only")
+
+
+def test_whoever_is_logged_in_can_look_at_a_standby(operator: Client) -> None:
+    with transaction.atomic():  # what is set in a savepoint ends with it
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        answer = operator.get("/admin/ocpi/platform/")
+        transaction.set_rollback(True)
+
+    assert answer.status_code == 200
+
+
+def test_a_session_that_has_ended_meanwhile_is_not_kept(operator: Client) -> None:
+    store = session_store.SessionStore(operator.cookies["sessionid"].value)
+    store.load()
+    Session.objects.all().delete()
+
+    with pytest.raises(UpdateError):
+        store.save()
 
 
 @pytest.mark.parametrize("lines", [log_lines.TextLines(), log_lines.JsonLines()], ids=["text", "json"])
