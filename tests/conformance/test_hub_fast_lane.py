@@ -139,7 +139,7 @@ def as_text(found: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     return [(name.decode(), value.decode()) for name, value in found if name != b"content-type"]
 
 
-@pytest.mark.req("HUB-69")
+@pytest.mark.req("HUB-69", "SEC-28")
 def test_an_authorize_has_a_shorter_time_limit(
     cpo: Person, receiver: Person, listener: Listener, settings: Settings
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from hub import forwarding
 from hub.models import Permission
 from ocpi import exchanges, rate_limit, snapshot
 from ocpi.models import CredentialsToken, Endpoint, Exchange, Party, Platform
@@ -148,9 +149,12 @@ def test_a_change_of_the_registry_is_seen_at_once(
         change(cpo)
         snapshot.changed()
 
-    answer, _ = after_warming(served, request(cpo), request(cpo), between)
+    async def work() -> list[tuple[int, int]]:
+        client, _ = await served.warm(request(cpo))
+        await here(between)
+        return [(await client.ask(request(cpo))).codes for _ in range(3)]  # by no way that is found anew either
 
-    assert answer.codes == codes
+    assert run(served, work) == [codes] * 3
     assert len(listener.received("PUT")) == 2
 
 
@@ -403,12 +407,35 @@ def test_an_answer_over_the_limit_is_not_passed_back(
     cpo: Person, receiver: Person, listener: Listener, served: Served
 ) -> None:
     def between() -> None:
-        listener.reply("PUT", "/", data="x" * (1 << 20))
+        right = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'  # but for its length
+        listener.reply("PUT", "/", raw=right + b" " * (1 << 20))
 
     answer, _ = after_warming(served, request(cpo), request(cpo), between)
 
     assert answer.codes == (200, 4000)
     assert len(answer.body) < 1000
+
+
+@pytest.mark.req("SEC-28", "SEC-29")
+@pytest.mark.parametrize("reply", [{"delay": 12}, {"raw": b'{"status_code":1000}' + b" " * 3000}], ids=["late", "long"])
+def test_what_comes_again_on_a_new_connection_keeps_its_limits(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings,
+    monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(forwarding, "_PAGE_OCTETS", 3000)
+    octets = request(cpo, method="GET", path="/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1", body=b"", Content_Type="")
+
+    def between() -> None:
+        settings.OCPI_FORWARD_TIMEOUT = 0.5
+        listener.reply("GET", "/", **reply)
+        listener.reply("GET", "/", close=True, times=1)
+
+    began = time.monotonic()
+    answer, long = after_warming(served, octets, octets, between)
+
+    assert (answer.codes, long) == ((200, 4002 if "delay" in reply else 4000), 0)
+    assert len(listener.received("GET", "/ocpi/2.2.1/receiver/sessions")) == 4
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.req("REL-50")
@@ -443,7 +470,9 @@ def test_a_loop_is_found_whichever_way_it_comes(
         client.send(request(cpo, ids=("a", "loop")))
         await asyncio.sleep(0.1)
         again = await other.ask(request(cpo, ids=("b", "loop")))
-        return [again.codes, (await client.answer()).codes, (await other.ask(request(cpo, ids=("b", "loop")))).codes]
+        found = [again.codes, (await client.answer()).codes, (await other.ask(request(cpo, ids=("b", "loop")))).codes]
+        assert served.application.waiting() == 0
+        return found
 
     assert run(served, work) == [(200, 4000), (200, 1000), (200, 1000)]
 
@@ -452,11 +481,15 @@ def test_a_loop_is_found_whichever_way_it_comes(
 def test_one_platform_holds_so_many_requests(
     cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings
 ) -> None:
-    settings.OCPI_FORWARDS_PER_PLATFORM = 1
-
     async def work() -> list[tuple[int, int]]:
         client, _ = await served.warm(request(cpo))
         other, _ = await served.warm(request(cpo))
+        listener.reply("PUT", "/", delay=0.4, times=2)
+        client.send(request(cpo, ids=("a", "0")))
+        other.send(request(cpo, ids=("b", "0b")))
+        assert [(await each.answer()).codes for each in (client, other)] == [(200, 1000)] * 2
+        assert served.application.waiting() == 0
+        settings.OCPI_FORWARDS_PER_PLATFORM = 1  # from now on, when there are two connections to the receiver
         listener.reply("PUT", "/", delay=0.4, times=1)
         client.send(request(cpo, ids=("a", "1")))
         await asyncio.sleep(0.1)

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import Document
+from emsp.models import Command
+from hub.models import Callback
+from tests.fixtures import Document, Partner
 from tests.people import Person
+from tests.platforms import Listener
 
 pytestmark = pytest.mark.req("SEC-46")
 DARK = ['"x_unknown":1,"x_unknown":2', '"x_unknown":"\\u0000"', '"x_unknown":' + "[" * 33 + "]" * 33]
@@ -38,3 +41,34 @@ def test_a_hub_refuses_it(
 
     assert cpo.put(where, with_more(tariff, more)).codes == (400, 2000)
     assert cpo.put(where, with_more(tariff, '"x_unknown":1')).codes == (201, 1000)
+
+
+@pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize("more", DARK)
+def test_a_hub_refuses_it_in_a_result_and_passes_nothing_on(
+    hub_side: None, cpo: Person, partner: Partner, listener: Listener, more: str
+) -> None:
+    owner, key = partner("DE*EMS:EMSP", listener=listener), "k" * 43
+    Callback.objects.create(
+        key=key, kind="RESPONSE_URL", url=f"{listener.url}/theirs", owner_id=owner.id, caller_id=cpo.id,
+        module="commands", correlation_id="c",
+    )  # fmt: skip
+    where, result = f"hub/2.2.1/callbacks/{key}", {"result": "ACCEPTED"}
+
+    assert cpo.post(where, with_more(result, more), documented=False).codes == (400, 2000)
+    assert cpo.post(where, result, documented=False, headers={"Content-Encoding": "gzip"}).codes == (415, 2000)
+    assert listener.received("POST") == []
+    assert cpo.post(where, with_more(result, '"x_unknown":1'), documented=False).codes == (200, 1000)
+
+
+@pytest.mark.parametrize("more", DARK)
+def test_an_emsp_refuses_it_in_a_result_and_waits_on(emsp_side: None, cpo: Person, more: str) -> None:
+    command = Command.objects.create(
+        key="k" * 43, command="START_SESSION", platform_id=cpo.id, state="ACCEPTED", correlation_id="c", request="{}",
+    )  # fmt: skip
+    where, result = f"emsp/2.2.1/commands/START_SESSION/{command.key}", {"result": "ACCEPTED"}
+
+    assert cpo.post(where, with_more(result, more)).codes == (400, 2000)
+    command.refresh_from_db()
+    assert command.state == "ACCEPTED"
+    assert cpo.post(where, with_more(result, '"x_unknown":1')).codes == (200, 1000)

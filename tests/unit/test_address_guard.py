@@ -34,6 +34,7 @@ def addresses(*texts: str) -> list[Any]:
         ("https://ocpi.example.org", Url("https", "ocpi.example.org", 443, "/")),
         ("https://ocpi.example.org?a=b", Url("https", "ocpi.example.org", 443, "/?a=b")),
         ("https://ocpi.example.org:8443/x?y=1&z=%20", Url("https", "ocpi.example.org", 8443, "/x?y=1&z=%20")),
+        ("https://ocpi.example.org:1024/", Url("https", "ocpi.example.org", 1024, "/")),
         ("https://ocpi.example.org:65535/", Url("https", "ocpi.example.org", 65535, "/")),
         ("https://a_b.example.org/x", Url("https", "a_b.example.org", 443, "/x")),
         ("https://xn--bcher-kva.example/", Url("https", "xn--bcher-kva.example", 443, "/")),

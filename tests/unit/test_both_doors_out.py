@@ -66,6 +66,22 @@ def test_a_host_that_is_not_approved_gets_nothing(send: Door, host: str) -> None
     assert TOKEN not in str(caught.value)
 
 
+@pytest.mark.req("SEC-21", "TRN-013")
+@pytest.mark.parametrize(
+    "host",
+    ["a.partner.example", "another-partner.example", "partner.example.b.example", "p.example", "partner_example"],
+)
+def test_a_name_that_is_much_like_an_approved_one_gets_nothing(
+    send: Door, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    leads_to(monkeypatch, "127.0.0.1")
+    with HostileServer(keep_answering(answer())) as server:
+        with pytest.raises(client.ForeignHost):
+            send(target("partner.example"), "GET", f"http://{host}:{server.port}/x", timeout=0.4)
+
+        assert server.connections == 0
+
+
 @pytest.mark.req("SEC-25", "SEC-22", "SEC-24")
 @pytest.mark.parametrize(
     ("url", "leads"),
@@ -144,7 +160,8 @@ def redirects(*locations: str) -> Script:
 
     def script(peer: Peer) -> None:
         while peer.request():
-            peer.send(answer(b"", f"Location: {left.pop(0)}", status="302 Found") if left else answer())
+            further = f"Location: {left.pop(0)}" if left else ""
+            peer.send(answer(b"", further, "Set-Cookie: a=b", status="302 Found") if further else answer())
 
     return script
 
@@ -158,6 +175,7 @@ def test_a_get_follows_two_redirects_and_no_third(send: Door, number: int, reque
     assert found.http_status == status
     assert len(server.requests) == requests
     assert len({header(request, "X-Request-ID") for request in server.requests}) == requests
+    assert {header(request, "Cookie") for request in server.requests} == {None}
 
 
 @pytest.mark.req("SEC-26", "TRN-023")

@@ -35,6 +35,17 @@ def test_a_get_follows_a_redirect_on_its_host_with_a_new_request_id(status: str)
 
 
 @pytest.mark.req("SEC-26")
+@pytest.mark.parametrize(
+    "status", ["200 OK", "201 Created", "300 Multiple Choices", "304 Not Modified", "404 Not Found"]
+)
+def test_a_location_in_any_other_answer_is_not_followed(status: str) -> None:
+    with HostileServer(redirect("/y", status=status)) as server:
+        assert send(server).http_status == int(status[:3])
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.req("SEC-26")
 def test_a_third_redirect_is_not_followed() -> None:
     with HostileServer(redirect("/1", "/2")) as server:
         assert send(server).ok

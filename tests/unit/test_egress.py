@@ -192,6 +192,7 @@ def test_the_name_of_a_proxy_is_looked_up_within_the_limit(door: str, monkeypatc
         (b"HTTP/1.1 302 Found\r\nLocation: http://a.example/\r\n\r\n", "opened no tunnel: 302"),
         (b"HTTP/1.1 200 OK\r\n\r\n\x15\x03\x03", "opened no tunnel: 200"),
         (b"SSH-2.0-nothing\r\n\r\n", "opened no tunnel"),
+        (b"ICY 200 OK\r\n\r\n", "opened no tunnel"),
     ],
 )
 def test_nothing_is_said_to_a_proxy_that_opens_no_tunnel(
@@ -209,6 +210,15 @@ def test_nothing_is_said_to_a_proxy_that_opens_no_tunnel(
         exchange(door, f"https://{NAME}/x", proxy_at(server))
 
     assert behind in ([b""], [])
+
+
+@pytest.mark.req("SEC-27")
+@pytest.mark.parametrize("octets", [b"", b"X" * 9000])
+def test_a_proxy_that_closes_or_talks_without_end_is_left_at_once(octets: bytes) -> None:
+    tunnel = egress.Tunnel(egress.Proxy("proxy.example", 3128), (socket.AF_INET, (PUBLIC, 443)))
+
+    with pytest.raises(egress.ProxyRefused, match="no answer"):
+        tunnel.feed(octets)
 
 
 @pytest.mark.req("SEC-27")

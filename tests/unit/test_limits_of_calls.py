@@ -7,17 +7,19 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 from pytest_django.fixtures import Settings
 
-from ocpi import client, client_async, wire, wire_async
+from ocpi import address_guard, client, client_async, wire, wire_async
 from ocpi.attempts import Attempt
-from tests.unit.hostile_server import OK_BODY, HostileServer, Peer, Script, answer, keep_answering
+from ocpi.connection import tls_context
+from tests.unit.hostile_server import OK_BODY, Authority, HostileServer, Peer, Script, answer, keep_answering
 from tests.unit.platform_calls import target
-from tests.unit.wire_calls import nobody_accepts
+from tests.unit.wire_calls import REQUEST, nobody_accepts
 
 Send = Callable[..., client.Answer]
 _NEVER = 8.0  # seconds; whoever waits so long has no limit
@@ -113,6 +115,11 @@ def test_an_answer_has_one_mebibyte_unless_it_is_a_page(send: Send) -> None:
         send(target(), "GET", f"{server.url}/x", timeout=_NEVER)
 
 
+def say_nothing(peer: Peer) -> None:
+    peer.request()
+    peer.hang()
+
+
 def repeated(then: Script) -> Script:
     """Close a kept connection at its second request, which comes again on a new one."""
 
@@ -129,8 +136,7 @@ def repeated(then: Script) -> Script:
 @pytest.mark.req("SEC-28")
 def test_a_request_that_comes_again_on_a_new_connection_has_no_time_of_its_own(send: Send) -> None:
     began = time.monotonic()
-    script = repeated(lambda peer: (peer.request(), peer.hang()))
-    with HostileServer(script) as server, pytest.raises(client.NoAnswer):
+    with HostileServer(repeated(say_nothing)) as server, pytest.raises(client.NoAnswer):
         send(target(), "GET", f"{server.url}/x", timeout=0.8, times=2)
 
     assert time.monotonic() - began < 5
@@ -159,7 +165,7 @@ def test_the_answer_to_a_further_step_has_the_same_limit(send: Send, step: str) 
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        (lambda peer: (peer.request(), peer.hang()), client.NoAnswer),
+        (say_nothing, client.NoAnswer),
         (keep_answering(answer(OK_BODY + b" " * (1 << 20))), client.Garbage),
     ],
     ids=["silence", "too long"],
@@ -195,6 +201,67 @@ def test_an_address_where_nobody_answers_leaves_time_for_the_next(
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
 
         assert send(target("partner.example"), "GET", f"http://partner.example:{server.port}/x", timeout=_NEVER).ok
+
+
+def in_turn(door: str, *calls: dict[str, Any]) -> None:
+    """Ask one thing after the other, by connections that are kept in between."""
+
+    async def in_a_loop() -> None:
+        pool = wire_async.Pool()
+        try:
+            for call in calls:
+                await pool.exchange(**call)
+        finally:
+            await pool.close()
+
+    if door == "event loop":
+        uvloop.run(in_a_loop())
+        return
+    for call in calls:
+        wire.exchange(**call)
+
+
+def call_of(url: str, **changes: Any) -> dict[str, Any]:
+    place = address_guard.split(url)
+    found: dict[str, Any] = {
+        "url": place, "request": REQUEST, "deadline": time.monotonic() + _NEVER, "connect_timeout": 2.0,
+        "max_body": 1000, "allowed_networks": ("127.0.0.0/8",),
+    }  # fmt: skip
+    return found | changes
+
+
+@pytest.mark.req("SEC-29")
+@pytest.mark.parametrize("door", ["threads", "event loop"])
+def test_each_request_on_a_kept_connection_has_the_limit_of_its_own(door: str) -> None:
+    with HostileServer(keep_answering(answer())) as server:
+        with pytest.raises(wire.NotAnAnswer):
+            in_turn(door, call_of(server.url), call_of(server.url, max_body=10))
+
+        assert (server.connections, len(server.requests)) == (1, 2)
+
+
+@pytest.mark.req("SEC-22", "SEC-21", "SEC-31")
+@pytest.mark.parametrize("door", ["threads", "event loop"])
+@pytest.mark.parametrize("other", ["scheme", "port", "networks", "authorities"])
+def test_a_kept_connection_is_used_for_nothing_but_what_it_was_made_for(door: str, other: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = {"context": tls_context(authority.pem)}
+    context = None if other == "scheme" else authority.server_context("localhost")
+    with (
+        HostileServer(keep_answering(answer()), tls=context) as server,
+        HostileServer(keep_answering(answer())) as elsewhere,
+    ):
+        plain, secret = (f"{scheme}://localhost:{server.port}/" for scheme in ("http", "https"))
+        second = {
+            "scheme": call_of(secret, **ours),
+            "port": call_of(f"https://localhost:{elsewhere.port}/", **ours),
+            "networks": call_of(secret, **ours, allowed_networks=()),
+            "authorities": call_of(secret),
+        }[other]
+        with pytest.raises((wire.NotConnected, address_guard.AddressDenied)):
+            in_turn(door, call_of(plain) if other == "scheme" else call_of(secret, **ours), second)
+
+        assert [len(each.requests) for each in (server, elsewhere)] == [1, 0]
 
 
 @pytest.mark.req("SEC-29")

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from django.db import DataError, transaction
 
-from ocpi import clock, health, outbox, outbox_care, outbox_policy, outbox_request, outbox_settle
+from hub import settings_celery
+from ocpi import alarms, clock, health, outbox, outbox_care, outbox_policy, outbox_request, outbox_settle, tasks
 from ocpi.headers import Address
 from ocpi.models import CredentialsToken, Delivery, FinishedDelivery, Platform
 from ocpi.outbox_engine import drain_now
@@ -479,10 +480,17 @@ def test_an_answer_that_cannot_be_stored_keeps_only_its_own_row_waiting(
 def test_too_much_pending_for_one_platform_becomes_marks(
     emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert outbox_care.MOST_PENDING == alarms.MOST_PENDING_OF_ONE == 10_000
+    assert settings_celery.schedule([], pulls=False)["ocpi.tasks.limit_backlog"]["schedule"] <= 60
     monkeypatch.setattr(outbox_care, "MOST_PENDING", 2)
+    other = add_platform("other", "http://127.0.0.1:9")
     for number in range(4):
-        mark(add_object(f"LOC{number}"), emsp_platform)
+        mark(add_object(f"LOC{number}"), emsp_platform, *([other] if number < 2 else []))
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
 
-    outbox_care.limit_backlog()
+    tasks.limit_backlog()
 
-    assert {found.state for found in pending()} == {"MARKED"}
+    found = [(row.platform_id == other.pk, row.kind, row.state) for row in pending()]
+    assert sorted(found) == [
+        (False, "CDR", "PENDING"), *[(False, "STATE", "MARKED")] * 4, *[(True, "STATE", "PENDING")] * 2,
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -171,6 +172,29 @@ def test_a_good_probe_connects_a_platform_and_cdrs_go_at_once_marks_after_the_gr
     assert emsp_platform.connection == "CONNECTED"
 
 
+@pytest.mark.req("REL-20", "REL-38")
+def test_each_of_many_platforms_that_failed_together_is_noted(emsp_platform: Platform) -> None:
+    other = add_platform("other", "http://127.0.0.1:9")
+    mark(add_object(), emsp_platform, other)
+    lanes = [(platform.pk, slot) for platform in (emsp_platform, other) for slot in range(4)]
+    rows = [row for found in outbox_rows.due(lanes, limit=1).values() for row in found]
+
+    outbox_outcomes.report_health([Outcome(row, Ended.FAILED, error="HTTP 503") for row in rows], unwell=set())
+
+    assert list(Platform.objects.values_list("failures", flat=True)) == [1, 1]
+
+
+@pytest.mark.req("REL-38")
+def test_who_is_suspended_stays_so_however_it_does(emsp_platform: Platform) -> None:
+    Platform.objects.update(connection="SUSPENDED", failures=7)
+
+    health.failed(emsp_platform.pk, "no answer")
+    after_a_failure = Platform.objects.get().connection
+    health.succeeded(emsp_platform.pk, 0.01, was_well=False)
+
+    assert (after_a_failure, Platform.objects.get().connection) == ("SUSPENDED", "SUSPENDED")
+
+
 @pytest.mark.req("REL-36")
 @pytest.mark.parametrize(("catch_up", "sent"), [("at_once", 1), ("after_grace", 0), ("never", 0)])
 def test_a_platform_chooses_when_it_gets_what_it_missed(
@@ -325,6 +349,22 @@ def test_a_silent_platform_that_is_gone_is_offline_within_the_sixth_minute(
     assert len(emsp_server.got) == 3
 
 
+@pytest.mark.req("REL-39", "SEC-28")
+def test_a_probe_that_hangs_is_given_up_and_three_of_them_in_a_minute(
+    emsp_server: Recorder, emsp_platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 3 * outbox_probe._LONGEST + outbox_policy.pause(1) + outbox_policy.pause(2) < 60
+    settings.OCPI_REQUEST_TIMEOUT = 60.0
+    monkeypatch.setattr(outbox_probe, "_LONGEST", 0.2)
+    answer_always(emsp_server, Says(after=5))
+    _silent(minutes=6)
+    began = time.monotonic()
+
+    assert outbox_probe.probe() == 0
+    assert time.monotonic() - began < 4
+    assert Platform.objects.get().failures == 1
+
+
 @pytest.mark.req("REL-39")
 def test_one_that_fails_and_is_sent_little_is_probed_before_five_minutes_are_over(
     emsp_server: Recorder, emsp_platform: Platform
@@ -363,6 +403,8 @@ def test_one_that_hangs_does_not_keep_the_probe_of_another_waiting(
     with recorder() as hanging:
         add_platform("hangs", hanging.url, connection="OFFLINE")
         Platform.objects.update(connection="OFFLINE")
+        long_ago = datetime.now(UTC) - timedelta(hours=1)
+        Platform.objects.filter(pk=emsp_platform.pk).update(probed_at=long_ago)  # so its turn comes after the other's
         noted: list[str] = []
         original = health.succeeded
 

@@ -219,11 +219,11 @@ def test_two_workers_never_send_in_one_lane_at_a_time(emsp_server: Recorder, ems
 
 
 @pytest.mark.req("REL-21")
-@pytest.mark.parametrize(("average_ms", "most"), [(5.0, 4), (None, 1), (5000.0, 1)])
+@pytest.mark.parametrize(("average_ms", "failures", "most"), [(5.0, 0, 4), (None, 0, 1), (5000.0, 0, 1), (5.0, 1, 1)])
 def test_only_a_platform_known_to_be_healthy_uses_more_than_one_slot(
-    emsp_server: Recorder, emsp_platform: Platform, average_ms: float | None, most: int
+    emsp_server: Recorder, emsp_platform: Platform, average_ms: float | None, failures: int, most: int
 ) -> None:
-    Platform.objects.update(average_ms=average_ms)
+    Platform.objects.update(average_ms=average_ms, failures=failures)
     for number in range(40):
         mark(add_object(f"LOC{number}"), emsp_platform)
     locks = WorkerLocks()
@@ -283,7 +283,8 @@ def test_platforms_that_fall_silent_together_hold_nobody_up_until_they_count_as_
 def test_a_slot_is_given_back_after_a_while_of_sending(
     emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocpi.outbox_sender.SLOT_SECONDS", 0.05)
+    assert outbox_sender.SLOT_SECONDS == 2
+    monkeypatch.setattr(outbox_sender, "SLOT_SECONDS", 0.05)
     emsp_server.always = lambda _got: Says(after=0.03)
     for number in range(8):
         mark(add_object(f"LOC1/E{number}"), emsp_platform)

@@ -151,13 +151,25 @@ def test_a_valid_version_takes_the_place_of_an_invalid_one(owner: Person, lists:
     assert shown() == ["A"]
 
 
-@pytest.mark.req("TRN-104")
+@pytest.mark.req("TRN-104", "SEC-46")
+@pytest.mark.parametrize(
+    "dark",
+    [
+        '"currency":"EUR"',  # a second time
+        '"x_unknown":1,"x_unknown":2',
+        '"x_unknown":"\\u0000"',
+        '"x_unknown":' + "[" * 33 + "]" * 33,
+        '"x_unknown":' + "1" * 33,
+        '"x_unknown":"' + "x" * 65_537 + '"',
+    ],
+    ids=["twice", "twice unknown", "NUL", "deep", "long number", "long string"],
+)
 def test_json_that_breaks_a_rule_inside_one_object_leaves_the_others(
-    owner: Person, lists: Lists, document: Document
+    owner: Person, lists: Lists, document: Document, dark: str
 ) -> None:
     good = json.dumps(document("tariff", id="A", last_updated=EARLY))
-    twice = json.dumps(document("tariff", id="B", last_updated=EARLY))[:-1] + ',"currency":"EUR"}'
-    body = f'{{"status_code":1000,"timestamp":"{EARLY}","data":[{twice},{good}]}}'
+    bad = json.dumps(document("tariff", id="B", last_updated=EARLY))[:-1] + f",{dark}}}"
+    body = f'{{"status_code":1000,"timestamp":"{EARLY}","data":[{bad},{good}]}}'
     lists.before = lambda _request, _offset: Reply(raw=body.encode())
 
     row = run(owner.id, "tariffs")

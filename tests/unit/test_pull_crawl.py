@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -226,6 +227,18 @@ def test_a_pull_in_slices_has_one_limit_of_time_and_pages(
 
     assert [row.result if row else None for row in found][-1] == "FAILED"
     assert len(lists.requests("tariffs")) == 3
+
+
+@pytest.mark.req("SEC-28")
+def test_a_page_that_does_not_come_is_given_up(owner: Person, lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "PAGE_SECONDS", 0.3)
+    lists.before = lambda _request, _offset: Reply(delay=12)
+    began = time.monotonic()
+
+    row = run(owner.id, "tariffs")
+
+    assert (row.result, row.failures) == ("FAILED", 1)
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.req("SEC-30")

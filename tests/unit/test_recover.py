@@ -8,6 +8,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 
 from cpo import models as cpo_models
@@ -89,6 +90,9 @@ def test_a_cpo_marks_what_changed_and_every_running_session(cpo_side: None, emsp
 
     report = recovery.recover(BACKUP)
 
+    assert (
+        Delivery.objects.get(kind="CDR").order_key == "location NL*TNM LOC-UTR-0042"
+    )  # as at its first way out (REL-14)
     assert report.marked == {"tariffs": 2, "locations": 1, "sessions": 2, "cdrs": 1}
     assert [row.path for row in Delivery.objects.filter(deleted=True)] == ["NL/TNM/GONE"]
     assert marked() == {
@@ -105,7 +109,7 @@ def test_an_emsp_marks_its_tokens_and_pulls_from_an_hour_before_the_backup(emsp_
     for number, moment in enumerate((LONG_AGO, CHANGED)):
         emsp_models.Token.objects.create(
             country_code="DE", party_id="EMS", object_id=f"U{number}", last_updated=moment, document="{}",
-            uid=f"U{number}", type="RFID", valid=True,
+            uid=f"U{number}", type="APP_USER", valid=True,
         )  # fmt: skip
     lists = pull_rows.of(pull_plan.lists(platform_id=cpo.id))
     PullCursor.objects.update(date_from=LONG_AGO)  # one that has never been read is read whole anyway
@@ -114,6 +118,7 @@ def test_an_emsp_marks_its_tokens_and_pulls_from_an_hour_before_the_backup(emsp_
 
     assert report.marked == {"tokens": 1}
     assert marked() == {("tokens", "DE/EMS/U1", "MARKED")}
+    assert Delivery.objects.get().query == "type=APP_USER"
     assert report.pulls == {cpo.platform.name: len(lists)}  # type: ignore[union-attr]
     since = BACKUP - timedelta(hours=1) - pull_rows.OVERLAP
     assert set(PullCursor.objects.values_list("recover_from", flat=True)) == {since}
@@ -146,6 +151,18 @@ def test_many_objects_are_marked_some_at_a_time(emsp_side: None, cpo: Person, mo
     assert recovery.recover(BACKUP).marked == {"tokens": 5}
 
     assert marked() == {("tokens", f"DE/EMS/U{number}", "MARKED") for number in range(5)}
+
+
+def test_each_side_of_an_instance_marks_what_is_its_own(both_sides: None, cpo: Person, emsp: Person) -> None:
+    cpo_models.Tariff.objects.create(**owned("T1", CHANGED))
+    emsp_models.Token.objects.create(
+        country_code="DE", party_id="EMS", object_id="U1", last_updated=CHANGED, document="{}", uid="U1", type="RFID",
+        valid=True,
+    )  # fmt: skip
+
+    found = recovery.recover(BACKUP).marked
+
+    assert (found["tariffs"], found["tokens"]) == (1, 1)
 
 
 def test_what_is_pending_already_stays_so(hub_side: None, cpo: Person, emsp: Person) -> None:
@@ -221,6 +238,7 @@ def test_a_platform_that_no_longer_knows_our_token_is_found_by_asking(
 
     listener.reply("GET", "/ocpi/versions", status=http_status)
 
+    assert recovery.recover(BACKUP, dry_run=True).tokens == {}
     assert f"HTTP {http_status}" in recovery.recover(BACKUP, check=True, dry_run=True).tokens["Polder"]
     call_command("recover", "--since", f"{BACKUP:%Y-%m-%dT%H:%M:%SZ}", "--check", "--dry-run", "--json")
     assert f"HTTP {http_status}" in json.loads(capsys.readouterr().out)["tokens"]["Polder"]
@@ -243,6 +261,24 @@ def test_the_command_reports_and_is_audited(
     assert AuditEntry.objects.filter(action="instance.recover").count() == 1
     with pytest.raises(CommandError, match="--since"):
         call_command("recover", "--since", "yesterday")
+
+
+def test_the_command_says_what_is_left_to_do_also_without_redis(
+    hub_side: None, cpo: Person, emsp: Person, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise redis.ConnectionError("nobody there")
+
+    shared(cpo, "NEW", CHANGED)
+    CredentialsToken.objects.filter(platform_id=cpo.id).update(purpose="PENDING")
+    monkeypatch.setattr(audit_witness, "forget", away)
+
+    call_command("recover", "--since", f"{BACKUP:%Y-%m-%dT%H:%M:%SZ}")
+
+    said = capsys.readouterr().out
+    assert "1 locations are marked" in said
+    assert f"0 lists of {cpo.platform.name} are being pulled" in said  # type: ignore[union-attr]
+    assert f"{cpo.platform.name}: a registration was under way" in said  # type: ignore[union-attr]
 
 
 def test_the_audit_trail_may_end_where_the_backup_did(hub_side: None) -> None:
