@@ -241,6 +241,7 @@ def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str
         if child is None:
             _keep(push, below, text, stamp, row.id)
         else:
+            keeping.refuse_older(stamp, child.last_updated)
             _write(child, text, stamp)
     _write(row, documents.merge(row.document, documents.text(patch)), updated)
 

@@ -98,6 +98,21 @@ def test_a_location_and_its_parts_keep_one_order(cpo: Person, emsp: Person, loca
     assert {order_key for _, order_key in left} == {"NL*TNM/LOC1"}
 
 
+@pytest.mark.req("TRN-091", "LOC-31")
+def test_an_evse_in_a_patch_of_its_location_that_is_older_than_the_kept_one_is_refused(
+    cpo: Person, emsp: Person, location: dict[str, object]
+) -> None:
+    push_location(cpo, location)
+    uid = evse_of(location)
+    older = {"uid": uid, "status": "BLOCKED", "last_updated": "2001-01-01T00:00:00Z"}
+
+    answer = cpo.patch(LOCATION, {"evses": [older], "last_updated": "2031-05-01T10:00:00Z"})
+
+    assert answer.codes == (200, 2001)
+    assert "BLOCKED" not in SharedObject.objects.get(path=f"LOC1/{uid}").document
+    assert not Delivery.objects.exists()
+
+
 @pytest.mark.req("HUB-32")
 @pytest.mark.parametrize(("change", "field"), [
     ({"coordinates": None}, "coordinates"), ({"publish": "yes"}, "publish"), ({"id": "LOC2"}, "id"),
