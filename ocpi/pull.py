@@ -18,6 +18,7 @@ from django.db import transaction
 
 from ocpi import (
     client,
+    database_trouble,
     defects,
     exchanges,
     health,
@@ -81,9 +82,12 @@ def run(
         _run(held, seconds, since, full, progress)
     except pull_rows.ClaimLost:
         log.warning("pull %s of platform %s is somebody else's by now", held, held.platform_id)
-    except Exception:
+    except Exception as error:
         log.exception("pull %s of platform %s stopped", held, held.platform_id)
-        pull_rows.fail(held, "an error of ours, see the log", pause=_pause(held), anew=True)
+        if database_trouble.passes(error):  # nothing is wrong with the page it stopped at
+            pull_rows.fail(held, f"the database could not do it: {database_trouble.words(error)}", pause=_pause(held))
+        else:
+            pull_rows.fail(held, "an error of ours, see the log", pause=_pause(held), anew=True)
         raise
     return PullCursor.objects.get(pk=cursor_id)
 

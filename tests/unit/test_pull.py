@@ -13,6 +13,7 @@ from psycopg.errors import DeadlockDetected
 from emsp import models
 from emsp.modules import tariffs as emsp_tariffs
 from ocpi import defects
+from ocpi.headers import Address
 from ocpi.models import PulledInvalid
 from tests.fixtures import Document, Partner
 from tests.people import Person
@@ -123,9 +124,14 @@ def test_invalid_objects_are_put_aside_and_the_others_kept(owner: Person, lists:
 def test_an_object_is_not_put_aside_because_the_database_could_not_store_it(
     owner: Person, lists: Lists, document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crossed(*_arguments: Any) -> bool:
-        raise raised_by(DeadlockDetected)
+    keep = emsp_tariffs.keep
 
+    def crossed(owner: Address, object_id: str, body: bytes) -> bool:
+        if object_id == "B":
+            raise raised_by(DeadlockDetected)
+        return keep(owner, object_id, body)
+
+    lists.limit = 1
     lists.serve("tariffs", tariffs(document, "A", "B"))
     with monkeypatch.context() as patched:
         patched.setattr(emsp_tariffs, "keep", crossed)
@@ -136,6 +142,7 @@ def test_an_object_is_not_put_aside_because_the_database_could_not_store_it(
     row = run(owner.id, "tariffs")
 
     assert (aside, row.result, shown()) == (0, "DONE", ["A", "B"])
+    assert len(lists.requests("tariffs")) == 3  # it went on at the page it had stopped at
 
 
 @pytest.mark.req("TRN-105")
