@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -21,7 +21,7 @@ from ocpi.admin_pages import MODULES, known
 from ocpi.admin_proxies import ProxyPages
 from ocpi.dead_letters import FAILED, Selection
 from ocpi.delivery_states import DEAD, DELIVERED, REFUSED
-from ocpi.models import Delivery, Platform
+from ocpi.models import Delivery, FinishedDelivery, Platform
 from ocpi.proxy_models import DeadLetter
 
 _WHY = "Why? It stays with each of them, and in the audit trail."
@@ -80,7 +80,7 @@ class DeadLetterPage(ProxyPages, DeliveryPages):
 
     covered = ("url", "error", "path", "location")
     list_display = ("id", "platform", "show_state", "show_kind", "show_object", "show_to", "attempts", "finished_at",
-                    "show_answer", "show_error")  # fmt: skip
+                    "show_answer", "show_error", "show_since")  # fmt: skip
     list_filter = (
         known("state", FAILED), known("kind", Delivery.Kind.values), known("module", MODULES),
         ("platform", RelatedDropdownFilter),
@@ -91,7 +91,19 @@ class DeadLetterPage(ProxyPages, DeliveryPages):
     actions_detail = ("retry_one", "drop_one")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(state__in=FAILED)
+        """Return them, and when the same object reached the same party after all, by a later change."""
+        later = FinishedDelivery.objects.filter(
+            source=OuterRef("source"), source_id=OuterRef("source_id"), platform=OuterRef("platform"),
+            pk__gt=OuterRef("pk"), to_country_code=OuterRef("to_country_code"), to_party_id=OuterRef("to_party_id"),
+            kind=Delivery.Kind.STATE, state=DELIVERED,
+        )  # fmt: skip
+        since = Subquery(later.order_by("pk").values("finished_at")[:1])
+        found: QuerySet[Any] = super().get_queryset(request).filter(state__in=FAILED).annotate(since=since)
+        return found
+
+    @admin.display(description="since then", empty_value="–")
+    def show_since(self, row: Any) -> str | None:
+        return f"delivered {row.since:%m-%d %H:%M:%S}" if row.since else None
 
     @admin.action(description="Retry", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse:

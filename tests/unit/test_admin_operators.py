@@ -191,6 +191,22 @@ def test_dead_letters_are_retried_and_dropped_with_a_reason(operator: Client, pa
 
 
 @pytest.mark.req("REL-40")
+def test_a_dead_letter_says_whether_its_object_came_through_since_then(operator: Client, partner: Partner) -> None:
+    platform = partner("DE*EMS:EMSP").platform
+    place = {"kind": "STATE", "to_country_code": "DE", "to_party_id": "EMS"}
+    _failed(platform, 1, state="DELIVERED", **place)  # before
+    for number in (1, 2, 3):
+        _failed(platform, number, state="REFUSED", **place)
+    _failed(platform, 1, state="DELIVERED", **place)
+    _failed(platform, 2, state="DELIVERED", **{**place, "to_party_id": "MSX"})
+    _failed(platform, 3, state="REFUSED", **place)
+
+    listed = _rows(_content(operator, DEAD))
+
+    assert ["delivered" in row for row in listed] == [False, False, False, True]
+
+
+@pytest.mark.req("REL-40")
 def test_the_page_of_a_dead_letter_retries_and_drops_it(operator: Client, viewer: Client, partner: Partner) -> None:
     platform = partner("DE*EMS:EMSP").platform
     first, second = (_failed(platform, number) for number in range(2))
