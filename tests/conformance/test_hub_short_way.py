@@ -504,7 +504,7 @@ def test_one_platform_holds_so_many_requests(
 # ---- answers that are not as usual
 
 
-@pytest.mark.req("HUB-67", "REL-25", "HUB-74", "PIT-26")
+@pytest.mark.req("HUB-67", "REL-25", "HUB-74", "PIT-26", "SEC-46")
 @pytest.mark.parametrize(
     "reply",
     [

@@ -56,6 +56,8 @@ def test_a_hub_refuses_it_in_a_result_and_passes_nothing_on(
     where, result = f"hub/2.2.1/callbacks/{key}", {"result": "ACCEPTED"}
 
     assert cpo.post(where, with_more(result, more), documented=False).codes == (400, 2000)
+    too_long = b'{"result":"ACCEPTED"}' + b" " * (1 << 20)
+    assert cpo.post(where, too_long, documented=False).codes == (400, 2000)
     assert cpo.post(where, result, documented=False, headers={"Content-Encoding": "gzip"}).codes == (415, 2000)
     assert listener.received("POST") == []
     assert cpo.post(where, with_more(result, '"x_unknown":1'), documented=False).codes == (200, 1000)

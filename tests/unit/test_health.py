@@ -163,7 +163,8 @@ def test_metrics_count_per_platform_and_show_nothing_secret(
 @pytest.mark.req("REL-59")
 def test_each_number_of_a_platform_is_its_own(client: Client, partner: Partner) -> None:
     now = datetime.now(UTC)
-    away = partner("FR*AWY:EMSP", name="Away", connection="OFFLINE", backoff_until=now + timedelta(hours=1)).platform
+    away = partner("FR*AWY:EMSP", name="Away", connection="OFFLINE", failures=4,
+                   backoff_until=now + timedelta(hours=1)).platform  # fmt: skip
     busy = partner("DE*EMS:EMSP", name="Busy", average_ms=5.0).platform
     assert away
     assert busy
@@ -184,6 +185,10 @@ def test_each_number_of_a_platform_is_its_own(client: Client, partner: Partner) 
         assert float(found[f'ocpi_deliveries_{name}{{platform="Busy"}}']) == of_busy
         assert float(found[f'ocpi_deliveries_{name}{{platform="Away"}}']) == of_away
     assert 500 <= float(found['ocpi_deliveries_oldest_seconds{platform="Busy"}']) < 800
+    assert float(found['ocpi_platform_answer_seconds{platform="Busy"}']) == 0.005
+    assert 'ocpi_platform_answer_seconds{platform="Away"}' not in found  # it has never answered
+    assert [float(found[f'ocpi_platform_failures{{platform="{name}"}}']) for name in ("Busy", "Away")] == [0, 4]
+    assert float(found["ocpi_oldest_transaction_seconds"]) >= 0
     assert float(found['ocpi_deliveries_oldest_seconds{platform="Away"}']) == 0
     breakers = {
         (name, state) for name in ("Busy", "Away") for state in breaker.STATES

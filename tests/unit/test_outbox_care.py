@@ -187,6 +187,23 @@ def test_where_a_refused_cdr_is_said_to_be_is_only_asked_on_hosts_of_its_platfor
     assert FinishedDelivery.objects.get().state == "REFUSED"
 
 
+@pytest.mark.req("SEC-28")
+@pytest.mark.parametrize("silent", ["POST", "GET"])
+def test_a_push_waits_as_long_as_the_settings_say_and_so_does_a_look_where_its_cdr_is(
+    emsp_server: Recorder, emsp_platform: Platform, settings: Settings, silent: str
+) -> None:
+    settings.OCPI_REQUEST_TIMEOUT = 0.3
+    refused = Says(409, 2001, headers={"Location": f"{emsp_server.url}/cdrs/CDR1"})
+    emsp_server.always = lambda got: Says(after=5) if got.method == silent else refused
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+    began = time.monotonic()
+
+    drain_now()
+
+    assert time.monotonic() - began < 4
+    assert emsp_server.lines == ["POST /cdrs", "GET /cdrs/CDR1"][: 1 + (silent == "GET")]
+
+
 @pytest.mark.req("REL-33")
 def test_no_cdr_is_sent_while_its_party_behind_a_hub_is_away(emsp_server: Recorder, emsp_platform: Platform) -> None:
     party = Party.objects.create(

@@ -158,11 +158,13 @@ def test_a_proxy_for_the_way_out_is_named_by_its_own_setting_alone() -> None:
     assert json.loads(_settings("settings.OCPI_EGRESS_PROXY", OCPI_EGRESS_PROXY=proxy).stdout) == proxy
 
 
-@pytest.mark.req("SEC-28", "SEC-08", "SEC-07", "HUB-69")
+@pytest.mark.req("SEC-28", "SEC-08", "SEC-07", "HUB-69", "REL-24", "REL-38")
 def test_how_long_is_waited_and_how_long_tokens_live_unless_the_environment_says_otherwise() -> None:
     wanted = {
         "OCPI_CONNECT_TIMEOUT": 3, "OCPI_REQUEST_TIMEOUT": 10, "OCPI_TOKEN_A_DAYS": 7, "OCPI_TOKEN_DAYS": 30,
         "OCPI_ALLOWED_NETWORKS": [], "OCPI_PRIVATE_NETWORKS_CONFIRMED": False, "OCPI_TLS_REQUIRED": True,
+        "OCPI_FORWARD_TIMEOUT": 25, "OCPI_AUTHORIZE_TIMEOUT": 8, "OCPI_FORWARDS_PER_PLATFORM": 8,
+        "OCPI_CLIENT_INFO_PAUSE": 60,
     }  # fmt: skip
 
     found = json.loads(_settings(f"{{name: getattr(settings, name) for name in {sorted(wanted)}}}").stdout)
