@@ -33,6 +33,7 @@ class Child:
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     main: Callable[[], object] | None = None  # what the command does, for a child that is forked
+    folder: str | None = None  # where the command runs, if not where we do
     process: subprocess.Popen[bytes] | Forked | None = None
     started_at: float = 0.0
     pause: float = 0.0
@@ -46,6 +47,7 @@ class Child:
             return
         self.process = subprocess.Popen(  # noqa: S603 our own command
             self.command,
+            cwd=self.folder,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGKILL),

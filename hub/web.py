@@ -53,7 +53,7 @@ class Configuration(uvicorn.Config):
     def load(self) -> None:
         """Load the application; one of several processes goes with the one that started it, which holds the port."""
         parent = multiprocessing.parent_process()
-        if parent is not None and parent.pid is not None:
+        if self.workers > 1 and parent is not None and parent.pid is not None:
             follow(parent.pid)
             _settle_down()
         super().load()

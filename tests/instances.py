@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -30,7 +28,6 @@ import psycopg
 from tests import command_server, template
 
 ROOT = Path(__file__).resolve().parent.parent
-_MANAGE = [sys.executable, str(ROOT / "manage.py")]
 _START_SECONDS = 60.0
 _numbers = count(1)
 
@@ -91,21 +88,15 @@ def run_instance(
         **(settings or {}),
     }
     parts = ["web", *(["worker", "beat"] if worker else []), *(["gateway"] if gateway else [])]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            [*_MANAGE, "run", "--no-migrate", *(word for part in parts for word in ("--only", part))],
-            env=environment,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    words = ["run", "--no-migrate", *(word for part in parts for word in ("--only", part))]
+    with tempfile.NamedTemporaryFile("r") as log:
+        process = command_server.Lasting(words, environment, log=Path(log.name))
         try:
             found = Instance(environment["OCPI_BASE_URL"], environment, log)
             _wait_for(found, process)
             yield found
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -130,7 +121,7 @@ def _queues(number: int) -> int:
     return 1 + (worker * share + number % share) % 15
 
 
-def _wait_for(instance: Instance, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(instance: Instance, process: command_server.Lasting) -> None:
     limit = time.monotonic() + _START_SECONDS
     while time.monotonic() < limit:
         assert process.poll() is None, f"the instance ended:\n{instance.logged()}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings
 
 from emsp.models import Location
 from hub.management.commands import run as run_command
@@ -71,4 +73,14 @@ def test_threads_read_where_charge_points_bring_files(
 ) -> None:
     side(*sides, parties=[])
 
-    assert program in run_command.web().command
+    found = run_command.web()
+    assert program in found.command
+    # A process of it that dies is forked again from one that has loaded everything (REL-03).
+    assert (found.main is not None) == sys.platform.startswith("linux")
+
+
+def test_a_gateway_is_started_without_the_apps_it_has_no_use_for(cpo_side: None) -> None:
+    found = run_command.gateway()
+
+    assert found.command[1:3] == ["-m", "cpo.gateway"]
+    assert found.folder == str(settings.BASE_DIR)

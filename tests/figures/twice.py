@@ -179,7 +179,8 @@ class Killer:
         known = processes()
         below = descendants(self._instance.popen.pid, known)
         words = {pid: _words(pid) for pid in below}
-        servers = {pid for pid in below if words[pid] & {"gunicorn", "hub.web"}}
+        # One that is forked from its supervisor has its words and a name of its own.
+        servers = {pid for pid in below if known[pid][1] == "ocpi-web" or words[pid] & {"gunicorn", "hub.web"}}
         helpers = {pid for pid in below if any("resource_tracker" in word for word in words[pid])}
         answering = {pid for pid in below if known[pid][0] in servers} - helpers
         return sorted(answering or servers)

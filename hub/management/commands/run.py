@@ -6,7 +6,6 @@ from argparse import BooleanOptionalAction
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +19,6 @@ from hub.supervision import Child, supervise
 # without Django's checks, which this command has made. Where it can be forked from this command, it is there at once.
 _WITHOUT_PAGES = {"ADMIN_PAGES": "false", "CELERY_SKIP_CHECKS": "1"}
 _FORKS = sys.platform == "linux"
-_MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 
 def web() -> Child:
@@ -34,7 +32,7 @@ def web() -> Child:
     server += ["--threads", str(settings.WEB_THREADS), "--workers", str(settings.WEB_PROCESSES)]
     server += ["--keep-alive", "75", "--graceful-timeout", "8", "--timeout", "60", "--log-level", "warning"]
     # Instances of one user would fight for the one control socket.
-    return Child("web", [*python, *server, "--no-control-socket"])
+    return Child("web", [*python, *server, "--no-control-socket"], {}, _gunicorn if _FORKS else None)
 
 
 def worker() -> Child:
@@ -62,7 +60,13 @@ def _event_loop() -> None:
     import_module("hub.web").main()
 
 
+def _gunicorn() -> None:
+    """Do what `python -m gunicorn` does with the arguments of this process; its own children find all loaded."""
+    import_module("gunicorn.app.wsgiapp").run()
+
+
 _CELERY = ("celery.__main__", "celery.bin.celery", "celery.concurrency.thread", "kombu.transport.redis", "hub.celery")
+_GUNICORN = ("gunicorn.app.wsgiapp", "gunicorn.glogging", "hub.web_threads", "hub.wsgi", "hub.urls")
 _LOADED = {
     "web": ("hub.web", "hub.asgi", "hub.urls", "hub.fast_protocol", "uvloop"),
     "worker": (*_CELERY, "celery.apps.worker", "celery.worker.consumer", "hub.celery_consumer"),
@@ -74,7 +78,7 @@ def _warm_up(children: Sequence[Child]) -> None:
     """Load once what those need that are forked; opens no connection and starts no thread."""
     for child in children:
         if child.main is not None:
-            for module in _LOADED[child.name]:
+            for module in _GUNICORN if child.main is _gunicorn else _LOADED[child.name]:
                 import_module(module)
             if child.main is _celery:
                 app = import_module("hub.celery").app
@@ -87,7 +91,9 @@ def gateway() -> Child:
     address = ["--host", settings.OCPP_GATEWAY_HOST, "--port", str(settings.OCPP_GATEWAY_PORT)]
     # It must be done before the supervisor's patience is.
     drain = {"OCPP_DRAIN_SECONDS": str(min(settings.OCPP_DRAIN_SECONDS, 8))}
-    return Child("gateway", [sys.executable, _MANAGE, "ocpp_gateway", *address], drain)
+    # What `manage.py ocpp_gateway` becomes once it has loaded apps that the gateway has no use for.
+    command = [sys.executable, "-m", "cpo.gateway", *address]
+    return Child("gateway", command, drain, folder=str(settings.BASE_DIR))
 
 
 class Command(BaseCommand):
