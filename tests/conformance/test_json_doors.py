@@ -71,6 +71,9 @@ def test_an_emsp_refuses_it_in_a_result_and_waits_on(emsp_side: None, cpo: Perso
     where, result = f"emsp/2.2.1/commands/START_SESSION/{command.key}", {"result": "ACCEPTED"}
 
     assert cpo.post(where, with_more(result, more)).codes == (400, 2000)
+    profiles = "emsp/2.2.1/chargingprofiles"
+    assert cpo.post(f"{profiles}/results/ChargingProfileResult/k", with_more(result, more)).codes == (400, 2000)
+    assert cpo.put(f"{profiles}/S1", with_more({"start_date_time": "x"}, more)).codes == (400, 2000)
     command.refresh_from_db()
     assert command.state == "ACCEPTED"
     assert cpo.post(where, with_more(result, '"x_unknown":1')).codes == (200, 1000)

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from django.utils import timezone
 
-from ocpi import db_care, lanes
+from ocpi import db_care, lanes, tallies
 from ocpi.lanes import WorkerLocks
 from ocpi.models import WorkerHeartbeat
 
@@ -91,6 +91,7 @@ def test_the_session_of_a_process_silent_for_ten_seconds_is_ended(
     assert locks.holds(LANE) is not bool(ended)
 
 
+@pytest.mark.req("REL-11", "REL-59")
 def test_a_backend_that_is_somebody_elses_by_now_is_left_alone() -> None:
     parameters = db_care.own_parameters(application_name="somebody else")
     with psycopg.connect(autocommit=True, **parameters) as other:
@@ -98,7 +99,9 @@ def test_a_backend_that_is_somebody_elses_by_now_is_left_alone() -> None:
         WorkerHeartbeat.objects.create(id=uuid4(), backend_pid=pid, host="gone", beat_at=timezone.now())
         aged(11)
 
+        before = tallies.read()[tallies.LANES_TAKEN_OVER]
         assert lanes.end_silent() == 1
+        assert tallies.read()[tallies.LANES_TAKEN_OVER] == before + 1
 
         time.sleep(0.2)
         assert other.execute("SELECT 1").fetchone() == (1,)

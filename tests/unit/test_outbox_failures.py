@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import DataError, transaction
@@ -474,6 +475,30 @@ def test_an_answer_that_cannot_be_stored_keeps_only_its_own_row_waiting(
 
     assert [(found.path, found.error) for found in pending()] == [("NL/TNM/LOC1", "the answer cannot be stored")]
     assert FinishedDelivery.objects.get().state == "DELIVERED"
+
+
+@pytest.mark.req("REL-20", "REL-28")
+def test_an_error_of_ours_with_one_delivery_leaves_it_waiting_and_the_lane_goes_on(
+    emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = outbox_request.deliver
+
+    def stumble(row: Any, *more: Any) -> Outcome:
+        if row.path.endswith("LOC1"):
+            raise ZeroDivisionError("a mistake")
+        return usual(row, *more)
+
+    monkeypatch.setattr(outbox_request, "deliver", stumble)
+    for name in ("LOC1", "LOC2"):
+        mark(add_object(name), emsp_platform)
+
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC2"]
+    assert [(row.path, row.error) for row in pending()] == [
+        ("NL/TNM/LOC1", "our own error: ZeroDivisionError: a mistake")
+    ]
+    assert Platform.objects.get().failures == 0
 
 
 @pytest.mark.req("REL-51")

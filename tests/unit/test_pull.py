@@ -168,21 +168,34 @@ def test_a_valid_version_takes_the_place_of_an_invalid_one(owner: Person, lists:
         '"x_unknown":' + "[" * 33 + "]" * 33,
         '"x_unknown":' + "1" * 33,
         '"x_unknown":"' + "x" * 65_537 + '"',
+        '"x_unknown":"\udcff"',  # no UTF-8
+        '"x_unknown":[' + ",".join(['"' + "x" * 60_000 + '"'] * 70) + "]",
     ],
-    ids=["twice", "twice unknown", "NUL", "deep", "long number", "long string"],
+    ids=["twice", "twice unknown", "NUL", "deep", "long number", "long string", "no text", "long"],
 )
 def test_json_that_breaks_a_rule_inside_one_object_leaves_the_others(
     owner: Person, lists: Lists, document: Document, dark: str
 ) -> None:
-    good = json.dumps(document("tariff", id="A", last_updated=EARLY))
+    good = json.dumps(document("tariff", id="A", last_updated=EARLY, x_unknown=["x" * 60_000] * 5))
     bad = json.dumps(document("tariff", id="B", last_updated=EARLY))[:-1] + f",{dark}}}"
     body = f'{{"status_code":1000,"timestamp":"{EARLY}","data":[{bad},{good}]}}'
-    lists.before = lambda _request, _offset: Reply(raw=body.encode())
+    lists.before = lambda _request, _offset: Reply(raw=body.encode(errors="surrogateescape"))
 
     row = run(owner.id, "tariffs")
 
     assert shown() == ["A"]
     assert (row.refused, row.created) == (1, 1)
+
+
+@pytest.mark.req("SEC-46", "REL-28")
+@pytest.mark.parametrize("data", [b"[" * 5000 + b"]" * 5000, b'["\x00"]', b"[1", b"{]"])
+def test_a_page_that_is_no_json_ends_the_pull_in_words(owner: Person, lists: Lists, data: bytes) -> None:
+    lists.before = lambda _request, _offset: Reply(raw=b'{"status_code":1000,"data":' + data + b"}")
+
+    row = run(owner.id, "tariffs")
+
+    assert (row.result, row.failures) == ("FAILED", 1)
+    assert "an error of ours" not in row.error
 
 
 @pytest.mark.req("TRN-098", "TRN-099", "TRN-100")
