@@ -240,14 +240,15 @@ def test_whoever_leaves_is_suspended_and_stays_in_the_list(cpo: Person, emsp: Pe
     assert seen(emsp) == {"NL*TNM:CPO": "CONNECTED"}
 
 
-@pytest.mark.req("HCI-12")
+@pytest.mark.req("HCI-12", "HCI-14")
 def test_a_role_that_is_dropped_or_not_approved_any_more_is_suspended(emsp: Person, partner: Partner) -> None:
-    both = partner("NL*TNM:CPO", "NL*TNN:CPO")
+    three = partner("NL*TNM:CPO", "NL*TNN:CPO", "NL*TNO:CPO")
     publish()
-    Party.objects.filter(platform_id=both.id, party_id="TNM").update(claimed=False)
+    Party.objects.filter(platform_id=three.id, party_id="TNM").update(claimed=False)
     platform_actions.withdraw([Party.objects.get(party_id="TNN").pk])
 
-    assert seen(emsp) == {"NL*TNM:CPO": "SUSPENDED", "NL*TNN:CPO": "SUSPENDED"}
+    assert seen(emsp) == {"NL*TNM:CPO": "SUSPENDED", "NL*TNN:CPO": "SUSPENDED", "NL*TNO:CPO": "CONNECTED"}
+    assert seen(three) == {"DE*EMS:EMSP": "CONNECTED"}, "nothing of what was its own"
 
 
 @pytest.mark.req("CRED-56")

@@ -143,6 +143,16 @@ def test_whom_a_session_names_comes_before_whom_its_earlier_parts_went_to(street
     assert (answer.codes, got) == ((200, 1000), ["MSX"])
 
 
+@pytest.mark.req("HUB-50", "HUB-51")
+@pytest.mark.parametrize("path", ["sender/locations/loc1", "sender/locations/LOC1/3256"])
+def test_a_single_location_is_read_from_its_owner(streets: Streets, document: Document, path: str) -> None:
+    streets.tnm.put(f"{AT}/receiver/locations/NL/TNM/LOC1", document("location", id="LOC1"), to="NL*HUB")
+
+    answer, got = streets.ask(streets.ems, "GET", path)
+
+    assert (answer.codes, got) == ((200, 1000), ["TNM"])
+
+
 COMMANDS = {
     "START_SESSION": {"location_id": "loc1"},
     "RESERVE_NOW": {"location_id": "LOC1", "reservation_id": "R1"},

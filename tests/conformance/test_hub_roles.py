@@ -306,7 +306,7 @@ def far_hub(partner: Partner, listener: Listener) -> Person:
     return found
 
 
-@pytest.mark.req("HUB-77", "HUB-78", "HUB-13")
+@pytest.mark.req("HUB-77", "HUB-78", "HUB-13", "HUB-64")
 @pytest.mark.usefixtures("front_door")
 def test_a_party_behind_another_hub_is_reached_through_it_under_its_own_address(
     far_hub: Person, emsp: Person, listener: Listener
@@ -323,6 +323,7 @@ def test_a_party_behind_another_hub_is_reached_through_it_under_its_own_address(
     assert (request.headers["ocpi-to-party-id"], request.headers["ocpi-from-party-id"]) == ("FAR", "EMS")
     assert request.token == far_hub.token_out
     assert emsp.get(f"{AT}/sender/tariffs", to="BE*OFF").codes == (200, 4003)
+    assert emsp.get(f"{AT}/sender/tariffs", to="BE*HUB").codes == (200, 4001), "a hub is nobody's receiver"
 
 
 @pytest.mark.req("HUB-77", "HUB-10")
