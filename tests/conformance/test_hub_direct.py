@@ -155,10 +155,12 @@ def test_what_the_receiver_says_is_passed_on_unchanged(
 @pytest.mark.req("HUB-64", "HUB-66", "HUB-68")
 def test_nobody_there_and_nobody_connected(emsp: Person, partner: Partner, command: dict[str, object]) -> None:
     partner("XX*OFF:CPO", connection="OFFLINE")
+    partner("XX*OFL:CPO", connection="OFFLINE", endpoints=[("locations", "SENDER")])  # what it lacks does not matter
     partner("NL*TNM:CPO", url="http://127.0.0.1:64999")
 
     assert emsp.post(COMMAND, command, to="ZZ*ZZZ").codes == (200, 4001)
     assert emsp.post(COMMAND, command, to="XX*OFF").codes == (200, 4003)
+    assert emsp.post(COMMAND, command, to="XX*OFL").codes == (200, 4003)
     answer = emsp.post(COMMAND, command, to="NL*TNM")  # connected, but nothing listens there
     assert answer.codes == (200, 4003)
     assert answer.headers["OCPI-from-party-id"] == "HUB"
@@ -265,7 +267,7 @@ def test_who_wants_to_be_left_alone_gets_no_pushes_for_so_long(
     least: float | None, failures: int,
 ) -> None:  # fmt: skip
     """It has had too many requests: it is left alone by what can wait, and is no worse for it."""
-    listener.reply("POST", "/", status=http, code=2000 if http >= 400 else 1000, headers=headers)
+    listener.reply("POST", "/", status=http, code={200: 1000, 503: 3000}.get(http, 2000), headers=headers)
 
     emsp.post(COMMAND, command, to="NL*TNM")
 
