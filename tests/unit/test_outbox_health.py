@@ -184,6 +184,16 @@ def test_each_of_many_platforms_that_failed_together_is_noted(emsp_platform: Pla
     assert list(Platform.objects.values_list("failures", flat=True)) == [1, 1]
 
 
+@pytest.mark.req("REL-22")
+def test_the_average_of_a_platform_follows_its_answers(emsp_platform: Platform) -> None:
+    Platform.objects.update(average_ms=100.0)
+
+    for _ in range(5):
+        health.succeeded(emsp_platform.pk, 3.0, was_well=False)
+
+    assert 1000 < (Platform.objects.get().average_ms or 0) < 3000
+
+
 @pytest.mark.req("REL-38")
 def test_who_is_suspended_stays_so_however_it_does(emsp_platform: Platform) -> None:
     Platform.objects.update(connection="SUSPENDED", failures=7)
