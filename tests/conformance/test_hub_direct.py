@@ -318,6 +318,7 @@ def test_the_location_of_a_cdr_is_a_url_of_the_hub_that_the_cpo_can_read(
     assert posted.codes == (201, 1000)
     assert posted.headers["Location"].startswith("http://127.0.0.1:8000/ocpi/hub/")
     assert read.data == {"id": "CDR1"}
+    assert Callback.objects.get().expires_at is None, "a CDR may be read for as long as it is kept"
 
 
 @pytest.mark.req("TRN-008")
