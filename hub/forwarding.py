@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote, urljoin
 
@@ -278,16 +278,23 @@ async def _refuses_us(platform: KnownPlatform, doors: Doors) -> bool | None:
     if token_doubt.is_accepted(platform.id):
         return False
     url = await doors.run(token_doubt.versions_url, platform.id)
-    if not url:
-        return True
-    result: client.Answer | client.ClientError
-    try:
-        result = await doors.send(
-            platform, "GET", url, body=None, headers=token_doubt.new_headers(), timeout=token_doubt.SECONDS
-        )
-    except client.ClientError as error:
-        result = error
-    return token_doubt.judge(platform.id, result)
+    refuses: bool | None = True
+    other = replace(platform, base64_token=not platform.base64_token)  # raw in place of Base64, or the reverse (QRK-01)
+    for known in (platform, other) if url else ():
+        result: client.Answer | client.ClientError
+        try:
+            result = await doors.send(
+                known, "GET", url, body=None, headers=token_doubt.new_headers(), timeout=token_doubt.SECONDS
+            )
+        except client.ClientError as error:
+            result = error
+        refuses = token_doubt.judge(platform.id, result)
+        if known is other and refuses is False:
+            await doors.run(token_doubt.use_form, platform.id, base64_token=other.base64_token)
+            return None
+        if not refuses or not await doors.run(token_doubt.detects_form, platform.id):
+            break
+    return refuses
 
 
 def _asked_rest(answer: client.Answer) -> float | None:

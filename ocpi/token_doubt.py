@@ -9,14 +9,18 @@ And who has just exchanged credentials with us may still be storing our token: f
 
 from __future__ import annotations
 
+import logging
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from django.db.models.functions import Now
 
-from ocpi import client, exchanges
+from ocpi import client, exchanges, snapshot
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, new_id
 from ocpi.models import CredentialsToken, Platform
+
+log = logging.getLogger(__name__)
 
 SECONDS = 5.0  # for the answer: somebody may be waiting for it
 REFUSALS = frozenset((401, 403))
@@ -74,7 +78,39 @@ def is_refused(target: client.Target) -> bool | None:
         result = client.send(target, "GET", url, headers=new_headers(), timeout=SECONDS)
     except client.ClientError as error:
         result = error
-    return judge(platform_id, result)
+    refuses = judge(platform_id, result)
+    return None if refuses and takes_other_form(target) else refuses
+
+
+def takes_other_form(target: client.Target) -> bool:
+    """Say whether a platform that refuses our token takes it in the other form, raw or Base64; it is used from then on.
+
+    The form it uses towards us is the one we use (QRK-01). One request of a second system of it, or of somebody who
+    tries with curl, must not end in a pause that only an operator ends.
+    """
+    platform_id = target.platform_id
+    if not detects_form(platform_id):
+        return False
+    other = replace(target, base64_token=not target.base64_token)
+    result: client.Answer | client.ClientError
+    try:
+        result = client.send(other, "GET", versions_url(platform_id), headers=new_headers(), timeout=SECONDS)
+    except client.ClientError as error:
+        result = error
+    return judge(platform_id, result) is False and use_form(platform_id, base64_token=other.base64_token)
+
+
+def detects_form(platform_id: int) -> bool:
+    """Say whether the form of token of a platform is found by trying, and not an operator's word."""
+    return Platform.objects.filter(pk=platform_id, detects_token=True).exclude(versions_url="").exists()
+
+
+def use_form(platform_id: int, *, base64_token: bool) -> bool:
+    """Use this form of token towards a platform from now on."""
+    Platform.objects.filter(pk=platform_id, detects_token=True).update(base64_token=base64_token)
+    log.warning("platform %s expects %s tokens", platform_id, "Base64" if base64_token else "raw")
+    snapshot.changed()
+    return True
 
 
 def forget() -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
 from hub.models import Callback
-from ocpi import health
+from ocpi import health, secrets, snapshot
 from ocpi.models import Platform
 from ocpi.v2_2_1.types import format_datetime
 from tests.fixtures import Document, Partner
 from tests.people import Person
-from tests.platforms import Listener
+from tests.platforms import Listener, Reply
 
 COMMAND = "hub/2.2.1/receiver/commands/START_SESSION"
 pytestmark = pytest.mark.usefixtures("hub_side", "front_door")
@@ -191,7 +192,7 @@ def test_a_refused_hub_token_is_4003_and_nothing_more_is_sent_until_an_operator_
     far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], http: int
 ) -> None:
     listener.reply("POST", "/", status=http, code=2000, times=1)
-    listener.reply("GET", "/ocpi/versions", status=http, code=2000, times=1)
+    listener.reply("GET", "/ocpi/versions", status=http, code=2000, times=2)  # in either form of the token
 
     assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4003)
     assert Platform.objects.get(pk=far_cpo.id).paused_reason == f"it refuses our token: HTTP {http}"
@@ -200,6 +201,24 @@ def test_a_refused_hub_token_is_4003_and_nothing_more_is_sent_until_an_operator_
 
     health.resume(far_cpo.id)
     assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 1000)
+
+
+@pytest.mark.req("QRK-01", "REL-25", "HUB-66")
+def test_a_receiver_that_takes_the_hubs_token_in_its_other_form_is_not_paused(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
+) -> None:
+    Platform.objects.filter(pk=far_cpo.id).update(base64_token=False)
+    snapshot.changed()
+
+    def answer(request: Any) -> Reply:
+        takes = request.headers["authorization"] == secrets.authorization(far_cpo.token_out, base64_token=True)
+        return Reply(data={"result": "ACCEPTED", "timeout": 30}) if takes else Reply(status=401, code=2000)
+
+    listener.reply("*", "/", using=answer)
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4003)
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 1000)
+    assert Platform.objects.get(pk=far_cpo.id).paused_reason == ""
 
 
 @pytest.mark.req("REL-25", "HUB-67")

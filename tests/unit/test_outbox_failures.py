@@ -10,7 +10,19 @@ import pytest
 from django.db import DataError, transaction
 
 from hub import settings_celery
-from ocpi import alarms, clock, health, outbox, outbox_care, outbox_policy, outbox_request, outbox_settle, tasks
+from ocpi import (
+    alarms,
+    clock,
+    health,
+    outbox,
+    outbox_care,
+    outbox_policy,
+    outbox_request,
+    outbox_settle,
+    secrets,
+    snapshot,
+    tasks,
+)
 from ocpi.headers import Address
 from ocpi.models import CredentialsToken, Delivery, FinishedDelivery, Platform
 from ocpi.outbox_engine import drain_now
@@ -258,6 +270,25 @@ def test_a_platform_that_refuses_our_token_is_paused_and_loses_nothing(
     drain_now()
 
     assert len(emsp_server.got) == tries + 2
+
+
+@pytest.mark.req("QRK-01", "REL-25")
+def test_who_takes_our_token_in_its_other_form_is_not_paused(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    """Once it showed its token raw, or somebody tried it so with curl; it expects Base64 as before."""
+    Platform.objects.filter(pk=emsp_platform.pk).update(base64_token=False)
+    snapshot.changed()
+    known = snapshot.current().platforms[emsp_platform.pk].target()
+    expected = secrets.authorization(known.token, base64_token=True)
+    emsp_server.always = lambda got: None if got.headers["authorization"] == expected else Says(401, 2000)
+    mark(add_object(), emsp_platform)
+
+    drain_now()
+    later(60)
+    drain_now()
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.paused_reason, emsp_platform.base64_token) == ("", True)
+    assert list(FinishedDelivery.objects.values_list("state", flat=True)) == ["DELIVERED"]
 
 
 @pytest.mark.req("REL-25")
