@@ -6,9 +6,6 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
 from cpo.gateway import actions, frames, schemas
 from cpo.gateway.actions import Action, Situation
 from cpo.gateway.config import Config
@@ -16,7 +13,7 @@ from cpo.gateway.decisions import Decisions
 from cpo.gateway.frame_log import FrameLog
 from cpo.gateway.frames import Call, Fault, FrameError, PayloadError
 from cpo.gateway.inbox_writer import InboxWriter, Kept, Message, StoreUnavailable, Superseded
-from cpo.gateway.store import Record, Store
+from cpo.gateway.store import UNREACHABLE, Record, Store
 from cpo.gateway.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -249,7 +246,7 @@ class Answers:
             logger.warning("ocpp no decision in time: %s %s", self._speaker.record.identity, call.action)
             try:
                 text = await self._services.decisions.give_up(kept.id, frames.payload_text(own))
-            except (psycopg.OperationalError, PoolTimeout):
+            except UNREACHABLE:
                 return own
         answer = frames.read_payload(text)
         if kept.transaction_id is not None and isinstance(answer, dict):

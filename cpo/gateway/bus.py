@@ -33,7 +33,7 @@ class Bus:
         while True:
             try:
                 await self._listen()
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:  # a standby does not let anybody listen, and says so as no other
                 logger.warning("ocpp bus lost: %s", str(error).strip()[:200])
             finally:
                 self.listening.clear()

@@ -8,10 +8,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
-from cpo.gateway.store import Store
+from cpo.gateway.store import UNREACHABLE, Store
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +82,7 @@ class Decisions:
                 rows: list[tuple[Any, ...]] = await self._store.fetch(
                     "SELECT id, answer FROM cpo_inboxmessage WHERE id = ANY(%s) AND answer IS NOT NULL", (due,)
                 )
-            except (psycopg.OperationalError, PoolTimeout) as error:
+            except UNREACHABLE as error:
                 logger.warning("ocpp decisions unreachable: %s", str(error).strip()[:200])
                 continue
             for row, answer in rows:

@@ -24,13 +24,13 @@ from psycopg.errors import ReadOnlySqlTransaction
 
 from cpo.gateway import ending
 from cpo.gateway.config import Config
+from cpo.gateway.store import UNREACHABLE
 
 logger = logging.getLogger(__name__)
 
 GROUP = 100
 WRITERS = 2
 REPEAT_SECONDS = 600
-_UNREACHABLE = (psycopg.OperationalError, ReadOnlySqlTransaction)
 
 
 class StoreUnavailable(Exception):
@@ -175,7 +175,7 @@ class InboxWriter:
                             connection = await self._connect()
                         await self._write_in_time(connection, group)
                         group = []
-                    except (*_UNREACHABLE, TimeoutError) as error:
+                    except (*UNREACHABLE, TimeoutError) as error:
                         logger.warning("ocpp inbox unreachable: %s", str(error).strip()[:200] or "no answer")
                         if isinstance(error, ReadOnlySqlTransaction) and connection is not None:
                             await connection.close()  # the next one may find the server that took its place

@@ -13,18 +13,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
 from cpo.gateway import ending, frames, outgoing, schemas
 from cpo.gateway.connection import Connection, ConnectionLost, NotSent
 from cpo.gateway.frames import CallError, PayloadError
 from cpo.gateway.operation_states import OperationState
-from cpo.gateway.store import Store
+from cpo.gateway.store import UNREACHABLE, Store
 
 logger = logging.getLogger(__name__)
 
-UNREACHABLE = (psycopg.OperationalError, PoolTimeout)
 OFFLINE_SECONDS = 5
 _MISSED = 2_000
 

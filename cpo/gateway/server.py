@@ -22,10 +22,10 @@ from cpo.gateway.decisions import Decisions
 from cpo.gateway.frame_log import FrameLog
 from cpo.gateway.handshake import Refused
 from cpo.gateway.inbox_writer import InboxWriter
-from cpo.gateway.operation_runner import UNREACHABLE, OperationRunner
+from cpo.gateway.operation_runner import OperationRunner
 from cpo.gateway.registry import Entry, Registry
 from cpo.gateway.sockets import Socket
-from cpo.gateway.store import Store
+from cpo.gateway.store import UNREACHABLE, Store
 from cpo.gateway.takeovers import Takeovers
 from cpo.gateway.tls import Tls, is_secure, peer_certificate
 from cpo.gateway.watch import Watch

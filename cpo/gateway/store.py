@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import AsyncConnectionPool
 
 from cpo.gateway import nodes
@@ -54,6 +55,8 @@ _BOOTED = f"""
     WHERE c.id = m.id
 """  # noqa: S608 (constants)
 _POOL = 4
+# What a database that is away says, a pool without a connection included; and one that takes no writes, a standby say.
+UNREACHABLE = (psycopg.OperationalError, ReadOnlySqlTransaction)
 R = TypeVar("R")
 Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
 
@@ -143,6 +146,9 @@ class Store:
                 except psycopg.OperationalError:
                     if not connection.closed or turn == _POOL:
                         raise
+                except ReadOnlySqlTransaction:
+                    await connection.close()  # the next one may find the server that took its place
+                    raise
         raise AssertionError("the last turn returns or raises")
 
     async def execute(self, query: str, values: tuple[Any, ...] = ()) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,10 @@ from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool.base import AttemptWithBackoff
 
 from cpo.gateway import inbox_writer
+from cpo.gateway.bus import Bus
 from cpo.gateway.inbox_writer import InboxWriter, Kept, Message
+from cpo.gateway.operation_runner import OperationRunner
+from cpo.gateway.operation_states import OperationState
 from cpo.gateway.store import Store
 
 CONFIG: Any = SimpleNamespace(conninfo="host=127.0.0.1 port=1", store_seconds=60.0)
@@ -28,6 +32,51 @@ def test_however_long_the_database_was_away_its_pool_looks_for_it_within_five_se
         now += attempt.delay
 
     assert sum(pauses) <= 5
+
+
+@pytest.mark.req("REL-05")
+def test_a_node_that_a_standby_does_not_let_listen_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    async def scenario() -> None:
+        bus = Bus("", {}, lambda: asyncio.sleep(0), name="node")
+        heard = asyncio.Event()
+
+        async def listen() -> None:
+            tries.append(1)
+            if len(tries) == 1:
+                raise ReadOnlySqlTransaction("cannot execute LISTEN during recovery")
+            heard.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(bus, "_listen", listen)
+        running = asyncio.create_task(bus.run())
+        async with asyncio.timeout(60):
+            await asyncio.wait({running, asyncio.create_task(heard.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        assert not running.done()
+        running.cancel()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.req("REL-05", "OCPP-115")
+def test_what_a_charge_point_answered_is_noted_once_the_database_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+
+    class Standby:
+        async def execute(self, _query: str, values: Any) -> int:
+            written.append(values)
+            if len(written) == 1:
+                raise ReadOnlySqlTransaction("cannot execute UPDATE in a read-only transaction")
+            return 1
+
+    runner = object.__new__(OperationRunner)
+    monkeypatch.setattr(runner, "_wired", {}, raising=False)
+    monkeypatch.setattr(runner, "_store", Standby(), raising=False)
+
+    asyncio.run(runner._settle(uuid.uuid4(), (OperationState.ANSWERED, "{}", "")))
+
+    assert len(written) == 2
 
 
 @pytest.mark.req("OCPP-98", "REL-05")
