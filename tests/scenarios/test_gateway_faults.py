@@ -127,8 +127,8 @@ def test_what_is_billed_and_cannot_even_be_parked_is_not_answered(
     world.add("CP1", PASSWORD)
 
     async def refuses(*_: Any) -> None:
-        # Such as a database that has become a copy: it is there, and takes nothing.
-        raise psycopg.errors.ReadOnlySqlTransaction
+        # Such as a table whose rights were taken away: nothing that passes by itself.
+        raise psycopg.errors.InsufficientPrivilege
 
     async def scenario(node: Node) -> None:
         with monkeypatch.context() as patched:
