@@ -59,8 +59,10 @@ def refuse_foreign(caller: KnownPlatform, module: str, interface: str, method: s
     if module == "cdrs":
         if tail or method == "GET":
             raise status.UnknownObject("A CDR is read at the URL that the answer to its POST named")
-    elif len(tail) < _BELOW_OWNER or not caller.has_party(Address(*tail[:2]), *owners):
+    elif len(tail) < _BELOW_OWNER:
         raise unknown(module)
+    elif not caller.has_party(owner := Address(*tail[:2]), *owners):
+        raise unknown(module, foreign(owner, module))
 
 
 def read(module: str, interface: str, body: bytes) -> Named | None:
@@ -117,6 +119,11 @@ def _differs(value: Any, part: str) -> bool:
     return isinstance(value, str) and value.upper() != part.upper()
 
 
-def unknown(module: str) -> status.UnknownObject:
+def unknown(module: str, for_operator: str = "") -> status.UnknownObject:
     """Return what is answered for an object of a module that is not there, or not the caller's (TRN-041)."""
-    return _UNKNOWN.get(module, status.UnknownObject)()
+    return _UNKNOWN.get(module, status.UnknownObject)(for_operator=for_operator)
+
+
+def foreign(owner: Address, module: str) -> str:
+    """Return why an owner in a URL is not the caller's: for the operator, as a partner is told of nothing (SEC-39)."""
+    return f"{owner} in the URL is no party of this platform, or behind it, that owns {module}"

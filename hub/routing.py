@@ -217,9 +217,7 @@ def _to_the_hub(asked: Asked, snapshot: Snapshot, sender: Address) -> Route:
     owner = owner_of_push(asked, sender)
     if not registry.may_broadcast(asked.caller, owner, module):
         if owner.key != sender.key:
-            raise status.InvalidParameters(
-                "party_id", f"{owner} in the URL is no party behind {sender} that owns {module}"
-            )
+            raise ownership.unknown(module, ownership.foreign(owner, module))
         raise status.InvalidParameters("OCPI-from-party-id", f"the role of {sender} owns no {module}")
     return Broadcast(sender)
 

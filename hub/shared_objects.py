@@ -91,7 +91,8 @@ def check(push: Push) -> None:
         return
     level, partial = levels[len(push.path) - 1], push.method == "PATCH"
     # What is kept and sent on stays as it came (HUB-21); the deviations are only counted.
-    defects.taken(version_numbers.schema(VERSION, push.module).check_leniently(push.body, level, partial=partial))
+    schema = version_numbers.schema(VERSION, push.module)
+    defects.taken(schema.check_leniently(push.body, level, partial=partial, any_value=True))
     members = documents.members(push.body)
     keeping.last_updated(members)
     spelling.check(push, members)
@@ -184,7 +185,7 @@ def _patch(push: Push, row: _Row | None) -> Applied:
     merged = documents.merge_tree(row.document, documents.text(patch), member_parts(push))
     if names_parts(push, patch):  # a Connector that is new must be complete (LOC-31, TRN-089)
         level = LEVELS[push.module][len(push.path) - 1]
-        version_numbers.schema(VERSION, push.module).check_leniently(merged.encode(), level)
+        version_numbers.schema(VERSION, push.module).check_leniently(merged.encode(), level, any_value=True)
     split = _write(row, merged, updated)
     # To others a PATCH would add those periods once more: the whole goes to them.
     return _applied(push, row.id, row, fields=None if session_periods.MEMBER in patch else tuple(patch), split=split)
@@ -236,7 +237,7 @@ def _merge_parts(push: Push, row: _Row, patch: dict[str, msgspec.Raw], part: str
         text = bytes(raw).decode()
         if child is not None:
             text = documents.merge_tree(child.document, documents.without(text, parts[0][1]), parts[1:])
-        schema.check_leniently(text.encode(), LEVELS[push.module][1])
+        schema.check_leniently(text.encode(), LEVELS[push.module][1], any_value=True)
         stamp = moment(documents.members(text))
         if child is None:
             _keep(push, below, text, stamp, row.id)

@@ -67,8 +67,12 @@ class Checker:
                 raise
         return load(kind, repaired.checked)
 
-    def check_leniently(self, body: bytes, level: str, *, partial: bool = False) -> tuple[bytes, list[str]]:
+    def check_leniently(
+        self, body: bytes, level: str, *, partial: bool = False, any_value: bool = False
+    ) -> tuple[bytes, list[str]]:
         """Return the body to store, known quirks repaired, and the kinds of deviation that were found.
+
+        `any_value` lets unknown values of enums stand, also where one is required: a hub judges none of them (TRN-115).
 
         :raises InvalidParameters: naming the field and the rule.
         :raises NotJson: if it is not JSON.
@@ -77,7 +81,7 @@ class Checker:
         try:
             return body, quirks.remarks(load(kind, body))
         except status.InvalidParameters:
-            repaired = quirks.repair(body, self._kinds[level], partial=partial)
+            repaired = quirks.repair(body, self._kinds[level], partial=partial, any_value=any_value)
             if repaired is None:
                 raise
         found = load(kind, repaired.checked)

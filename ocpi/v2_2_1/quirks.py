@@ -6,6 +6,7 @@ mended in `quirk_repairs`; here are those that concern an object as a whole, and
 
 import json
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -50,6 +51,7 @@ class Repaired:
 @dataclass(slots=True)
 class _Work:
     partial: bool
+    any_value: bool = False
     kinds: dict[str, None] = field(default_factory=dict)
     stand_ins: list[tuple[dict[str, Any], str, Any]] = field(default_factory=list)
 
@@ -57,14 +59,18 @@ class _Work:
         self.kinds[kind] = None
 
 
-def repair(body: bytes, kind: type[msgspec.Struct], *, partial: bool = False) -> Repaired | None:
+def repair(
+    body: bytes, kind: type[msgspec.Struct], *, partial: bool = False, any_value: bool = False
+) -> Repaired | None:
     """Apply every known repair; None if there is nothing to repair. Numbers keep their text.
+
+    With `any_value` an unknown value of an enum stands where no repair is for it.
 
     :raises NotJson: if the body is not JSON to its end.
     """
     try:
         tree = json.loads(body, parse_float=_raw, parse_int=_raw, parse_constant=_refuse)
-        return _repaired(tree, kind, _Work(partial))
+        return _repaired(tree, kind, _Work(partial, any_value))
     except (ValueError, RecursionError) as error:
         raise status.NotJson(f"The body is not valid JSON: {error}") from error
 
@@ -122,13 +128,17 @@ def _objects(work: _Work, name: str, shape: shapes.Shape, found: dict[str, Any])
 
 
 def _list(work: _Work, name: str, shape: shapes.Shape, found: dict[str, Any]) -> None:
-    if name not in _VALUES_TO_DROP or not isinstance(found[name], list):
+    is_looked_at = name in _VALUES_TO_DROP or (work.any_value and _is_enum(shape))
+    if not is_looked_at or not isinstance(found[name], list):
         return
     known = [value for value in found[name] if not unknown(shape, value)]
     if len(known) == len(found[name]):
         return
     work.found(f"TRN-115 {name}")
-    _keep(found, name, known)
+    if name in _VALUES_TO_DROP:
+        _keep(found, name, known)
+    else:
+        work.stand_ins.append((found, name, known or [next(iter(shape.kind)).value]))
 
 
 def _scalar(work: _Work, kind: type[msgspec.Struct], name: str, shape: shapes.Shape, found: dict[str, Any]) -> None:
@@ -139,6 +149,9 @@ def _scalar(work: _Work, kind: type[msgspec.Struct], name: str, shape: shapes.Sh
         return
     outcome = mend(kind.__name__, name, value, shape)
     if outcome is None:
+        if work.any_value and _is_enum(shape) and unknown(shape, value):
+            work.found(f"TRN-115 {name}")
+            work.stand_ins.append((found, name, next(iter(shape.kind)).value))
         return
     number, mended = outcome
     work.found(number)
@@ -146,6 +159,10 @@ def _scalar(work: _Work, kind: type[msgspec.Struct], name: str, shape: shapes.Sh
         del found[name]
     else:
         found[name] = mended
+
+
+def _is_enum(shape: shapes.Shape) -> bool:
+    return isinstance(shape.kind, type) and issubclass(shape.kind, Enum)
 
 
 def _keep(found: dict[str, Any], name: str, known: list[Any]) -> None:

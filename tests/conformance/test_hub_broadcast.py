@@ -215,3 +215,28 @@ def test_the_type_of_a_token_is_in_its_url_or_in_its_body_and_never_two(
     assert SharedObject.objects.get().kind == "APP_USER"
     assert emsp.put(f"{url}?type=RFID", document("token_app_user", uid="T1")).codes == (200, 2001)
     assert emsp.put(f"{url}?type=APP_USER", document("token_app_user", uid="T1")).codes == (200, 1000)
+
+
+@pytest.mark.req("TRN-115")
+def test_values_of_enums_that_the_hub_does_not_know_pass_unchanged(
+    cpo: Person, emsp: Person, location: dict[str, Any], document: Document
+) -> None:
+    [evse, *_] = location["evses"]
+    evse["status"], evse["capabilities"] = "ON_FIRE", ["TELEPATHY"]
+    evse["connectors"][0]["format"] = "WIRELESS"
+    tariff = document("tariff", id="TAR1", type="BARTER")
+    tariff["elements"][0]["restrictions"] = {"day_of_week": ["HOLIDAY"]}
+
+    assert cpo.put(LOCATION, location).codes == (201, 1000)
+    assert cpo.put("hub/2.2.1/receiver/tariffs/NL/TNM/TAR1", tariff).codes == (201, 1000)
+    change = {"status": "MELTED", "last_updated": "2031-05-01T10:00:00Z"}
+    assert cpo.patch(f"{LOCATION}/{evse['uid']}", change).codes == (200, 1000)
+    broken = {"status": 5, "last_updated": "2031-05-01T10:00:00Z"}
+    assert cpo.patch(f"{LOCATION}/{evse['uid']}", broken).status_code == 2001
+
+    kept = json.loads(SharedObject.objects.get(path=f"LOC1/{evse['uid']}").document)
+    assert (kept["status"], kept["capabilities"], kept["connectors"][0]["format"]) == (
+        "MELTED", ["TELEPATHY"], "WIRELESS",
+    )  # fmt: skip
+    assert json.loads(SharedObject.objects.get(path="TAR1").document) == tariff
+    assert {row.path.rpartition("/")[2] for row in Delivery.objects.filter(platform_id=emsp.id)} >= {"LOC1", "TAR1"}

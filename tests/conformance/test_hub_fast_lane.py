@@ -455,6 +455,6 @@ def test_who_cannot_be_recognized_while_the_database_is_away_gets_an_answer(
 
     (answer,) = ask(front_doors.ask("PATCH", SESSION, lines(cpo), [BODY]))
 
-    assert codes(answer) == (500, 4000)
+    assert codes(answer) == (503, 4000)
     assert b"secret" not in answer.content
     assert not listener.received("PATCH")

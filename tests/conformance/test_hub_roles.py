@@ -10,9 +10,9 @@ from pytest_django import Settings
 from hub import loops, registry, roles
 from hub.models import Permission
 from hub.routing import Asked
-from ocpi import snapshot, status
+from ocpi import exchanges, snapshot, status
 from ocpi.headers import Address, Ids, Routing
-from ocpi.models import Delivery, FinishedDelivery
+from ocpi.models import Delivery, Exchange, FinishedDelivery
 from ocpi.outbox_engine import drain_now
 from tests.fixtures import Document, Partner, add_party
 from tests.people import Person
@@ -374,19 +374,22 @@ def test_what_another_hub_broadcasts_is_of_the_owner_in_its_url_and_goes_to_no_t
     assert [each["party_id"] for each in emsp.get(f"{AT}/sender/tariffs").data] == ["FAR"]
 
 
-@pytest.mark.req("HUB-47", "SEC-35", "TRN-039")
+@pytest.mark.req("HUB-47", "SEC-35", "TRN-046")
 @pytest.mark.parametrize("owner", ["BE*NEW", "NL*TNM"])
-def test_another_hub_is_told_for_whom_it_may_not_broadcast(
-    far_hub: Person, cpo: Person, document: Document, owner: str
+def test_another_hub_broadcasts_for_nobody_who_is_not_behind_it_and_our_operator_is_told(
+    far_hub: Person, cpo: Person, document: Document, owner: str, settings: Settings
 ) -> None:
+    settings.OCPI_EXCHANGES = True
     country_code, party_id = owner.split("*")
     body = document("tariff", id="T1", country_code=country_code, party_id=party_id)
 
     answer = far_hub.put(f"{AT}/receiver/tariffs/{country_code}/{party_id}/T1", body, sender="BE*HUB")
 
-    assert answer.codes == (200, 2001)
-    assert answer.message == f"party_id: {owner} in the URL is no party behind BE*HUB that owns tariffs"
+    assert answer.codes == (404, 2000)
+    assert owner not in str(answer.message)
     assert left_for() == []
+    exchanges.flush()
+    assert f"{owner} in the URL" in Exchange.objects.latest("at").error
 
 
 @pytest.mark.req("HUB-86", "HUB-87")
