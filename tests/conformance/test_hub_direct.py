@@ -374,13 +374,14 @@ def test_an_odd_location_does_not_spoil_the_answer(
 def test_of_several_links_the_next_one_counts(far_cpo: Person, emsp: Person, listener: Listener) -> None:
     base = f"{listener.url}/ocpi/2.2.1/sender/locations"
     link = f'<{base}?offset=0>; rel="prev", <{base}?offset=2>; rel="next"'
+    further = f'<{base}?offset=3>; rel="next"'
     listener.reply("GET", "/", data=[{"id": "LOC1"}], headers={"Link": link}, times=1)
-    listener.reply("GET", f"{listener.url}", data=[])
 
-    first = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM")
-    emsp.get(first.headers["Link"].partition("<")[2].partition(">")[0], to="NL*TNM")
-
-    assert listener.received("GET")[-1].query == "offset=2"
+    page = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM")
+    for offset in (2, 3):  # the page that a page names is reached through the hub, too
+        listener.reply("GET", "/", data=[{"id": "LOC2"}], headers={"Link": further}, times=1)
+        page = emsp.get(page.headers["Link"].partition("<")[2].partition(">")[0], to="NL*TNM")
+        assert listener.received("GET")[-1].query == f"offset={offset}"
 
 
 @pytest.mark.req("HUB-72")

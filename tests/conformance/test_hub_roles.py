@@ -359,6 +359,15 @@ def test_a_broadcast_reaches_each_connected_party_behind_another_hub_once(
     ]  # fmt: skip
 
 
+@pytest.mark.req("HUB-37", "HUB-78")
+def test_a_broadcast_goes_to_those_behind_another_hub_that_are_connected_there(
+    far_hub: Person, emsp: Person, document: Document
+) -> None:
+    assert push(emsp, document, "tokens").codes == (201, 1000)
+
+    assert left_for() == ["FAR"]
+
+
 @pytest.mark.req("HUB-47")
 def test_what_another_hub_broadcasts_is_of_the_owner_in_its_url_and_goes_to_no_third_hub(
     far_hub: Person, partner: Partner, emsp: Person, document: Document
