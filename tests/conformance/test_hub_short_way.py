@@ -382,6 +382,23 @@ def test_no_answer_within_the_limit_is_4002(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.req("HUB-69")
+def test_an_authorize_has_its_own_limit(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings
+) -> None:
+    path = "/ocpi/hub/2.2.1/sender/tokens/T1/authorize"
+
+    def between() -> None:
+        settings.OCPI_AUTHORIZE_TIMEOUT, settings.OCPI_FORWARD_TIMEOUT = 0.3, 25
+        listener.reply("POST", "/", delay=12)
+
+    listener.reply("POST", "/", data={"allowed": "ALLOWED"})
+    question = request(cpo, method="POST", path=path, body=b'{"location_id":"LOC1"}')
+    answer, _ = after_warming(served, question, question, between)
+
+    assert answer.codes == (200, 4002)
+
+
 @pytest.mark.req("SEC-28", "HUB-69")
 def test_the_limit_holds_for_the_first_that_waits_after_a_while_in_which_nobody_did(
     cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings
