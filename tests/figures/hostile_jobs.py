@@ -23,6 +23,7 @@ from emsp.modules import asking, charging_preferences
 from hub import asgi
 from hub.models import Callback
 from ocpi import (
+    client,
     exchange_replay,
     outbox_probe,
     outbox_request,
@@ -170,7 +171,8 @@ def _traffic(world: World) -> Iterator[tuple[str, Plan]]:
         yield f"{method} a charging profile", _ask(world, "chargingprofiles", method, "SESSION1")
     yield "PUT charging preferences", _preferences(world)
     yield "replay of an exchange", _replay(world)
-    yield "whether our token is refused", _doubt(world)
+    yield "whether our token is refused", _doubt(world, token_doubt.is_refused)
+    yield "whether our token is taken in its other form", _doubt(world, token_doubt.takes_other_form)
     yield "POST a request to be signed", _signing(world)
 
 
@@ -313,13 +315,13 @@ def _replay(world: World) -> Plan:
     return plan
 
 
-def _doubt(world: World) -> Plan:
+def _doubt(world: World, ask: Callable[[client.Target], object]) -> Plan:
     def plan(kind: str, call: str) -> Callable[[], object]:
         victim = world.add(kind, call, ("locations", "RECEIVER"), role="EMSP")
 
         def act() -> object:
             token_doubt.forget()
-            return token_doubt.is_refused(victim.known.target())
+            return ask(victim.known.target())
 
         return act
 

@@ -346,14 +346,14 @@ def test_odd_bodies_and_paths_never_reach_the_store_or_a_traceback(us: Instance,
     tariff = {"country_code": "NL", "party_id": "OUT", "id": "T1", "currency": "EUR", "elements": components,
               "last_updated": MOMENT}  # fmt: skip
     no_json = [
-        b"{nope", b"", b'{"a":1,}', b"{} {}", b'{"a":NaN}', b'{"id":"\xe9"}', b"\xef\xbb\xbf{}", b'{"id":"\\u0000"}',
+        b"{nope", b"", b'{"a":1,}', b"{} {}", b'{"a":NaN}', b'{"id":"\xe9"}', b'{"id":"\\u0000"}',
         b'{"a":"\\ud800"}', b'{"id":"T1","id":"T2"}', b"[" * 5000 + b"]" * 5000, b'{"a":1e999}',
         b'{"a":' + b"1" * 5000 + b"}", json.dumps(tariff).encode("utf-16"),
     ]  # fmt: skip
     for body in no_json:
         answer = cpo.call("PUT", url, body)
         assert (answer.status_code, 2000 <= answer.json()["status_code"] < 3000) == (400, True), body[:20]
-    for body in (b"null", b"[]", b'"x"', b"12"):
+    for body in (b"null", b"[]", b'"x"', b"12", b"\xef\xbb\xbf{}"):
         assert cpo.call("PUT", url, body).json()["status_code"] == 2001
     assert cpo.call("PUT", url, b'"' + b"x" * (2 << 20) + b'"').status_code == 400
     for path in ("%00", "%ff", "%0a", "..%2f", "T%C3%BC", "T" * 37):
