@@ -3,9 +3,21 @@
 import os
 
 from celery import Celery
+from celery.signals import worker_init
+
+from hub import one_cpu
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 app = Celery("hub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def _begin(**_: object) -> None:
+    """Have a worker's threads stay together on one CPU."""
+    from django.conf import settings
+
+    if settings.ON_ONE_CPU:
+        one_cpu.stay()

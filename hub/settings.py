@@ -49,6 +49,9 @@ HOST = env.text("HOST", "127.0.0.1")
 WEB_THREADS = env.integer("WEB_THREADS", 16, at_least=1)
 WEB_PROCESSES = env.integer("WEB_PROCESSES", 1, at_least=1)
 
+# Whether a web or worker process stays on one CPU at a time, where it finds most room: its threads take turns anyway.
+ON_ONE_CPU = env.flag("ON_ONE_CPU", default=True)
+
 # Seconds that requests in flight have when a hub's web server is told to stop; then they are answered 4002.
 WEB_GRACE_SECONDS = env.integer("WEB_GRACE_SECONDS", 8, at_least=1)
 

@@ -19,10 +19,12 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from hub import one_cpu
 from hub.processes import follow
 
-# While the log is written, Python's threads take turns at this pace: a request is not to wait 5 ms for each turn.
-_TURN_SECONDS = 0.0005
+# While the log is written, Python's threads take turns at this pace: a request is not to wait 5 ms for each turn, nor
+# the processor to begin with another thread twice as often as that helps anybody.
+_TURN_SECONDS = 0.001
 # So many objects may be made before the youngest are looked through for garbage: a request in flight is none.
 _COLLECTED_EVERY = 20_000
 
@@ -40,7 +42,14 @@ class Server(uvicorn.Server):
 
 
 def _settle_down() -> None:
-    """Have what was loaded left alone by the garbage collector, which would stop every request to look at it."""
+    """Have what was loaded left alone by the garbage collector, and the threads together on one CPU.
+
+    A collection would stop every request to look at what stays anyway.
+    """
+    from django.conf import settings
+
+    if settings.ON_ONE_CPU:
+        one_cpu.stay()
     sys.setswitchinterval(_TURN_SECONDS)
     gc.collect()
     gc.freeze()

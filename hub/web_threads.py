@@ -9,6 +9,7 @@ from gunicorn.http import errors
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
+from hub import one_cpu
 from hub.no_http import refusal
 
 _NO_HTTP = "This is no HTTP request that is understood here"
@@ -24,6 +25,14 @@ _STATUSES: dict[type[Exception], HTTPStatus] = {
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """One process of the server."""
+
+    def init_process(self) -> None:
+        """Begin to serve."""
+        from django.conf import settings
+
+        if settings.ON_ONE_CPU:
+            one_cpu.stay()
+        super().init_process()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what could not be read; the connection is closed then."""
