@@ -35,10 +35,20 @@ def deliveries() -> dict[str, int]:
     return found
 
 
+def refusals() -> list[str]:
+    """Return what of the deliveries of one instance was refused or given up, and what was said to it."""
+    ended = _rows("ocpi.FinishedDelivery").filter(state__in=["REFUSED", "DEAD"]).order_by("id")
+    return [
+        f"{row['module']} {row['path']}: {row['state']}, {row['error']}"
+        for row in ended.values("module", "path", "state", "error")
+    ]
+
+
 def owner_side() -> dict[str, Any]:
     """Return what the CPO has."""
     return {
         "deliveries": deliveries(),
+        "refusals": refusals(),
         "tariffs": _rows("cpo.Tariff").count(),
         "locations": _rows("cpo.Location").count(),
         "tokens": _rows("cpo.Token").count(),
@@ -53,6 +63,7 @@ def receiver_side() -> dict[str, Any]:
     cdrs = _rows("emsp.CDR").order_by("id")
     return {
         "deliveries": deliveries(),
+        "refusals": refusals(),
         "locations": _rows("emsp.Location").count(),
         "tariffs": _rows("emsp.Tariff").filter(deleted_at=None).count(),
         "tokens": _rows("emsp.Token").count(),
@@ -73,7 +84,7 @@ def hub_side() -> dict[str, Any]:
             "AND http_status < 300 AND milliseconds IS NOT NULL"
         )
         forwards = [row[0] for row in cursor.fetchall()]
-    return {"deliveries": deliveries(), "forwards": forwards}
+    return {"deliveries": deliveries(), "refusals": refusals(), "forwards": forwards}
 
 
 def as_json(work: Callable[[], dict[str, Any]]) -> Callable[[], str]:

@@ -178,6 +178,7 @@ class Demo:
         """Return the report of interfaces: ok is false if anything is missing, unverified, dead or pending."""
         hub, cpo, emsp = self._seen("hub"), self._seen("cpo"), self._seen("emsp")
         deliveries = report.added_up([each["deliveries"] for each in (hub, cpo, emsp)])
+        refusals = [text for each in (hub, cpo, emsp) for text in each["refusals"]]
         statuses = report.status_latencies(self.statuses, emsp["status_commits"])
         cdrs = emsp["cdrs"]
         platforms = [
@@ -206,7 +207,7 @@ class Demo:
             "cdrs": cdrs,
             "deliveries": deliveries,
             "latency_ms": report.latencies(hub["forwards"], statuses),
-            "errors": self.errors,
+            "errors": [*self.errors, *refusals],
         }
 
     def stop(self) -> None:
