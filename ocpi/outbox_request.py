@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -37,6 +38,8 @@ class Receiver:
     longest_address: int = short_address.LONGEST
     # What keeps requests from a party behind this platform, "" if nothing does (HCI-20).
     away: Callable[[Address], str] = lambda _party: ""
+    # Whether it is being told of a party right now, or has just been.
+    is_new_there: Callable[[Address], bool] = lambda _party: False
 
 
 def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
@@ -86,11 +89,19 @@ def _deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
     outcome = _try(row, "PUT", url, document.text.encode(), receiver)
     if _is_unknown(outcome) and len(row.path.split("/")) > 3:
         return replace(outcome, ended=Ended.PARENT)
-    if outcome.ended is Ended.REFUSED and outcome.status_code in _UNKNOWN and row.attempts < _STRANGER_TRIES:
-        # Nobody can lack what a PUT brings. It is the owner that is not known there yet, whose ClientInfo may be on its
-        # way: a party is told to the others and begins to broadcast in the same second.
+    # Nobody can lack what a PUT brings. It is the owner that is not known there yet, whose ClientInfo may be on its
+    # way: a party is told to the others and begins to broadcast in the same second.
+    if outcome.ended is Ended.REFUSED and row.attempts < _STRANGER_TRIES and _is_stranger(row, outcome, receiver):
         return replace(outcome, ended=Ended.LATER)
     return outcome
+
+
+def _is_stranger(row: Row, outcome: Outcome, receiver: Receiver) -> bool:
+    """Say whether an object was refused as its owner is not known there yet; of a Tariff only the 404 says so."""
+    if outcome.status_code in _UNKNOWN:
+        return True
+    owner = _address(*row.path.split("/")[:2]) if row.path.count("/") > 1 else None
+    return outcome.http_status == HTTPStatus.NOT_FOUND and owner is not None and receiver.is_new_there(owner)
 
 
 def _held_back(row: Row, receiver: Receiver) -> Outcome | None:

@@ -19,10 +19,11 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import Error
 
-from ocpi import outbox_outcomes, outbox_request, outbox_rows, snapshot, stored
+from ocpi import introductions, outbox_outcomes, outbox_request, outbox_rows, snapshot, stored
 from ocpi.lanes import Locks
 from ocpi.outbox import SLOTS
 from ocpi.outbox_policy import RESULT
@@ -295,7 +296,9 @@ def _documents(rows: Iterable[Row]) -> dict[tuple[str, int], Stored]:
 def _receivers(platform_ids: Collection[int]) -> dict[int, Receiver]:
     platforms = snapshot.current().platforms
     return {
-        found.id: Receiver(found.target(), found.endpoints, found.longest_address, found.away)
+        found.id: Receiver(
+            found.target(), found.endpoints, found.longest_address, found.away, partial(introductions.is_new, found.id)
+        )
         for found in (platforms.get(platform_id) for platform_id in platform_ids)
         if found is not None
     }

@@ -300,6 +300,26 @@ def test_what_a_receiver_refuses_before_it_knows_the_owner_is_sent_again_a_few_t
     assert FinishedDelivery.objects.get().state == ("DELIVERED" if known_after else "REFUSED")
 
 
+@pytest.mark.req("REL-25", "TRN-046")
+@pytest.mark.parametrize(("told", "state"), [(True, "DELIVERED"), (False, "REFUSED")])
+def test_a_tariff_that_is_not_found_is_sent_again_while_its_owner_is_being_introduced(
+    emsp_server: Recorder, emsp_platform: Platform, told: bool, state: str
+) -> None:
+    mark(add_object("T1", module="tariffs"), emsp_platform)
+    if told:
+        FinishedDelivery.objects.create(
+            platform=emsp_platform, kind="STATE", state="DELIVERED", module="hubclientinfo", path="nl/TNM",
+            order_key="x", slot=0, correlation_id="c",
+        )  # fmt: skip
+    emsp_server.answers = [Says(404, 2000)]
+
+    for seconds in (2, 3):
+        drain_now()
+        later(seconds)
+
+    assert FinishedDelivery.objects.get(module="tariffs").state == state
+
+
 def test_a_deleted_object_is_deleted_at_the_receiver(emsp_server: Recorder, emsp_platform: Platform) -> None:
     tariff = add_object("T1", module="tariffs")
     mark(tariff, emsp_platform, deleted=True)
