@@ -26,12 +26,9 @@ _TASKS = "/proc/self/task"
 _IDLE = (3, 4)  # fields of a CPU's line: idle, and waiting for a disk
 _FIELDS = 8  # of them that count; what virtual machines take is in the others, too
 
-_watch: threading.Thread | None = None
-
 
 def stay() -> bool:
     """Keep this process on one CPU at a time from now on; say whether there was a choice and the system lets us."""
-    global _watch
     allowed = _allowed()
     if len(allowed) < 2:
         return False
@@ -39,8 +36,7 @@ def stay() -> bool:
     home = random.choice(sorted(allowed))  # noqa: S311 - no secret
     if not _move(home):
         return False
-    _watch = threading.Thread(target=_follow, args=(home, allowed), name="one CPU", daemon=True)
-    _watch.start()
+    threading.Thread(target=_follow, args=(home, allowed), name="one CPU", daemon=True).start()
     return True
 
 
