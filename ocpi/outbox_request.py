@@ -53,9 +53,8 @@ def deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:
             return replace(outcome, ended=Ended.LATER)
         if not is_refused:
             return replace(outcome, ended=Ended.REFUSED)
-    elif token_doubt.takes_other_form(receiver.target):
-        return replace(outcome, ended=Ended.LATER)
-    return replace(outcome, ended=Ended.LATER) if token_doubt.is_settling(row.platform_id) else outcome
+        return replace(outcome, ended=Ended.LATER) if token_doubt.is_settling(row.platform_id) else outcome
+    return outcome if token_doubt.pauses(receiver.target) else replace(outcome, ended=Ended.LATER)
 
 
 def _deliver(row: Row, document: Stored | None, receiver: Receiver) -> Outcome:

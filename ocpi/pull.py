@@ -29,6 +29,7 @@ from ocpi import (
     pull_seen,
     pull_table,
     snapshot,
+    token_doubt,
 )
 from ocpi.headers import Address, Ids, Routing, new_id
 from ocpi.outbox_request import retry_after
@@ -114,7 +115,7 @@ def _run(
                 pull_rows.release(held)
                 return
     except client.ClientError as error:
-        _failed(held, error)
+        _failed(held, error, platform.target())
         return
     with transaction.atomic():
         pull_rows.complete(held, removed=crawl.remove(), seldom=pull.seldom)
@@ -284,7 +285,7 @@ class _Crawl:
         )
 
 
-def _failed(held: PullCursor, error: client.ClientError) -> None:
+def _failed(held: PullCursor, error: client.ClientError, target: client.Target) -> None:
     """Note a failure: the pull goes on later at the same page, whatever else comes of it."""
     anew = held.failures + 1 >= FAILURES_UNTIL_ANEW
     pause, result, text = _pause(held), Result.FAILED, str(error)
@@ -295,8 +296,9 @@ def _failed(held: PullCursor, error: client.ClientError) -> None:
         pause = min(max(pause, asked or 0.0), _LONGEST_PAUSE)
         if answer.http_status == 429:
             result, anew = Result.WAITING, False
-        elif answer.http_status in (401, 403):
-            health.pause(held.platform_id, f"it refuses our token: HTTP {answer.http_status}")
+        elif answer.http_status in token_doubt.REFUSALS:
+            if token_doubt.pauses(target):
+                health.pause(held.platform_id, f"it refuses our token: HTTP {answer.http_status}")
         elif answer.http_status >= 500:
             health.failed(held.platform_id, text, retry_after=asked)
         elif held.pages == 0 and not answer.ok and (answer.status_code or 0) // 1000 != 3:

@@ -73,13 +73,30 @@ def is_refused(target: client.Target) -> bool | None:
     url = versions_url(platform_id)
     if not url:
         return True
+    refuses = _ask(target, url)
+    return None if refuses and takes_other_form(target) else refuses
+
+
+def pauses(target: client.Target) -> bool:
+    """Say whether a refusal of a request of our own, with nobody else's content, pauses its platform (REL-25).
+
+    Not if it is only the form of our token that is refused, nor just after credentials were exchanged. Who takes the
+    token as it is refuses something else: the other form is not tried then, or each refusal would turn the form over.
+    """
+    platform_id = target.platform_id
+    may_be_the_form = not is_accepted(platform_id) and detects_form(platform_id)
+    if may_be_the_form and _ask(target, versions_url(platform_id)) and takes_other_form(target):
+        return False
+    return not is_settling(platform_id)
+
+
+def _ask(target: client.Target, url: str) -> bool | None:
     result: client.Answer | client.ClientError
     try:
         result = client.send(target, "GET", url, headers=new_headers(), timeout=SECONDS)
     except client.ClientError as error:
         result = error
-    refuses = judge(platform_id, result)
-    return None if refuses and takes_other_form(target) else refuses
+    return judge(target.platform_id, result)
 
 
 def takes_other_form(target: client.Target) -> bool:
@@ -92,12 +109,8 @@ def takes_other_form(target: client.Target) -> bool:
     if not detects_form(platform_id):
         return False
     other = replace(target, base64_token=not target.base64_token)
-    result: client.Answer | client.ClientError
-    try:
-        result = client.send(other, "GET", versions_url(platform_id), headers=new_headers(), timeout=SECONDS)
-    except client.ClientError as error:
-        result = error
-    return judge(platform_id, result) is False and use_form(platform_id, base64_token=other.base64_token)
+    accepted = _ask(other, versions_url(platform_id)) is False
+    return accepted and use_form(platform_id, base64_token=other.base64_token)
 
 
 def detects_form(platform_id: int) -> bool:

@@ -173,6 +173,7 @@ def _traffic(world: World) -> Iterator[tuple[str, Plan]]:
     yield "replay of an exchange", _replay(world)
     yield "whether our token is refused", _doubt(world, token_doubt.is_refused)
     yield "whether our token is taken in its other form", _doubt(world, token_doubt.takes_other_form)
+    yield "whether a refusal pauses", _doubt(world, token_doubt.pauses)
     yield "POST a request to be signed", _signing(world)
 
 

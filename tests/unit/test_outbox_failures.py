@@ -291,6 +291,32 @@ def test_who_takes_our_token_in_its_other_form_is_not_paused(emsp_server: Record
     assert list(FinishedDelivery.objects.values_list("state", flat=True)) == ["DELIVERED"]
 
 
+@pytest.mark.req("QRK-01", "REL-25")
+def test_who_takes_our_token_in_either_form_and_refuses_what_is_our_own_is_paused(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    """The form stays as it is: it is not what was refused."""
+    emsp_server.always = lambda got: None if got.path == "/versions" else Says(403, 2000)
+    _send_result(emsp_server, emsp_platform)
+
+    drain_now()
+
+    emsp_platform.refresh_from_db()
+    assert "refuses our token" in emsp_platform.paused_reason
+    assert emsp_platform.base64_token
+    assert emsp_server.lines == ["POST /commands/1", "GET /versions"]
+
+
+def _send_result(server: Recorder, platform: Platform) -> None:
+    """Send what has no content of anybody else's."""
+    with transaction.atomic():
+        outbox.send_result(
+            outbox.Recipient(platform.pk, Address("DE", "EMS"), Address("NL", "TNM")),
+            url=f"{server.url}/commands/1", body=b'{"result":"ACCEPTED"}', module="commands",
+            deadline_at=clock.now() + timedelta(minutes=10), correlation_id="c",
+        )  # fmt: skip
+
+
 @pytest.mark.req("REL-25")
 @pytest.mark.parametrize("http_status", [401, 403])
 def test_what_another_party_sent_may_be_refused_and_the_others_go_on(
@@ -318,12 +344,7 @@ def test_who_has_just_exchanged_credentials_with_us_is_not_paused_for_a_moment(
 ) -> None:
     token = CredentialsToken.objects.create(platform=emsp_platform, digest="d", last_four="dddd", purpose="CURRENT")
     answer_always(emsp_server, Says(http_status, 2000))
-    with transaction.atomic():
-        outbox.send_result(
-            outbox.Recipient(emsp_platform.pk, Address("DE", "EMS"), Address("NL", "TNM")),
-            url=f"{emsp_server.url}/commands/1", body=b'{"result":"ACCEPTED"}', module="commands",
-            deadline_at=clock.now() + timedelta(minutes=10), correlation_id="c",
-        )  # fmt: skip
+    _send_result(emsp_server, emsp_platform)
 
     drain_now()
 

@@ -11,8 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from ocpi import health, outbox_care, outbox_outcomes, outbox_policy, outbox_probe, outbox_rows
-from ocpi.models import Platform
+from ocpi import health, outbox_care, outbox_outcomes, outbox_policy, outbox_probe, outbox_rows, secrets, snapshot
+from ocpi.models import CredentialsToken, Platform
 from ocpi.outbox_engine import drain_now
 from ocpi.outbox_rows import Ended, Outcome
 from tests.outbox_support import (
@@ -339,7 +339,51 @@ def test_a_probe_that_is_refused_our_token_pauses_the_platform(
     emsp_platform.refresh_from_db()
     assert emsp_platform.paused_reason
     later(3600)
-    assert (outbox_probe.probe(), len(emsp_server.got)) == (0, 1)  # until an operator or new credentials end it
+    assert (outbox_probe.probe(), len(emsp_server.got)) == (0, 2)  # until an operator or new credentials end it
+
+
+@pytest.mark.req("QRK-01", "REL-25", "HUB-85")
+def test_a_probe_that_is_answered_when_our_token_is_in_its_other_form_finds_somebody_there(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    Platform.objects.update(base64_token=False)
+    snapshot.changed()
+    expected = secrets.authorization(snapshot.current().platforms[emsp_platform.pk].target().token, base64_token=True)
+    emsp_server.always = lambda got: None if got.headers["authorization"] == expected else Says(401, 2000)
+    _silent(minutes=6)
+
+    assert outbox_probe.probe() == 1
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.paused_reason, emsp_platform.base64_token) == ("", True)
+
+
+@pytest.mark.req("TRN-006", "REL-25")
+def test_a_probe_uses_no_other_form_of_token_than_an_operator_has_set(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    Platform.objects.update(detects_token=False)
+    answer_always(emsp_server, Says(401, 2000))
+    _silent(minutes=6)
+
+    assert (outbox_probe.probe(), len(emsp_server.got)) == (0, 1)
+
+    emsp_platform.refresh_from_db()
+    assert emsp_platform.paused_reason
+
+
+@pytest.mark.req("REL-25")
+def test_a_probe_pauses_nobody_who_has_just_exchanged_credentials_with_us(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    CredentialsToken.objects.create(platform=emsp_platform, digest="d", last_four="dddd", purpose="CURRENT")
+    answer_always(emsp_server, Says(401, 2000))
+    _silent(minutes=6)
+
+    assert outbox_probe.probe() == 0
+
+    emsp_platform.refresh_from_db()
+    assert (emsp_platform.paused_reason, emsp_platform.failures) == ("", 0)
 
 
 @pytest.mark.req("REL-39", "REL-38", "HUB-84")

@@ -12,11 +12,11 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from emsp import models
-from ocpi import health, ours, pull, pull_plan, pull_rows, snapshot, tasks
-from ocpi.models import Party, Platform, PullCursor
+from ocpi import clock, health, ours, pull, pull_plan, pull_rows, secrets, snapshot, tasks
+from ocpi.models import CredentialsToken, Party, Platform, PullCursor
 from tests.fixtures import Document, Partner, add_party
 from tests.people import Person
-from tests.platforms import Listener, Reply
+from tests.platforms import Listener, Received, Reply
 from tests.pull_support import EARLY, Lists, Tariffs, cursor, later, run
 from tests.pull_support import lists_fixture as lists_fixture
 from tests.pull_support import owner_fixture as owner_fixture
@@ -135,7 +135,30 @@ def test_a_platform_that_fails_is_noted_as_failing_and_one_that_refuses_our_toke
 
     lists.before = lambda _request, _offset: Reply(status=401, code=2000)
     run(owner.id, "tariffs")
+    assert Platform.objects.get(pk=owner.id).paused_reason == "", "it may not know our token yet"
+    CredentialsToken.objects.update(created_at=clock.now() - timedelta(seconds=6))
+    run(owner.id, "tariffs")
     assert "401" in Platform.objects.get(pk=owner.id).paused_reason
+
+
+@pytest.mark.req("QRK-01", "REL-25")
+def test_who_takes_our_token_in_its_other_form_is_not_paused_and_read_with_it_the_next_time(
+    owner: Person, lists: Lists, tariffs: Tariffs, listener: Listener
+) -> None:
+    Platform.objects.filter(pk=owner.id).update(base64_token=False)
+    snapshot.changed()
+    expected = secrets.authorization(owner.token_out, base64_token=True)
+
+    def refusal(request: Received) -> Reply | None:
+        return None if request.headers["authorization"] == expected else Reply(status=401, code=2000)
+
+    listener.reply("GET", "/ocpi/versions", using=lambda request: refusal(request) or Reply(data=[]))
+    lists.before = lambda request, _offset: refusal(request)
+    lists.serve("tariffs", tariffs("A"))
+
+    assert run(owner.id, "tariffs").result == "FAILED"
+    assert Platform.objects.get(pk=owner.id).paused_reason == ""
+    assert run(owner.id, "tariffs").read == 1
 
 
 def test_a_page_that_keeps_failing_is_left_and_the_list_begun_anew(
