@@ -150,7 +150,7 @@ def _answers(home: Any, hosts: list[str]) -> Iterator[tuple[str, Intake]]:
     yield "Location of a redirect", redirect
     yield "Link of a page", link
     yield "Location of a CDR", location
-    yield "probe", lambda form, number: outbox_probe._ask(target, form)
+    yield "probe", lambda form, number: outbox_probe._ask(target, form, SECONDS)
 
 
 def _row(platform_id: int, **values: Any) -> Row:
