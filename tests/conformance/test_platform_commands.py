@@ -134,6 +134,15 @@ def test_platforms_are_listed_with_what_waits_for_them(partner: Partner, cpo: Pe
     assert (rows["invited"]["state"], rows["invited"]["connection"]) == ("INVITED", "PLANNED")
 
 
+@pytest.mark.req("REL-25")
+def test_a_paused_platform_is_listed_as_paused_and_people_are_told_why(cpo: Person) -> None:
+    Platform.objects.filter(pk=cpo.id).update(paused_reason="it refuses our token: HTTP 401")
+
+    (row,) = run_json("list_platforms")
+    assert row["connection"] == "PAUSED"
+    assert "REGISTERED, PAUSED (it refuses our token: HTTP 401), NL*TNM:CPO;" in run("list_platforms")
+
+
 def test_waiting_marked_and_dead_deliveries_are_counted(cpo: Person, emsp: Person) -> None:
     common = {"platform_id": cpo.id, "kind": "STATE", "slot": 0, "module": "tokens", "correlation_id": "c"}
     for number, state in enumerate(["PENDING", "PENDING", "MARKED"]):
