@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import celeryd_init, setup_logging, worker_init
 
 from hub import one_cpu
 
@@ -12,6 +12,20 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 app = Celery("hub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+def _take_warnings(**given: object) -> None:
+    from hub import celery_lines  # only workers and the clock need it
+
+    celery_lines.take_warnings(**given)
+
+
+@setup_logging.connect
+def _set_up_lines(loglevel: int, **given: object) -> None:
+    from hub import celery_lines
+
+    celery_lines.set_up(loglevel, **given)
 
 
 @worker_init.connect

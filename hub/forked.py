@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from hub.processes import die_with_parent, keep_memory_together, name_process
+
+log = logging.getLogger(__name__)
 
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 
@@ -87,7 +89,7 @@ def _live(
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:  # the edge of the process: what lies above in the stack belongs to the parent
-        traceback.print_exc()
+        log.critical("%s ends", name, exc_info=True)
     try:
         atexit._run_exitfuncs()
         sys.stdout.flush()

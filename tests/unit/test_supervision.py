@@ -1,5 +1,6 @@
 """The supervisor behind `manage.py run`, with small children of its own."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hub import supervision
+from hub import forked, supervision
 
 _SUPERVISE = """
 import sys
@@ -155,7 +156,7 @@ def test_who_was_killed_is_started_at_once_however_often() -> None:
     supervision.end([steady])
 
 
-def test_how_a_forked_child_ends_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_how_a_forked_child_ends_is_told(tmp_path: Path) -> None:
     def fails() -> None:
         raise RuntimeError("it cannot")
 
@@ -164,10 +165,16 @@ def test_how_a_forked_child_ends_is_told(capfd: pytest.CaptureFixture[str]) -> N
 
     children = [supervision.Child("one", ["", "-m", "one"], {}, main) for main in (fails, leaves, lambda: None)]
     codes = []
-    for child in children:
-        child.start()
-        assert child.process is not None
-        codes.append(child.process.wait())
+    handler = logging.FileHandler(tmp_path / "log")
+    forked.log.addHandler(handler)
+    try:
+        for child in children:
+            child.start()
+            assert child.process is not None
+            codes.append(child.process.wait())
+    finally:
+        forked.log.removeHandler(handler)
+        handler.close()
 
     assert codes == [1, 7, 0]
-    assert "it cannot" in capfd.readouterr().err
+    assert "it cannot" in (tmp_path / "log").read_text()
