@@ -1,4 +1,4 @@
-"""Buttons on a platform's page about its tokens and its TLS: each needs the right to change these rows."""
+"""Buttons on a platform's page about its tokens, registration and TLS: each needs the right to change these rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ocpi.admin_confirm import actor, ask, button
 from ocpi.admin_pages import read_only
 from ocpi.admin_tls import TlsForm, shown
 from ocpi.models import Platform
-from ocpi.modules import initiation, renewal
+from ocpi.modules import initiation, leaving, renewal
 
 
 class Security:
     """What is added to the page of platforms."""
 
-    buttons = ("renew_token", "revoke_tokens", "tls")
+    buttons = ("renew_token", "revoke_tokens", "tls", "unregister", "unregister_here")
     admin_site: Any
     model: Any
     show_hosts = read_only("hosts that wait for approval", lambda page, row: admin_hosts.link_of(row))
@@ -83,6 +83,29 @@ class Security:
         context = {"title": f"TLS of {row}", "opts": self.model._meta, "form": form, "back": back}
         context |= self.admin_site.each_context(request)
         return TemplateResponse(request, "admin/platform_tls.html", context)
+
+    @button("Unregister", icon="link_off", variant="danger", permission="tokens")
+    def unregister(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Tell it that we leave, and end its registration; or withdraw an invitation (CRED-40)."""
+        return self._ask_about_tokens(
+            request,
+            object_id,
+            "End the registration of this platform?",
+            lambda: leaving.leave(int(object_id)),
+            "It is told, and both tokens end; if it cannot be told, nothing changes. An invitation is withdrawn. "
+            "What it has sent stays, and it may be invited again.",
+        )
+
+    @button("Unregister without telling it", icon="link_off", variant="danger", permission="tokens")
+    def unregister_here(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """End the registration of a platform that cannot be told any more (CRED-40)."""
+        return self._ask_about_tokens(
+            request,
+            object_id,
+            "End the registration of this platform without telling it?",
+            lambda: leaving.leave(int(object_id), tell=False),
+            "For a platform that is gone: both tokens end here, and it learns of it when its next request is refused.",
+        )
 
     def _ask_about_tokens(
         self, request: HttpRequest, object_id: str, question: str, do: Any, warning: str

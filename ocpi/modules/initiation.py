@@ -188,7 +188,9 @@ class _Handshake:
 def _invited(name: str, parties: Roles, any_role: bool) -> Platform:
     platform, _ = Platform.objects.select_for_update().get_or_create(name=name)
     if platform.state == registration_states.REGISTERED:
-        raise HandshakeFailed(f"{name} is registered already; unregister it first")
+        raise HandshakeFailed(
+            f"{name} is registered already; unregister it first (unregister_platform, or on its page)"
+        )
     platform.state = registration_states.next_state(platform.state, "invited")
     platform.any_role = any_role
     platform.save()

@@ -74,6 +74,30 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(words: list[str], sentence
     assert not Platform.objects.exists()
 
 
+@pytest.mark.req("CRED-10", "CRED-40")
+def test_an_invitation_that_is_taken_back_lets_nobody_register(listener: Listener) -> None:
+    token_a = run_json("invite_platform", "--name", "Elbe", "--any-role")["token_a"]
+
+    assert run_json("unregister_platform", "--name", "Elbe")["state"] == "UNREGISTERED"
+
+    assert Person(token=token_a).post("2.2.1/credentials", listener.credentials()).codes[0] == 401
+    with pytest.raises(CommandError, match="neither registered nor invited"):
+        run("unregister_platform", "--name", "Elbe")
+    with pytest.raises(CommandError, match="No platform is called Waal"):
+        run("unregister_platform", "--name", "Waal")
+
+
+@pytest.mark.req("CRED-40", "CRED-43")
+def test_a_platform_is_left_and_may_be_invited_again(cpo: Person) -> None:
+    name = str(cpo.platform)
+
+    said = run("unregister_platform", "--name", name, "--here-only")
+
+    assert "was not told" in said
+    assert cpo.get("2.2.1/credentials").codes == (401, 2000)
+    assert run_json("invite_platform", "--name", name)["platform"] == cpo.id
+
+
 def test_a_registered_platform_is_not_invited_again(cpo: Person) -> None:
     with pytest.raises(CommandError, match="registered already"):
         run("invite_platform", "--name", str(cpo.platform))

@@ -116,12 +116,45 @@ def test_tokens_hosts_and_certificates_need_rights_of_their_own(
     hosts.flush()
     chosen = {"action": "approve", "_selected_action": [str(RequestedHost.objects.get().pk)], **YES}
 
-    answers = [somebody.post(url(name, member), YES) for name in ("renew_token", "revoke_tokens", "tls")]
+    names = ("renew_token", "revoke_tokens", "tls", "unregister", "unregister_here")
+    answers = [somebody.post(url(name, member), YES) for name in names]
     somebody.post(reverse("admin:ocpi_requestedhost_changelist"), chosen)
 
-    assert [got.status_code for got in answers] == [403, 403, 403]
+    assert [got.status_code for got in answers] == [403] * len(names)
     assert member.get(LOCATIONS).codes == (200, 1000)
     assert RequestedHost.objects.get().decision == "WAITING"
+
+
+# ---- leaving
+
+
+@pytest.mark.req("CRED-40", "CRED-43")
+def test_a_registration_is_ended_from_the_admin_and_the_partner_is_told(
+    operator: Client, member: Person, listener: Listener
+) -> None:
+    assert "End the registration" in operator.post(url("unregister", member)).content.decode()
+    listener.reply("DELETE", "/ocpi/2.2.1/credentials", status=500)
+    refused = operator.post(url("unregister", member), YES, follow=True).content.decode()
+    assert "HTTP 500" in html.unescape(refused)
+    assert member.get(LOCATIONS).codes == (200, 1000)
+
+    listener.reply("DELETE", "/ocpi/2.2.1/credentials")
+    page = operator.post(url("unregister", member), YES, follow=True).content.decode()
+
+    assert "was told, and is unregistered" in html.unescape(page)
+    assert member.get(LOCATIONS).codes == (401, 2000)
+
+
+@pytest.mark.req("CRED-40")
+def test_a_platform_that_is_gone_is_left_without_being_told(
+    operator: Client, member: Person, listener: Listener
+) -> None:
+    operator.post(url("unregister_here", member), YES)
+
+    assert listener.requests == []
+    assert member.get(LOCATIONS).codes == (401, 2000)
+    assert Platform.objects.get(pk=member.id).state == "UNREGISTERED"
+    assert AuditEntry.objects.filter(action="platform.unregister_here", actor="operator").exists()
 
 
 # ---- TLS
