@@ -47,6 +47,16 @@ class Entry:
     response_headers: Mapping[str, str] | None = None
     response_body: bytes | None = None
 
+    @property
+    def exchanges(self) -> int:
+        """Itself."""
+        return 1
+
+    @property
+    def octets(self) -> int:
+        """How long its bodies are."""
+        return len(self.request_body or b"") + len(self.response_body or b"")
+
 
 def columns(entry: Entry, hide: Hide = live_secrets.hide) -> tuple[Any, ...]:
     """Return what is stored of an exchange, in the order of COPY; `hide` masks live tokens in a text."""

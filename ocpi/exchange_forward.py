@@ -114,6 +114,16 @@ class Forwarded:
     response_body: bytes | None
 
     @property
+    def exchanges(self) -> int:
+        """Both legs."""
+        return 2
+
+    @property
+    def octets(self) -> int:
+        """How long its bodies are."""
+        return len(self.request_body or b"") + len(self.response_body or b"")
+
+    @property
     def target(self) -> bytes:
         """The caller's path and query."""
         return self.legs.above + self.below

@@ -8,7 +8,8 @@ what it costs to have each value adapted. Both lines of a forward are put togeth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,22 +18,60 @@ from ocpi.exchange_columns import COPY, Entry, columns
 from ocpi.exchange_forward import Forwarded, Legs
 from ocpi.exchange_text import escaped
 
-_STATUS_CODE = COPY.split(", ").index("status_code")
+_STATUS_CODE, _URL = (COPY.split(", ").index(name) for name in ("status_code", "url"))
 _NULL = "\\N"
 _TOGETHER = 128  # forwards: where a token may stand in one of them, so many are looked at one by one
 
 Tallies = dict[traffic.Key, list[float]]
 
 
-def lines(batch: Sequence[Entry | Forwarded]) -> tuple[list[bytes], Tallies]:
+@dataclass(slots=True, eq=False)
+class Lines:
+    """Lines of COPY that are finished."""
+
+    text: bytes
+    exchanges: int
+    tallies: Tallies  # what traffic counts of them
+
+    @property
+    def octets(self) -> int:
+        """How long they are."""
+        return len(self.text)
+
+    @property
+    def url(self) -> str:
+        """The URL of the first."""
+        return self.text.split(b"\t", _URL + 1)[_URL].decode()
+
+    def apart(self) -> Iterator[Lines]:
+        """Yield each by itself, of which traffic counts nothing more."""
+        return (Lines(text, 1, {}) for text in self.text.splitlines(keepends=True))
+
+
+def lines(batch: Sequence[Entry | Forwarded | Lines]) -> tuple[list[bytes], Tallies]:
     """Return what COPY is given for a batch, in parts, and what traffic counts of it."""
     forwards = [each for each in batch if isinstance(each, Forwarded)]
     tallies = _count_forwards(forwards)
     found = [
         b"".join(_of_forwards(forwards[start : start + _TOGETHER])) for start in range(0, len(forwards), _TOGETHER)
     ]
-    found += _of_entries([each for each in batch if not isinstance(each, Forwarded)], tallies)
+    found += _of_entries([each for each in batch if isinstance(each, Entry)], tallies)
+    for each in batch:
+        if isinstance(each, Lines):
+            found.append(each.text)
+            for key, (number, milliseconds) in each.tallies.items():
+                _count(tallies, key, number, milliseconds)
     return found, tallies
+
+
+def finished(forwards: Sequence[Forwarded]) -> Lines | None:
+    """Return the lines of forwards, unless a live token may be in one; reads nothing.
+
+    What is live is what is known to be at this moment.
+    """
+    if not live_secrets.none_at_hand_in(exchange_forward.texts(forwards)):
+        return None
+    return Lines(b"".join(exchange_forward.lines(forwards)), 2 * len(forwards), _count_forwards(forwards))
 
 
 def _of_forwards(forwards: Sequence[Forwarded]) -> list[bytes]:

@@ -1,7 +1,8 @@
 """Every request and answer that went over the wire, kept for operators: gathered in memory, written in batches by COPY.
 
 Recording costs the request a few microseconds; formatting, masking and writing are the work of one thread per process,
-every 100 ms. What a killed process loses is the last 100 ms of this log, never data.
+every 100 ms, but for what a busy hub passes on (`exchange_waiting`). What a killed process loses is the last 100 ms of
+this log, never data.
 """
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from django.conf import settings
 from django.db import connection
@@ -19,51 +18,29 @@ from django.http import HttpRequest, HttpResponse
 
 from ocpi import client, exchange_rows, ours, traffic
 from ocpi.background_writer import BackgroundWriter
-from ocpi.exchange_columns import BODY_LIMIT, COPY, Entry
+from ocpi.exchange_columns import COPY, Entry
 from ocpi.exchange_forward import Forwarded
+from ocpi.exchange_rows import Lines
+from ocpi.exchange_waiting import Waiting, Waits
 from ocpi.headers import CORRELATION_ID, REQUEST_ID, Ids, Received, Routing
 
 __all__ = ["Entry", "flush", "lost", "record", "record_in", "record_out", "stop"]
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 10_000  # entries
-MOST_BYTES = 64 << 20  # of bodies that wait
 _FLUSH_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
-_AT_ONCE = 2_000
 
-
-_buffer: deque[Entry | Forwarded] = deque()
-_waiting_bytes = 0
+_waiting = Waiting()
 _lost = 0
 
 
 def record(entry: Entry | Forwarded) -> None:
     """Keep one exchange; never raises, never waits. When too much waits, the oldest are dropped and counted."""
-    global _waiting_bytes, _lost
     if not ours.known_settings().OCPI_EXCHANGES:
         return
-    body, answer = entry.request_body, entry.response_body
-    if body is not None:
-        if len(body) > BODY_LIMIT or type(body) is not bytes:
-            entry.request_body = body = bytes(body[: BODY_LIMIT + 1])
-        _waiting_bytes += len(body)
-    if answer is not None:
-        if len(answer) > BODY_LIMIT or type(answer) is not bytes:
-            entry.response_body = answer = bytes(answer[: BODY_LIMIT + 1])
-        _waiting_bytes += len(answer)
-    _buffer.append(entry)
-    while len(_buffer) > MOST_WAITING or (_waiting_bytes > MOST_BYTES and _buffer):
-        try:
-            dropped = _buffer.popleft()
-        except IndexError:  # the writer was faster
-            break
-        _waiting_bytes -= len(dropped.request_body or b"") + len(dropped.response_body or b"")
-        number = 2 if isinstance(dropped, Forwarded) else 1
-        _lost += number
-        for _ in range(number):
-            traffic.note_log("lost")
+    if dropped := _waiting.add(entry):
+        _note_lost(dropped)
     if not _writer.is_running and settings.OCPI_WAKE:
         _writer.start()
 
@@ -124,7 +101,10 @@ def record_out(
 
 
 def flush() -> int:
-    """Write what waits, now and in this thread; return how many were written. For tests and the end of a process."""
+    """Write what waits, now and in this thread; return how much that was: lines made before count as one.
+
+    For tests and the end of a process.
+    """
     return _writer.flush()
 
 
@@ -133,22 +113,14 @@ def lost() -> int:
     return _lost
 
 
-def _take() -> list[Entry | Forwarded]:
-    global _waiting_bytes
-    batch: list[Entry | Forwarded] = []
-    with suppress(IndexError):  # others dropped some; what was taken before that is in the batch
-        batch.extend(_buffer.popleft() for _ in range(min(len(_buffer), _AT_ONCE)))
-    _waiting_bytes -= _octets(batch)
-    if not _buffer:
-        _waiting_bytes = 0  # unsynchronised additions may have drifted
-    return batch
+def _note_lost(number: int) -> None:
+    global _lost
+    _lost += number
+    for _ in range(number):
+        traffic.note_log("lost")
 
 
-def _octets(batch: Sequence[Entry | Forwarded]) -> int:
-    return sum([len(entry.request_body or b"") + len(entry.response_body or b"") for entry in batch])
-
-
-def _write(batch: Sequence[Entry | Forwarded]) -> None:
+def _write(batch: Sequence[Waits]) -> None:
     parts, tallies = exchange_rows.lines(batch)
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         for part in parts:
@@ -156,24 +128,25 @@ def _write(batch: Sequence[Entry | Forwarded]) -> None:
     traffic.note_all(tallies)
 
 
-def _write_one_by_one(batch: list[Entry | Forwarded]) -> None:
+def _write_one_by_one(batch: list[Waits]) -> None:
     """Write what can be written: one bad entry does not take its neighbors along."""
-    global _lost
     for entry in _apart(batch):
         try:
             _write([entry])
         except Exception as error:
-            _lost += 1
-            traffic.note_log("lost")
+            _note_lost(1)
             log.warning("an exchange with %s was lost: %s", entry.url[:200], error)
 
 
-def _apart(batch: list[Entry | Forwarded]) -> Iterator[Entry]:
+def _apart(batch: list[Waits]) -> Iterator[Entry | Lines]:
     for each in batch:
-        if isinstance(each, Forwarded):
+        if isinstance(each, Entry):
+            yield each
+        elif isinstance(each, Forwarded):
             yield from each.entries()
         else:
-            yield each
+            traffic.note_all(each.tallies)
+            yield from each.apart()
 
 
 def stop() -> None:
@@ -181,20 +154,8 @@ def stop() -> None:
     _writer.stop()
 
 
-def _put_back(batch: list[Entry | Forwarded]) -> None:
-    global _waiting_bytes
-    _waiting_bytes += _octets(batch)
-    _buffer.extendleft(reversed(batch))
-
-
-def _forget() -> None:
-    global _waiting_bytes
-    _waiting_bytes = 0
-    _buffer.clear()
-
-
 _writer = BackgroundWriter(
     "exchanges", seconds=_FLUSH_SECONDS, pause=_PAUSE_SECONDS,
-    take=_take, write=_write, put_back=_put_back, refused=_write_one_by_one,
+    take=_waiting.take, write=_write, put_back=_waiting.put_back, refused=_write_one_by_one,
 )  # fmt: skip
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_waiting.forget)

@@ -122,12 +122,23 @@ def none_in(octets: bytes) -> bool:
     closely.
     """
     known = _current()
+    return _none_in(octets, known) and (known.is_key is None or not _has_key(octets, known.is_key))
+
+
+def none_at_hand_in(octets: bytes) -> bool:
+    """Say whether `none_in` says so without reading anything, for those who must neither read nor wait."""
+    known = _known
+    if known is None or known.of is not snapshot.at_hand() or known.is_key is not None:
+        return False
+    return _none_in(octets, known)
+
+
+def _none_in(octets: bytes, known: _Known) -> bool:
+    """Say whether there is none but a key perhaps."""
     if any(token.encode("utf-8", "replace") in octets for token in known.unusual):
         return False
     matches = known.finder.find_matches_as_indexes(octets, overlapping=True)
-    if any(_ends_word(octets, end) for _, _, end in matches):
-        return False
-    return known.is_key is None or not _has_key(octets, known.is_key)
+    return not any(_ends_word(octets, end) for _, _, end in matches)
 
 
 def _ends_word(octets: bytes, end: int) -> bool:

@@ -64,7 +64,7 @@ def test_what_comes_of_a_request_at_a_url_of_the_hub(
     more: dict[str, Any], codes: tuple[int, int], reaches: bool,
 ) -> None:  # fmt: skip
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
     expires = {"expires_at": "2020-01-01T00:00:00Z"} if more.get("expired") else {}
     at = url(cpo, receiver, listener, kind, **expires)
     if more.get("offline"):

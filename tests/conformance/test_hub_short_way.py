@@ -568,7 +568,7 @@ def test_what_the_receiver_says_comes_back_as_by_the_long_way(
 
     async def work() -> None:
         client, _ = await served.warm(request(cpo))
-        exchanges._buffer.clear()
+        exchanges._waiting.forget()
         listener.reply("PUT", "/", **reply)
         before, short = served.long, await client.ask(request(cpo))
         assert served.long == before

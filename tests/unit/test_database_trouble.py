@@ -20,7 +20,7 @@ from pytest_django.fixtures import Settings
 
 from cpo.api import charge_point_views
 from hub import direct_versions, log_lines, metrics, session_store
-from ocpi import database_trouble, door, envelope, exchanges, status
+from ocpi import database_trouble, door, envelope, exchange_waiting, exchanges, status
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.fixtures import Partner
 from tests.operation_api import api_fixture as api_fixture
@@ -174,18 +174,18 @@ def test_exchanges_that_wait_for_the_database_keep_their_limit_of_octets(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., None]
 ) -> None:
     settings.OCPI_EXCHANGES = True
-    monkeypatch.setattr(exchanges, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(exchange_waiting, "MOST_BYTES", 100_000)
     monkeypatch.setattr(exchanges._writer, "write", fails)
-    exchanges._forget()
+    exchanges._waiting.forget()
 
     try:
         for _ in range(12):
             exchanges.record(exchanges.Entry("IN", 0.0, "GET", "/", request_body=b"x" * 40_000))
             exchanges._writer._write_some()
 
-        assert sum(len(entry.request_body or b"") for entry in exchanges._buffer) == 80_000
+        assert sum(each.octets for each in exchanges._waiting.take()) == 80_000
     finally:
-        exchanges._forget()
+        exchanges._waiting.forget()
 
 
 @pytest.mark.req("PRI-98")

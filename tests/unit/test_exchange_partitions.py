@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.req("REL-55")]
 @pytest.fixture(autouse=True)
 def _kept(settings: Settings) -> None:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
 
 
 def keep(days_ago: float, **columns: Any) -> None:

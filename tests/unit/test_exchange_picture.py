@@ -243,7 +243,7 @@ def test_a_command_through_the_hub_and_its_result_are_one_picture(
     hub_side: None, listener: Listener, partner: Partner, settings: Settings, document: Document
 ) -> None:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
     owner = partner("NL*TNM:CPO", listener=listener, name="Owner")
     drivers = partner("DE*EMS:EMSP", listener=listener, name="Drivers")
     listener.reply("POST", "/ocpi/2.2.1/receiver/commands", data={"result": "ACCEPTED", "timeout": 30})

@@ -47,7 +47,7 @@ def receiver(hub_side: None, listener: Listener, partner: Partner) -> Person:
 @pytest.fixture
 def keep(settings: Settings) -> Keep:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
 
     def make(person: Person | None = None, **columns: Any) -> Exchange:
         at = datetime.now(UTC)

@@ -14,9 +14,11 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocpi import exchange_rows, exchanges, live_secrets, traffic
+from ocpi import exchange_rows, exchange_waiting, exchanges, live_secrets, snapshot, traffic
 from ocpi.exchange_columns import COPY, Entry, columns
 from ocpi.exchange_forward import Forwarded, Legs
+from ocpi.exchange_rows import Lines
+from ocpi.exchange_waiting import Waiting
 from ocpi.headers import Address, Routing
 from ocpi.models import Exchange
 from ocpi.same_head import Head, Said
@@ -166,7 +168,7 @@ def test_any_text_survives_the_way_through_copy(text: str) -> None:
 @pytest.mark.django_db
 def test_traffic_counts_each_leg_of_a_forward(settings: Any) -> None:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
     traffic.forget()
     for _ in range(3):
         exchanges.record(forwarded())
@@ -193,11 +195,108 @@ def test_traffic_counts_each_leg_in_the_minute_in_which_it_began() -> None:
 
 
 @pytest.mark.django_db
+def test_a_busy_hub_makes_lines_before_the_writer_comes(cpo: Person) -> None:
+    waiting = Waiting()
+    live_secrets.none_in(b"")  # what is live is at hand
+    forwards = [forwarded(below=b"/NL/TNM/S%d" % number) for number in range(200)]
+
+    assert [waiting.add(each) for each in forwards] == [0] * 200
+    made, *others = waiting.take()
+
+    assert isinstance(made, Lines)
+    assert len(others) == 72
+    early, tallies = exchange_rows.lines([made, *others])
+    late, tallies_late = exchange_rows.lines(forwards)
+    assert sorted(map(_without_id, b"".join(early).splitlines())) == sorted(
+        map(_without_id, b"".join(late).splitlines())
+    )
+    assert tallies == tallies_late
+    assert len(as_stored(b"".join(early))) == 400
+
+
+def _without_id(line: bytes) -> bytes:
+    return line.partition(b"\t")[2]
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.django_db
+def test_lines_are_not_made_early_of_what_has_a_token_or_may_have_one(cpo: Person) -> None:
+    live_secrets.none_in(b"")
+    with_token = [forwarded(), forwarded(request_body=b'{"x":"' + cpo.token.encode() + b'"}')]
+
+    assert exchange_rows.finished([forwarded()]) is not None
+    assert exchange_rows.finished(with_token) is None
+    snapshot.changed()  # which tokens are live now is to be read
+    assert exchange_rows.finished([forwarded()]) is None
+
+
+@pytest.mark.req("SEC-50")
+@pytest.mark.django_db
+def test_a_token_among_many_forwards_of_a_busy_hub_is_masked(cpo: Person, settings: Any) -> None:
+    settings.OCPI_EXCHANGES = True
+    exchanges._waiting.forget()
+    live_secrets.none_in(b"")
+    for number in range(300):
+        more = {"request_body": b'{"x":"' + cpo.token.encode() + b'"}'} if number == 140 else {}
+        exchanges.record(forwarded(**more))
+
+    exchanges.flush()
+
+    bodies = Exchange.objects.values_list("request_body", flat=True)
+    assert len(bodies) == 600
+    assert not any(cpo.token in body for body in bodies)
+
+
+@pytest.mark.django_db
+def test_bodies_that_are_long_are_left_to_the_writer() -> None:
+    waiting = Waiting()
+    live_secrets.none_in(b"")
+    for _ in range(128):
+        waiting.add(forwarded(response_body=b"x" * 8_000))
+
+    assert [type(each) for each in waiting.take()] == [Forwarded] * 128
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_line_that_cannot_be_stored_takes_none_of_those_made_with_it_along(settings: Any) -> None:
+    settings.OCPI_EXCHANGES = True
+    exchanges._waiting.forget()
+    traffic.forget()
+    live_secrets.none_in(b"")
+    lines = exchange_rows.finished([forwarded() for _ in range(3)])
+    assert lines is not None
+    one, rest = lines.text.split(b"\n", 1)
+    lines.text = one.replace(b"2026-", b"1826-99-") + b"\n" + rest
+    before = exchanges.lost()
+
+    exchanges._write_one_by_one([lines])
+
+    assert exchanges.lost() - before == 1
+    assert Exchange.objects.count() == 5
+    found = {(key[0], *key[2:]): number for key, (number, _) in traffic._take().items()}
+    assert (found[1, "IN", "2xx"], found[2, "OUT", "2xx"]) == (3, 3)
+
+
+@pytest.mark.django_db
+def test_lines_that_wait_too_long_go_with_all_their_exchanges(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Waiting()
+    live_secrets.none_in(b"")
+    monkeypatch.setattr(exchange_waiting, "MOST_BYTES", 200_000)  # the lines of 128 are half of it
+
+    dropped = [waiting.add(forwarded()) for _ in range(128 * 4)]
+
+    assert sum(dropped) % 256 == 0 < sum(dropped) < 1024
+    assert sum(each.exchanges for each in waiting.take()) == 1024 - sum(dropped)
+
+
+@pytest.mark.django_db
 def test_what_others_drop_meanwhile_takes_nothing_of_a_batch_along(monkeypatch: pytest.MonkeyPatch) -> None:
     class Shrinking(deque[Any]):
         def __len__(self) -> int:
             return super().__len__() + 1
 
-    monkeypatch.setattr(exchanges, "_buffer", Shrinking([forwarded(), forwarded()]))
+    waiting = Waiting()
+    monkeypatch.setattr(waiting, "_passed", Shrinking([forwarded(), forwarded()]))
+    monkeypatch.setattr(waiting, "_all", Shrinking([Entry("IN", 1.0, "PUT", "/x")]))
 
-    assert len(exchanges._take()) == 2
+    assert len(waiting.take()) == 3

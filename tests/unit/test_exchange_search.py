@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("vacuumed")]
 @pytest.fixture(autouse=True)
 def _kept(settings: Settings) -> None:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
 
 
 def keep(**columns: Any) -> None:

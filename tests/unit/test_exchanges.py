@@ -14,7 +14,16 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
-from ocpi import client, exchange_columns, exchange_partitions, exchange_text, exchanges, registry_sql, traffic
+from ocpi import (
+    client,
+    exchange_columns,
+    exchange_partitions,
+    exchange_text,
+    exchange_waiting,
+    exchanges,
+    registry_sql,
+    traffic,
+)
 from ocpi.answers import Answer, NoAnswer, Sent
 from ocpi.exchange_columns import Entry
 from ocpi.headers import Address, Ids, Routing
@@ -27,7 +36,7 @@ ENVELOPE = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
 @pytest.fixture(autouse=True)
 def _kept(settings: Settings) -> None:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
 
 
 def entry(**columns: Any) -> Entry:
@@ -129,7 +138,7 @@ def test_what_postgresql_cannot_hold_is_replaced() -> None:
 
 @pytest.mark.django_db
 def test_when_too_much_waits_the_oldest_go_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchanges, "MOST_WAITING", 3)
+    monkeypatch.setattr(exchange_waiting, "MOST_WAITING", 3)
     before = exchanges.lost()
 
     for number in range(5):
@@ -142,7 +151,7 @@ def test_when_too_much_waits_the_oldest_go_and_are_counted(monkeypatch: pytest.M
 
 @pytest.mark.django_db
 def test_bodies_that_wait_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchanges, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(exchange_waiting, "MOST_BYTES", 100_000)
 
     for _ in range(5):
         exchanges.record(entry(request_body=b"x" * 40_000))
@@ -165,7 +174,7 @@ def test_keeping_costs_a_request_microseconds() -> None:
         exchanges.record(entry(request_body=b"{}", response_body=ENVELOPE, routing=ROUTING))
 
     assert (time.perf_counter() - started) / 2000 < 100e-6
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
 
 
 @pytest.mark.req("REL-55")

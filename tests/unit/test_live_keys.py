@@ -129,7 +129,7 @@ def test_a_text_without_such_digits_costs_no_query_and_many_with_them_cost_one(
 )
 def test_no_column_of_an_exchange_keeps_one(settings: Any, where: dict[str, Any]) -> None:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
     (_, password), (_, token) = made(), api_token()
     for secret in (password, token):
         Exchange.objects.all().delete()

@@ -151,7 +151,7 @@ def test_what_looks_like_an_ending_hides_no_token_behind_it(known: Person, befor
 )
 def test_no_column_of_an_exchange_keeps_a_live_token(known: Person, settings: Settings, where: dict[str, Any]) -> None:
     settings.OCPI_EXCHANGES = True
-    exchanges._buffer.clear()
+    exchanges._waiting.forget()
     [(column, value)] = where.items()
     match value:
         case bytes():
