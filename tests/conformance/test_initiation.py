@@ -16,7 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 from ocpi import hosts, secrets, snapshot
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform, RequestedHost
-from ocpi.modules import initiation
+from ocpi.modules import initiation, registration
 from ocpi.modules.initiation import HandshakeFailed, OutcomeUnknown, register_with, update_at
 from tests.fixtures import Partner, Side
 from tests.people import Person, at
@@ -111,6 +111,19 @@ def test_token_b_opens_our_versions_while_the_post_is_open_and_all_the_rest_afte
     assert seen == [200, 200, 401, 401]
     token_b = listener.received("POST")[0].json["token"]
     assert call(LOCATIONS, token_b) == 200
+
+
+@pytest.mark.req("SEC-05", "SEC-08", "CRED-26")
+def test_what_let_a_platform_in_earlier_does_not_come_back_to_life(partner: Partner, listener: Listener) -> None:
+    before = partner("DE*EMS:EMSP", name="Elbe", listener=listener)
+    registration.unregister(platform_id=before.id)
+    token_a = initiation.invite(name="Elbe", any_role=True).token_a
+
+    register(listener)
+
+    assert purposes() == ["CURRENT"]
+    for token in (before.token, token_a):
+        assert Person(token=token, parties=before.parties).get(LOCATIONS).codes == (401, 2000)
 
 
 @pytest.mark.req("CRED-24", "VER-17", "CRED-13")

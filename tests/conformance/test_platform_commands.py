@@ -74,7 +74,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(words: list[str], sentence
     assert not Platform.objects.exists()
 
 
-@pytest.mark.req("CRED-10", "CRED-40")
+@pytest.mark.req("CRED-10", "CRED-40", "SEC-08")
 def test_an_invitation_that_is_taken_back_lets_nobody_register(listener: Listener) -> None:
     token_a = run_json("invite_platform", "--name", "Elbe", "--any-role")["token_a"]
 
@@ -98,6 +98,7 @@ def test_a_platform_is_left_and_may_be_invited_again(cpo: Person) -> None:
     assert run_json("invite_platform", "--name", name)["platform"] == cpo.id
 
 
+@pytest.mark.req("SEC-08")
 def test_a_registered_platform_is_not_invited_again(cpo: Person) -> None:
     with pytest.raises(CommandError, match="registered already"):
         run("invite_platform", "--name", str(cpo.platform))

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
-from ocpi import client, connection, hosts, snapshot
+from ocpi import client, connection, host_actions, hosts, snapshot
 from ocpi.models import AuditEntry, CredentialsToken, Platform, RequestedHost, TlsSettings
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
@@ -195,6 +195,19 @@ def test_a_platform_is_checked_with_its_own_authority_and_gets_our_certificate(
         assert AuditEntry.objects.filter(action="platform.tls", actor="operator").count() == 2
         with pytest.raises(client.Unreachable):
             client.send(snapshot.current().platforms[member.id].target(), "GET", place, timeout=3)
+
+
+@pytest.mark.req("SEC-31")
+def test_and_so_is_the_handshake_with_it(member: Person, authority: Authority) -> None:
+    certificate = authority.certificate_file("ours.example").name
+    host_actions.set_tls(member.id, authorities_pem=authority.pem, certificate=certificate, actor="operator")
+
+    known = snapshot.current().platforms[member.id].target()
+    target = snapshot.target_with(Platform.objects.get(pk=member.id), "its token B", "new.example")
+
+    assert (target.authorities_pem, target.certificate_file) == (authority.pem, known.certificate_file)
+    assert known.certificate_file.endswith("ours.example.pem")
+    assert (target.token, target.hosts) == ("its token B", known.hosts | {"new.example"})
 
 
 @pytest.mark.req("SEC-31")

@@ -10,6 +10,8 @@ import os
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from cpo.modules import certificates_authorities, certificates_backends
@@ -58,6 +60,17 @@ def test_after_a_rotation_the_old_key_opens_nothing_and_is_not_needed(partner: P
 
 
 @pytest.mark.req("SEC-04")
+def test_a_token_that_was_moved_to_another_platform_opens_nothing(partner: Partner) -> None:
+    one, other = partner("DE*EMS:EMSP"), partner("NL*TNM:CPO")
+    Platform.objects.filter(pk=other.id).update(token_out=Platform.objects.get(pk=one.id).token_out)
+    snapshot.changed()
+
+    assert snapshot.current().platforms[one.id].target().token == one.token_out
+    with pytest.raises(secrets.Unsealable):
+        snapshot.current().platforms[other.id].target()
+
+
+@pytest.mark.req("SEC-04")
 def test_a_token_whose_key_is_gone_is_named_and_the_others_are_sealed(partner: Partner, settings: Settings) -> None:
     lost = partner("DE*EMS:EMSP", name="Lost")
     settings.FIELD_KEYS = [new_key()]
@@ -69,6 +82,22 @@ def test_a_token_whose_key_is_gone_is_named_and_the_others_are_sealed(partner: P
 
     assert secrets.sealed_with_newest(Platform.objects.get(pk=kept.id).token_out)
     assert not secrets.sealed_with_newest(Platform.objects.get(pk=lost.id).token_out)
+
+
+@pytest.mark.req("SEC-04")
+def test_nobody_changes_a_token_while_it_is_sealed_anew(partner: Partner, settings: Settings) -> None:
+    partner("DE*EMS:EMSP")
+    settings.FIELD_KEYS = [new_key(), *settings.FIELD_KEYS]
+
+    with CaptureQueriesContext(connection) as asked:
+        rotate()
+
+    read, written = (
+        [place for place, query in enumerate(asked) if begins in query["sql"] and ends in query["sql"]]
+        for begins, ends in (('FROM "ocpi_platform"', "FOR UPDATE"), ('UPDATE "ocpi_platform"', "token_out"))
+    )
+    assert len(read) == len(written) == 1
+    assert read < written
 
 
 @pytest.mark.req("SEC-04", "OCPP-90")

@@ -31,6 +31,14 @@ def test_a_token_is_43_url_safe_characters_and_never_the_same() -> None:
     assert all(len(base64.urlsafe_b64decode(token + "=")) == 32 for token in tokens)
 
 
+@pytest.mark.req("SEC-01")
+def test_a_token_never_looks_like_an_option_of_the_command_it_is_given_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter(["-option", "--another", "token"])
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: next(made))
+
+    assert secrets.new_token() == "token"
+
+
 @pytest.mark.req("SEC-02")
 def test_the_digest_of_a_token_depends_on_the_secret_key(settings: Settings) -> None:
     settings.SECRET_KEY = "one"
