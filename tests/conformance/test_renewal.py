@@ -107,7 +107,7 @@ def test_both_tokens_are_good_while_the_put_is_open(
     assert seen == [200, 200, 200, 200]
 
 
-@pytest.mark.req("CRED-38", "CRED-37", "CRED-28")
+@pytest.mark.req("CRED-38", "CRED-37", "CRED-28", "SEC-07")
 @pytest.mark.parametrize("reply", [{"code": 3001}, {"status": 500, "code": 3000}, {"status": 405, "code": 2000}, {}])
 def test_a_refused_renewal_leaves_everything_as_it_was(
     listener: Listener, member: Person, reply: dict[str, Any]
