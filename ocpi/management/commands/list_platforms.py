@@ -22,14 +22,15 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(found))
             return
-        reasons = {
-            platform_id: f" ({reason})"
+        # The JSON has the status of HubClientInfo, which knows no pause.
+        paused = {
+            platform_id: f"PAUSED ({reason})"
             for platform_id, reason in Platform.objects.exclude(paused_reason="").values_list("id", "paused_reason")
         }
         for row in found:
             roles = ", ".join(row["roles"]) or "no roles"
             counts = f"{row['pending']} pending, {row['marks']} marks, {row['dead']} dead"
-            connection = f"{row['connection']}{reasons.get(row['platform'], '')}"
+            connection = paused.get(row["platform"], row["connection"])
             self.stdout.write(f"{row['name']}: {row['state']}, {connection}, {roles}; {counts}")
         if not found:
             self.stdout.write("No platforms yet: invite one with invite_platform.")
@@ -49,7 +50,7 @@ def _platforms() -> list[dict[str, Any]]:
             "platform": row.pk,
             "name": row.name,
             "state": row.state,
-            "connection": "PAUSED" if row.paused_reason else row.connection,
+            "connection": row.connection,
             "version": row.version,
             "roles": roles.get(row.pk, []),
             "pending": waiting[(row.pk, delivery_states.PENDING)],
