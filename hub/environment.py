@@ -128,7 +128,7 @@ def database(name: str, default: str) -> dict[str, object]:
     wrong = ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/name")
     try:
         parts = urlsplit(text(name, default))
-        port = str(parts.port or "")
+        hosts, ports = _places(parts.netloc.rpartition("@")[2])
     except ValueError:  # which shows what it could not read
         raise wrong from None
     if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
@@ -138,10 +138,20 @@ def database(name: str, default: str) -> dict[str, object]:
         "NAME": unquote(parts.path.strip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
-        "PORT": port,
+        "HOST": hosts,
+        "PORT": ports,
         "OPTIONS": dict(parse_qsl(parts.query)),
     }
+
+
+def _places(places: str) -> tuple[str, str]:
+    """Return the hosts and the ports of an address as libpq takes them, those of several with commas in between.
+
+    :raises ValueError: if one has no proper port.
+    """
+    found = [urlsplit(f"//{place}") for place in places.split(",")]
+    ports = [str(place.port or "") for place in found]
+    return ",".join(unquote(place.hostname or "") for place in found), ",".join(ports) if any(ports) else ""
 
 
 def redis(name: str, default: str) -> str:

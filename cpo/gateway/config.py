@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
 
@@ -68,19 +69,20 @@ def _number(name: str, default: float) -> float:
     return float(getattr(settings, name, None) or os.environ.get(name) or default)
 
 
-_CONNECTING = frozenset(
-    {"options", "sslmode", "sslrootcert", "sslcert", "sslkey"}
-    | {"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
-)
+# What libpq knows of an address: TLS, limits, and which of several hosts. How long a connection may take, and what it
+# is called, each place says by itself.
+_CONNECTING = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} - {
+    "connect_timeout", "application_name", "client_encoding",
+}  # fmt: skip
 
 
 def _conninfo() -> str:
     database = settings.DATABASES["default"]
     parts = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    known = {name: str(database[key]) for name, key in parts.items() if database.get(key)}
     options = database.get("OPTIONS")
-    if isinstance(options, dict):
-        known |= {name: str(value) for name, value in options.items() if name in _CONNECTING}
+    said = options.items() if isinstance(options, dict) else ()
+    known = {name: str(value) for name, value in said if name in _CONNECTING}
+    known |= {name: str(database[key]) for name, key in parts.items() if database.get(key)}
     return make_conninfo("", **known)
 
 

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from cpo.gateway import config
+from ocpi import db_care
 from ocpi.postgresql import base
 
 
@@ -103,3 +107,32 @@ def test_a_server_that_takes_connections_again_gives_one_to_everybody_who_waits(
 
     with ThreadPoolExecutor(4) as threads:
         assert [each.result() for each in [threads.submit(found) for _ in range(4)]] == [(1,)] * 4
+
+
+@pytest.mark.django_db
+@pytest.mark.req("REL-05")
+def test_of_several_hosts_the_first_that_takes_connections_is_used_by_all(
+    server: Refusing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = connections["default"].settings_dict
+    there = int(real["PORT"])
+    several = {
+        "HOST": f"127.0.0.1,{real['HOST']}", "PORT": f"{server.port},{real['PORT']}",
+        "OPTIONS": {**real["OPTIONS"], "target_session_attrs": "read-write"},
+    }  # fmt: skip
+    another = connections["default"].copy("several")
+    another.settings_dict = {**real, **several}
+    with contextlib.closing(another), another.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert another.connection.info.port == there
+    for name, value in several.items():
+        monkeypatch.setitem(real, name, value)
+    monkeypatch.setitem(
+        settings.DATABASES, "default", {**settings.DATABASES["default"], **several, "NAME": real["NAME"]}
+    )
+
+    for conninfo, parameters in (("", db_care.own_parameters()), (config.read().conninfo, {})):
+        with contextlib.closing(psycopg.connect(conninfo, **parameters)) as beside:
+            assert beside.info.port == there
+            assert beside.info.get_parameters()["target_session_attrs"] == "read-write"
+    assert server.attempts >= 3  # each has asked it first

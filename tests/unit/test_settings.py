@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.contrib import admin
@@ -64,6 +65,7 @@ def test_without_a_database_the_secrets_are_new_in_each_process() -> None:
         ("DATABASE_URL", "mysql://somebody:hidden@host/name"),
         ("DATABASE_URL", "postgresql://somebody:hidden/word@host:5432/name"),
         ("DATABASE_URL", "postgresql://somebody:hidden@host:99999/name"),
+        ("DATABASE_URL", "postgresql://somebody:hidden@host:5432,other:99999/name"),
         ("DATABASE_URL", "postgresql://somebody:[hidden@host/name"),
         ("DATABASE_URL", "postgresql://somebody:hidden℀@host/name"),
         ("REDIS_URL", "http://:hidden@host:6379/0"),
@@ -87,6 +89,29 @@ def test_a_database_address_is_taken_apart_with_its_escapes_and_options() -> Non
     assert found["NAME"] == "my+base"
     assert found["OPTIONS"]["sslmode"] == "require"
     assert "statement_timeout=30000" in found["OPTIONS"]["options"]
+
+
+@pytest.mark.parametrize(
+    ("places", "hosts", "ports"),
+    [
+        ("db1:5432,db2:6432", "db1,db2", "5432,6432"),
+        ("db1,db2", "db1,db2", ""),
+        ("db1:6432,db2", "db1,db2", "6432,"),
+        ("db1,[2001:db8::1]:6432", "db1,2001:db8::1", ",6432"),
+    ],
+)
+def test_a_database_address_names_several_hosts_as_libpq_has_it(
+    places: str, hosts: str, ports: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"postgresql://ann:hidden@{places}/name?target_session_attrs=read-write"
+    monkeypatch.setenv("DATABASE_URL", address)
+
+    found = environment.database("DATABASE_URL", "")
+
+    assert (found["HOST"], found["PORT"], found["USER"], found["PASSWORD"]) == (hosts, ports, "ann", "hidden")
+    assert found["OPTIONS"] == {"target_session_attrs": "read-write"}
+    said = psycopg.conninfo.conninfo_to_dict(address)
+    assert (said["host"], said["port"]) == (hosts, ports or ",")
 
 
 @pytest.mark.req("REL-54")
