@@ -159,6 +159,17 @@ def test_the_old_token_lives_on_for_a_minute_after_a_put(member: Person, listene
         assert member.get(LOCATIONS).codes == (401, 2000)
 
 
+@pytest.mark.req("CRED-37", "PIT-05", "SEC-07")
+def test_who_did_not_get_the_answer_to_its_put_repeats_it_with_the_old_token(
+    member: Person, listener: Listener
+) -> None:
+    lost, again = (member.put(CREDENTIALS, listener.credentials("a-new-token-for-us")) for _ in range(2))
+
+    assert (lost.codes, again.codes) == ((200, 1000), (200, 1000))
+    renewed = Person(token=again.data["token"], parties=member.parties, platform=member.platform)
+    assert renewed.get(LOCATIONS).codes == (200, 1000)
+
+
 @pytest.mark.req("CRED-38", "CRED-16")
 @pytest.mark.parametrize("path", ["/ocpi/versions", "/ocpi/2.2.1"])
 def test_a_put_whose_callback_fails_changes_nothing(member: Person, listener: Listener, path: str) -> None:

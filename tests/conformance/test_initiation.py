@@ -153,7 +153,7 @@ def test_nothing_is_posted_where_expected_endpoints_are_missing(
     assert purposes() == []
 
 
-@pytest.mark.req("CRED-28")
+@pytest.mark.req("CRED-28", "SEC-04")
 @pytest.mark.parametrize(
     "reply",
     [
