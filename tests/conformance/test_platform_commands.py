@@ -10,8 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from ocpi.enums import ConnectionStatus
-from ocpi.models import CredentialsToken, Delivery, FinishedDelivery, Party, Platform
+from ocpi.models import ConnectionStatus, CredentialsToken, Delivery, FinishedDelivery, Party, Platform
 from tests.fixtures import Partner
 from tests.people import Person
 from tests.platforms import Listener
