@@ -69,9 +69,9 @@ class PermissionPage(ModelAdmin):  # type: ignore[misc]
     list_filter_submit = True
     fieldsets = (
         (None, {"fields": ("effect",), "description": _EXPLAINED}),
-        ("Requests from", {"fields": (("from_country_code", "from_party_id", "from_role"),)}),
-        ("to", {"fields": (("to_country_code", "to_party_id", "to_role"), "mutual")}),
-        ("about", {"fields": (("module", "direction"), "broadcast")}),
+        ("Requests from", {"fields": ("from_country_code", "from_party_id", "from_role")}),
+        ("to", {"fields": ("to_country_code", "to_party_id", "to_role", "mutual")}),
+        ("about", {"fields": ("module", "direction", "broadcast")}),
         ("for as long as", {"fields": ("valid_from", "valid_until", "note")}),
         ("Changes", {"fields": ("show_changes",)}),
     )  # fmt: skip

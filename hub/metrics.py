@@ -77,13 +77,17 @@ def _backlog(names: dict[int, str]) -> Iterator[Metric]:
     marks = _gauge("ocpi_deliveries_marked", "objects it has to get once it is back", "platform")
     oldest = _gauge("ocpi_deliveries_oldest_seconds", "since the oldest pending delivery is due", "platform")
     lost = _gauge("ocpi_deliveries_dead", "deliveries that were given up", "platform")
+    refused = _gauge(
+        "ocpi_deliveries_refused", "deliveries that the platform has refused, in the last days", "platform"
+    )
     for platform_id, name in names.items():
         one = found.get(platform_id, backlog.Backlog())
         pending.add_metric([name], one.pending)
         marks.add_metric([name], one.marks)
         oldest.add_metric([name], one.oldest)
         lost.add_metric([name], one.dead)
-    yield from (pending, marks, oldest, lost)
+        refused.add_metric([name], one.refused)
+    yield from (pending, marks, oldest, lost, refused)
 
 
 def _lanes(names: dict[int, str]) -> Iterator[Metric]:

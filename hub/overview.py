@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -21,7 +22,10 @@ _MOST = 200_000  # nothing is counted further than this
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the numbers to what the first page shows."""
-    context["cards"] = cards()
+    context["cards"] = [card for card in cards() if _may_see(request, card["page"])]
+    context["calm"] = not any(card["odd"] for card in context["cards"])
+    context["may_invite"] = getattr(request, "user").has_perm("ocpi.change_platform")  # noqa: B009
+    context["sees_exchanges"] = _may_see(request, "ocpi_exchange")
     if getattr(request, "user").has_perm("ocpi.view_platform"):  # noqa: B009
         context["alarms"] = overview_panels.found_alarms()
         context["connections"] = overview_panels.connections()
@@ -51,7 +55,7 @@ def cards() -> list[dict[str, Any]]:
             "Parties to approve", unapproved, "ocpi_party", "?approved__exact=0&claimed__exact=1", odd=unapproved > 0
         ),
         _card("Deliveries pending", backlog.pending(_MOST), "ocpi_delivery", "?state__exact=PENDING"),
-        _card("Dead letters", dead, "ocpi_deadletter", odd=dead > 0),
+        _card("Dead letters", dead, "ocpi_deadletter", "?state=OPEN", odd=dead > 0),
     ]
     for side in settings.OCPI_SIDES:
         if side in ("cpo", "emsp"):
@@ -86,10 +90,17 @@ def _count(rows: QuerySet[Any]) -> int:
     return rows.order_by()[:_MOST].count()
 
 
+def _may_see(request: HttpRequest, page: str) -> bool:
+    """Say whether a list is open to whoever asks, so that nothing here leads to a refusal."""
+    app, _, model = page.partition("_")
+    shown = admin.site._registry.get(apps.get_model(app, model))
+    return shown is not None and shown.has_view_permission(request)
+
+
 def _card(title: str, number: object, page: str, query: str = "", *, odd: bool = False) -> dict[str, Any]:
     try:
         url = reverse(f"admin:{page}_changelist") + query
     except NoReverseMatch:  # a page this installation does not have
         url = ""
     shown = f"{number:,}" if isinstance(number, int) else number
-    return {"title": title, "number": shown, "url": url, "odd": odd}
+    return {"page": page, "title": title, "number": shown, "url": url, "odd": odd}

@@ -141,7 +141,7 @@ def dead() -> dict[str, Any]:
             }
             for row in rows.order_by("-id")[:MOST_ROWS]
         ],
-        "url": _page("ocpi_deadletter_changelist"),
+        "url": _page("ocpi_deadletter_changelist", "?state=OPEN"),
     }
 
 

@@ -366,6 +366,11 @@ UNFOLD = {
 # A plain http address is a developer's own machine; a browser would drop Secure cookies there.
 _HTTPS = OCPI_BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+# A browser sends cookies to every port of a host: whoever logs in to one instance of several on a machine, as in the
+# demo, must not be logged out of the others.
+if urlsplit(OCPI_BASE_URL).port:
+    SESSION_COOKIE_NAME = f"sessionid_{urlsplit(OCPI_BASE_URL).port}"
+    CSRF_COOKIE_NAME = f"csrftoken_{urlsplit(OCPI_BASE_URL).port}"
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
 if _HTTPS:

@@ -121,12 +121,12 @@ class PlatformPage(Security, Pages):
 
     show_pending = read_only("pending", lambda page, row: row.waiting.pending)
     show_marks = read_only("marks", lambda page, row: row.waiting.marks)
-    show_dead = read_only("dead", lambda page, row: badge(row.waiting.dead, "bad") if row.waiting.dead else 0)
+    show_dead = read_only("dead, refused", lambda page, row: _bad(row.waiting.dead + row.waiting.refused))
 
     @admin.display(description="waiting for it")
     def show_waiting(self, row: Platform) -> str:
         found = backlog.by_platform().get(row.pk, backlog.Backlog())
-        return f"{found.pending} pending, {found.marks} marks, {found.dead} dead"
+        return f"{found.pending} pending, {found.marks} marks, {found.dead} dead, {found.refused} refused"
 
     @admin.display(description="pulled from it")
     def show_pulls(self, row: Platform) -> str:
@@ -201,6 +201,10 @@ class PlatformPage(Security, Pages):
         about = get_object_or_404(Platform, pk=object_id)
         back = reverse("admin:ocpi_platform_change", args=[object_id])
         return ask(self, request, question=question, about=[about], do=do, back=back, warning=warning)
+
+
+def _bad(number: int) -> Any:
+    return badge(number, "bad") if number else 0
 
 
 @admin.register(Party)

@@ -230,7 +230,12 @@ class LanePage(_PlatformRows):
     show_marks = read_only(
         "marks", lambda page, row: counted(row.lanes.waiting.marks, "delivery", row, "&state__exact=MARKED")
     )
-    show_dead = read_only("dead", lambda page, row: counted(row.lanes.waiting.dead, "deadletter", row, "", bad=True))
+    show_dead = read_only(
+        "dead, refused",
+        lambda page, row: counted(
+            row.lanes.waiting.dead + row.lanes.waiting.refused, "deadletter", row, "&state=OPEN", bad=True
+        ),
+    )
     show_flight = read_only("in flight / slots", lambda page, row: f"{row.lanes.in_flight} / {row.lanes.slots}")
     show_workers = read_only("drained by", lambda page, row: ", ".join(sorted(set(row.lanes.holders))) or "–")
     show_parked = read_only("parked", lambda page, row: row.lanes.parked or "–")

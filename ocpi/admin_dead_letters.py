@@ -46,6 +46,9 @@ class ByFilter(forms.Form):
     since = _moment(False, "Failed since this time (UTC).")
     until = _moment(False, "Failed before this time (UTC).")
 
+    def clean_until(self) -> datetime | None:
+        return _later(self)
+
     def selection(self) -> Selection:
         found = self.cleaned_data
         return Selection(
@@ -68,10 +71,29 @@ class Replay(forms.Form):
     module = forms.ChoiceField(choices=_MODULES, required=False)
 
     def clean_until(self) -> datetime | None:
-        since, until = self.cleaned_data.get("since"), self.cleaned_data["until"]
-        if since and until and until <= since:
-            raise forms.ValidationError("must be later than since")
-        return until  # type: ignore[no-any-return]
+        return _later(self)
+
+
+def _later(form: forms.Form) -> datetime | None:
+    since, until = form.cleaned_data.get("since"), form.cleaned_data["until"]
+    if since and until and until <= since:
+        raise forms.ValidationError("must be later than since")
+    return until  # type: ignore[no-any-return]
+
+
+class ByState(admin.SimpleListFilter):
+    """Which of them: those that nobody has dealt with are one choice."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("OPEN", "DEAD and REFUSED"), *((state, state) for state in FAILED)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "OPEN":
+            return queryset.filter(state__in=(DEAD, REFUSED))
+        return queryset.filter(state=self.value()) if self.value() else queryset
 
 
 @admin.register(DeadLetter)
@@ -79,10 +101,10 @@ class DeadLetterPage(ProxyPages, DeliveryPages):
     """What failed and why."""
 
     covered = ("url", "error", "path", "location")
-    list_display = ("id", "platform", "show_state", "show_kind", "show_object", "show_to", "attempts", "finished_at",
-                    "show_answer", "show_error", "show_since")  # fmt: skip
+    list_display = ("id", "platform", "show_state", "show_object", "show_error", "show_since", "finished_at", "show_to",
+                    "attempts", "show_kind", "show_answer")  # fmt: skip
     list_filter = (
-        known("state", FAILED), known("kind", Delivery.Kind.values), known("module", MODULES),
+        ByState, known("kind", Delivery.Kind.values), known("module", MODULES),
         ("platform", RelatedDropdownFilter),
     )  # fmt: skip
     ordering = ("-id",)
@@ -134,7 +156,7 @@ class DeadLetterPage(ProxyPages, DeliveryPages):
             request,
             queryset,
             f"Send {_number(ids)} again?",
-            lambda: f"{delivery_actions.send_finished_again(ids, actor=actor(request))} deliveries are on their way.",
+            lambda: f"On their way again: {delivery_actions.send_finished_again(ids, actor=actor(request))}.",
             "Each object goes out once, as it is now. A result whose timeout has passed is left alone.",
             back=back,
         )

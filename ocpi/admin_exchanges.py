@@ -199,7 +199,9 @@ def _sees_deliveries(request: HttpRequest) -> bool:
 
 
 def _title(found: Message) -> str:
-    return f"{found.rows[0].method} {what(found.rows[0])}" if found.rows else "nothing is kept of it"
+    if found.rows:
+        return f"{found.rows[0].method} {what(found.rows[0])}"
+    return "looking took too long" if found.looked_back_to else "nothing is kept of it"
 
 
 def _block(text: str) -> str:

@@ -16,6 +16,7 @@ class Backlog:
     pending: int = 0
     marks: int = 0
     dead: int = 0
+    refused: int = 0
     oldest: float = 0.0  # seconds since the oldest pending delivery is due
 
 
@@ -23,12 +24,13 @@ def by_platform(*, dead: bool = True) -> dict[int, Backlog]:
     """Return what waits for each platform that has anything waiting or dead; large counts may be some seconds old."""
     found: dict[int, Backlog] = {}
     for platform_id, pending, oldest in kept.read("pending", lambda: _rows(_PENDING)):
-        found[platform_id] = Backlog(pending, 0, 0, max(0.0, oldest or 0.0))
+        found[platform_id] = Backlog(pending, oldest=max(0.0, oldest or 0.0))
     for platform_id, marks in kept.read("marks", lambda: _rows(_MARKS)):
         found.setdefault(platform_id, Backlog()).marks = marks
     if dead:
-        for platform_id, number in kept.read("dead", lambda: _rows(_DEAD)):
-            found.setdefault(platform_id, Backlog()).dead = number
+        for platform_id, number, refused in kept.read("dead", lambda: _rows(_DEAD)):
+            one = found.setdefault(platform_id, Backlog())
+            one.dead, one.refused = number, refused
     return found
 
 
@@ -47,10 +49,13 @@ def _rows(sql: str) -> list[tuple[int, ...]]:
         return list(cursor.fetchall())
 
 
-# Each from a partial index, without its table.
+# Each from a partial index; the first two without their table.
 _PENDING = """
 SELECT platform_id, count(*), extract(epoch FROM statement_timestamp() - min(due_at))::float8
 FROM ocpi_delivery WHERE state = 'PENDING' GROUP BY platform_id
 """
 _MARKS = "SELECT platform_id, count(*) FROM ocpi_delivery WHERE state = 'MARKED' GROUP BY platform_id"
-_DEAD = "SELECT platform_id, count(*) FROM ocpi_finisheddelivery WHERE state = 'DEAD' GROUP BY platform_id"
+_DEAD = """
+SELECT platform_id, count(*) FILTER (WHERE state = 'DEAD'), count(*) FILTER (WHERE state = 'REFUSED')
+FROM ocpi_finisheddelivery WHERE state IN ('DEAD', 'REFUSED') GROUP BY platform_id
+"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -27,6 +28,7 @@ class Message:
     correlation_id: str
     rows: Sequence[Exchange] = ()
     cut: bool = False  # there are more legs
+    looked_back_to: datetime | None = None  # looking took too long; older legs may be there
     reasons: dict[int, str] = field(default_factory=dict)  # why, of those that were refused
     waiting: Sequence[Delivery] | None = ()  # None: too much waits to look through
     finished: Sequence[FinishedDelivery] = ()
@@ -48,6 +50,7 @@ def read(correlation_id: str, *, deliveries: bool = True) -> Message:
     rows = {row.pk: row for row in page.rows}
     rows |= {row.pk: row for row in _results(rows.values())}
     found = Message(correlation_id, sorted(rows.values(), key=lambda row: (row.at, row.pk)), bool(page.next_place))
+    found.looked_back_to = page.looked_back_to
     found.reasons = _reasons(found.rows)
     if deliveries:
         finished = FinishedDelivery.objects.filter(correlation_id=correlation_id).select_related("platform")

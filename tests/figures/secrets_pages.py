@@ -25,6 +25,7 @@ _NOT_THERE = ("logout", "/static/", "/media/", "jsi18n", "export", ".csv", ".xls
 
 def main(place: str, most: str) -> None:
     """Look at the pages of this instance, at most so many; keep them in a folder."""
+    from django.conf import settings
     from django.contrib.auth.models import User
     from django.test import Client
 
@@ -38,11 +39,11 @@ def main(place: str, most: str) -> None:
     client = Client(SERVER_NAME="127.0.0.1", raise_request_exception=False)
     _keep(folder, "wrong login", client.post("/admin/login/", {"username": "operator", "password": password + "x"}))
     client.post("/admin/login/", {"username": "operator", "password": password})
-    if "sessionid" not in client.cookies:
+    if settings.SESSION_COOKIE_NAME not in client.cookies:
         raise RuntimeError("the login failed")
-    known["session cookie"] = client.cookies["sessionid"].value
+    known["session cookie"] = client.cookies[settings.SESSION_COOKIE_NAME].value
     _pages(folder, client, int(most))
-    known["session cookie at the end"] = client.cookies["sessionid"].value
+    known["session cookie at the end"] = client.cookies[settings.SESSION_COOKIE_NAME].value
     (folder / "secrets.json").write_text(json.dumps(known))
 
 

@@ -190,6 +190,24 @@ def test_dead_letters_are_retried_and_dropped_with_a_reason(operator: Client, pa
     assert [action for action, _ in _written()] == ["delivery.retry", "delivery.drop"]
 
 
+@pytest.mark.req("REL-40", "REL-38")
+def test_what_a_platform_refuses_is_counted_where_one_looks_for_trouble(operator: Client, partner: Partner) -> None:
+    platform: Any = partner("DE*EMS:EMSP", name="Picky").platform
+    _failed(platform, 1, state="REFUSED")
+    _failed(platform, 2)
+    _failed(platform, 3, state="DROPPED")
+
+    lanes_page = _content(operator, LANES)
+    url = html.unescape(
+        re.findall(r'href="(/admin/ocpi/deadletter/[^"]+)"', lanes_page[lanes_page.index("Picky") :])[0]
+    )
+
+    assert [len(_rows(_content(operator, there))) for there in (url, f"{DEAD}?state=DROPPED")] == [2, 1]
+    page = _content(operator, reverse("admin:ocpi_platform_change", args=[platform.pk]))
+    assert "1 dead, 1 refused" in page
+    assert 'ocpi_deliveries_refused{platform="Picky"} 1.0' in _content(operator, "/metrics")
+
+
 @pytest.mark.req("REL-40")
 def test_a_dead_letter_says_whether_its_object_came_through_since_then(operator: Client, partner: Partner) -> None:
     platform = partner("DE*EMS:EMSP").platform
@@ -245,10 +263,12 @@ def test_all_of_a_filter_is_counted_before_it_is_retried(operator: Client, partn
     url = reverse("admin:ocpi_deadletter_by_filter")
     form = {"do": "retry", "platform": str(platform.pk), "state": "", "kind": "CDR", "module": ""}
 
+    wrong = operator.post(url, {**form, "since": "2026-01-02T00:00", "until": "2026-01-01T00:00"}).content.decode()
     asked = operator.post(url, form).content.decode()
     untouched = Delivery.objects.count()
     operator.post(url, {**form, "confirmed": "yes"})
 
+    assert "must be later than since" in wrong
     assert "Retry 3 failed deliveries?" in asked
     assert (untouched, Delivery.objects.count(), FinishedDelivery.objects.count()) == (0, 3, 1)
 
@@ -315,7 +335,7 @@ def test_the_first_page_shows_alarms_connections_traffic_and_dead_letters(operat
 
     content = _content(operator, "/admin/")
 
-    assert "No alarms" in calm, quiet
+    assert "No alarms: nothing needs you right now." in calm, quiet
     assert "No alarms" not in content
     text = html.unescape(content)
     for words in ("1 CDRs were given up unconfirmed", "Nothing is sent to Stopped", "it refuses our token",
@@ -323,6 +343,7 @@ def test_the_first_page_shows_alarms_connections_traffic_and_dead_letters(operat
         assert words in text
     assert content.index("Stopped &lt;script&gt;") < content.index(">Good<")
     assert content.count('class="o-bar-failed"') == 1
+    assert "nothing needs you" not in content
     assert re.search(r"<strong>2</strong><span>Dead letters</span>", content)  # a refused one counts as one given up
     assert EVIL not in content
     for url in re.findall(r'class="o-(?:button o-quiet|link)" href="([^"]+)"', content):
@@ -351,6 +372,21 @@ def test_who_may_see_no_platforms_sees_no_panels(viewer: Client, partner: Partne
 
     assert "Drivers" not in content
     assert "o-panels" not in content
+    assert "Deliveries pending" not in content
+
+
+@pytest.mark.req("SEC-53")
+def test_the_first_page_leads_nobody_to_a_refusal(viewer: Client, partner: Partner) -> None:
+    partner("DE*EMS:EMSP")
+
+    content = _content(viewer, "/admin/")
+    main = content[content.index("o-cards") :]
+
+    assert "Invite a platform" not in main
+    for url in re.findall(r'href="(/[^"]+)"', main):
+        assert viewer.get(html.unescape(url)).status_code == 200, url
+    refused = viewer.get(DEAD)
+    assert (refused.status_code, 'href="/admin/"' in refused.content.decode()) == (403, True)
 
 
 @pytest.mark.req("SEC-48")

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings as configured
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -145,7 +146,7 @@ def test_whoever_is_logged_in_can_look_at_a_standby(operator: Client) -> None:
 
 
 def test_a_session_that_has_ended_meanwhile_is_not_kept(operator: Client) -> None:
-    store = session_store.SessionStore(operator.cookies["sessionid"].value)
+    store = session_store.SessionStore(operator.cookies[configured.SESSION_COOKIE_NAME].value)
     store.load()
     Session.objects.all().delete()
 

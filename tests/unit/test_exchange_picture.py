@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from ocpi import exchange_message, exchanges
+from ocpi import exchange_message, exchange_search, exchanges
 from ocpi.exchange_objects import result_id
 from ocpi.exchange_picture import Leg, Waiting, draw
 from ocpi.models import Delivery, Exchange, FinishedDelivery, Platform
@@ -190,6 +190,19 @@ def test_a_result_is_part_of_the_message_that_asked_for_it(db: None, partner: Pa
 def test_nobody_who_may_not_see_exchanges_sees_a_message(viewer: Client) -> None:
     assert viewer.get("/admin/ocpi/exchange/message/", {"id": "message-7"}).status_code == 403
     assert Client().get("/admin/ocpi/exchange/message/", {"id": "message-7"}).status_code == 302
+
+
+def test_a_message_that_is_not_found_in_time_is_not_said_to_be_gone(
+    operator: Client, broadcast: list[Exchange], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off = exchange_search.Found([], "place", START)
+    monkeypatch.setattr(exchange_search, "search", lambda *_, **__: cut_off)
+
+    answer = operator.get("/admin/ocpi/exchange/message/", {"id": broadcast[0].correlation_id}).content.decode()
+
+    assert "Looking took too long" in answer
+    assert "Nothing is kept" not in answer
+    assert "nothing is kept" not in answer
 
 
 def test_an_unknown_message_says_so(operator: Client, broadcast: list[Exchange]) -> None:

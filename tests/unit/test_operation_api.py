@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -191,7 +192,7 @@ def test_a_session_of_the_admin_does_as_well_and_needs_its_csrf_token(api: Calle
 
     read = client.get(f"{PREFIX}/charge-points/CP-1")
     without = client.post(f"{PREFIX}/id-tags", body, content_type="application/json")
-    client.cookies["csrftoken"] = token
+    client.cookies[settings.CSRF_COOKIE_NAME] = token
     with_token = client.post(f"{PREFIX}/id-tags", body, content_type="application/json", headers={"X-CSRFToken": token})
     not_allowed = client.delete(f"{PREFIX}/charge-points/CP-1", headers={"X-CSRFToken": token})
 
@@ -206,7 +207,7 @@ def test_a_session_that_has_ended_or_is_no_operators_is_none(api: Caller) -> Non
     User.objects.update(is_staff=False)
 
     assert client.get(f"{PREFIX}/charge-points").status_code == 401
-    client.cookies["sessionid"] = "x" * 32
+    client.cookies[settings.SESSION_COOKIE_NAME] = "x" * 32
     assert client.get(f"{PREFIX}/charge-points").status_code == 401
 
 

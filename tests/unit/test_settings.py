@@ -53,6 +53,22 @@ def test_the_address_of_a_redis_is_taken_as_it_is(address: str) -> None:
     assert json.loads(_settings("settings.REDIS_URL", REDIS_URL=address).stdout) == address
 
 
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("http://127.0.0.1:8001", ["sessionid_8001", "csrftoken_8001"]),
+        ("http://127.0.0.1:8002", ["sessionid_8002", "csrftoken_8002"]),
+        ("https://ocpi.example.com", ["sessionid", "csrftoken"]),
+    ],
+)
+def test_instances_on_one_host_do_not_log_each_other_out(url: str, names: list[str]) -> None:
+    expression = (
+        "[getattr(settings, 'SESSION_COOKIE_NAME', 'sessionid'), getattr(settings, 'CSRF_COOKIE_NAME', 'csrftoken')]"
+    )
+
+    assert json.loads(_settings(expression, OCPI_BASE_URL=url).stdout) == names
+
+
 @pytest.mark.req("SEC-52")
 def test_without_a_database_the_secrets_are_new_in_each_process() -> None:
     assert _settings("settings.SECRET_KEY").stdout != _settings("settings.SECRET_KEY").stdout
