@@ -232,6 +232,20 @@ def test_nothing_overtakes_a_row_that_waits_for_its_next_try(emsp_server: Record
     assert emsp_server.lines[2:] == ["PUT /locations/NL/TNM/LOC1", "PUT /sessions/NL/TNM/S1"]
 
 
+@pytest.mark.req("REL-14")
+@pytest.mark.parametrize("answer", [Says(503), Says(429), Says(hangs_up=True)])
+def test_what_failed_by_the_platforms_fault_is_not_overtaken(
+    emsp_server: Recorder, emsp_platform: Platform, answer: Says
+) -> None:
+    mark(add_object(), emsp_platform)
+    mark(add_object("S1", module="sessions"), emsp_platform, order_key="LOC1")
+    emsp_server.answers = [answer]
+
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
+
+
 @pytest.mark.req("REL-32", "TRN-119")
 @pytest.mark.parametrize("answer", [Says(hangs_up=True), Says(503), Says(body=b"<html>")])
 def test_after_an_ambiguous_outcome_a_patch_is_repeated_as_a_put_of_the_current_object(

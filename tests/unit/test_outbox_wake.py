@@ -16,6 +16,7 @@ import pytest
 import redis
 from celery import current_app
 from django.db import connection, connections, transaction
+from django.utils import timezone
 from kombu import Producer
 from pytest_django.fixtures import Settings
 
@@ -87,13 +88,39 @@ def names(message: dict[str, Any]) -> Iterator[str]:
 
 @pytest.mark.req("REL-01")
 def test_a_mark_outside_of_a_transaction_is_refused(emsp_platform: Platform) -> None:
+    receivers = [outbox.Recipient(emsp_platform.pk)]
+    marked = outbox.Marked(source_id=1, path="NL/TNM/T", order_key="T", recipients=receivers)
     with pytest.raises(transaction.TransactionManagementError):
-        outbox.mark(
-            [outbox.Recipient(emsp_platform.pk)], module="tariffs", source=SOURCE, source_id=1, path="NL/TNM/T",
-            order_key="T",
+        outbox.mark(receivers, module="tariffs", source=SOURCE, source_id=1, path="NL/TNM/T", order_key="T")
+    with pytest.raises(transaction.TransactionManagementError):
+        outbox.mark_all([marked], module="tariffs", source=SOURCE, fields=["currency"])
+    with pytest.raises(transaction.TransactionManagementError):
+        outbox.send_result(
+            receivers[0], url="https://emsp.example/r", body=b"{}", module="commands", deadline_at=timezone.now(),
+            correlation_id="c",
         )  # fmt: skip
 
     assert pending() == []
+
+
+@pytest.mark.req("REL-01", "REL-08")
+def test_nobody_is_woken_before_the_change_is_committed(
+    emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[Any] = []
+    monkeypatch.setattr(outbox_wake, "wake", woken.append)
+    location = add_object()
+
+    with transaction.atomic():
+        mark(location, emsp_platform)
+        assert woken == []
+        transaction.set_rollback(True)
+    assert woken == []
+
+    with transaction.atomic():
+        mark(location, emsp_platform)
+        assert woken == []
+    assert woken == [{(emsp_platform.pk, outbox.slot_of("LOC1"))}]
 
 
 @pytest.mark.req("REL-02", "REL-08")
