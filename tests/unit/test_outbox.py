@@ -83,13 +83,58 @@ def test_changes_of_one_object_coalesce_while_they_wait(emsp_server: Recorder, e
     for status in ("CHARGING", "BLOCKED", "AVAILABLE"):
         change(location, status=status)
         mark(location, emsp_platform, fields=["status"])
-    change(location, name="Harbour")
+    change(location, name="Harbour", city="Rotterdam")
     mark(location, emsp_platform, fields=["name"])
+    mark(location, emsp_platform, fields=["city", "name", "status"])
 
     assert drain_now() == 1
 
     [got] = emsp_server.got
-    assert got.document == {"status": "AVAILABLE", "name": "Harbour", "last_updated": "2026-01-01T00:00:00Z"}
+    assert got.document == {
+        "status": "AVAILABLE", "name": "Harbour", "city": "Rotterdam", "last_updated": "2026-01-01T00:00:00Z"
+    }  # fmt: skip
+
+
+@pytest.mark.req("REL-16", "REL-31")
+def test_how_long_a_change_waits_counts_from_the_last_one(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    location = add_object(name="Harbour")
+    mark(location, emsp_platform, fields=["status"])
+    later(300)
+    mark(location, emsp_platform, fields=["name"])
+
+    drain_now()
+
+    assert [(got.method, got.document.keys()) for got in emsp_server.got] == [
+        ("PATCH", {"status", "name", "last_updated"})
+    ]
+
+
+@pytest.mark.req("REL-16", "REL-15")
+@pytest.mark.parametrize(("deleted", "sent"), [([False, True], "DELETE"), ([True, False], "PUT")])
+def test_whether_an_object_is_deleted_or_made_anew_is_told_by_its_last_change(
+    emsp_server: Recorder, emsp_platform: Platform, deleted: list[bool], sent: str
+) -> None:
+    location = add_object()
+    for each in deleted:
+        mark(location, emsp_platform, deleted=each)
+
+    drain_now()
+
+    assert emsp_server.lines == [f"{sent} /locations/NL/TNM/LOC1"]
+
+
+@pytest.mark.req("REL-16", "REL-36")
+def test_a_change_of_what_is_only_marked_goes_out_whole_without_waiting_for_a_pull(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    location = add_object()
+    mark(location, emsp_platform, fields=["status"])
+    Delivery.objects.update(state="MARKED", fields=None, due_at=datetime.now(UTC) + timedelta(minutes=10))
+
+    mark(location, emsp_platform, fields=["name"])
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
 
 
 def test_a_whole_change_among_the_coalesced_makes_it_a_put(emsp_server: Recorder, emsp_platform: Platform) -> None:
@@ -230,6 +275,24 @@ def test_nothing_overtakes_a_row_that_waits_for_its_next_try(emsp_server: Record
     later(2)
     drain_now()
     assert emsp_server.lines[2:] == ["PUT /locations/NL/TNM/LOC1", "PUT /sessions/NL/TNM/S1"]
+
+
+@pytest.mark.req("REL-14", "REL-20")
+def test_what_waits_for_one_platform_holds_back_nothing_of_another(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    with recorder() as away:
+        location, tariff, other = add_object(), add_object("T1", module="tariffs"), add_platform("away", away.url)
+        away.answers = [Says(status_code=4003)]
+        mark(location, other)
+        drain_now()
+        mark(tariff, other)
+        mark(location, emsp_platform)
+
+        drain_now()
+
+        assert away.lines == ["PUT /locations/NL/TNM/LOC1", "PUT /tariffs/NL/TNM/T1"]
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
 
 
 @pytest.mark.req("REL-14")

@@ -58,16 +58,18 @@ def test_marks_become_pushes_at_their_rate_however_many_workers_sweep(
     mark(add_object("LOC99"), other)
     Delivery.objects.filter(platform=other).update(state="MARKED")
 
-    for _ in range(5):
-        outbox_care.sweep()
-    assert (_in_state("PENDING", emsp_platform), _in_state("PENDING", other)) == (4, 1)
-
-    _seconds_pass(0.6)
     began = time.monotonic()
     for _ in range(5):
         outbox_care.sweep()
+    first = _in_state("PENDING", emsp_platform)
+    assert 4 <= first <= 4 + 4 * (time.monotonic() - began)
+    assert _in_state("PENDING", other) == 1
+
+    _seconds_pass(0.6)
+    for _ in range(5):
+        outbox_care.sweep()
     second = _in_state("PENDING", emsp_platform)
-    assert 6 <= second <= 6 + math.ceil(4 * (time.monotonic() - began + 0.5))
+    assert min(first + 2, 12) <= second <= 6 + math.ceil(4 * (time.monotonic() - began + 0.5))
 
     _seconds_pass(3600)  # what was not used does not gather
     outbox_care.sweep()
@@ -94,7 +96,10 @@ def test_a_change_written_while_its_platform_went_offline_is_a_mark_a_second_lat
 
 @pytest.mark.req("REL-35")
 def test_however_often_objects_change_there_is_one_mark_for_each_and_platform(emsp_server: Recorder) -> None:
-    platforms = [add_platform(f"away {number}", emsp_server.url, connection="OFFLINE") for number in range(3)]
+    platforms = [
+        add_platform(f"away {number}", emsp_server.url, connection=connection)
+        for number, connection in enumerate(("OFFLINE", "SUSPENDED", "OFFLINE"))
+    ]
     rows = [add_object(f"LOC{number}") for number in range(4)]
 
     for _ in range(5):
