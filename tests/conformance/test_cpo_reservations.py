@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from uuid import UUID
 
 import pytest
 
@@ -37,7 +38,7 @@ pytestmark = [pytest.mark.usefixtures("cpo_side"), pytest.mark.django_db]
 # ---------------------------------------------------------------- made
 
 
-@pytest.mark.req("CMD-36", "CMD-38", "SES-16", "SES-21", "OCPP-88", "CMD-30", "CMD-31")
+@pytest.mark.req("CMD-36", "CMD-38", "SES-16", "SES-21", "OCPP-88", "CMD-30", "CMD-31", "REL-09")
 def test_a_reservation_in_force_is_a_session(point: Point, emsp: Commander, clock: Clock) -> None:
     answer = emsp.reserve(60)
     operation = emsp.answer()
@@ -58,6 +59,7 @@ def test_a_reservation_in_force_is_a_session(point: Point, emsp: Commander, cloc
     [pushed] = emsp.sessions()
     session_schema.check(json.dumps(pushed).encode(), "Session", strict=True)
     assert (pushed["id"], pushed["status"], pushed["kwh"]) == (session.object_id, "RESERVATION", 0)
+    assert UUID(session.object_id).version == 4  # random
     assert (pushed["auth_method"], pushed["authorization_reference"]) == ("COMMAND", "AUTH-20250912-0815")
     assert (pushed["evse_uid"], pushed["connector_id"]) == (EVSE_UID, "1")
     assert pushed["start_date_time"] == stamp(clock.start)

@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -55,6 +56,17 @@ def exact(text: str) -> Any:
 
 
 # ---------------------------------------------------------------- stops
+
+
+@pytest.mark.req("REL-09")
+def test_ids_that_partners_see_are_random(point: Point, card: str) -> None:
+    for hour in (0, 2):
+        number = point.start(card, at=minutes(60 * hour))["transactionId"]
+        point.stop(number, 11_000, at=minutes(60 * hour + 60))
+
+    ids = [each.object_id for row in CDR.objects.all() for each in (row, Session.objects.get(object_id=row.session_id))]
+    assert [UUID(each).version for each in ids] == [4] * 4
+    assert len(set(ids)) == 4
 
 
 @pytest.mark.req("OCPP-42", "OCPP-97", "REL-09")

@@ -32,7 +32,7 @@ def kept(cpo: Person, emsp: Person, **body: object) -> Callback:
     return found
 
 
-@pytest.mark.req("SEC-41")
+@pytest.mark.req("SEC-41", "REL-09")
 def test_nobody_guesses_a_url_of_the_hub(cpo: Person, emsp: Person) -> None:
     keys = [kept(cpo, emsp).key for _ in range(50)]
     for kind in (Callback.Kind.LOCATION, Callback.Kind.LINK):
