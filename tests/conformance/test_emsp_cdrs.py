@@ -59,7 +59,7 @@ def test_the_same_cdr_again_gives_the_same_location(post: Post, cpo: Person, doc
     assert CDR.objects.count() == 1
 
 
-@pytest.mark.req("CDR-10", "TRN-108", "TRN-109", "QRK-18")
+@pytest.mark.req("CDR-10", "TRN-108", "TRN-109", "QRK-18", "REL-45")
 def test_a_cdr_that_was_only_written_out_anew_is_the_same(post: Post, cpo: Person, document: Document) -> None:
     first = post()
 

@@ -85,7 +85,7 @@ def test_the_facts_come_from_the_rows(partner: Partner, monkeypatch: pytest.Monk
     _deliver(full, state="MARKED")
     _deliver(paused, due_at=now - timedelta(hours=2))
     _deliver(backing_off, due_at=now - timedelta(hours=2))
-    for kind, state in (("CDR", "DEAD"), ("CDR", "DROPPED"), ("STATE", "DEAD")):
+    for kind, state in (("CDR", "DEAD"), ("CDR", "DEAD"), ("CDR", "DROPPED"), ("STATE", "DEAD")):
         FinishedDelivery.objects.create(platform=full, kind=kind, state=state, order_key="k", slot=0, module="cdrs",
                                         correlation_id="c")  # fmt: skip
     traffic.note_log("lost")
@@ -98,7 +98,7 @@ def test_the_facts_come_from_the_rows(partner: Partner, monkeypatch: pytest.Monk
     assert 90 <= facts.oldest < 600
     assert facts.overfull == (("Full", 2),)
     assert facts.paused == (("Paused", "it refuses our token"),)
-    assert (facts.dead_cdrs, facts.lost_exchanges, facts.dropped_bodies) == (1, 1, 0)
+    assert (facts.dead_cdrs, facts.lost_exchanges, facts.dropped_bodies) == (2, 1, 0)
     assert traffic.rates(300) == {}  # what happens to the log is no traffic
 
 

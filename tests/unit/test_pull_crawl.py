@@ -383,6 +383,21 @@ def test_a_pull_whose_process_ended_goes_on_at_the_next_page(owner: Person, list
     assert stored() == ["A", "B", "C", "D", "E"]
 
 
+@pytest.mark.req("REL-37", "PIT-59")
+def test_the_next_pull_asks_for_what_changed_while_a_long_one_was_read(
+    owner: Person, lists: Lists, tariffs: Tariffs
+) -> None:
+    lists.serve("tariffs", tariffs("A", "B", "C"))
+    assert run(owner.id, "tariffs", seconds=0).page_url
+    later(timedelta(hours=1))
+
+    row = run(owner.id, "tariffs")
+
+    assert row.started_at
+    assert row.started_at < datetime.now(UTC) - timedelta(minutes=59)
+    assert row.date_from == row.started_at - timedelta(minutes=5)
+
+
 @pytest.mark.req("REL-37", "REL-07")
 def test_who_has_lost_its_claim_writes_nothing_more(owner: Person, lists: Lists, tariffs: Tariffs) -> None:
     lists.serve("tariffs", tariffs("A", "B", "C"))

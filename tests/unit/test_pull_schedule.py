@@ -96,7 +96,7 @@ def test_a_list_that_fails_for_ever_is_not_tried_whenever_another_succeeds(owner
     assert (again.due_at, again.recover_from is None) == (failed.due_at, False)
 
 
-@pytest.mark.req("TRN-121", "PIT-59")
+@pytest.mark.req("TRN-121", "PIT-59", "REL-37")
 def test_a_recovery_does_not_move_the_place_of_the_next_delta(owner: Person, lists: Lists) -> None:
     date_from = run(owner.id, "tariffs").date_from
     pull_rows.recover(owner.id, datetime.now(UTC))
@@ -108,7 +108,7 @@ def test_a_recovery_does_not_move_the_place_of_the_next_delta(owner: Person, lis
     assert run(owner.id, "tariffs").kind == "DELTA"
 
 
-@pytest.mark.req("TRN-121")
+@pytest.mark.req("TRN-121", "REL-37")
 def test_a_second_outage_during_a_recovery_starts_it_again(owner: Person, lists: Lists, tariffs: Tariffs) -> None:
     run(owner.id, "tariffs")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
