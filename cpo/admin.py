@@ -74,7 +74,8 @@ class EVSEPage(Closable, Documents):
     list_display = ("uid", "location", "show_status", "charge_point", "connector_id", "last_updated")
     list_filter = (known("status", EVSE_STATUSES),)
     list_select_related = ("location", "charge_point")
-    search_fields = ("=uid", "=location__object_id", "=charge_point__identity")
+    search_fields = ("=uid", "=location__object_id", "=charge_point__identity", "document__icontains")
+    search_help_text = "a uid, a Location's id, a charge point, an EVSE id such as NL*TNM*E000001*1, or any text of it"
     inlines = (ClosingRows,)
     actions_detail = ("close", "open_again")
     show_status = badged("status")

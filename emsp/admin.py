@@ -6,7 +6,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 
@@ -15,9 +17,11 @@ from emsp.admin_links import RequestRows, cdrs_of, commands_of, session_named, s
 from emsp.admin_sending import LocationActions, SessionActions, seconds
 from emsp.models import CDR, EVSE, Authorization, Command, Location, Session, Tariff, Token
 from emsp.modules import locations_showing as showing
+from emsp.modules import tokens_blocking
 from emsp.unknown_values import marks
-from ocpi import json_html
+from ocpi import json_html, status
 from ocpi.admin_cdr_chart import CdrChart, review_of
+from ocpi.admin_confirm import ask, button
 from ocpi.admin_links import shortened
 from ocpi.admin_pages import (
     EVSE_STATUSES,
@@ -77,7 +81,8 @@ class EVSEPage(Documents):
     list_display = ("uid", "location", "show_status", "last_updated")
     list_filter = (known("status", EVSE_STATUSES),)
     list_select_related = ("location",)
-    search_fields = ("=uid", "=location__object_id")
+    search_fields = ("=uid", "=location__object_id", "document__icontains")
+    search_help_text = "a uid, a Location's id, an EVSE id such as NL*TNM*E000001*1, or any text of the EVSE"
     shown = ("show_unknown", *Documents.shown)
     show_status = badged("status")
     show_unknown = read_only("unknown", lambda page, row: marks(row.document) or "–")
@@ -153,7 +158,37 @@ class TokenPage(Documents):
         known("whitelist", ("ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER")),
     )
     search_fields = ("=uid", "=contract_id", "=party_id")
+    actions_detail = ("block", "unblock")
     show_valid = read_only("valid", lambda page, row: badge("valid", "good") if row.valid else badge("invalid", "bad"))
+
+    @button("Block", icon="block", variant="danger")
+    def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let nobody charge with a card that was lost, say (TOK-12)."""
+        return self._set_valid(
+            request, object_id, "Block this Token?", "It is blocked, and every CPO is told.", "It was blocked already.",
+            "Nobody charges with it any more; Sessions that run go on. Every CPO is told now, those that are away "
+            "when they are back.", valid=False,
+        )  # fmt: skip
+
+    @button("Unblock", icon="check_circle", variant="success")
+    def unblock(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let its driver charge again."""
+        return self._set_valid(
+            request, object_id, "Let this Token in again?", "It is valid, and every CPO is told.",
+            "It was valid already.", "", valid=True,
+        )  # fmt: skip
+
+    def _set_valid(
+        self, request: HttpRequest, object_id: str, question: str, done: str, not_done: str, warning: str, *,
+        valid: bool,
+    ) -> HttpResponse:  # fmt: skip
+        row = get_object_or_404(Token, pk=object_id)
+        back = reverse("admin:emsp_token_change", args=[object_id])
+        return ask(
+            self, request, question=question, about=[row], back=back, warning=warning,
+            do=lambda: done if tokens_blocking.set_valid(row.pk, valid=valid) else not_done,
+            refusals=(status.InvalidParameters,),
+        )  # fmt: skip
 
 
 @admin.register(Authorization)
