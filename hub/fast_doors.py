@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from hub import forwarding
+from hub import doors
 from hub.fast_threads import Threads
 from ocpi import client, client_async, health, ours, status, wire_async
 from ocpi.snapshot import KnownPlatform
@@ -57,7 +57,7 @@ class InFlight:
             del self._by_platform[platform.id]
 
 
-class EventLoopDoors(forwarding.Doors):
+class EventLoopDoors(doors.Doors):
     """The doors of one event loop."""
 
     def __init__(self, threads: Threads) -> None:
@@ -77,7 +77,7 @@ class EventLoopDoors(forwarding.Doors):
         try:
             return await client_async.send(
                 self.pool, platform.target(), method, url, body=body, headers=headers, timeout=timeout,
-                max_body=forwarding.most_octets(method),
+                max_body=doors.most_octets(method),
             )  # fmt: skip
         finally:
             self.in_flight.leave(platform)

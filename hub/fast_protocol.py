@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from hub import no_http
 from hub.asgi import Application
@@ -23,6 +23,7 @@ from hub.fast_cycle import Passing, without_offer
 from hub.fast_lane import METHODS, Lane
 from hub.fast_message import Headers, Message, Reply, place_of
 from hub.fast_pass import Passage
+from hub.fast_timers import Timed
 from ocpi import json_text, status
 
 log = logging.getLogger(__name__)
@@ -35,19 +36,17 @@ _NO_HTTP = "Invalid HTTP request received."  # as uvicorn says it
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(Timed):
     """One connection."""
 
     _head_octets = 0
     _in_head = True
     _is_odd = False  # a header is longer than it may be
-    _timer: asyncio.TimerHandle | None = None
     _received = 0
     _refused = False  # what came last is no HTTP, and nothing behind it is read
     _offered = False  # another protocol, with the request whose headers were read last
     _between = True  # the parser stands between two messages
     _messages = 0  # that began in what came last
-    _quiet_since: float | None = None
     _admission: status.TooManyRequests | Literal[True] | None = None
     _default_of: object = None
     _default = b""
@@ -61,12 +60,6 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect(HEAD_SECONDS)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_timer()
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -364,42 +357,3 @@ class Protocol(HttpToolsProtocol):
             self.cycle = cycle
         passing.response_complete = True
         super()._start_asgi_task(cycle, self.app)
-
-    # ---- time
-
-    def on_response_complete(self) -> None:
-        """Go on with what the client sent ahead, or wait for its next request; one timer for all of these waits."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._quiet_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._wait_for_next(self.timeout_keep_alive)
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._quiet_since = None
-
-    def _wait_for_next(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._look_whether_quiet)
-
-    def _look_whether_quiet(self) -> None:
-        self.timeout_keep_alive_task = None
-        if self._quiet_since is None:  # the end of the request sets the next timer
-            return
-        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._wait_for_next(left)
-        else:
-            self.transport.close()
-
-    def _expect(self, seconds: float) -> None:
-        self._timer = self.loop.call_later(seconds, self.transport.close)
-
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hub import callbacks, direct_versions, forwarding, known_objects, loops, open_routing, ownership, roles
+from hub import callbacks, direct_versions, doors, known_objects, loops, open_routing, ownership, roles
 from hub.fast_again import Again
 from hub.fast_message import Headers, Message, Place, limit_of, place_of
 from hub.fast_pass import Asker, Passage
@@ -240,7 +240,7 @@ def short_way(
         names_owner=asked.interface == "RECEIVER" and asked.module in roles.OWNERS,
         names_driver=asked.interface == "RECEIVER" and asked.module in ownership.OF_DRIVERS,
         limit=limit_of(named),
-        most_octets=forwarding.most_octets(asked.method),
+        most_octets=doors.most_octets(asked.method),
         base=base.encode(),
         start=f"{asked.method} {place.path_and_query}".encode("latin-1"),
         head=f" HTTP/1.1{reached.head}{_lines(_TYPE) if has_body else ''}\r\nX-Request-ID: ".encode("latin-1"),

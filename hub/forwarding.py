@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urljoin
 
 from hub import callback_results, callbacks, direct_versions, known_objects, loops, passing
+from hub.doors import Doors, ThisThread
 from hub.models import Callback
 from hub.routing import Asked, Direct
 from ocpi import (
     client,
     client_async,
     exchanges,
-    health,
     ours,
     outbox_policy,
     outbox_request,
@@ -37,12 +37,8 @@ log = logging.getLogger(__name__)
 PASSED_BACK = ("x-total-count", "x-limit", "retry-after", "allow")
 _UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
 _TOO_MANY = status.TooManyRequests.http_status
-_PAGE_OCTETS = client.PAGE_BYTES  # of an answer that may be a page of a list
-_MOST_OCTETS = 1 << 20  # of any other
 _ACCEPTED = "ACCEPTED"
 
-
-Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
@@ -53,63 +49,6 @@ class Passed:
     http_status: int
     body: bytes
     headers: dict[str, str]
-
-
-class Doors(Protocol):
-    """What passing on needs of the world. On a thread nothing of it waits; in an event loop everything may."""
-
-    async def send(
-        self, platform: KnownPlatform, method: str, url: str, *, body: bytes | None, headers: dict[str, str],
-        timeout: float,
-    ) -> client.Answer:  # fmt: skip
-        """Send one request; raises ClientError, or ReceiverUnreachable if too many wait for this platform."""
-
-    async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
-        """Do what needs the database."""
-
-    async def failed(self, platform_id: int, error: str, *, retry_after: float | None = None) -> None:
-        """Note a call that failed, before the next one; `retry_after`: the seconds that it wants to be left alone."""
-
-    async def rests(self, platform_id: int, seconds: float) -> None:
-        """Note that a platform wants to be left alone for a while."""
-
-    async def refused(self, platform_id: int, reason: str) -> None:
-        """Send nothing more to a platform that refuses our token, before the next call (REL-25)."""
-
-    def succeeded(self, platform_id: int, elapsed: float) -> None:
-        """Note a call that was answered properly."""
-
-
-class _ThisThread:
-    """Everything at once, on the thread that asks."""
-
-    async def send(
-        self, platform: KnownPlatform, method: str, url: str, *, body: bytes | None, headers: dict[str, str],
-        timeout: float,
-    ) -> client.Answer:  # fmt: skip
-        return client.send(
-            platform.target(), method, url, body=body, headers=headers, timeout=timeout, max_body=most_octets(method)
-        )
-
-    async def run(self, work: Callable[Given, Result], *args: Given.args, **named: Given.kwargs) -> Result:
-        return work(*args, **named)
-
-    async def failed(self, platform_id: int, error: str, *, retry_after: float | None = None) -> None:
-        health.failed(platform_id, error, retry_after=retry_after)
-
-    async def rests(self, platform_id: int, seconds: float) -> None:
-        health.rest(platform_id, seconds)
-
-    async def refused(self, platform_id: int, reason: str) -> None:
-        health.pause(platform_id, reason)
-
-    def succeeded(self, platform_id: int, elapsed: float) -> None:
-        health.succeeded(platform_id, elapsed)
-
-
-def most_octets(method: str) -> int:
-    """Return how long the answer to a request may be (SEC-29)."""
-    return _PAGE_OCTETS if method == "GET" else _MOST_OCTETS
 
 
 def _now(work: Coroutine[Any, Any, Result]) -> Result:
@@ -127,7 +66,7 @@ def forward(asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids) -
 
     :raises OcpiError: as `pass_on`.
     """
-    return _now(pass_on(asked, route, query=query, body=body, ids=ids, doors=_ThisThread()))
+    return _now(pass_on(asked, route, query=query, body=body, ids=ids, doors=ThisThread()))
 
 
 async def pass_on(asked: Asked, route: Direct, *, query: str, body: bytes, ids: Ids, doors: Doors) -> Passed:
@@ -189,7 +128,7 @@ def bring_back(
 
     :raises OcpiError: as `pass_on`.
     """
-    back = pass_back(callback, owner=owner, method=method, body=body, routing=routing, ids=ids, doors=_ThisThread())
+    back = pass_back(callback, owner=owner, method=method, body=body, routing=routing, ids=ids, doors=ThisThread())
     return _now(back)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from ocpi import client_certificate, connection, host_actions, snapshot
+from ocpi import client_certificate, connection, host_actions, targets
 from ocpi.models import Platform, TlsSettings
 
 _LARGEST = 100_000
@@ -64,7 +64,7 @@ class TlsForm(forms.Form):
     def clean_certificate(self) -> str:
         name = str(self.cleaned_data["certificate"])
         try:
-            connection.tls_context("", snapshot.certificate_file(name))
+            connection.tls_context("", targets.certificate_file(name))
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise forms.ValidationError("This file has no certificate with its key, or cannot be read.") from error
         return name

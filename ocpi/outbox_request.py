@@ -1,4 +1,7 @@
-"""One delivery as a request, and what its answer means (architecture, section 8, Answers). No database here."""
+"""One delivery as a request, and what its answer means (architecture, section 8, Answers).
+
+The database is asked only when our token is refused: whether that is what is refused (`token_doubt`).
+"""
 
 from __future__ import annotations
 

@@ -15,14 +15,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.conf import settings
 
-from ocpi import client, clock, db_care, ours, secrets
+from ocpi import client, clock, db_care, ours, targets
 from ocpi.headers import Address
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform, TlsSettings
 
@@ -132,9 +130,9 @@ class KnownPlatform:
 
     def target(self) -> client.Target:
         """Return what the client needs to call this platform."""
-        return _target(
+        return targets.opened(
             self.id, self.name, self.sealed_token, self.base64_token, self.hosts, self.authorities_pem,
-            certificate_file(self.certificate),
+            targets.certificate_file(self.certificate),
         )  # fmt: skip
 
 
@@ -171,51 +169,6 @@ class Snapshot:
 
     def platform_of(self, party: KnownParty) -> KnownPlatform:
         return self.platforms[party.platform_id]
-
-
-def token_context(platform_id: int) -> str:
-    """Return what a sealed token is bound to (SEC-04)."""
-    return f"platform:{platform_id}:token_out"
-
-
-def certificate_file(name: str) -> str:
-    """Return where the certificate of ours with this name lies, or "" for none."""
-    return str(Path(settings.OCPI_CERTIFICATES) / name) if name else ""
-
-
-def target_with(platform: Platform, token: str, *hosts: str) -> client.Target:
-    """Return what the client needs to call a platform whose registration is under way: other token, one more host."""
-    tls = TlsSettings.objects.filter(platform=platform).first() or TlsSettings()
-    return client.Target(
-        platform_id=platform.pk,
-        name=platform.name,
-        token=token,
-        base64_token=platform.base64_token,
-        hosts=frozenset({*platform.hosts, *hosts}),
-        authorities_pem=tls.authorities_pem,
-        certificate_file=certificate_file(tls.certificate),
-    )
-
-
-@lru_cache(maxsize=2048)
-def _target(
-    platform_id: int,
-    name: str,
-    sealed: str,
-    base64_token: bool,
-    hosts: frozenset[str],
-    authorities_pem: str,
-    certificate_file: str,
-) -> client.Target:
-    return client.Target(
-        platform_id=platform_id,
-        name=name,
-        token=secrets.decrypt(sealed, context=token_context(platform_id)) if sealed else "",
-        base64_token=base64_token,
-        hosts=hosts,
-        authorities_pem=authorities_pem,
-        certificate_file=certificate_file,
-    )
 
 
 _lock = threading.Lock()

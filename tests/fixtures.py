@@ -29,7 +29,7 @@ from pytest_django.fixtures import Settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from hub import known_objects, passing
-from ocpi import defects, hosts, kept, secrets, snapshot, tallies, token_doubt, traffic
+from ocpi import defects, hosts, kept, secrets, snapshot, tallies, targets, token_doubt, traffic
 from ocpi.enums import Role
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 from tests import emptying, template
@@ -256,7 +256,7 @@ def connect(
         **platform,
     )
     if state == "REGISTERED":
-        row.token_out = secrets.encrypt(token_out, context=snapshot.token_context(row.id))
+        row.token_out = secrets.encrypt(token_out, context=targets.token_context(row.id))
         row.save()
     CredentialsToken.objects.create(platform=row, digest=secrets.digest(token), purpose=purpose, last_four=token[-4:])
     for text in roles:

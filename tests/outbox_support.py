@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from hub.models import SharedObject
-from ocpi import health, outbox, secrets, snapshot
+from ocpi import health, outbox, secrets, snapshot, targets
 from ocpi.headers import Address
 from ocpi.models import Delivery, Endpoint, Platform
 
@@ -134,7 +134,7 @@ def add_platform(name: str, url: str, **columns: Any) -> Platform:
     platform = Platform.objects.create(
         name=name, version="2.2.1", versions_url=f"{url}/versions", hosts=["127.0.0.1"], **columns
     )
-    platform.token_out = secrets.encrypt("token-out-0123456789", context=snapshot.token_context(platform.pk))
+    platform.token_out = secrets.encrypt("token-out-0123456789", context=targets.token_context(platform.pk))
     platform.save(update_fields=["token_out"])
     Endpoint.objects.bulk_create(
         Endpoint(platform=platform, identifier=module, role="RECEIVER", url=f"{url}/{module}") for module in MODULES

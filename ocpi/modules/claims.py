@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from ocpi import defects, ours, pull_rows, registration_states, secrets, snapshot, status
+from ocpi import defects, ours, pull_rows, registration_states, secrets, snapshot, status, targets
 from ocpi.enums import Role
 from ocpi.headers import Address
 from ocpi.models import ConnectionStatus, CredentialsToken, Endpoint, Party, Platform
@@ -98,7 +98,7 @@ def _is_used_towards(platforms: QuerySet[Platform], token: str) -> bool:
 
 def _opened(sealed: str, platform_id: int) -> str | None:
     try:
-        return secrets.decrypt(sealed, context=snapshot.token_context(platform_id))
+        return secrets.decrypt(sealed, context=targets.token_context(platform_id))
     except secrets.Unsealable:  # its key is gone: nobody can use it, so nobody shares it
         return None
 
@@ -111,7 +111,7 @@ def take_token(platform: Platform, token: str) -> None:
     :raises InvalidParameters: as `check_token`.
     """
     check_token(token, platform.pk)
-    platform.token_out = secrets.encrypt(token, context=snapshot.token_context(platform.pk))
+    platform.token_out = secrets.encrypt(token, context=targets.token_context(platform.pk))
 
 
 def connect(platform: Platform, *, token: str, versions_url: str, host: str, found: Discovered, roles: Any) -> None:

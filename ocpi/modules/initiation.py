@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from ocpi import client, clock, defects, exchanges, hosts, ours, registration_states, secrets, snapshot, status
+from ocpi import client, clock, defects, exchanges, hosts, ours, registration_states, secrets, snapshot, status, targets
 from ocpi.enums import Role
 from ocpi.headers import Address, Ids, Routing, new_id
 from ocpi.models import CredentialsToken, Platform
@@ -79,10 +79,10 @@ def register_with(
         if claims.is_in_force(token_a, platform.pk):
             raise HandshakeFailed("token A is in use already: it is ours, or that of another platform")
         platform.versions_url = versions_url
-        platform.token_out = secrets.encrypt(token_a, context=snapshot.token_context(platform.pk))
+        platform.token_out = secrets.encrypt(token_a, context=targets.token_context(platform.pk))
         platform.save()
         claims.announce()
-    target = snapshot.target_with(platform, token_a, host)
+    target = targets.under_way(platform, token_a, host)
     with _Handshake(platform):
         found = _discover(target, versions_url, correlation_id, platform.detects_token)
         target = replace(target, base64_token=found.base64_token)

@@ -24,6 +24,7 @@ from ocpi import (
     secrets,
     snapshot,
     status,
+    targets,
     version_numbers,
 )
 from ocpi.enums import ModuleID
@@ -120,7 +121,7 @@ def _take_in(
         claims.check_token(theirs.token, platform_id)
         refused = RequestedHost.objects.filter(platform=platform, host=host, decision=RequestedHost.Decision.REFUSED)
         approved = [host] if approve_host and not refused.exists() else []
-        target = snapshot.target_with(platform, theirs.token, *approved)
+        target = targets.under_way(platform, theirs.token, *approved)
         found = discovery.discover(
             target,
             theirs.url,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.db import models, transaction
 
-from ocpi import secrets, snapshot
+from ocpi import secrets, snapshot, targets
 from ocpi.models import Platform
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def register(module: str) -> None:
 
 def columns() -> list[Column]:
     """Return every column with sealed texts."""
-    ours = Column(Platform, "token_out", lambda row: snapshot.token_context(row.pk))
+    ours = Column(Platform, "token_out", lambda row: targets.token_context(row.pk))
     return [ours, *(column for side in _sides for column in import_module(side).COLUMNS)]
 
 

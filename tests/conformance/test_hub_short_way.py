@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from hub import forwarding
+from hub import doors
 from hub.models import Permission
 from ocpi import exchanges, rate_limit, snapshot
 from ocpi.models import CredentialsToken, Endpoint, Exchange, Party, Platform
@@ -439,7 +439,7 @@ def test_what_comes_again_on_a_new_connection_keeps_its_limits(
     cpo: Person, receiver: Person, listener: Listener, served: Served, settings: Settings,
     monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(forwarding, "_PAGE_OCTETS", 3000)
+    monkeypatch.setattr(doors, "_PAGE_OCTETS", 3000)
     octets = request(cpo, method="GET", path="/ocpi/hub/2.2.1/receiver/sessions/NL/TNM/S1", body=b"", Content_Type="")
 
     def between() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from ocpi import secrets, snapshot
+from ocpi import secrets, snapshot, targets
 from ocpi.headers import Address
 from ocpi.models import CredentialsToken, Endpoint, Party, Platform, TlsSettings
 from ocpi.snapshot import KnownPlatform
@@ -82,7 +82,7 @@ class World:
         Platform.objects.bulk_create([victim.platform for victim in victims])
         for victim in victims:
             victim.platform.token_out = secrets.encrypt(
-                secrets.new_token(), context=snapshot.token_context(victim.platform.pk)
+                secrets.new_token(), context=targets.token_context(victim.platform.pk)
             )
         Platform.objects.bulk_update([victim.platform for victim in victims], ["token_out"])
         Party.objects.bulk_create(

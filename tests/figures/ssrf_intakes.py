@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from hub.models import Callback
-from ocpi import client, client_async, outbox_probe, outbox_request, secrets, snapshot, status, wire_async
+from ocpi import client, client_async, outbox_probe, outbox_request, secrets, snapshot, status, targets, wire_async
 from ocpi.headers import new_id
 from ocpi.models import CredentialsToken, Party, Platform
 from ocpi.modules import initiation, registration
@@ -64,7 +64,7 @@ def _become(sides: str, *parties: str) -> None:
 def _platform(name: str, hosts: list[str], *, state: str = "REGISTERED", purpose: str = "CURRENT") -> Person:
     row = Platform.objects.create(name=name, state=state, hosts=hosts, any_role=True, connection="CONNECTED")
     if state == "REGISTERED":
-        row.token_out = secrets.encrypt(secrets.new_token(), context=snapshot.token_context(row.pk))
+        row.token_out = secrets.encrypt(secrets.new_token(), context=targets.token_context(row.pk))
         row.save()
     token = secrets.new_token()
     CredentialsToken.objects.create(platform=row, digest=secrets.digest(token), purpose=purpose, last_four=token[-4:])

@@ -22,7 +22,7 @@ def fill(platforms: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Register platforms as if they had done it themselves; return their ids by name."""
     from django.db import transaction
 
-    from ocpi import secrets, snapshot
+    from ocpi import secrets, targets
     from ocpi.enums import FUNCTIONAL_MODULES, InterfaceRole
     from ocpi.models import CredentialsToken, Endpoint, Party, Platform
 
@@ -39,7 +39,7 @@ def fill(platforms: Sequence[Mapping[str, Any]]) -> dict[str, int]:
                 average_ms=2.0,
             )
             platform.token_out = secrets.encrypt(
-                f"token-out-{platform.pk:020}", context=snapshot.token_context(platform.pk)
+                f"token-out-{platform.pk:020}", context=targets.token_context(platform.pk)
             )
             platform.save(update_fields=["token_out"])
             CredentialsToken.objects.create(

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
-from ocpi import client, connection, host_actions, hosts, snapshot
+from ocpi import client, connection, host_actions, hosts, snapshot, targets
 from ocpi.models import AuditEntry, CredentialsToken, Platform, RequestedHost, TlsSettings
 from tests.admin_world import operator_fixture as operator_fixture
 from tests.admin_world import viewer_fixture as viewer_fixture
@@ -203,7 +203,7 @@ def test_and_so_is_the_handshake_with_it(member: Person, authority: Authority) -
     host_actions.set_tls(member.id, authorities_pem=authority.pem, certificate=certificate, actor="operator")
 
     known = snapshot.current().platforms[member.id].target()
-    target = snapshot.target_with(Platform.objects.get(pk=member.id), "its token B", "new.example")
+    target = targets.under_way(Platform.objects.get(pk=member.id), "its token B", "new.example")
 
     assert (target.authorities_pem, target.certificate_file) == (authority.pem, known.certificate_file)
     assert known.certificate_file.endswith("ours.example.pem")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from ocpi import exchanges, live_secrets, secrets, snapshot
+from ocpi import exchanges, live_secrets, secrets, snapshot, targets
 from ocpi.exchange_columns import Entry
 from ocpi.models import CredentialsToken, Delivery, Exchange, FinishedDelivery, Platform
 from ocpi.outbox_engine import drain_now
@@ -29,7 +29,7 @@ def known(partner: Partner) -> Person:
         digest=secrets.digest(person.token), last_four=person.token[-4:]
     )
     person.token_out = secrets.new_token()
-    sealed = secrets.encrypt(person.token_out, context=snapshot.token_context(person.id))
+    sealed = secrets.encrypt(person.token_out, context=targets.token_context(person.id))
     Platform.objects.filter(pk=person.id).update(token_out=sealed)
     snapshot.changed()
     return person
@@ -87,7 +87,7 @@ def test_two_tokens_that_end_alike_in_base64_are_told_apart(known: Person) -> No
 @pytest.mark.req("SEC-50")
 def test_an_unusual_token_of_a_partner_is_masked_as_well(known: Person) -> None:
     for token in ("short!", "with spaces and §", "tiny-one"):
-        sealed = secrets.encrypt(token, context=snapshot.token_context(known.id))
+        sealed = secrets.encrypt(token, context=targets.token_context(known.id))
         Platform.objects.filter(pk=known.id).update(token_out=sealed)
         snapshot.changed()
 

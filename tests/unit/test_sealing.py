@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from cpo.modules import certificates_authorities, certificates_backends
-from ocpi import secrets, snapshot
+from ocpi import secrets, snapshot, targets
 from ocpi.models import Platform
 from ocpi.modules import sealing
 from tests.fixtures import Partner
@@ -56,7 +56,7 @@ def test_after_a_rotation_the_old_key_opens_nothing_and_is_not_needed(partner: P
     settings.FIELD_KEYS = old
     for row in Platform.objects.exclude(token_out=""):
         with pytest.raises(secrets.Unsealable):
-            secrets.decrypt(row.token_out, context=snapshot.token_context(row.pk))
+            secrets.decrypt(row.token_out, context=targets.token_context(row.pk))
 
 
 @pytest.mark.req("SEC-04")
