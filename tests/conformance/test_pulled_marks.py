@@ -66,14 +66,16 @@ def test_a_page_that_was_answered_clears_the_marks_of_its_objects(reader: Person
 
 
 @pytest.mark.req("REL-36")
+@pytest.mark.parametrize("state", ["PENDING", "MARKED"])  # the change is to be sent, or was tried in vain
 def test_an_object_that_changes_after_it_was_read_keeps_its_mark(
-    reader: Person, monkeypatch: pytest.MonkeyPatch
+    reader: Person, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     add_tariff(tariff(id="A"))
     answered = pagination.answer
 
     def meanwhile(*arguments: Any, **options: Any) -> Any:
         add_tariff(tariff(id="A", currency="CHF", last_updated="2026-02-01T00:00:00Z"))
+        Delivery.objects.update(state=state)
         return answered(*arguments, **options)
 
     monkeypatch.setattr(pagination, "answer", meanwhile)

@@ -190,7 +190,7 @@ def test_a_refusal_by_one_party_is_none_by_another_or_of_another_object(
 @pytest.mark.parametrize(
     "says",
     [
-        Says(500), Says(502, body=b"<html>Bad gateway</html>"), Says(429), Says(200, 3000), Says(200, None),
+        Says(500), Says(502, body=b"<html>Bad gateway</html>"), Says(408), Says(429), Says(200, 3000), Says(200, None),
         Says(body=b"<html>Welcome</html>"), Says(body=b'{"status_code":'), Says(body=b"[1000]"), Says(body=b'"ok"'),
         Says(body=b'{"status_code":"abc"}'), Says(body=b"x" * 2_000_000), Says(body=b"\xff\xfe\0"), Says(hangs_up=True),
         Says(body=b'{"status_code":99999999}'),
@@ -213,6 +213,30 @@ def test_what_is_the_platforms_fault_makes_it_back_off_as_a_whole(
     tried = pending()[0]
     assert tried.attempts == 1
     assert 0 < len(tried.error) <= 2000
+
+
+@pytest.mark.req("REL-25", "REL-26", "REL-33")
+def test_who_cannot_be_reached_backs_off_and_loses_nothing() -> None:
+    with recorder() as gone:
+        platform = add_platform("gone", gone.url)
+    mark(add_object("CDR1", module="cdrs"), platform, kind="CDR")
+
+    drain_now()
+
+    platform.refresh_from_db()
+    assert platform.failures == 1
+    assert [(found.state, found.attempts) for found in pending()] == [("PENDING", 1)]
+
+
+@pytest.mark.req("REL-28", "REL-33")
+def test_a_cdr_is_delivered_however_long_its_location_is(emsp_server: Recorder, emsp_platform: Platform) -> None:
+    emsp_server.answers = [Says(201, headers={"Location": f"{emsp_server.url}/cdrs/{'x' * 3000}"})]
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+
+    drain_now()
+
+    assert [found.state for found in FinishedDelivery.objects.all()] == ["DELIVERED"]
+    assert emsp_server.lines == ["POST /cdrs"]
 
 
 @pytest.mark.req("REL-25")
