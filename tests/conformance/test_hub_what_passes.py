@@ -277,7 +277,7 @@ def test_a_party_owns_no_objects_that_its_role_has_not(
     [
         "sessions/FR%2FCPX%2FS1", "sessions/FR/CPX%2FS1", "sessions/FR%2fCPX/S1", "sessions/FR%5CCPX%5CS1",
         "sessions/%2FFR%2FCPX/S1/x", "locations/FR%2FCPX%2FLOC1", "tariffs/NL//T1", "tokens/NL/TNM", "sessions/NL",
-        "sessions", "locations/",
+        "sessions/NL/TNM", "sessions", "locations/",
     ],
 )  # fmt: skip
 def test_a_path_has_an_owner_and_no_other_one_inside(

@@ -509,6 +509,25 @@ def test_what_comes_in_an_answer_is_kept_only_if_it_is_the_answerers(
     assert defects.count(answering.id, "TRN-100 foreign owner") == 1, "once for each page"
 
 
+@pytest.mark.req("SEC-37", "SEC-38")
+@pytest.mark.parametrize(("module", "name"), [("sessions", "session"), ("cdrs", "cdr")])
+def test_what_comes_in_an_answer_is_kept_only_if_its_driver_is_ours(
+    emsp_side: None, partner: Partner, document: Document, capsys: pytest.CaptureFixture[str], module: str, name: str
+) -> None:
+    """A CPO that lists everybody's: what is of the driver of another eMSP is none of our business."""
+    own = document(name)
+    with Listener(["NL*TNM:CPO"]) as listener:
+        partner("NL*TNM:CPO", name="answering", listener=listener)
+        listed = [{**own, "id": "FOREIGN", "cdr_token": {**own["cdr_token"], "party_id": "XXX"}}, own]
+        listener.reply("GET", f"/ocpi/2.2.1/sender/{module}", data=listed, headers={"X-Total-Count": "2"})
+        call_command("pull", "--platform", "answering", "--module", module, "--json")
+
+    kept = emsp_models.Session if module == "sessions" else emsp_models.CDR
+    assert [row.object_id for row in kept.objects.all()] == [own["id"]]
+    [counted] = [each[module] for each in json.loads(capsys.readouterr().out).values()]
+    assert (counted["created"], counted["refused"]) == (1, 1)
+
+
 def test_the_status_of_what_is_not_there_is_one_sentence() -> None:
     kinds = (status.UnknownObject, status.UnknownLocationObject, status.UnknownTokenObject)
     assert {kind().message for kind in kinds} == {"There is nothing at this URL"}
