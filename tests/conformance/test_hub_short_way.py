@@ -82,19 +82,38 @@ def _names(lines: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if name.lower() not in ("x-request-id", "date")}
 
 
+@pytest.mark.req("HUB-12", "HUB-13", "SEC-40")
+@pytest.mark.parametrize("to", ["BE*MSX", "BE*EMS", "DE*MSX"])
 def test_another_object_and_another_party_on_the_same_connection(
-    cpo: Person, receiver: Person, partner: Partner, listener: Listener, served: Served
+    cpo: Person, receiver: Person, partner: Partner, listener: Listener, served: Served, to: str
 ) -> None:
     with Listener() as other:
-        partner("BE*MSX:EMSP", listener=other)
+        partner(f"{to}:EMSP", listener=other)
         answer, _ = after_warming(
-            served, request(cpo), request(cpo, to="BE*MSX", path=PREFERENCES.replace("S1", "S2"), ids=("r2", "c2"))
+            served, request(cpo), request(cpo, to=to, path=PREFERENCES.replace("S1", "S2"), ids=("r2", "c2"))
         )
 
         assert answer.codes == (200, 1000)
         assert (answer.headers["x-request-id"], answer.headers["x-correlation-id"]) == ("r2", "c2")
-        assert answer.headers["ocpi-from-party-id"] == "MSX"
+        assert f"{answer.headers['ocpi-from-country-code']}*{answer.headers['ocpi-from-party-id']}" == to
         assert other.received("PUT")[0].path.endswith("/S2/charging_preferences")
+
+
+@pytest.mark.req("HUB-12", "HUB-13", "SEC-34")
+@pytest.mark.parametrize("sender", ["BE*TNM", "NL*TN2", "BE*TN2"])
+def test_another_party_that_asks_on_the_same_connection(
+    partner: Partner, receiver: Person, listener: Listener, served: Served, sender: str
+) -> None:
+    asking = partner("NL*TNM:CPO", f"{sender}:CPO")
+    country_code, party_id = sender.split("*")
+    changed = {"OCPI_from_country_code": country_code, "OCPI_from_party_id": party_id}
+
+    answer, _ = after_warming(served, request(asking), request(asking, **changed))
+
+    assert answer.codes == (200, 1000)
+    assert f"{answer.headers['ocpi-to-country-code']}*{answer.headers['ocpi-to-party-id']}" == sender
+    got = listener.received("PUT")[-1].headers
+    assert f"{got['ocpi-from-country-code']}*{got['ocpi-from-party-id']}" == sender
 
 
 # ---- what is remembered ends with what it was found by
