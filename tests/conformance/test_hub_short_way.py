@@ -106,14 +106,28 @@ def test_another_party_that_asks_on_the_same_connection(
 ) -> None:
     asking = partner("NL*TNM:CPO", f"{sender}:CPO")
     country_code, party_id = sender.split("*")
-    changed = {"OCPI_from_country_code": country_code, "OCPI_from_party_id": party_id}
+    changed = request(asking, OCPI_from_country_code=country_code, OCPI_from_party_id=party_id)
 
-    answer, _ = after_warming(served, request(asking), request(asking, **changed))
+    answer, _ = after_warming(served, request(asking), changed)
 
     assert answer.codes == (200, 1000)
     assert f"{answer.headers['ocpi-to-country-code']}*{answer.headers['ocpi-to-party-id']}" == sender
     got = listener.received("PUT")[-1].headers
     assert f"{got['ocpi-from-country-code']}*{got['ocpi-from-party-id']}" == sender
+
+
+@pytest.mark.req("SEC-40")
+def test_a_module_that_a_rule_denies_on_the_connection_of_one_that_passes(
+    cpo: Person, receiver: Person, listener: Listener, served: Served
+) -> None:
+    Permission.objects.create(effect="DENY", from_country_code="NL", module="tariffs")
+    session, tariff = (f"/ocpi/hub/2.2.1/receiver/{module}/NL/TNM/1" for module in ("sessions", "tariffs"))
+    body = b'{"currency":"EUR"}'
+
+    answer, _ = after_warming(served, request(cpo, path=session, body=body), request(cpo, path=tariff, body=body))
+
+    assert answer.codes == (200, 4001)
+    assert {got.path.rsplit("/", 4)[1] for got in listener.received("PUT")} == {"sessions"}
 
 
 # ---- what is remembered ends with what it was found by
