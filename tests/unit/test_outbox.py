@@ -258,7 +258,7 @@ def test_who_may_have_got_a_change_gets_the_whole_object_whatever_came_in_betwee
     assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
 
 
-@pytest.mark.req("REL-14")
+@pytest.mark.req("REL-14", "REL-25")
 def test_nothing_overtakes_a_row_that_waits_for_its_next_try(emsp_server: Recorder, emsp_platform: Platform) -> None:
     names = [f"LOC{number}" for number in range(2, 99)]
     neighbour = next(name for name in names if outbox.slot_of(name) == outbox.slot_of("LOC1"))

@@ -54,7 +54,7 @@ def test_marks_become_pushes_at_their_rate_however_many_workers_sweep(
 ) -> None:
     settings.OCPI_CATCH_UP_PER_SECOND = 4
     other = add_platform("another eMSP", emsp_server.url)
-    _marks(emsp_platform, 12)
+    _marks(emsp_platform, 60)
     mark(add_object("LOC99"), other)
     Delivery.objects.filter(platform=other).update(state="MARKED")
 
@@ -69,7 +69,7 @@ def test_marks_become_pushes_at_their_rate_however_many_workers_sweep(
     for _ in range(5):
         outbox_care.sweep()
     second = _in_state("PENDING", emsp_platform)
-    assert min(first + 2, 12) <= second <= 6 + math.ceil(4 * (time.monotonic() - began + 0.5))
+    assert first + 2 <= second <= 6 + math.ceil(4 * (time.monotonic() - began + 0.5))
 
     _seconds_pass(3600)  # what was not used does not gather
     outbox_care.sweep()

@@ -193,7 +193,7 @@ def test_a_refusal_by_one_party_is_none_by_another_or_of_another_object(
         Says(500), Says(502, body=b"<html>Bad gateway</html>"), Says(408), Says(429), Says(200, 3000), Says(200, None),
         Says(body=b"<html>Welcome</html>"), Says(body=b'{"status_code":'), Says(body=b"[1000]"), Says(body=b'"ok"'),
         Says(body=b'{"status_code":"abc"}'), Says(body=b"x" * 2_000_000), Says(body=b"\xff\xfe\0"), Says(hangs_up=True),
-        Says(body=b'{"status_code":99999999}'),
+        Says(body=b'{"status_code":99999999}'), Says(200, 4000),
     ],
 )  # fmt: skip
 def test_what_is_the_platforms_fault_makes_it_back_off_as_a_whole(
