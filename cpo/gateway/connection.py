@@ -269,9 +269,10 @@ class Connection:
             return
         own = self.record.ping_timeout_seconds
         timeout = config.ping_timeout_seconds if own is None else own
-        if timeout > 0 and now - self.heard_at >= interval + timeout:
+        # Moments are compared, not the time between them: of fractions, that may be a little too short.
+        if timeout > 0 and now >= self.heard_at + (interval + timeout):
             self.services.spawn(self._hang_up())
-        elif now - max(self.heard_at, self.pinged_at) >= interval:
+        elif now >= max(self.heard_at, self.pinged_at) + interval:
             self.pinged_at = now
             self.services.spawn(self.ping())
 
