@@ -232,7 +232,7 @@ def test_one_platform_has_several_roles_and_parties(invited: Person, listener: L
 
     registered(invited, listener, roles=[credentials_role(role) for role in roles])
 
-    assert [str(party) for party in Party.objects.filter(approved=True, claimed=True)] == roles
+    assert [str(party) for party in Party.objects.filter(approved=True, claimed=True).order_by("id")] == roles
 
 
 @pytest.mark.req("TRN-007", "SEC-06")

@@ -175,7 +175,8 @@ def test_each_change_is_pushed_with_its_own_time(partner: Partner, listener: Lis
     bodies = [request.json for request in listener.received("PUT", PUSHED)]
     assert [body["status"] for body in bodies] == ["CONNECTED", "OFFLINE", "CONNECTED"]
     assert bodies[0]["last_updated"] < bodies[1]["last_updated"] < bodies[2]["last_updated"]
-    assert list(ClientInfoChange.objects.filter(info__party_id="TNM").values_list("status", flat=True)) == [
+    found = ClientInfoChange.objects.filter(info__party_id="TNM").order_by("id")
+    assert list(found.values_list("status", flat=True)) == [
         "CONNECTED", "OFFLINE", "CONNECTED"
     ]  # fmt: skip
 

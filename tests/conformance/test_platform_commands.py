@@ -38,7 +38,7 @@ def test_an_invitation_is_enough_to_register(listener: Listener) -> None:
 
     assert set(found) == {"platform", "versions_url", "token_a"}
     assert found["versions_url"] == "http://127.0.0.1:8000/ocpi/versions"
-    assert [str(party) for party in Party.objects.filter(approved=True, claimed=False)] == [
+    assert [str(party) for party in Party.objects.filter(approved=True, claimed=False).order_by("id")] == [
         "DE*EMS:EMSP",
         "DE*EMS:CPO",
     ]

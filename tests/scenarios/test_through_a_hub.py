@@ -143,6 +143,7 @@ def _connected(
 def test_a_reservation_is_made_given_up_and_taken_back(world: World) -> None:
     at = ("--to", "NL*TNM", "--location", LOCATION, "--evse", EVSE_UID)
 
+    world.is_now("AVAILABLE")  # after the end of a session the car leaves first
     reserved = world.emsp.manage("reserve_now", *at, "--token", TOKEN, "--reservation", "RES-1")
     world.is_now("RESERVED")
     canceled = world.emsp.manage("cancel_reservation", "--to", "NL*TNM", "--reservation", "RES-1")
