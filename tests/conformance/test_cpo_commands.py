@@ -178,6 +178,17 @@ def test_a_token_of_another_emsp_is_refused(point: Point, start: Any, document: 
     assert not Command.objects.exists()
 
 
+@pytest.mark.req("CMD-25", "SEC-37")
+def test_nor_is_anything_reserved_for_it(point: Point, emsp: Person, document: Document) -> None:
+    told = document("reserve_now", token=document("token_rfid", party_id="OTH"), expiry_date="2099-01-01T00:00:00Z")
+
+    answer = emsp.post(f"{PATH}/RESERVE_NOW", {**told, "response_url": f"{emsp.url}{RESULTS}/1"})
+
+    assert answer.codes == (200, 2001)
+    assert "token" in answer.message
+    assert not Command.objects.exists()
+
+
 @pytest.mark.req("CMD-26", "CMD-28", "CMD-29", "PIT-62")
 def test_the_token_is_neither_checked_nor_kept_as_a_pushed_one(
     point: Point, start: Any, document: Document, emsp: Person, listener: Listener

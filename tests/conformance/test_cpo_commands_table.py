@@ -269,7 +269,7 @@ def test_the_reference_is_that_of_the_command_and_not_one_inside_the_token(
 # ---------------------------------------------------------------- unlocking
 
 
-@pytest.mark.req("OCPP-94", "OCPP-93")
+@pytest.mark.req("OCPP-94", "OCPP-93", "SEC-37")
 def test_only_the_emsp_of_a_session_unlocks_while_it_charges(
     point: Point, emsp: Commander, partner: Partner, document: Document
 ) -> None:

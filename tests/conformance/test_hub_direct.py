@@ -133,6 +133,7 @@ def test_a_callback_lives_an_hour_longer_than_the_announced_timeout(
     assert 4100 < (callback.expires_at - callback.created_at).total_seconds() < 4300
 
 
+@pytest.mark.req("SEC-41")
 def test_a_refused_command_leaves_no_callback(
     far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]
 ) -> None:

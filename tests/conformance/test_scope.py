@@ -22,7 +22,7 @@ from hub.models import SharedObject
 from hub.views import RouteView
 from ocpi import defects, endpoints, snapshot, status
 from ocpi.enums import InterfaceRole, ModuleID, Role
-from ocpi.models import CredentialsToken, Party
+from ocpi.models import CredentialsToken, Party, Platform
 from ocpi.views import METHODS, OcpiView, UnknownPath
 from tests import front_doors
 from tests.fixtures import Document, Partner, Side
@@ -339,6 +339,10 @@ def test_a_hub_that_names_a_party_does_not_become_it(
     Party.objects.filter(platform=cpo.platform).update(claimed=False)
     snapshot.changed()
     assert hub.get(where, sender="NL*TNM").codes == (200, 1000), "it is behind the hub alone now"
+    Party.objects.filter(platform=cpo.platform).update(claimed=True)
+    Platform.objects.filter(pk=cpo.id).update(state="UNREGISTERED")
+    snapshot.changed()
+    assert hub.get(where, sender="NL*TNM").codes == (200, 1000), "who has left speaks for nobody"
 
 
 @pytest.mark.req("SEC-35", "SEC-39")

@@ -51,6 +51,12 @@ def test_a_url_of_the_hub_ends_with_what_it_is_for(cpo: Person, emsp: Person) ->
     assert kept(cpo, emsp).expires_at == NOW + timedelta(seconds=120) + HOUR, "until a timeout is announced"
     assert kept(cpo, emsp, expiry_date="2026-03-02T14:00:00Z").expires_at == NOW + 6 * HOUR, "a reservation"
     assert kept(cpo, emsp, expiry_date="9999-12-31T23:59:59Z").expires_at == NOW + timedelta(days=30) + HOUR
+    assert kept(cpo, emsp, expiry_date="soon").expires_at == NOW + timedelta(seconds=120) + HOUR, (
+        "its receiver's matter"
+    )
+    for kind, life in ((Callback.Kind.LINK, timedelta(hours=24)), (Callback.Kind.LOCATION, None)):
+        callbacks.replace_url(kind, "https://emsp.example/1", module="cdrs", ends=ends(cpo, emsp), correlation_id="c")
+        assert Callback.objects.get(kind=kind).expires_at == (life and NOW + life)
     for announced, seconds in ((600, 600), (10**9, 86_400), (30, 120), (-1, 120)):
         callback = kept(cpo, emsp)
         callbacks.extend(callback, announced)
