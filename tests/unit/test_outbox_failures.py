@@ -419,7 +419,7 @@ def test_a_failing_platform_does_not_keep_the_others_waiting(emsp_server: Record
     assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
 
 
-@pytest.mark.req("REL-31", "TRN-118", "TRN-119", "HUB-45")
+@pytest.mark.req("REL-31", "REL-36", "TRN-118", "TRN-119", "HUB-45")
 def test_after_its_time_to_live_only_a_mark_without_a_body_stays(
     emsp_server: Recorder, emsp_platform: Platform
 ) -> None:
@@ -432,6 +432,7 @@ def test_after_its_time_to_live_only_a_mark_without_a_body_stays(
 
     [mark_left] = pending()
     assert (mark_left.state, mark_left.fields, mark_left.body) == ("MARKED", None, "")
+    assert 400 < seconds_until_due(mark_left) <= 600  # so long it may pull
     tries = len(emsp_server.got)
     drain_now()
     assert len(emsp_server.got) == tries

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from pytest_django.fixtures import Settings
 
 from emsp import models
@@ -42,10 +43,12 @@ def test_pulls_come_hours_apart_and_never_all_at_once(
 
 
 def _failed_for(owner: Person, failures: int) -> None:
-    """Let calls to a platform fail, ten minutes ago."""
+    """Let calls to a platform fail, ten minutes ago; between two of them lie another ten."""
     for _ in range(failures):
         health.failed(owner.id, "no answer")
-        Platform.objects.filter(pk=owner.id).update(backoff_until=None)
+        Platform.objects.filter(pk=owner.id).update(
+            backoff_until=None, failing_since=F("failing_since") - timedelta(minutes=10)
+        )
     later(timedelta(minutes=10))
 
 
@@ -106,6 +109,15 @@ def test_a_recovery_does_not_move_the_place_of_the_next_delta(owner: Person, lis
     assert row.kind == "RECOVERY"
     assert row.date_from == date_from
     assert run(owner.id, "tariffs").kind == "DELTA"
+
+
+@pytest.mark.req("REL-37")
+def test_what_an_operator_asks_for_does_not_move_the_place_of_the_next_delta(owner: Person, lists: Lists) -> None:
+    date_from = run(owner.id, "tariffs").date_from
+
+    row = run(owner.id, "tariffs", since=datetime.now(UTC))
+
+    assert (row.kind, row.date_from) == ("SINCE", date_from)
 
 
 @pytest.mark.req("TRN-121", "REL-37")
