@@ -22,6 +22,7 @@ from ocpi import (
     client,
     client_async,
     exchanges,
+    live_secrets,
     ours,
     outbox_policy,
     outbox_request,
@@ -188,7 +189,7 @@ async def _judged(
     exchanges.record_out(outcome, platform_id=platform.id, module=module, routing=routing)
     if isinstance(outcome, client.ClientError):
         if not isinstance(outcome, client_async.Interrupted):
-            await doors.failed(platform.id, type(outcome).__name__)
+            await doors.failed(platform.id, live_secrets.hide_at_hand(str(outcome)) or type(outcome).__name__)
         raise _as_hub_error(outcome, platform) from outcome
     answer = outcome
     if answer.http_status in token_doubt.REFUSALS:

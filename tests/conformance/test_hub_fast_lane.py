@@ -133,6 +133,8 @@ def test_a_request_without_an_answer_is_sent_once(
     assert codes(answer) == (200, 4002)
     assert b"the connection was closed before the answer was complete" in answer.content
     assert len(listener.received(method)) == 1
+    said = Platform.objects.get(pk=receiver.id).last_error  # what is wrong, in words for an operator
+    assert said == "the connection was closed before the answer was complete"
 
 
 def as_text(found: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
