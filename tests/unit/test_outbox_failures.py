@@ -494,6 +494,7 @@ def test_after_five_refusals_in_a_row_an_object_is_parked_and_others_go_on(
         drain_now()
     assert len(emsp_server.got) == 5
     assert pending()[0].attempts == 0  # after its hour it is tried as often as any other
+    assert 3500 < seconds_until_due(pending()[0]) <= 3600
 
     mark(poison, emsp_platform)
     mark(good, emsp_platform)
