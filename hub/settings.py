@@ -370,7 +370,6 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 # demo, must not be logged out of the others.
 if urlsplit(OCPI_BASE_URL).port:
     SESSION_COOKIE_NAME = f"sessionid_{urlsplit(OCPI_BASE_URL).port}"
-    CSRF_COOKIE_NAME = f"csrftoken_{urlsplit(OCPI_BASE_URL).port}"
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
 if _HTTPS:

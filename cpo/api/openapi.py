@@ -71,7 +71,12 @@ def document(*, server: str) -> Schema:
             },
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "sessionid",
+                    "description": "that of the admin; with the port behind it, if OCPI_BASE_URL has one: sessionid_8000",
+                },
             },
         },
     }
