@@ -277,24 +277,6 @@ def test_nothing_overtakes_a_row_that_waits_for_its_next_try(emsp_server: Record
     assert emsp_server.lines[2:] == ["PUT /locations/NL/TNM/LOC1", "PUT /sessions/NL/TNM/S1"]
 
 
-@pytest.mark.req("REL-14", "REL-20")
-def test_what_waits_for_one_platform_holds_back_nothing_of_another(
-    emsp_server: Recorder, emsp_platform: Platform
-) -> None:
-    with recorder() as away:
-        location, tariff, other = add_object(), add_object("T1", module="tariffs"), add_platform("away", away.url)
-        away.answers = [Says(status_code=4003)]
-        mark(location, other)
-        drain_now()
-        mark(tariff, other)
-        mark(location, emsp_platform)
-
-        drain_now()
-
-        assert away.lines == ["PUT /locations/NL/TNM/LOC1", "PUT /tariffs/NL/TNM/T1"]
-    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
-
-
 @pytest.mark.req("REL-14")
 @pytest.mark.parametrize("answer", [Says(503), Says(429), Says(hangs_up=True)])
 def test_what_failed_by_the_platforms_fault_is_not_overtaken(
