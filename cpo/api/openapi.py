@@ -75,7 +75,8 @@ def document(*, server: str) -> Schema:
                     "type": "apiKey",
                     "in": "cookie",
                     "name": "sessionid",
-                    "description": "that of the admin; with the port behind it, if OCPI_BASE_URL has one: sessionid_8000",
+                    "description": "that of the admin; with the port behind it, if OCPI_BASE_URL has one: "
+                    "sessionid_8000",
                 },
             },
         },

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -94,6 +95,9 @@ def test_marks_of_who_is_away_wait_for_it_however_long(
     tell(hub, document, status)
     send()
     drain_now()
+    [held] = Delivery.objects.all()
+    assert held.tried_at is not None
+    assert held.due_at - held.tried_at == timedelta(seconds=settings.OCPI_PULL_GRACE)  # it may pull, if it is back soon
     later(3 * 3600)
     outbox_care.sweep()
 

@@ -81,6 +81,33 @@ def test_a_thousand_failures_of_one_object_go_out_once(recorder: Recorder, monke
     assert not FinishedDelivery.objects.exists()
 
 
+def test_of_several_failures_of_one_object_the_newest_goes_out(recorder: Recorder) -> None:
+    platform = support.add_platform("one", recorder.url)
+    rows = [_finished(platform, 1, correlation_id=name) for name in ("old", "older than the last", "last")]
+
+    assert delivery_actions.send_finished_again([row.pk for row in rows], actor="alice") == 1
+    assert Delivery.objects.get().correlation_id == "last"
+
+
+@pytest.mark.req("REL-16")
+def test_a_retry_of_what_waits_already_makes_it_whole_and_due_once_more(recorder: Recorder) -> None:
+    """Also if it is on its way just now: what comes of that try does not end it."""
+    platform = support.add_platform("one", recorder.url)
+    location = support.add_object("LOC1")
+    support.mark(location, platform, fields=["status"])
+    Delivery.objects.update(attempts=3, due_at=NOW + timedelta(hours=1))
+    [waiting] = Delivery.objects.all()
+    dead = _finished(platform, location.pk, path=waiting.path, order_key=waiting.order_key, slot=waiting.slot,
+                     source=waiting.source, to_country_code="DE", to_party_id="EMS")  # fmt: skip
+
+    assert delivery_actions.send_finished_again([dead.pk], actor="alice") == 1
+
+    again = Delivery.objects.get()
+    assert (again.pk, again.fields, again.attempts) == (waiting.pk, None, 0)
+    assert again.change == waiting.change + 1
+    assert again.due_at < waiting.due_at
+
+
 def test_dropping_needs_a_reason_that_stays_with_the_delivery(recorder: Recorder) -> None:
     platform = support.add_platform("one", recorder.url)
     dead, refused = _finished(platform, 1, error="HTTP 500"), _finished(platform, 2, state="REFUSED")
@@ -151,6 +178,15 @@ def test_a_replay_keeps_to_its_period_and_leaves_late_results_alone(recorder: Re
     assert FinishedDelivery.objects.filter(state="DELIVERED").count() == 4  # they stay as a record
 
 
+def test_a_replay_brings_what_was_taken_and_what_should_have_been(recorder: Recorder) -> None:
+    platform = support.add_platform("one", recorder.url)
+    for number, state in enumerate(("DELIVERED", "DEAD", "REFUSED", "DROPPED")):
+        _finished(platform, number, state=state)
+
+    assert dead_letters.replay(platform.pk, NOW - timedelta(hours=1), actor="alice").objects == 3
+    assert set(Delivery.objects.values_list("source_id", flat=True)) == {0, 1, 2}
+
+
 @pytest.mark.req("REL-17")
 def test_results_have_no_object_that_would_make_them_one_and_go_out_in_chunks(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
@@ -197,6 +233,45 @@ def test_marks_are_brought_forward_and_a_lane_is_reopened(recorder: Recorder) ->
     assert not Delivery.objects.filter(due_at__gt=datetime.now(UTC)).exists()
     assert _audited("lane.catch_up") == {"marks": 1}
     assert _audited("lane.reopen") == {"deliveries": 1}
+
+
+def test_what_is_given_up_is_dead_and_written_down_with_its_reason(recorder: Recorder) -> None:
+    platform = support.add_platform("one", recorder.url)
+    support.mark(support.add_object("LOC1"), platform)
+    delivery = Delivery.objects.get()
+
+    assert delivery_actions.give_up([delivery.pk], actor="alice", reason="settled by letter") == 1
+
+    assert not Delivery.objects.exists()
+    dead = FinishedDelivery.objects.get()
+    assert (dead.state, dead.error) == ("DEAD", "given up by alice: settled by letter; ")
+    assert AuditEntry.objects.get(action="delivery.give_up").actor == "alice"
+    assert _audited("delivery.give_up") == {"ids": [delivery.pk], "number": 1, "reason": "settled by letter"}
+
+
+def test_what_is_sent_again_goes_whole(recorder: Recorder) -> None:
+    platform = support.add_platform("one", recorder.url)
+    support.mark(support.add_object("LOC1"), platform, fields=["status"])
+    Delivery.objects.update(due_at=NOW + timedelta(hours=1), attempts=3)
+
+    assert delivery_actions.send_again([Delivery.objects.get().pk], actor="alice") == 1
+    outbox_engine.drain_now()
+
+    assert recorder.lines == ["PUT /locations/NL/TNM/LOC1"]
+    assert AuditEntry.objects.get(action="delivery.send_again").actor == "alice"
+
+
+def test_reopening_a_lane_leaves_marks_to_their_grace(recorder: Recorder) -> None:
+    platform = support.add_platform("one", recorder.url)
+    for name in ("LOC1", "LOC2"):
+        support.mark(support.add_object(name), platform)
+    soon = NOW + timedelta(hours=1)
+    Delivery.objects.update(due_at=soon)
+    Delivery.objects.filter(path__endswith="LOC1").update(state="MARKED")
+
+    assert delivery_actions.reopen_lane(platform.pk, actor="alice") == 1
+
+    assert Delivery.objects.get(due_at=soon).state == "MARKED"
 
 
 def test_only_an_offline_platform_is_probed_before_its_time(recorder: Recorder) -> None:

@@ -533,6 +533,20 @@ def test_what_another_platform_refuses_parks_nothing_here(emsp_server: Recorder,
     assert pending() == []
 
 
+@pytest.mark.req("REL-27")
+def test_a_cdr_that_is_refused_is_never_parked_but_an_operators_to_settle(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    answer_always(emsp_server, Says(200, 2001))
+    cdr = add_object("CDR1", module="cdrs")
+    for _ in range(5):
+        mark(cdr, emsp_platform, kind="CDR")
+        drain_now()
+
+    assert pending() == []
+    assert list(FinishedDelivery.objects.values_list("state", flat=True)) == ["REFUSED"] * 5
+
+
 @pytest.mark.req("REL-28")
 def test_an_answer_that_cannot_be_stored_keeps_only_its_own_row_waiting(
     emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch

@@ -132,7 +132,22 @@ def test_three_failures_in_a_row_make_a_platform_offline_and_leave_marks_and_cdr
     assert len(emsp_server.got) == tries
 
 
-@pytest.mark.req("REL-38")
+@pytest.mark.req("REL-26")
+def test_a_platform_that_fails_again_and_again_is_left_alone_for_longer(emsp_platform: Platform) -> None:
+    waits = []
+    for _ in range(5):
+        health.failed(emsp_platform.pk, "no answer")
+        emsp_platform.refresh_from_db()
+        assert emsp_platform.backoff_until is not None
+        assert emsp_platform.failing_since is not None
+        waits.append((emsp_platform.backoff_until - emsp_platform.failing_since).total_seconds())
+        # That pause is over; what is counted from then on is the next failure's own moment.
+        Platform.objects.update(backoff_until=None, failing_since=None)
+
+    assert waits == [0.5, 1, 10, 20, 40]
+
+
+@pytest.mark.req("REL-26", "REL-38")
 def test_failures_of_calls_side_by_side_count_once(emsp_platform: Platform) -> None:
     for _ in range(4):
         health.failed(emsp_platform.pk, "no answer")
