@@ -68,7 +68,8 @@ def test_a_page_is_that_which_was_asked_for_and_its_addresses_and_counts_are_its
 
     answer = emsp.get("hub/2.2.1/sender/locations", to="NL*TNM", query={"offset": 4, "limit": 3})
 
-    assert listener.received("GET")[0].query == "offset=4&limit=3"
+    (got,) = listener.received("GET")
+    assert (got.path, got.query) == ("/ocpi/2.2.1/sender/locations", "offset=4&limit=3")
     assert {name: answer.headers[name] for name in own} == own
     assert answer.text == raw.decode()
 

@@ -88,6 +88,27 @@ def test_whom_a_rule_names_for_the_module_is_told_of_any_driver(
 
 @pytest.mark.req("SEC-37", "SEC-42")
 @pytest.mark.usefixtures("front_door")
+@pytest.mark.parametrize(("agreed", "code"), [(("TNM",), 2001), (("TN2",), 2001), (("TNM", "TN2"), 1000)], ids=str)
+def test_who_speaks_and_whose_session_it_is_must_both_be_named_by_a_rule(
+    partner: Partner, listener: Listener, document: Document, agreed: tuple[str, ...], code: int
+) -> None:
+    cpo = partner("NL*TNM:CPO", "NL*TN2:CPO")
+    partner("DE*SCS:SCSP", listener=listener)
+    for party_id in agreed:
+        Permission.objects.create(
+            from_country_code="NL", from_party_id=party_id, to_country_code="DE", to_party_id="SCS", module="sessions"
+        )
+    snapshot.changed()
+    body = told(document, "sessions") | {"party_id": "TN2"}
+
+    answer = cpo.put(f"{AT}/sessions/NL/TN2/S1", body, to="DE*SCS", sender="NL*TNM")
+
+    assert answer.codes == (200, code)
+    assert len(listener.received("PUT")) == (code == 1000)
+
+
+@pytest.mark.req("SEC-37", "SEC-42")
+@pytest.mark.usefixtures("front_door")
 def test_an_update_says_nothing_of_its_driver_or_nothing_new(
     cpo: Person, receiver: Person, second_emsp: Person, listener: Listener
 ) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from hub import doors
+from hub import doors, fast_lane, fast_ways, permissions
 from hub.models import Permission
 from ocpi import exchanges, rate_limit, snapshot
 from ocpi.models import CredentialsToken, Endpoint, Exchange, Party, Platform
@@ -31,7 +34,7 @@ def receiver(partner: Partner, listener: Listener) -> Person:
 # ---- the same answer, and the same in the log
 
 
-@pytest.mark.req("HUB-13", "HUB-17")
+@pytest.mark.req("HUB-13", "HUB-14", "HUB-17")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -130,7 +133,44 @@ def test_a_module_that_a_rule_denies_on_the_connection_of_one_that_passes(
     assert {got.path.rsplit("/", 4)[1] for got in listener.received("PUT")} == {"sessions"}
 
 
+@pytest.mark.req("SEC-40")
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("PUT", "sessions/NL/TNM/S1", b'{"kwh":3}'), ("DELETE", "chargingprofiles/S1", b"")]
+)
+def test_a_push_that_a_rule_denies_on_the_connection_of_a_pull_that_passes(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, method: str, path: str, body: bytes
+) -> None:
+    Permission.objects.create(effect="DENY", from_country_code="NL", direction="PUSH")
+    at = f"/ocpi/hub/2.2.1/receiver/{path}"
+    pull, push = (request(cpo, method=each, path=at, body=octets) for each, octets in (("GET", b""), (method, body)))
+
+    answer, _ = after_warming(served, pull, push)
+
+    assert answer.codes == (200, 4001)
+    assert {got.method for got in listener.received()} == {"GET"}
+
+
 # ---- what is remembered ends with what it was found by
+
+
+@pytest.mark.req("SEC-40")
+def test_a_rule_that_begins_holds_within_seconds(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody says that it begins, and ways are remembered: by either memory for no more than a moment."""
+    moment = timezone.now() + timedelta(hours=1)
+    Permission.objects.create(effect="DENY", from_country_code="NL", to_country_code="DE", valid_from=moment)
+
+    def begin() -> None:
+        monkeypatch.setattr(permissions, "time", SimpleNamespace(time=moment.timestamp))
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + 5, perf_counter=time.perf_counter)
+        for memory in (fast_lane, fast_ways):
+            monkeypatch.setattr(memory, "time", later)
+
+    answer, _ = after_warming(served, request(cpo), request(cpo), begin)
+
+    assert answer.codes == (200, 4001)
+    assert len(listener.received("PUT")) == 2
 
 
 def _revoke(cpo: Person) -> None:
