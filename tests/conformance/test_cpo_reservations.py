@@ -14,7 +14,7 @@ from cpo.modules import reservations_operations as reservations
 from cpo.modules import tokens
 from ocpi.headers import Address
 from ocpi.v2_2_1 import sessions as session_schema
-from tests.commands_support import RESERVATION, TAG, Commander, payload, reserved_tariff
+from tests.commands_support import PATH, RESERVATION, TAG, Commander, payload, reserved_tariff
 from tests.cpo_support import (
     EVSE_UID,
     SECOND_EVSE_UID,
@@ -25,7 +25,7 @@ from tests.cpo_support import (
     stamp,
     with_tariff,
 )
-from tests.fixtures import Document, Partner
+from tests.fixtures import Document, Partner, Side
 from tests.reservations_support import Clock, configured
 from tests.reservations_support import both_fixture as both_fixture
 from tests.reservations_support import clock_fixture as clock_fixture
@@ -224,6 +224,20 @@ def test_two_emsps_with_the_same_id_never_meet(
     assert first["reservationId"] != second["reservationId"] == cancelled["reservationId"]
     states = dict(Reservation.objects.values_list("party_id", "state"))
     assert states == {"EMS": "ACCEPTED", "OTH": "CANCELLED"}
+
+
+@pytest.mark.req("CMD-39", "SEC-37")
+def test_a_reservation_is_cancelled_at_the_cpo_whose_location_it_is_for(
+    side: Side, point: Point, emsp: Commander, document: Document
+) -> None:
+    side("cpo", parties=["NL*TNM:CPO", "NL*TN2:CPO"])
+    emsp.reserved()
+    body = document("cancel_reservation", response_url=f"{emsp.emsp.url}/results/other")
+
+    elsewhere = emsp.emsp.post(f"{PATH}/CANCEL_RESERVATION", body, to="NL*TN2")
+
+    assert elsewhere.data["result"] == "REJECTED"
+    assert emsp.send("CANCEL_RESERVATION").data["result"] == "ACCEPTED"
 
 
 # ---------------------------------------------------------------- any EVSE

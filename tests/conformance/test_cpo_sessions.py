@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from cpo.models import CDR, ChargePoint, MeterReading, Session, TenantPolicy, Transaction
 from cpo.modules import sessions_operations
-from ocpi import tariff_pricing
-from ocpi.models import Delivery
+from ocpi import snapshot, tariff_pricing
+from ocpi.models import Delivery, Party
 from ocpi.outbox_engine import drain_now
 from ocpi.v2_2_1 import cdrs as cdr_schema
 from ocpi.v2_2_1 import sessions as session_schema
@@ -500,7 +500,7 @@ def test_nobody_sees_another_emsps_sessions_and_cdrs(
     assert unnamed.data == []
 
 
-@pytest.mark.req("CDR-15")
+@pytest.mark.req("CDR-15", "SEC-37")
 def test_a_platform_with_two_emsps_sees_what_is_of_the_one_that_asks(
     point: Point, partner: Partner, document: Document
 ) -> None:
@@ -511,6 +511,9 @@ def test_a_platform_with_two_emsps_sees_what_is_of_the_one_that_asks(
     answers = [platform.get(CDRS, sender=sender) for sender in ("DE*EMS", "DE*TWO", None)]
 
     assert [len(answer.data) for answer in answers] == [1, 0, 1]
+    Party.objects.filter(platform_id=platform.id, party_id="EMS").update(approved=False)
+    snapshot.changed()
+    assert platform.get(CDRS, sender=None).data == []  # a party that may not act is nobody's eMSP
 
 
 @pytest.mark.req("SES-07", "CDR-05")

@@ -15,7 +15,7 @@ from emsp import tasks
 from emsp.models import CDR
 from emsp.modules import cdr_checks
 from tests.conformance.suites import LATER
-from tests.fixtures import Document, add_party
+from tests.fixtures import Document, Partner, add_party
 from tests.people import Person
 
 PATH = "emsp/2.2.1/cdrs"
@@ -104,6 +104,16 @@ def test_a_cdr_of_another_cpo_is_refused(post: Post, second_cpo: Person, documen
     assert answer.codes == (200, 2001)
     assert not CDR.objects.exists()
     assert post().codes == (201, 1000)
+
+
+@pytest.mark.req("CDR-09", "SEC-35")
+def test_a_cdr_of_an_address_that_is_no_cpo_of_the_platform_is_refused(
+    emsp_side: None, partner: Partner, document: Document
+) -> None:
+    person = partner("FR*CPX:CPO", "NL*TNM:EMSP")  # an address alone gives no right: the role does
+
+    assert person.post(PATH, document("cdr")).codes == (200, 2001)
+    assert not CDR.objects.exists()
 
 
 @pytest.mark.req("CDR-09", "PIT-78")
