@@ -274,6 +274,29 @@ def test_a_registration_that_breaks_while_it_is_stored_leaves_nothing(
     assert invited.post(CREDENTIALS, listener.credentials()).codes == (200, 1000)
 
 
+@pytest.mark.req("CRED-15", "CRED-23", "SEC-08")
+def test_a_post_whose_callbacks_took_too_long_undoes_no_later_one(
+    invited: Person, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = discovery.discover
+    later: list[OcpiAnswer] = []
+
+    def overtaken(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(discovery, "discover", usual)
+        claims.end_handshake(invited.id)  # its time is over
+        later.append(invited.post(CREDENTIALS, listener.credentials("the-token-that-counts")))
+        return usual(*args, **options)
+
+    monkeypatch.setattr(discovery, "discover", overtaken)
+
+    answer = invited.post(CREDENTIALS, listener.credentials("the-token-of-before"))
+
+    assert [found.codes for found in later] == [(200, 1000)]
+    assert answer.codes == (200, 2000)
+    assert "registered by now" in answer.message
+    assert used_token(invited) == "the-token-that-counts"
+
+
 @pytest.mark.req("CRED-15", "CRED-23", "SEC-08", "REL-49")
 @pytest.mark.django_db(transaction=True)
 def test_a_token_a_that_is_replaced_during_the_callbacks_registers_nobody(invited: Person, listener: Listener) -> None:

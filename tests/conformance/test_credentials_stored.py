@@ -136,7 +136,7 @@ def test_put_fetches_the_endpoints_again_and_replaces_them_as_a_whole(member: Pe
     assert answer.data["token"] not in (member.token, "a-new-token-for-us")
 
 
-@pytest.mark.req("CRED-30")
+@pytest.mark.req("CRED-30", "SEC-06")
 def test_put_may_keep_the_partners_token(member: Person, listener: Listener) -> None:
     answer = member.put(CREDENTIALS, listener.credentials())
 

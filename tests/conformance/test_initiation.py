@@ -235,6 +235,16 @@ def test_a_token_a_that_is_somebody_s_is_not_sent_anywhere(listener: Listener, p
     assert not Platform.objects.filter(name="Elbe").exists()
 
 
+@pytest.mark.req("SEC-06")
+def test_a_token_a_of_an_attempt_that_failed_may_be_used_under_another_name(listener: Listener) -> None:
+    listener.reply(*POST, status=500)
+    with pytest.raises(HandshakeFailed):
+        register(listener, name="Wrong")
+    listener.restore()
+
+    assert register(listener).state == "REGISTERED"
+
+
 @pytest.mark.req("TRN-013", "SEC-21")
 def test_a_versions_url_elsewhere_in_the_answer_is_not_taken(listener: Listener) -> None:
     listener.reply(*POST, data={**listener.credentials(), "url": "http://127.0.0.2:9999/ocpi/versions"})
