@@ -9,6 +9,7 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -89,10 +90,23 @@ class UserPage(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return _with_rights(super().get_object(request, object_id, from_field), "user_permissions")
+
 
 @admin.register(Group)
 class GroupPage(GroupAdmin, ModelAdmin):  # type: ignore[misc]
     """What whoever belongs to it may do."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return _with_rights(super().get_object(request, object_id, from_field), "permissions")
+
+
+def _with_rights(found: Any, name: str) -> Any:
+    """Have the rights of an account read together with what they are for: one who may only look sees each spelled out."""
+    if found is not None:
+        prefetch_related_objects([found], f"{name}__content_type")
+    return found
 
 
 @admin.register(AccessAttempt)

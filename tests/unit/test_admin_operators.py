@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -301,6 +301,25 @@ def test_who_may_only_look_sees_pages_and_no_buttons(viewer: Client, world: dict
     for url in (reverse("admin:ocpi_deadletter_replay"), reverse("admin:ocpi_deadletter_by_filter")):
         assert viewer.post(url, {"confirmed": "yes"}).status_code == 403
     assert reverse("admin:ocpi_lane_pause", args=[world["owner"].id]) not in _content(viewer, LANES)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("about", ["user", "group"])
+def test_rights_of_an_account_cost_whoever_may_only_look_a_few_queries(viewer: Client, about: str) -> None:
+    rights = Permission.objects.filter(codename__startswith="view_")
+    group = Group.objects.create(name="Viewers")
+    group.permissions.set(rights)
+    person = User.objects.create_user("somebody", is_staff=True)
+    person.user_permissions.set(rights)
+    User.objects.get(username="viewer").user_permissions.add(*rights.filter(content_type__app_label="auth"))
+    page = reverse(f"admin:auth_{about}_change", args=[{"user": person, "group": group}[about].pk])
+    viewer.get(page)
+
+    with CaptureQueriesContext(connection) as queries:
+        assert "view tariff" in _content(viewer, page)
+
+    assert len(rights) > 50
+    assert len(queries) < 20
 
 
 @pytest.mark.req("SEC-55")
