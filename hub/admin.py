@@ -103,7 +103,7 @@ class GroupPage(GroupAdmin, ModelAdmin):  # type: ignore[misc]
 
 
 def _with_rights(found: Any, name: str) -> Any:
-    """Have the rights of an account read together with what they are for: one who may only look sees each spelled out."""
+    """Have the rights of an account read together with what they are for: who may only look sees each spelled out."""
     if found is not None:
         prefetch_related_objects([found], f"{name}__content_type")
     return found
