@@ -77,6 +77,18 @@ def test_a_whole_object_is_put_with_its_parts(emsp_server: Recorder, emsp_platfo
     assert [evse["id"] for evse in got.document["evses"]] == ["LOC1/EVSE1"]
 
 
+@pytest.mark.req("REL-16")
+def test_a_member_that_is_gone_makes_a_change_a_put_of_the_whole(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    mark(add_object(status="BLOCKED"), emsp_platform, fields=["name", "status"])
+
+    drain_now()
+
+    assert emsp_server.lines == ["PUT /locations/NL/TNM/LOC1"]
+    assert "name" not in emsp_server.got[0].document
+
+
 @pytest.mark.req("REL-16", "HUB-44")
 def test_changes_of_one_object_coalesce_while_they_wait(emsp_server: Recorder, emsp_platform: Platform) -> None:
     location = add_object()
