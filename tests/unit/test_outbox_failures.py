@@ -13,6 +13,7 @@ from hub import settings_celery
 from ocpi import (
     alarms,
     clock,
+    delivery_actions,
     health,
     outbox,
     outbox_care,
@@ -480,6 +481,21 @@ def test_a_cdr_is_tried_for_seven_days_and_then_dead(emsp_server: Recorder, emsp
     later(86_400)
     drain_now()
     assert pending() == []
+    assert FinishedDelivery.objects.get().state == "DEAD"
+
+
+@pytest.mark.req("REL-33")
+def test_the_seven_days_of_a_cdr_begin_once_although_an_operator_sends_it_again(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    answer_always(emsp_server, Says(status_code=4003))
+    mark(add_object("CDR1", module="cdrs"), emsp_platform, kind="CDR")
+    later(6 * 86_400)
+    delivery_actions.send_again([pending()[0].pk])
+    later(86_400)
+
+    drain_now()
+
     assert FinishedDelivery.objects.get().state == "DEAD"
 
 
