@@ -95,7 +95,7 @@ def test_sealed_tokens_are_opened_for_the_client_for_a_comparison_and_for_a_new_
     users = {file for file, text in named if calls.search(ast.unparse(ast.parse(text)))}
 
     assert {file for file in users if file.startswith(("ocpi/", "hub/", "emsp/"))} == {
-        "ocpi/snapshot.py",  # `target`, which is what the client needs to know of a platform
+        "ocpi/targets.py",  # what the client needs to know of a platform
         "ocpi/modules/claims.py",
         "ocpi/modules/sealing.py",
     }
