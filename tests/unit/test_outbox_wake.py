@@ -251,6 +251,24 @@ def test_the_threads_of_a_worker_take_turns_soon(monkeypatch: pytest.MonkeyPatch
     assert swept == [True]
 
 
+@pytest.mark.req("REL-12", "REL-21")
+def test_lanes_of_a_platform_that_has_only_one_at_a_time_follow_each_other_without_another_wake_up(
+    emsp_platform: Platform,
+) -> None:
+    Platform.objects.update(average_ms=None)
+    for number in range(8):
+        mark(add_object(f"LOC{number}"), emsp_platform)
+    assert len({row.slot for row in pending()}) > 1
+    sender = Sender(BorrowedLocks(), lambda run: run(), threads=1)
+
+    sender.wake(outbox_rows.waiting())
+    sender.step(0.0)
+    while sender.busy:
+        sender.step(0.0)
+
+    assert pending() == []
+
+
 @pytest.mark.req("REL-20")
 def test_what_is_due_in_a_free_lane_is_sent_before_what_came_of_others_is_written_down(
     emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
