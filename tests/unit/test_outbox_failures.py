@@ -451,7 +451,7 @@ def test_the_sweep_leaves_a_mark_of_what_failed_and_is_too_old(emsp_server: Reco
     assert pending()[0].state == "MARKED"
 
 
-@pytest.mark.req("REL-04", "TRN-119", "HUB-45")
+@pytest.mark.req("REL-04", "REL-31", "TRN-119", "HUB-45")
 def test_what_nobody_tried_for_long_is_sent_as_the_current_whole(
     emsp_server: Recorder, emsp_platform: Platform
 ) -> None:
