@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,23 @@ def test_deny_wins_over_what_only_a_rule_gives_too(denying: list[Rule]) -> None:
         snapshot = under(*rules)
         assert permissions.explicit(snapshot, TNM, EMS, "sessions", "PUSH") is (not denying)
         assert permissions.may_broadcast(snapshot, TNM, EMS, "sessions") is (not denying)
+
+
+@pytest.mark.req("SEC-40", "SEC-34")
+@pytest.mark.parametrize("change", [{"approved": False}, {"claimed": False}], ids=str)
+def test_a_rule_for_a_role_is_not_for_who_may_not_act_in_it(change: dict[str, Any]) -> None:
+    both = platform(2, (EMS, "EMSP"), (EMS, "NAP"))
+    pending = replace(both, parties=(both.parties[0], replace(both.parties[1], **change)))
+    rules = rule("allow", "NL*TNM", ":NAP")
+
+    found = [
+        permissions.allowed(
+            under(rules, default=False, of=world(CPO_PLATFORM, each)), TNM, EMS, "locations", permissions.PUSH
+        )
+        for each in (both, pending)
+    ]
+
+    assert found == [True, False]
 
 
 @pytest.mark.req("SEC-40")
