@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 from hub import asgi
 from hub.models import Callback, Permission
 from ocpi import defects, exchanges, hosts, snapshot
-from ocpi.models import Exchange, Platform, RequestedHost
+from ocpi.models import Exchange, Party, Platform, RequestedHost
 from tests import front_doors
 from tests.fixtures import Document, Partner
 from tests.people import Person
@@ -288,6 +288,25 @@ def test_further_pages_come_from_the_party_of_the_first_and_only_to_who_may_read
         assert answer.status_code == code
         assert [_addresses(got.headers) for got in listener.received("GET")] == ["NL*CP2 DE*TWO"] * (code == 1000)
         page = answer.headers.get("Link", page)
+
+
+@pytest.mark.req("HUB-75", "SEC-40")
+@pytest.mark.parametrize(
+    ("denied", "approved", "code"), [("CP1", True, 1000), ("CP1", False, 2000), ("", True, 2000)], ids=str
+)
+def test_pages_that_nobody_s_party_is_known_of_are_for_platforms_with_anything_between_them(
+    emsps: Person, cpos: Person, listener: Listener, denied: str, approved: bool, code: int
+) -> None:
+    """Links were kept without parties once; a party that may not act counts for nobody."""
+    Party.objects.filter(platform_id=cpos.id, party_id="CP2").update(approved=approved)
+    Permission.objects.create(effect="DENY", from_country_code="DE", to_country_code="NL", to_party_id=denied)
+    snapshot.changed()
+    page = url(emsps, cpos, listener, "LINK")
+
+    answer = emsps.request("GET", page, to=None, sender=None, documented=False)
+
+    assert answer.status_code == code
+    assert len(listener.received("GET")) == (code == 1000)
 
 
 @pytest.mark.req("REL-24")
