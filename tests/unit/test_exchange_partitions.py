@@ -102,6 +102,16 @@ def test_bodies_of_tokens_and_cdrs_go_after_a_week_to_the_hour() -> None:
     assert {day.done != "" for day in exchange_partitions._days() if day.end <= NOW - timedelta(days=7)} == {True}
 
 
+def test_what_was_only_read_of_tokens_and_cdrs_goes_as_well() -> None:
+    make(9)
+    for module in ("tokens", "cdrs"):
+        keep(9, module=module, method="GET", request_body=b"")
+
+    exchange_partitions.care(NOW)
+
+    assert list(Exchange.objects.values_list("response_body", flat=True)) == ["", ""]
+
+
 def _over(settings: Settings, monkeypatch: pytest.MonkeyPatch, budget: int, *sizes: int) -> None:
     """Have the days of the past take so many megabytes each, a tenth of that without bodies."""
     settings.OCPI_EXCHANGE_BUDGET_MB = budget

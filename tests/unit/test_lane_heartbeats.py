@@ -41,6 +41,7 @@ def test_it_beats_each_second_is_trusted_for_five_and_given_up_after_ten() -> No
     assert (lanes.BEAT_SECONDS, lanes.TRUST_SECONDS, lanes.SILENT_SECONDS) == (1.0, 5.0, 10.0)
 
 
+@pytest.mark.req("REL-10")
 @pytest.mark.parametrize(("age", "may_send"), [(4.5, True), (5.1, False)])
 def test_nothing_is_sent_when_the_last_renewal_is_older_than_five_seconds(
     locks: WorkerLocks, age: float, may_send: bool
