@@ -177,7 +177,7 @@ def test_sessions_and_cdrs_are_shown_to_the_emsp_of_their_driver_alone(drivers: 
 
 @pytest.mark.req("SEC-40", "HUB-62")
 def test_an_scsp_is_shown_the_sessions_it_was_sent_once_a_rule_names_them(drivers: Drivers) -> None:
-    drivers.push("sessions", "1", holder="DE*EMS", to="AT*SCS")
+    assert drivers.push("sessions", "1", holder="AT*SCS", to="AT*SCS").codes == (200, 1000)
     rule("ALLOW")  # everything between everybody names nothing
     assert drivers.scsp.get(f"{SENDER}/sessions", query=SINCE).data == []
 
