@@ -409,16 +409,16 @@ def test_the_nightly_comparison_counts_what_should_have_been_here_already(
     owner: Person, lists: Lists, document: Document, settings: Settings
 ) -> None:
     settings.OCPI_PULL_INTERVAL = 10 * 86_400.0  # the night comes first
-    lists.serve("tariffs", tariffs(document, "A", "B"))
+    lists.serve("tariffs", tariffs(document, "A", "B", "C"))
     run(owner.id, "tariffs")
     later(timedelta(days=2))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lost = tariffs(document, "A", currency="CHF", last_updated="2026-02-01T00:00:00Z")
+    lost = tariffs(document, "A", "C", currency="CHF", last_updated="2026-02-01T00:00:00Z")
     lists.serve("tariffs", [*lost, *tariffs(document, "B"), *tariffs(document, "NEW", last_updated=now)])
 
     row = run(owner.id, "tariffs", asked=False)
 
-    assert (row.kind, row.updated, row.created, row.differences) == ("FULL", 1, 1, 1)
+    assert (row.kind, row.updated, row.created, row.differences) == ("FULL", 2, 1, 2)
     assert json.loads(models.Tariff.objects.get(object_id="A").document)["currency"] == "CHF"
     found = cursor(owner.id, "tariffs")
     assert found.full_due_at is not None
