@@ -169,6 +169,21 @@ def test_open_routing_chooses_among_those_it_may_reach() -> None:
     assert route.place.party.address == EMS
 
 
+@pytest.mark.req("SEC-40", "SEC-34", "HUB-51")
+def test_open_routing_chooses_nobody_whom_the_owner_of_the_object_may_not_reach() -> None:
+    owner = Address("NL", "TN2")
+    cpo = platform(1, (TNM, "CPO"), (owner, "CPO"))
+    snapshot = under(rule("deny", "NL*TN2", "BE*MSX"), of=world(cpo, EMSP_PLATFORM, SECOND_EMSP))
+    asked = ask("tariffs", "RECEIVER", "PUT", "NL", "TN2", "T1", to=None, sender=TNM, caller=cpo)
+    lookup = decide(asked, snapshot, HUB)
+    assert isinstance(lookup, NeedsLookup)
+
+    route = open_routing.resolve(asked, lookup, snapshot, query="", body=b"{}")
+
+    assert isinstance(route, Direct)
+    assert route.place.party.address == EMS
+
+
 @pytest.mark.req("SEC-40")
 def test_a_party_is_visible_while_there_is_anything_between_the_two() -> None:
     assert permissions.visible(WORLD, EMS, TNM)
