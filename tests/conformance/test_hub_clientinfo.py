@@ -565,9 +565,12 @@ def test_the_permission_table_decides_who_is_told(partner: Partner, listener: Li
     Permission.objects.create(
         effect="DENY", from_country_code="NL", from_party_id="TNM", to_country_code="FR", to_party_id="EMT", mutual=True
     )
+    Permission.objects.create(effect="DENY", to_country_code="FR", to_party_id="EM1", mutual=True)
+    two = partner("FR*EM1:EMSP", "FR*EM2:EMSP")
 
     assert "NL/TNM" not in [path for path, _ in told(listener)]
     assert "NL*TNM:CPO" in seen(emsp)
+    assert "NL*TNM:CPO" in seen(two)  # one of its parties may deal with it
 
     Permission.objects.all().delete()
 
