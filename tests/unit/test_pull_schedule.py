@@ -188,7 +188,7 @@ def test_a_page_that_keeps_failing_is_left_and_the_list_begun_anew(
     assert (row.result, row.kind, row.created, row.unchanged) == ("DONE", "FULL", 1, 2)
 
 
-@pytest.mark.req("REL-20", "TRN-101")
+@pytest.mark.req("REL-20", "REL-07", "TRN-101")
 def test_every_list_is_due_once_and_one_platform_is_read_one_list_at_a_time(
     owner: Person, lists: Lists, partner: Partner
 ) -> None:
@@ -206,6 +206,7 @@ def test_every_list_is_due_once_and_one_platform_is_read_one_list_at_a_time(
     held = pull_rows.claim(first)
     assert held is not None
     assert pull_rows.claim(first) is None
+    assert pull_rows.claim(first, asked=True) is None  # nobody reads one list twice at a time, asked or not
     assert pull_rows.claim(second) is None
     assert pull_rows.claim(rows.filter(platform_id=other.id)[0].pk) is not None
 
