@@ -84,6 +84,33 @@ def test_threads_together_get_no_more_than_the_burst() -> None:
 
 
 @pytest.mark.req("REL-50")
+@pytest.mark.parametrize("trouble", [redis.ConnectionError("away"), OSError("away"), ValueError("odd")])
+def test_buckets_are_squared_again_after_redis_was_away(monkeypatch: pytest.MonkeyPatch, trouble: Exception) -> None:
+    class Enough(BaseException):
+        pass
+
+    outcomes: list[BaseException | None] = [trouble, trouble, None, trouble, Enough()]
+    something = threading.Event()
+    something.set()
+
+    def square() -> None:
+        something.set()  # somebody has asked meanwhile
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+    monkeypatch.setattr(rate_limit, "_something", something)
+    monkeypatch.setattr(rate_limit, "square", square)
+    monkeypatch.setattr(rate_limit, "_SQUARING_SECONDS", 0)
+    monkeypatch.setattr(rate_limit, "_BREAK_SECONDS", 0)
+
+    with pytest.raises(Enough):
+        rate_limit._run()
+
+    assert outcomes == []
+
+
+@pytest.mark.req("REL-50")
 def test_processes_share_one_bucket(shared: redis.Redis) -> None:
     clock, name = Clock(), f"test-{uuid.uuid4()}"
     one, other = (Limiter(name, 0.001, 200, clock=clock) for _ in range(2))
