@@ -239,7 +239,7 @@ def test_what_an_other_party_pushes_goes_to_cpos_only() -> None:
     assert [str(place.party.address) for place in places] == ["NL*TNM"]
 
 
-@pytest.mark.req("PIT-85")
+@pytest.mark.req("PIT-85", "HUB-14")
 def test_of_two_roles_at_one_address_the_interface_decides() -> None:
     as_cpo, as_emsp = platform(1, (TNM, "CPO")), platform(2, (TNM, "EMSP"))
     everybody = world(as_cpo, as_emsp, SECOND_EMSP)
