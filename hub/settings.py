@@ -366,10 +366,8 @@ UNFOLD = {
 # A plain http address is a developer's own machine; a browser would drop Secure cookies there.
 _HTTPS = OCPI_BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
-# A browser sends cookies to every port of a host: whoever logs in to one instance of several on a machine, as in the
-# demo, must not be logged out of the others.
-if urlsplit(OCPI_BASE_URL).port:
-    SESSION_COOKIE_NAME = f"sessionid_{urlsplit(OCPI_BASE_URL).port}"
+# A cookie goes to every port of its host: instances on one machine, as in the demo, must not log each other out.
+SESSION_COOKIE_NAME = f"sessionid_{urlsplit(OCPI_BASE_URL).port or ''}".rstrip("_")
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
 if _HTTPS:
