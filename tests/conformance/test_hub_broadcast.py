@@ -176,7 +176,7 @@ def test_get_all_answers_from_what_was_pushed(cpo: Person, emsp: Person, locatio
 
     assert answer.codes == (200, 1000)
     assert answer.headers["X-Total-Count"] == "1"
-    assert answer.headers["OCPI-from-party-id"] == "HUB"
+    assert (answer.headers["OCPI-to-party-id"], answer.headers["OCPI-from-party-id"]) == ("EMS", "HUB")
     (found,) = answer.data
     assert found["party_id"] == "TNM"
     assert found["vendor"] == {"kept": 1.50}

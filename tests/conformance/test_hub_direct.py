@@ -182,8 +182,20 @@ def test_no_answer_in_time_is_4002_and_is_not_repeated(
 
 
 @pytest.mark.req("HUB-67")
-def test_no_envelope_is_4000(far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object]) -> None:
-    listener.reply("POST", "/", raw=b"<html>busy</html>")
+@pytest.mark.parametrize("answer", [{"raw": b"<html>busy</html>"}, {"headers": {"Content-Encoding": "gzip"}}], ids=str)
+def test_no_envelope_is_4000(
+    far_cpo: Person, emsp: Person, listener: Listener, command: dict[str, object], answer: dict[str, Any]
+) -> None:
+    listener.reply("POST", "/", **answer)
+
+    assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4000)
+
+
+@pytest.mark.req("HUB-67")
+def test_who_is_at_an_address_that_may_not_be_called_is_4000(
+    emsp: Person, partner: Partner, command: dict[str, object]
+) -> None:
+    partner("NL*TNM:CPO", url="http://10.0.0.1:1")
 
     assert emsp.post(COMMAND, command, to="NL*TNM").codes == (200, 4000)
 

@@ -250,6 +250,14 @@ def test_of_two_roles_at_one_address_the_interface_decides() -> None:
     assert registry.find(everybody, TNM, module="locations", interface="RECEIVER").platform is as_emsp
 
 
+@pytest.mark.req("HUB-66")
+def test_of_two_roles_at_one_address_it_counts_whether_the_one_that_is_meant_is_connected() -> None:
+    everybody = world(platform(1, (TNM, "CPO"), connection="OFFLINE"), platform(2, (TNM, "EMSP")))
+
+    with pytest.raises(status.ReceiverUnreachable):
+        registry.find(everybody, TNM, module="commands", interface="RECEIVER")
+
+
 @pytest.mark.req("TAR-05")
 def test_a_tariff_has_no_patch() -> None:
     asked = ask("tariffs", "RECEIVER", "PATCH", "NL", "TNM", "T1", to=HUB, sender=TNM, caller=CPO_PLATFORM)
