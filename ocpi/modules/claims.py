@@ -213,8 +213,13 @@ def _find(platform: Platform, address: Address, role: Role) -> Party | None:
 
 
 def _is_active_elsewhere(platform: Platform, address: Address, role: Role) -> bool:
+    return bool(holder(platform, address, role))
+
+
+def holder(platform: Platform, address: Address, role: Role) -> str:
+    """Return who else acts in a role here: the name of a platform, "this instance", or nothing."""
     if any(party.address.key == address.key and party.role == role for party in ours.parties()):
-        return True
+        return "this instance"
     others = Party.objects.filter(
         role=role,
         country_code__iexact=address.country_code,
@@ -223,4 +228,5 @@ def _is_active_elsewhere(platform: Platform, address: Address, role: Role) -> bo
         claimed=True,
         through_hub=False,
     )
-    return others.exclude(platform=platform).exists()
+    found = others.exclude(platform=platform).select_related("platform").first()
+    return str(found.platform.name) if found else ""

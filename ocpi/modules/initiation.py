@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -43,9 +43,10 @@ class Invitation:
     platform: Platform
     token_a: str
     versions_url: str
+    warnings: tuple[str, ...] = ()  # roles that it will not have, and why
 
 
-def invite(*, name: str, parties: Roles = (), any_role: bool = False) -> Invitation:
+def invite(*, name: str, parties: Sequence[tuple[Address, Role]] = (), any_role: bool = False) -> Invitation:
     """Create a platform that may register with us, and its token A (CRED-09).
 
     :raises HandshakeFailed: if a platform of this name is registered.
@@ -56,7 +57,12 @@ def invite(*, name: str, parties: Roles = (), any_role: bool = False) -> Invitat
         expires_at = clock.now() + timedelta(days=settings.OCPI_TOKEN_A_DAYS)
         token_a = claims.new_inbound_token(platform, Purpose.A, expires_at=expires_at)
         claims.announce()
-    return Invitation(platform, token_a, ours.versions_url())
+        warnings = tuple(
+            f"{holder} acts as {role} for {address} already: {name} can do so only once {holder} has given that up"
+            for address, role in parties
+            if (holder := claims.holder(platform, address, role))
+        )
+    return Invitation(platform, token_a, ours.versions_url(), warnings)
 
 
 def register_with(

@@ -47,6 +47,18 @@ def test_an_invitation_is_enough_to_register(listener: Listener) -> None:
     assert [str(party) for party in Party.objects.filter(approved=True, claimed=True)] == ["DE*EMS:EMSP"]
 
 
+def test_an_invitation_notes_on_stderr_whose_roles_it_names(cpo: Person) -> None:
+    holder = Platform.objects.get(pk=cpo.id).name
+    output, errors = io.StringIO(), io.StringIO()
+    words = ("--party", "NL*TNM:CPO", "--party", "NL*TNM:EMSP", "--json")
+    call_command("invite_platform", "--name", "Elbe", *words, stdout=output, stderr=errors)
+
+    assert json.loads(output.getvalue()).keys() == {"platform", "versions_url", "token_a"}
+    assert errors.getvalue().splitlines() == [
+        f"Note: {holder} acts as CPO for NL*TNM already: Elbe can do so only once {holder} has given that up"
+    ]
+
+
 @pytest.mark.req("SEC-08", "TRN-014")
 def test_token_a_is_printed_once_and_kept_nowhere() -> None:
     token_a = run_json("invite_platform", "--name", "Elbe", "--any-role")["token_a"]

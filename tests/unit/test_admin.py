@@ -134,6 +134,16 @@ def test_an_invitation_shows_its_token_once(operator: Client, settings: Settings
     assert token[1] not in _content(operator, reverse("admin:ocpi_platform_change", args=[platform.pk]))
 
 
+def test_an_invitation_says_which_of_its_roles_others_have(operator: Client, partner: Partner) -> None:
+    partner("NL*ABC:CPO", name="Polder <b>")
+    parties = "nl*abc:CPO\nNL*ABC:EMSP\n"
+
+    page = operator.post(reverse("admin:ocpi_platform_invite"), {"name": "New", "parties": parties}).content.decode()
+
+    assert html.escape("Polder <b> acts as CPO for NL*ABC already: New can do so only once") in page
+    assert "EMSP for" not in page
+
+
 def test_an_invitation_with_a_wrong_role_names_the_rule_and_creates_nothing(operator: Client) -> None:
     answer = operator.post(reverse("admin:ocpi_platform_invite"), {"name": "New", "parties": "NL*ABC"})
 

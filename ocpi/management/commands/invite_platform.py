@@ -23,6 +23,8 @@ class Command(BaseCommand):
             )
         except (initiation.HandshakeFailed, ValueError) as error:
             raise CommandError(str(error)) from error
+        for warning in invitation.warnings:
+            self.stderr.write(f"Note: {warning}")
         found = {
             "platform": invitation.platform.pk,
             "versions_url": invitation.versions_url,
