@@ -233,7 +233,7 @@ def test_a_platform_that_is_not_registered_is_neither_updated_nor_left(invited: 
 # ---- when
 
 
-@pytest.mark.req("CRED-36", "SEC-07")
+@pytest.mark.req("CRED-36", "SEC-07", "REL-07")
 def test_tokens_are_renewed_after_a_month_and_not_before(listener: Listener, member: Person) -> None:
     tasks.renew_token(member.id)
     assert renewal.due() == []
@@ -259,7 +259,7 @@ def test_how_long_a_token_lives_is_a_setting(member: Person, settings: Settings)
     assert "ocpi.tasks.renew_tokens" in settings.CELERY_BEAT_SCHEDULE
 
 
-@pytest.mark.req("CRED-36", "SEC-07", "REL-20")
+@pytest.mark.req("CRED-36", "SEC-07", "REL-07", "REL-20")
 def test_each_renewal_is_a_task_of_its_own_so_that_none_waits_for_another(
     listener: Listener,
     member: Person,
@@ -268,7 +268,13 @@ def test_each_renewal_is_a_task_of_its_own_so_that_none_waits_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(tasks.renew_token, "apply_async", lambda args, **_options: asked.append(args[0]))
+    lives: list[float] = []
+
+    def apply_async(args: Any, *, expires: float, retry: bool) -> None:
+        asked.append(args[0])
+        lives.append(expires)
+
+    monkeypatch.setattr(tasks.renew_token, "apply_async", apply_async)
     with Listener() as broken:
         refusing = partner("NL*TNM:CPO", listener=broken)
         broken.reply(*PUT, status=500)
@@ -278,6 +284,7 @@ def test_each_renewal_is_a_task_of_its_own_so_that_none_waits_for_another(
         renewed = [renewal.renew(platform_id) for platform_id in (member.id, refusing.id)]
 
     assert sorted(asked) == sorted([member.id, refusing.id])
+    assert all(0 < seconds <= 3600 for seconds in lives)  # until the next round
     assert renewed == [True, False]
     assert "was not renewed" in caplog.text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -19,9 +20,10 @@ from pytest_django.fixtures import Settings
 
 from cpo.models import Token as CpoToken
 from hub.models import SharedObject
-from ocpi import db_care, outbox_engine, tasks
+from ocpi import db_care, lanes, outbox_engine, tasks
 from ocpi.models import Delivery
 from ocpi.outbox_engine import Engine
+from ocpi.postgresql import base
 from tests.fixtures import Document, Partner
 from tests.outbox_support import Recorder, Says, add_object, add_platform, eventually, mark, pending, recorder
 from tests.people import Person
@@ -203,6 +205,30 @@ def test_a_database_that_is_gone_without_a_word_is_noticed_in_twenty_seconds(who
 
 
 @pytest.mark.req("REL-05")
+def test_a_thread_whose_session_ended_between_two_requests_has_a_new_one_for_the_next() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        before = cursor.fetchone()
+    other = connection.copy()
+    with contextlib.closing(other), other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", before)
+
+    connection.close_if_unusable_or_obsolete()  # as at the end and the beginning of each request
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        assert cursor.fetchone() != before
+
+
+@pytest.mark.req("REL-05")
+def test_a_server_that_is_back_is_connected_to_within_five_seconds() -> None:
+    assert connection.settings_dict["OPTIONS"]["connect_timeout"] <= 5  # an attempt that began before it was
+    assert base.SECONDS <= 1  # without an attempt
+    assert lanes._RECONNECT_SECONDS <= 1
+    assert outbox_engine._IDLE_SECONDS <= 1
+
+
+@pytest.mark.req("REL-05")
 def test_a_connection_beside_djangos_is_opened_as_the_address_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"sslmode": "require", "sslcert": "/c", "options": "-c x"})
 
@@ -278,17 +304,19 @@ def test_what_is_acknowledged_waits_for_the_disk(settings: Settings) -> None:
     assert sorted(named) == ["cpo/gateway/operation_runner.py", "hub/embedded_keeper.py"]
 
 
-@pytest.mark.req("REL-07", "REL-08")
+@pytest.mark.req("REL-04", "REL-07", "REL-08")
 def test_a_lost_task_costs_nothing_and_an_old_one_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     found = current_app.conf
     assert not found.task_acks_late
     assert found.task_ignore_result
+    assert not found.result_backend
     assert not found.task_publish_retry
     limits = found.broker_transport_options
     assert limits["socket_timeout"] <= 0.5
     assert limits["socket_connect_timeout"] <= 0.5
     assert all(0 < entry["options"]["expires"] <= 3600 for entry in found.beat_schedule.values())
     assert {entry["task"] for entry in found.beat_schedule.values()} <= set(found_tasks())
+    assert found.beat_schedule["ocpi.tasks.sweep"]["schedule"] <= 1.0
 
 
 def found_tasks() -> dict[str, Any]:

@@ -125,10 +125,12 @@ def test_nobody_is_woken_before_the_change_is_committed(
 
 @pytest.mark.req("REL-02", "REL-08")
 def test_the_sweep_alone_is_enough(emsp_server: Recorder, emsp_platform: Platform) -> None:
-    mark(add_object(), emsp_platform)  # nothing woke anybody: OCPI_WAKE is off
+    other = add_platform("another", emsp_server.url)
+    for number in range(4):
+        mark(add_object(f"LOC{number}"), emsp_platform, other)  # nothing woke anybody: OCPI_WAKE is off
     with engine() as ours:
-        ours.sweep()
-        eventually(lambda: not pending())
+        ours.sweep()  # finds all lanes at once
+        eventually(lambda: not pending(), seconds=10)
 
 
 @pytest.mark.req("REL-04", "REL-08")
@@ -166,6 +168,24 @@ def test_a_commit_wakes_each_lane_once_until_it_is_read(
     outbox_wake.awake([lane])
     eventually(lambda: sent_by_now(2))
     outbox_wake._client().delete(queue)
+
+
+@pytest.mark.req("REL-08")
+def test_a_lane_whose_message_is_lost_is_soon_woken_again(settings: Settings) -> None:
+    settings.CELERY_TASK_DEFAULT_QUEUE = queue = f"ocpi {uuid.uuid4()}"
+    lane = (10_000_007, 0)
+    client = outbox_wake._client()
+    outbox_wake.awake([lane])
+
+    outbox_wake.publish([lane])
+    client.delete(queue)  # nobody reads it
+
+    assert 0 < client.pttl(outbox_wake._flag(lane)) <= 1000
+    client.pexpire(outbox_wake._flag(lane), 0)
+    outbox_wake.publish([lane])
+    assert queued(queue) == [[list(lane)]]
+    outbox_wake.awake([lane])
+    client.delete(queue)
 
 
 @pytest.mark.req("REL-07", "REL-08")
@@ -238,7 +258,7 @@ def test_a_worker_takes_a_drain_where_it_is_received(monkeypatch: pytest.MonkeyP
     assert len(acknowledged) == 3
 
 
-@pytest.mark.req("REL-20")
+@pytest.mark.req("REL-03", "REL-20")
 def test_the_threads_of_a_worker_take_turns_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = sys.getswitchinterval()
     swept: list[bool] = []

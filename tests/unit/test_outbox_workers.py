@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from django.db import connection, connections, transaction
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from ocpi import lanes, outbox, outbox_engine, outbox_rows, outbox_sender, outbox_settle, outbox_wake
@@ -142,6 +145,21 @@ def test_the_lanes_of_a_frozen_worker_are_taken_from_it(emsp_server: Recorder, e
     assert pending() == []
 
 
+@pytest.mark.req("REL-03")
+def test_a_sweep_takes_the_lanes_of_whoever_fell_silent_and_a_worker_begins_with_one(
+    emsp_server: Recorder, emsp_platform: Platform
+) -> None:
+    with engine() as ours:
+        gone = WorkerHeartbeat.objects.create(id=uuid4(), backend_pid=0, host="gone", beat_at=timezone.now())
+        WorkerHeartbeat.objects.filter(pk=gone.pk).update(beat_at=timezone.now() - timedelta(seconds=11))
+        mark(add_object(), emsp_platform)
+
+        ours.sweep_soon()
+
+        eventually(lambda: not pending(), seconds=10)
+        assert not WorkerHeartbeat.objects.filter(pk=gone.pk).exists()
+
+
 @pytest.mark.req("REL-11")
 def test_a_process_that_could_not_renew_for_five_seconds_sends_nothing(
     emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
@@ -172,7 +190,7 @@ def test_the_heartbeat_is_renewed_before_nobody_trusts_it_any_more() -> None:
         locks.stop()
 
 
-@pytest.mark.req("REL-11")
+@pytest.mark.req("REL-05", "REL-11")
 def test_a_worker_whose_session_was_ended_begins_again_by_itself(
     emsp_server: Recorder, emsp_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,9 +234,13 @@ def test_the_tasks_carry_ids_and_may_run_twice(
     owner: Person, lists: Lists, tariffs: Tariffs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[int] = []
-    monkeypatch.setattr(
-        tasks.run_pull, "apply_async", lambda args, **options: sent.extend(json.loads(json.dumps(args)))
-    )
+    said: list[dict[str, Any]] = []
+
+    def apply_async(args: Any, **options: Any) -> None:
+        sent.extend(json.loads(json.dumps(args)))
+        said.append(options)
+
+    monkeypatch.setattr(tasks.run_pull, "apply_async", apply_async)
     lists.serve("tariffs", tariffs("A"))
 
     tasks.pulls()
@@ -247,6 +251,10 @@ def test_the_tasks_carry_ids_and_may_run_twice(
 
     assert {row.result for row in PullCursor.objects.all()} == {"DONE"}
     assert len(lists.requests("tariffs")) == 1
+    assert len(said) > 8  # also those that follow
+    for options in said:  # none waits for its time, none is run long after it
+        assert 0 < options["expires"] <= 10
+        assert (options["retry"], options.keys() & {"eta", "countdown"}) == (False, set())
 
 
 def test_one_list_of_a_platform_at_a_time_but_the_next_follows_without_waiting_for_the_round(

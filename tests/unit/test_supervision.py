@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,6 +92,7 @@ def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
     assert deaf.process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.req("REL-03")
 def test_a_child_that_dies_again_and_again_is_started_ever_more_slowly() -> None:
     broken = supervision.Child("broken", [sys.executable, "-c", "raise SystemExit(3)"])
     pauses = []
@@ -102,6 +104,32 @@ def test_a_child_that_dies_again_and_again_is_started_ever_more_slowly() -> None
         pauses.append(broken.pause)
 
     assert pauses == [0.5, 1.0, 2.0]
+    broken.pause = 20.0
+    broken.start()
+    assert broken.process is not None
+    broken.process.wait()
+    broken.revive()
+    assert broken.pause == 30.0  # and no longer
+
+
+@pytest.mark.req("REL-03")
+def test_the_children_are_looked_after_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise supervision.Stopped
+
+    monkeypatch.setattr(supervision, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    looked: list[None] = []
+    child = SimpleNamespace(revive=lambda: looked.append(None))
+    monkeypatch.setattr(supervision, "end", lambda _children: None)
+
+    supervision.supervise([child])  # type: ignore[list-item]
+
+    assert len(looked) == 3
+    assert max(pauses) <= 0.5
 
 
 _FORKS = """
