@@ -211,7 +211,7 @@ def test_a_thread_whose_session_ended_between_two_requests_has_a_new_one_for_the
         before = cursor.fetchone()
     other = connection.copy()
     with contextlib.closing(other), other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", before)
+        cursor.execute("SELECT pg_terminate_backend(%s, 10000)", before)  # and wait until it is gone
 
     connection.close_if_unusable_or_obsolete()  # as at the end and the beginning of each request
 
