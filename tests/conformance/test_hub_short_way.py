@@ -312,6 +312,21 @@ def test_a_request_that_differs_is_read_as_any_other(
     assert len(listener.received("PUT")) == (3 if codes[1] == 1000 else 2)
 
 
+@pytest.mark.req("SEC-45")
+@pytest.mark.parametrize("more", [{"Content_Type": "text/plain"}, {"Content_Encoding": "gzip"}])
+def test_what_is_no_plain_json_is_refused_each_time(
+    cpo: Person, receiver: Person, listener: Listener, served: Served, more: dict[str, Any]
+) -> None:
+    octets = request(cpo, **more)
+
+    async def work() -> list[tuple[int, int]]:
+        client, _ = await served.warm(request(cpo))
+        return [(await client.ask(octets)).codes for _ in range(3)]
+
+    assert run(served, work) == [(415, 2000)] * 3
+    assert len(listener.received("PUT")) == 2
+
+
 def _chunked(octets: bytes) -> bytes:
     head = octets.partition(b"\r\n\r\n")[0].replace(b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: chunked")
     return b"%b\r\n\r\n%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (head, 5, BODY[:5], len(BODY) - 5, BODY[5:])
