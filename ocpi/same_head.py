@@ -17,7 +17,7 @@ from ocpi.exchange_text import USUAL_HEADERS, escaped, header
 _MOST_LINES = 64
 # No white space, nothing that a log or a header would have to escape, and no percent sign.
 _PLAIN = rb"[!#$&-\[\]-~]{1,255}"
-_DATE = rb"[A-Za-z0-9,: +-]{1,40}"
+_DATE = rb"(?! )[A-Za-z0-9,: +-]{1,40}"  # a parser leaves out white space in front
 _END = b"\r\n\r\n"
 _TRIED = 16  # so often a head has to come again before a pattern is made of it, which takes a millisecond
 _NAME = re.compile(rb"[a-z0-9_-]+")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httptools
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hub.fast_again import SameRequests
@@ -161,6 +161,8 @@ class _Seen:
 
 @pytest.mark.req("SEC-45")
 @given(st.binary(max_size=40), st.integers(0, len(ANSWER)), st.integers(0, 40), st.booleans())
+@example(b"Date:  Fri", ANSWER.index(b"Date"), len(b"Date: Thu"), False)
+@example(b"Date:  Fri", ANSWER.index(b"Date"), len(b"Date: Thu"), True)
 def test_nor_an_answer(octets: bytes, place: int, length: int, often: bool) -> None:
     changed = ANSWER[:place] + octets + ANSWER[place + length :]
     again = _ANSWERS[often].again(changed, 1000)
