@@ -15,6 +15,7 @@ from hub import asgi
 from hub.models import Callback, Permission
 from ocpi import defects, exchanges, hosts, snapshot
 from ocpi.models import Exchange, Party, Platform, RequestedHost
+from ocpi.views import MAX_BODY
 from tests import front_doors
 from tests.fixtures import Document, Partner
 from tests.people import Person
@@ -38,7 +39,7 @@ def url(cpo: Person, owner: Person, listener: Listener, kind: str = "RESPONSE_UR
 
 
 @pytest.mark.usefixtures("front_door")
-@pytest.mark.req("HUB-72", "HUB-73", "SEC-41", "TRN-034", "HUB-05", "HUB-66", "SEC-34")
+@pytest.mark.req("HUB-72", "HUB-73", "SEC-41", "TRN-034", "HUB-05", "HUB-66", "SEC-34", "SEC-45")
 @pytest.mark.parametrize(
     ("method", "kind", "more", "codes", "reaches"),
     [
@@ -51,6 +52,8 @@ def url(cpo: Person, owner: Person, listener: Listener, kind: str = "RESPONSE_UR
         ("POST", "RESPONSE_URL", {"headers": {"OCPI-to-party-id": None}}, (200, 2001), False),
         ("POST", "RESPONSE_URL", {"sender": "BE*MSX"}, (200, 2001), False),
         ("POST", "RESPONSE_URL", {"body": b"{"}, (400, 2000), False),
+        ("POST", "RESPONSE_URL", {"headers": {"Content-Encoding": "gzip"}}, (415, 2000), False),
+        ("POST", "RESPONSE_URL", {"body": b"{}" + b" " * MAX_BODY}, (400, 2000), False),
         ("POST", "RESPONSE_URL", {"expired": True}, (404, 2000), False),
         ("POST", "RESPONSE_URL", {"offline": True}, (200, 4003), False),
         ("POST", "RESPONSE_URL", {"reply": {"status": 500, "code": 3000}}, (500, 3000), True),
