@@ -128,6 +128,7 @@ def test_the_same_session_billed_twice_is_found(between: Passing) -> None:
     assert codes(between.bill(id="CDR-2")) == {"duplicate"}
 
 
+@pytest.mark.req("SEC-40")
 def test_what_was_charged_before_the_agreement_is_outside_of_it(between: Passing) -> None:
     started = datetime.fromisoformat(between.document("cdr")["start_date_time"])
     Permission.objects.create(
