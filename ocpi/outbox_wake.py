@@ -136,7 +136,7 @@ def _client() -> redis.Redis:
             url,
             socket_timeout=_SOCKET_SECONDS,
             socket_connect_timeout=_SOCKET_SECONDS,
-            retry=Retry(NoBackoff(), 0),  # the library's own default waits for seconds
+            retry=Retry(NoBackoff(), 0),  # once, whatever the library does by itself
         )
         _redis = (url, made)
     return _redis[1]
