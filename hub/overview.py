@@ -24,7 +24,8 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the numbers to what the first page shows."""
     context["cards"] = [card for card in cards() if _may_see(request, card["page"])]
     context["calm"] = not any(card["odd"] for card in context["cards"])
-    context["may_invite"] = getattr(request, "user").has_perm("ocpi.change_platform")  # noqa: B009
+    platforms: Any = admin.site.get_model_admin(Platform)
+    context["may_invite"] = platforms.has_invite_permission(request)
     context["sees_exchanges"] = _may_see(request, "ocpi_exchange")
     if getattr(request, "user").has_perm("ocpi.view_platform"):  # noqa: B009
         context["alarms"] = overview_panels.found_alarms()

@@ -372,8 +372,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
 if _HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-if urlsplit(OCPI_BASE_URL).hostname:
-    ALLOWED_HOSTS.append(str(urlsplit(OCPI_BASE_URL).hostname))
+if _host := urlsplit(OCPI_BASE_URL).hostname:
+    ALLOWED_HOSTS.append(_host)
     CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(OCPI_BASE_URL))]
 
 # ---------------------------------------------------------------- Celery: rows are the truth, tasks only wake
@@ -394,9 +394,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "django": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
-        "django.server": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
-        "celery": {"level": "WARNING"},
-        "axes": {"level": "WARNING"},
+        **{name: {"handlers": [], "propagate": True, "level": LOG_LEVEL} for name in ("django", "django.server")},
+        **{name: {"level": "WARNING"} for name in ("celery", "axes")},
     },
 }

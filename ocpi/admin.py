@@ -132,9 +132,14 @@ class PlatformPage(Security, Pages):
     def show_pulls(self, row: Platform) -> str:
         return admin_pulls.links(row)
 
-    @button("Invite a platform", icon="person_add", variant="primary")
+    def has_invite_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether somebody may invite, which approves roles in advance and needs that right, too (SEC-53)."""
+        may_approve = getattr(request, "user").has_perm("ocpi.change_party")  # noqa: B009
+        return bool(may_approve) and self.has_operate_permission(request)
+
+    @button("Invite a platform", icon="person_add", variant="primary", permission="invite")
     def invite(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_operate_permission(request):
+        if not self.has_invite_permission(request):
             raise PermissionDenied
         form = Invite(request.POST if request.method == "POST" else None)
         invitation = form.invite() if form.is_valid() else None

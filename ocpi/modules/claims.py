@@ -191,7 +191,7 @@ def claim(platform: Platform, roles: Any) -> None:
         known.claimed, known.through_hub = True, False
         known.business_details = msgspec.to_builtins(entry.business_details)
         known.last_updated = timezone.now()
-        if _is_active_elsewhere(platform, address, role):
+        if holder(platform, address, role):
             known.approved = False
             log.error("platform %s claims %s as %s, which is active elsewhere", platform.pk, address, role)
         elif not known.approved:
@@ -210,10 +210,6 @@ def _find(platform: Platform, address: Address, role: Role) -> Party | None:
         country_code__iexact=address.country_code,
         party_id__iexact=address.party_id,
     ).first()
-
-
-def _is_active_elsewhere(platform: Platform, address: Address, role: Role) -> bool:
-    return bool(holder(platform, address, role))
 
 
 def holder(platform: Platform, address: Address, role: Role) -> str:

@@ -81,9 +81,11 @@ def test_only_the_security_group_decides_whom_we_trust(
     for page, row in (("party", party), ("requestedhost", RequestedHost.objects.get())):
         chosen = {"action": "approve", "_selected_action": [str(row.pk)], **YES}
         somebody.post(reverse(f"admin:ocpi_{page}_changelist"), chosen)
+    somebody.post(reverse("admin:ocpi_platform_invite"), {"name": "New", "parties": "NL*ABC:CPO"})
     somebody.post(reverse("admin:ocpi_platform_revoke_tokens", args=[member.id]), YES)
 
     assert suspended is acts
+    assert Party.objects.filter(party_id="ABC", approved=True).exists() is trusts
     assert Party.objects.get(pk=party.pk).approved is trusts
     assert (RequestedHost.objects.get().decision == "APPROVED") is trusts
     assert (member.get("hub/2.2.1/sender/locations").codes == (401, 2000)) is trusts
